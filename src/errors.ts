@@ -1,0 +1,71 @@
+import { constants } from "node:os";
+
+/**
+ * What is left behind by an operation that failed and could not be undone in full. Absent from an error when the state
+ * that the operation found was restored.
+ */
+export interface Residue {
+  /** One sentence for each thing that is left, with addresses and sizes. */
+  readonly left: readonly string[];
+}
+
+export interface DmaWindowErrorOptions {
+  /** The kernel's answer, when the kernel said no: negative, as `os.constants.errno` has it without the sign. */
+  readonly errno?: number;
+  /** The call that said no, named as in `<linux/vfio.h>` or the manual: `VFIO_IOMMU_MAP_DMA`, `mmap`. */
+  readonly syscall?: string;
+  /** What could not be undone. */
+  readonly residue?: Residue;
+  /** The numbers of the message, for programs: addresses and sizes as bigint. */
+  readonly details?: Readonly<Record<string, unknown>>;
+  readonly cause?: unknown;
+}
+
+/**
+ * An operation that could not be done, by our own check or because the kernel said no. `code` says which rule, for
+ * programs; the message says what was asked, what the limit is, and what to do next.
+ */
+export class DmaWindowError extends Error {
+  override readonly name = "DmaWindowError";
+  readonly code: string;
+  readonly errno?: number;
+  readonly syscall?: string;
+  readonly residue?: Residue;
+  readonly details?: Readonly<Record<string, unknown>>;
+
+  constructor(code: string, message: string, options: DmaWindowErrorOptions = {}) {
+    super(message, "cause" in options ? { cause: options.cause } : undefined);
+    this.code = code;
+    if (options.errno !== undefined) this.errno = options.errno;
+    if (options.syscall !== undefined) this.syscall = options.syscall;
+    if (options.residue !== undefined) this.residue = options.residue;
+    if (options.details !== undefined) this.details = options.details;
+  }
+}
+
+const errnoNames = new Map(Object.entries(constants.errno).map(([name, value]) => [value as number, name]));
+
+/** `"ENOSPC"` for -28. */
+export function errnoName(errno: number): string {
+  return errnoNames.get(Math.abs(errno)) ?? `errno ${Math.abs(errno)}`;
+}
+
+/** A TypeError with a `code`, in Node's own manner: the argument is of the wrong kind. */
+export function argumentTypeError(name: string, expected: string, got: unknown): TypeError {
+  const error = new TypeError(`${name} must be ${expected}; got ${show(got)}`);
+  return Object.assign(error, { code: "ERR_INVALID_ARG_TYPE" });
+}
+
+/** A RangeError with a `code`: the argument is of the right kind, and its value cannot be. */
+export function argumentRangeError(name: string, expected: string, got: unknown): RangeError {
+  const error = new RangeError(`${name} must be ${expected}; got ${show(got)}`);
+  return Object.assign(error, { code: "ERR_OUT_OF_RANGE" });
+}
+
+function show(value: unknown): string {
+  if (typeof value === "bigint") return value < 0n ? `-0x${(-value).toString(16)}` : `0x${value.toString(16)}`;
+  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "function") return `function ${value.name}`;
+  if (typeof value === "object" && value !== null) return `an object (${value.constructor?.name ?? "no prototype"})`;
+  return String(value);
+}

@@ -1,0 +1,19 @@
+/** `0x1000`. */
+export function hex(value: bigint | number): string {
+  return `0x${value.toString(16)}`;
+}
+
+const units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"] as const;
+
+/** `64 MiB`, `256.125 MiB`, `65537 bytes`: exact when three decimals say it exactly, in bytes otherwise. */
+export function bytes(value: bigint | number): string {
+  const exact = BigInt(value);
+  let unit = 0;
+  while (unit < units.length - 1 && exact >> BigInt(10 * (unit + 1)) !== 0n) unit++;
+  const divisor = 1n << BigInt(10 * unit);
+  const thousandths = (exact * 1000n) / divisor;
+  if ((thousandths * divisor) / 1000n !== exact || (exact * 1000n) % divisor !== 0n) return `${exact} bytes`;
+  const fraction = (thousandths % 1000n).toString().padStart(3, "0").replace(/0+$/, "");
+  const whole = thousandths / 1000n;
+  return `${whole}${fraction === "" ? "" : `.${fraction}`} ${unit === 0 && exact === 1n ? "byte" : units[unit]}`;
+}

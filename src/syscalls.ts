@@ -1,0 +1,129 @@
+/**
+ * The seam: everything that touches the operating system for VFIO passes through this one interface.
+ *
+ * It is implemented twice, by the real kernel (`src/linux`) and by a software one (`src/model`), which know nothing of
+ * each other. Both receive the same bytes: the structs of `<linux/vfio.h>`, laid out in wasm memory by the core.
+ *
+ * Results follow the kernel's own convention: 0 or a positive number, or a negative errno. Nothing here throws because
+ * the kernel said no; deciding what an answer means is the caller's business.
+ */
+
+/**
+ * An ioctl of VFIO, named as in `<linux/vfio.h>` without its `VFIO_` prefix, as its distance from `VFIO_BASE`.
+ *
+ * The request number itself differs between architectures (0x3bXX on x86 and Arm, 0x20003bXX on POWER), so it never
+ * appears here: the shim adds the distance to the constant of the machine that it was compiled for.
+ */
+export const VfioCall = {
+  GET_API_VERSION: 0,
+  CHECK_EXTENSION: 1,
+  SET_IOMMU: 2,
+  GROUP_GET_STATUS: 3,
+  GROUP_SET_CONTAINER: 4,
+  GROUP_UNSET_CONTAINER: 5,
+  IOMMU_SPAPR_TCE_GET_INFO: 12,
+  IOMMU_MAP_DMA: 13,
+  IOMMU_UNMAP_DMA: 14,
+  IOMMU_ENABLE: 15,
+  IOMMU_DISABLE: 16,
+  IOMMU_SPAPR_REGISTER_MEMORY: 17,
+  IOMMU_SPAPR_UNREGISTER_MEMORY: 18,
+  IOMMU_SPAPR_TCE_CREATE: 19,
+  IOMMU_SPAPR_TCE_REMOVE: 20,
+} as const;
+
+export type VfioCall = (typeof VfioCall)[keyof typeof VfioCall];
+
+/** The name under which `<linux/vfio.h>` knows a call, for error messages: `VFIO_IOMMU_MAP_DMA`. */
+export function vfioCallName(call: number): string {
+  const found = Object.entries(VfioCall).find(([, value]) => value === call);
+  return found ? `VFIO_${found[0]}` : `VFIO_BASE + ${call}`;
+}
+
+/** IOMMU types for CHECK_EXTENSION and SET_IOMMU. */
+export const IommuType = { TYPE1: 1, SPAPR_TCE: 2, TYPE1v2: 3, SPAPR_TCE_V2: 7, NOIOMMU: 8 } as const;
+
+export const VFIO_API_VERSION = 0;
+
+/** `flags` of GROUP_GET_STATUS. */
+export const GroupFlag = { VIABLE: 1, CONTAINER_SET: 2 } as const;
+
+/** What mmapped memory may be used for; bits of our own, translated by the implementation. */
+export const Protection = { NONE: 0, READ: 1, WRITE: 2 } as const;
+
+/**
+ * How memory is mmapped; bits of our own, translated by the implementation because MAP_NORESERVE and others differ
+ * between architectures. The memory is always anonymous, and private.
+ */
+export const MapFlag = {
+  /** Exactly at the address, replacing what is mapped there. */
+  FIXED: 1,
+  /** Exactly at the address; EEXIST when anything is mapped there. */
+  FIXED_NOREPLACE: 2,
+  /** Every page present before the call returns. */
+  POPULATE: 4,
+  /** No swap space is set aside: for address space that is only kept, not used. */
+  NORESERVE: 8,
+  /** From the hugetlb pool; `hugePageShift` says which. */
+  HUGETLB: 16,
+} as const;
+
+/** How much memory this process may lock, as the kernel counts it. All in bytes. */
+export interface LockedMemory {
+  /** RLIMIT_MEMLOCK (soft); `null` when unlimited. */
+  readonly limit: bigint | null;
+  /** VmLck: locked and pinned already. */
+  readonly used: bigint;
+  /** With CAP_IPC_LOCK the limit is not enforced. */
+  readonly privileged: boolean;
+}
+
+/**
+ * One entry of a batch, 16 bytes in the caller's memory, host byte order:
+ *
+ *     0        4              8        12       16
+ *     | call   | argument     | result | unused |
+ *       u32      u32 offset     i32
+ *
+ * `argument` is the offset of the call's struct in the same memory. The implementation writes `result`.
+ */
+export const BATCH_ENTRY_BYTES = 16;
+
+export interface Syscalls {
+  /** Which kernel answers: `"linux"` or `"model"`. */
+  readonly name: string;
+
+  /** The CPU's page size in bytes. */
+  readonly pageSize: number;
+
+  /** Opens read-write and close-on-exec. Returns the file descriptor or -errno. */
+  open(path: string): number;
+
+  /** Returns 0 or -errno. */
+  close(fd: number): number;
+
+  /** An ioctl whose argument is a plain integer, or that has none (0). */
+  ioctl(fd: number, call: VfioCall, argument: number): number;
+
+  /** An ioctl whose argument is the struct at `offset` (a multiple of 8) in `memory`; read and written in place. */
+  ioctlStruct(fd: number, call: VfioCall, memory: Uint8Array, offset: number): number;
+
+  /**
+   * `count` ioctls on `fd` in one crossing, in order. `table` is the offset (a multiple of 8) in `memory` of `count`
+   * entries of {@link BATCH_ENTRY_BYTES}. Writes each call's result into its entry and stops after the first result that
+   * is not 0. Returns how many calls succeeded: `count`, or the index of the one that did not.
+   */
+  ioctlBatch(fd: number, memory: Uint8Array, table: number, count: number): number;
+
+  /**
+   * Anonymous private memory, or address space alone (`Protection.NONE`). `address` is a hint, or exact with a FIXED
+   * flag; 0n lets the kernel choose. `hugePageShift` is read with `MapFlag.HUGETLB` only. Returns the address or -errno.
+   */
+  mmap(address: bigint, length: bigint, protection: number, flags: number, hugePageShift: number): bigint;
+
+  /** Returns 0 or -errno. */
+  munmap(address: bigint, length: bigint): number;
+
+  /** How much may be locked, and is. Reads the limits anew on every call. */
+  lockedMemory(): LockedMemory;
+}
