@@ -124,6 +124,15 @@ export interface Syscalls {
   /** Returns 0 or -errno. */
   munmap(address: bigint, length: bigint): number;
 
+  /**
+   * The bytes of mmapped memory, without a copy. The range must stay readable and writable until {@link unview}:
+   * touching a view of memory that is gone would crash the process. Throws a RangeError for a range that cannot be.
+   */
+  view(address: bigint, length: bigint): Uint8Array;
+
+  /** Ends a view: it has length 0 from then on. Comes before the munmap of its memory. */
+  unview(view: Uint8Array): void;
+
   /** How much may be locked, and is. Reads the limits anew on every call. */
   lockedMemory(): LockedMemory;
 }
