@@ -17,7 +17,7 @@ export interface DmaWindowErrorOptions {
   /** What could not be undone. */
   readonly residue?: Residue;
   /** The numbers of the message, for programs: addresses and sizes as bigint. */
-  readonly details?: Readonly<Record<string, unknown>>;
+  readonly facts?: Readonly<Record<string, unknown>>;
   readonly cause?: unknown;
 }
 
@@ -31,7 +31,7 @@ export class DmaWindowError extends Error {
   readonly errno?: number;
   readonly syscall?: string;
   readonly residue?: Residue;
-  readonly details?: Readonly<Record<string, unknown>>;
+  readonly facts?: Readonly<Record<string, unknown>>;
 
   constructor(code: string, message: string, options: DmaWindowErrorOptions = {}) {
     super(message, "cause" in options ? { cause: options.cause } : undefined);
@@ -39,7 +39,7 @@ export class DmaWindowError extends Error {
     if (options.errno !== undefined) this.errno = options.errno;
     if (options.syscall !== undefined) this.syscall = options.syscall;
     if (options.residue !== undefined) this.residue = options.residue;
-    if (options.details !== undefined) this.details = options.details;
+    if (options.facts !== undefined) this.facts = options.facts;
   }
 }
 

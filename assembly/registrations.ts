@@ -1,0 +1,160 @@
+/**
+ * The memory that a container has registered with the kernel (pinned): disjoint ranges, each with the number of its bytes
+ * that are mapped, over all windows of the container. The kernel must see UNREGISTER only when that number is 0: while a
+ * page is mapped it would answer 0 and keep a registration that nobody can end
+ * (drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_unregister_pages).
+ *
+ *     pages     constant radix: page -> number of its registration << 12
+ *     records   24 bytes each:  | va : 8 | length : 8 | mapped : 8 |     length 0: free, and va is the next free one + 1
+ */
+import { acquire, regrow, release } from "./arena";
+import { clear, drop, get, initRadix, NONE, next, prepare, Radix, set } from "./radix";
+import { lastOf } from "./range";
+
+const RECORD_BYTES: u32 = 24;
+const NUMBER_SHIFT: u64 = 12;
+
+/** No registration. */
+export const NO_REGISTRATION: u32 = u32.MAX_VALUE;
+
+@unmanaged
+export class Container {
+  pages: Radix;
+  records: u32;
+  capacity: u32;
+  used: u32;
+  /** The first free record, + 1. */
+  free: u32;
+  /** Registrations that are there. */
+  live: u32;
+  /** Windows that belong to the container. */
+  windows: u32;
+  cpuPageShift: u32;
+}
+
+@unmanaged
+class Registration {
+  va: u64;
+  length: u64;
+  mapped: u64;
+}
+
+export function initContainer(container: Container, cpuPageShift: u32): bool {
+  container.pages = changetype<Radix>(acquire(offsetof<Radix>()));
+  if (changetype<u32>(container.pages) == 0) return false;
+  initRadix(container.pages, false);
+  container.cpuPageShift = cpuPageShift;
+  return true;
+}
+
+export function dropContainer(container: Container): void {
+  drop(container.pages);
+  release(changetype<u32>(container.pages), offsetof<Radix>());
+  if (container.capacity != 0) release(container.records, <u64>container.capacity * RECORD_BYTES);
+}
+
+function record(container: Container, number: u32): Registration {
+  return changetype<Registration>(container.records + number * RECORD_BYTES);
+}
+
+export function registrationVa(container: Container, number: u32): u64 {
+  return record(container, number).va;
+}
+
+export function registrationLength(container: Container, number: u32): u64 {
+  return record(container, number).length;
+}
+
+export function registrationMapped(container: Container, number: u32): u64 {
+  return record(container, number).mapped;
+}
+
+/** The registration that holds `va`, or NO_REGISTRATION. */
+export function registrationAt(container: Container, va: u64): u32 {
+  const number = get(container.pages, va);
+  return number == NONE ? NO_REGISTRATION : <u32>(number >> NUMBER_SHIFT);
+}
+
+/** Whether any byte of [va, last] is registered. */
+export function anyRegistered(container: Container, va: u64, last: u64): bool {
+  return next(container.pages, va, last) != NONE;
+}
+
+/** Whether all of [va, last] is registered, by one registration or by neighbours. */
+export function allRegistered(container: Container, va: u64, last: u64): bool {
+  let at = va;
+  while (true) {
+    const number = registrationAt(container, at);
+    if (number == NO_REGISTRATION) return false;
+    const reached = lastOf(registrationVa(container, number), registrationLength(container, number));
+    if (reached >= last) return true;
+    at = reached + 1;
+  }
+}
+
+function growRecords(container: Container): bool {
+  const capacity = container.capacity;
+  const wanted: u32 = capacity == 0 ? 32 : capacity << 1;
+  const bytes = <u64>wanted * RECORD_BYTES;
+  const block = capacity == 0 ? acquire(bytes) : regrow(container.records, <u64>capacity * RECORD_BYTES, bytes);
+  if (block == 0) return false;
+  container.records = block;
+  container.capacity = wanted;
+  return true;
+}
+
+/** Records a registration of [va, last], of which nothing is registered yet. NO_REGISTRATION: no memory. */
+export function addRegistration(container: Container, va: u64, length: u64): u32 {
+  const last = lastOf(va, length);
+  if (container.free == 0 && container.used == container.capacity && !growRecords(container)) return NO_REGISTRATION;
+  if (!prepare(container.pages, va, last)) {
+    clear(container.pages, va, last);
+    return NO_REGISTRATION;
+  }
+  let number: u32;
+  if (container.free != 0) {
+    number = container.free - 1;
+    container.free = <u32>record(container, number).va;
+  } else {
+    number = container.used++;
+  }
+  const registration = record(container, number);
+  registration.va = va;
+  registration.length = length;
+  registration.mapped = 0;
+  set(container.pages, va, last, (<u64>number) << NUMBER_SHIFT);
+  container.live++;
+  return number;
+}
+
+export function removeRegistration(container: Container, number: u32): void {
+  const registration = record(container, number);
+  clear(container.pages, registration.va, lastOf(registration.va, registration.length));
+  registration.va = container.free;
+  registration.length = 0;
+  container.free = number + 1;
+  container.live--;
+}
+
+/** Counts [va, last], all registered, as mapped once more or once less in the registrations that it lies in. */
+export function countMapped(container: Container, va: u64, last: u64, more: bool): void {
+  let at = va;
+  while (true) {
+    const registration = record(container, registrationAt(container, at));
+    const reached = min<u64>(last, lastOf(registration.va, registration.length));
+    // Bytes of [at, reached]; a registration of 2^64 bytes cannot be, so the sum stays below that.
+    const part = reached - at + 1;
+    registration.mapped = more ? registration.mapped + part : registration.mapped - part;
+    if (reached == last) return;
+    at = reached + 1;
+  }
+}
+
+/** The first registration from `number` on of which nothing is mapped; NO_REGISTRATION when there is none. */
+export function nextIdle(container: Container, number: u32): u32 {
+  for (let at = number; at < container.used; at++) {
+    const registration = record(container, at);
+    if (registration.length != 0 && registration.mapped == 0) return at;
+  }
+  return NO_REGISTRATION;
+}

@@ -1,0 +1,232 @@
+/**
+ * The wasm core, instantiated once for each process or worker, and the dictionary of its exports.
+ *
+ * Addresses, sizes and counts are u64: `bigint` here, 0n to 2^64 - 1. **wasm takes any bigint modulo 2^64 without a word,
+ * and turns undefined and NaN into 0**: whoever calls an export has validated its arguments (see `validate.ts`).
+ * Handles are small positive integers; a handle that is gone is recognised. Pointers are offsets in `memory`.
+ *
+ * No export calls out, throws, or leaves garbage, save the bigints that carry results.
+ */
+import { readFileSync } from "node:fs";
+
+/** What the core answers when it refuses. Functions that give a handle or an index give the negative of these. */
+export const Status = {
+  OK: 0,
+  OUT_OF_MEMORY: 1,
+  UNKNOWN_HANDLE: 2,
+  ZERO_LENGTH: 3,
+  UNALIGNED_VA: 4,
+  UNALIGNED_IOVA: 5,
+  UNALIGNED_LENGTH: 6,
+  WRAPS: 7,
+  OUTSIDE_WINDOW: 8,
+  ALREADY_LIVE: 9,
+  VA_ALREADY_MAPPED: 10,
+  NOT_LIVE: 11,
+  RESERVED: 12,
+  NOT_RESERVED: 13,
+  PARTLY_REGISTERED: 14,
+  BAD_PERMISSION: 15,
+  OVERLAPS: 16,
+  OUTSIDE_LIST: 17,
+  NOT_FOUND: 18,
+  VA_MISMATCH: 19,
+  TOO_LARGE: 20,
+  NO_HOLE: 21,
+  BUSY: 22,
+  BAD_PAGE_SHIFT: 23,
+} as const;
+
+/** Why a PowerNV table of a shape cannot be: see `powernvShape`. */
+export const Shape = { OK: 0, LEVELS: 1, REACH: 2, NOT_CONTIGUOUS: 3, WINDOW: 4 } as const;
+
+/** On whose behalf a map or unmap is made: decides which IOVAs it may touch. */
+export const Owner = { PROGRAM: 0, MEMORY: 1, WINDOW: 2 } as const;
+
+/** `flags` of a list. External memory that is no heap is its owner's to map: walks for the window's size pass over it. */
+export const ListFlag = { EXTERNAL: 1, HEAP: 2 } as const;
+
+/** All ones: "no address", wherever the core gives one. No page begins there, so it is never a valid answer. */
+export const NO_ADDRESS = 0xffff_ffff_ffff_ffffn;
+
+/** The result of a call that was not made, in a list of calls. */
+export const NOT_CALLED = 0x7fff_ffff;
+
+/** The exports of `assembly/index.ts`. */
+export interface CoreExports {
+  readonly memory: WebAssembly.Memory;
+
+  // bits: exact for every u64
+  /** Whether the value is a power of two; not for 0. */
+  isPowerOfTwo(value: bigint): 0 | 1;
+  /** The exponent of the highest set bit, of a value that is not 0. */
+  log2Floor(value: bigint): number;
+  /** The smallest n with 2^n >= value, 0 to 64, of a value that is not 0. */
+  log2Ceil(value: bigint): number;
+  /** The smallest power of two >= value; 0n where that is 2^64. */
+  powerOfTwoAtLeast(value: bigint): bigint;
+  /** Trailing zero bits, 0 to 64. */
+  trailingZeros(value: bigint): number;
+  /** Whether the value is a multiple of 2^shift, shift 0 to 63. */
+  isAligned(value: bigint, shift: number): 0 | 1;
+  /** The next multiple of 2^shift, shift 0 to 63; 0n where that is 2^64. */
+  alignUp(value: bigint, shift: number): bigint;
+
+  // ranges: [start, start + length) without ever forming the end
+  isRange(start: bigint, length: bigint): 0 | 1;
+  rangeContains(outerStart: bigint, outerLast: bigint, start: bigint, length: bigint): 0 | 1;
+  rangesOverlap(startA: bigint, lastA: bigint, startB: bigint, lastB: bigint): 0 | 1;
+
+  // TCE tables; windowShift and pageShift are log2 of bytes
+  powernvShape(windowShift: number, pageShift: number, levels: number, cpuPageShift: number): number;
+  /** Bytes of the tables of one level; 1 holds the TCEs. Shapes that powernvShape accepts only; so the next two. */
+  powernvLevelBytes(
+    windowShift: number,
+    pageShift: number,
+    levels: number,
+    cpuPageShift: number,
+    level: number,
+  ): bigint;
+  powernvTableBytes(windowShift: number, pageShift: number, levels: number, cpuPageShift: number): bigint;
+  /** What counts against RLIMIT_MEMLOCK. */
+  powernvCharge(windowShift: number, pageShift: number, levels: number, cpuPageShift: number): bigint;
+  pseriesCharge(windowShift: number, pageShift: number): bigint;
+  /** Address bits a device needs to reach `last`, 1 to 64. */
+  maskBits(last: bigint): number;
+
+  // structs of <linux/vfio.h>, written and read at an offset of the memory
+  structScratch(): number;
+  writeInfo(at: number): void;
+  infoFlags(at: number): number;
+  infoDefaultStart(at: number): number;
+  infoDefaultSize(at: number): number;
+  infoPageSizes(at: number): bigint;
+  infoWindows(at: number): number;
+  infoLevels(at: number): number;
+  writeRegister(at: number, va: bigint, length: bigint): void;
+  writeCreate(at: number, pageShift: number, size: bigint, levels: number): void;
+  createdStart(at: number): bigint;
+  writeRemove(at: number, start: bigint): void;
+  writeMap(at: number, permission: number, va: bigint, iova: bigint, length: bigint): void;
+  writeUnmap(at: number, iova: bigint, length: bigint): void;
+
+  // memory of the core's own
+  /** A zeroed block; 0 when the memory cannot grow. */
+  acquireBytes(bytes: number): number;
+  releaseBytes(block: number, bytes: number): void;
+  /** Bytes in blocks that are handed out. */
+  bytesInUse(): bigint;
+
+  // tables of memory: lists and memsegs
+  tableOpen(): number;
+  tableClose(table: number): number;
+  listAdd(table: number, base: bigint, length: bigint, pageShift: number, flags: number): number;
+  listRemove(table: number, list: number): number;
+  listFreePages(table: number, list: number, pages: bigint): bigint;
+  memsegAdd(table: number, list: number, va: bigint, iova: bigint, length: bigint): number;
+  memsegRemove(table: number, va: bigint): number;
+  memsegFind(table: number, va: bigint): number;
+  memsegNext(table: number, va: bigint, last: bigint): number;
+  memsegVa(table: number, number: number): bigint;
+  memsegLength(table: number, number: number): bigint;
+  memsegIova(table: number, number: number): bigint;
+  memsegList(table: number, number: number): number;
+  memsegTranslate(table: number, va: bigint): bigint;
+  walkHighestMemseg(table: number): 0 | 1;
+  walkHighestList(table: number): 0 | 1;
+  walkSmallestPage(table: number): number;
+  walkValid(table: number): 0 | 1;
+  walkAll(table: number): 0 | 1;
+  walkLast(): bigint;
+  walkPageShift(): number;
+  walkCount(): bigint;
+  walkBytes(): bigint;
+
+  // containers and windows
+  containerOpen(cpuPageShift: number): number;
+  containerClose(container: number): number;
+  containerRegistrations(container: number): number;
+  containerHasIdle(container: number): 0 | 1;
+  windowOpen(container: number, start: bigint, size: bigint, pageShift: number): number;
+  windowClose(window: number): number;
+  windowForget(window: number): number;
+  windowContains(window: number, iova: bigint, length: bigint): 0 | 1;
+  windowHeadroom(window: number, iova: bigint): bigint;
+  windowTceIndex(window: number, iova: bigint): bigint;
+  windowIova(window: number, offset: bigint): bigint;
+  windowLiveTces(window: number): bigint;
+  windowFirstFit(window: number, length: bigint, alignShift: number): bigint;
+  windowLargestHole(window: number): bigint;
+  windowReserve(window: number, iova: bigint, length: bigint): number;
+  windowUnreserve(window: number, iova: bigint, length: bigint): number;
+  windowTranslate(window: number, va: bigint): bigint;
+  windowReverse(window: number, iova: bigint): bigint;
+  windowTranslateMany(window: number, vas: number, iovas: number, count: number): number;
+
+  // requests: see assembly/requests.ts for the order of these calls
+  reserveRequests(count: number): 0 | 1;
+  vaColumn(): number;
+  iovaColumn(): number;
+  lengthColumn(): number;
+  permissionColumn(): number;
+  refusedRequest(): number;
+  prepareMaps(window: number, count: number, owner: number): number;
+  collectMaps(): 0 | 1;
+  prepareUndo(): void;
+  afterFailure(call: number): number;
+  collectUndo(): void;
+  settleMaps(window: number): number;
+  leftMapped(request: number): 0 | 1;
+  leftRegistered(request: number): 0 | 1;
+  prepareUnmaps(window: number, count: number, owner: number): number;
+  settleUnmaps(window: number): number;
+  prepareIdle(container: number): number;
+  settleIdle(container: number): number;
+  listMaps(window: number, from: bigint, limit: number): number;
+
+  // the list of calls that a prepare has written
+  callCount(): number;
+  callTable(): number;
+  callAt(index: number): number;
+  structAt(index: number): number;
+  resultAt(index: number): number;
+  requestAt(index: number): number;
+}
+
+export interface Core extends CoreExports {
+  /** All of the memory, as it is now: taken again whenever it grew. Do not keep it across a call of the core. */
+  bytes(): Uint8Array;
+  /** `length` u64 from a pointer; the same holds. */
+  u64(pointer: number, length: number): BigUint64Array;
+  /** `length` u32 from a pointer; the same holds. */
+  u32(pointer: number, length: number): Uint32Array;
+}
+
+/**
+ * A core of its own, with its own tables. The library uses {@link core}, one for the process: V8 inlines calls into
+ * wasm only while a call site sees one module's functions. More are for tests and for comparing builds.
+ */
+export function instantiateCore(wasm: BufferSource): Core {
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(wasm), {});
+  const exports = instance.exports as unknown as CoreExports;
+  let view = new Uint8Array(exports.memory.buffer);
+  const bytes = (): Uint8Array => {
+    // memory.grow detaches the old buffer; its views then have length 0.
+    if (view.length === 0) view = new Uint8Array(exports.memory.buffer);
+    return view;
+  };
+  return {
+    ...exports,
+    bytes,
+    u64: (pointer, length) => new BigUint64Array(exports.memory.buffer, pointer, length),
+    u32: (pointer, length) => new Uint32Array(exports.memory.buffer, pointer, length),
+  };
+}
+
+/** Where the built core lies: the release build by default. */
+export function readCore(build: "core" | "core.asserts" = "core"): Buffer {
+  return readFileSync(new URL(`../dist/${build}.wasm`, import.meta.url));
+}
+
+/** The core of this process or worker. */
+export const core: Core = instantiateCore(readCore());

@@ -1,0 +1,48 @@
+/**
+ * Reading what the kernel says in its files. "It is not there" and "it may not be read" are different answers, and a
+ * reader that takes the second for the first tells a program that the machine has none of a thing that it has.
+ */
+
+import { readFileSync } from "node:fs";
+import { argumentTypeError, DmaWindowError, errnoName } from "../errors.ts";
+
+/** Node's error for a system call that failed; `errno` is negative in it. */
+type SystemError = Error & { readonly errno: number; readonly code: string; readonly syscall?: string };
+
+export function isSystemError(error: unknown): error is SystemError {
+  return error instanceof Error && typeof (error as { errno?: unknown }).errno === "number";
+}
+
+/** Whether the path does not exist, which no other failure means. */
+export function isAbsent(error: unknown): boolean {
+  return isSystemError(error) && error.code === "ENOENT";
+}
+
+/** A path, and not a number: `readFileSync` would take that for a file descriptor of the program's own. */
+export function checkPath(name: string, path: unknown): void {
+  if (typeof path !== "string") throw argumentTypeError(name, "a path (a string)", path);
+}
+
+/**
+ * What to throw for a path that could not be read: a DmaWindowError with `code` and the kernel's errno. An error that is
+ * not the kernel's (a path with a NUL in it) is passed on as it came.
+ */
+export function unreadable(code: string, path: string, next: string, error: unknown): unknown {
+  if (!isSystemError(error)) return error;
+  return new DmaWindowError(code, `cannot read ${path}: ${errnoName(error.errno)}. ${next}`, {
+    errno: error.errno,
+    ...(error.syscall === undefined ? {} : { syscall: error.syscall }),
+    facts: { path },
+    cause: error,
+  });
+}
+
+/** The whole text of one of the kernel's files. `next` is the sentence that says what to do when it cannot be read. */
+export function readText(path: string, code: string, next: string): string {
+  checkPath("path", path);
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw unreadable(code, path, next, error);
+  }
+}

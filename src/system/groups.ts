@@ -1,0 +1,113 @@
+/**
+ * The IOMMU groups of the machine, from sysfs, so that an error can say why a group cannot be used:
+ *
+ *     /sys/kernel/iommu_groups/26/devices/0000:01:00.0         a link to the device
+ *     /sys/kernel/iommu_groups/26/devices/0000:01:00.0/driver  a link to its driver; absent when it has none
+ *     /dev/vfio/26                                             what a program opens
+ *     /dev/vfio/noiommu-26                                     the same for a device without an IOMMU
+ *
+ * (`drivers/iommu/iommu.c: iommu_group_alloc`, `drivers/vfio/group.c: vfio_create_group`)
+ */
+
+import { readdirSync, readlinkSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
+import { checkPath, isAbsent, unreadable } from "./files.ts";
+
+export interface GroupDevice {
+  /** The device's name on its bus: for PCI its address, `0000:01:00.0`. */
+  readonly name: string;
+  /** The driver that it is bound to, or `null`. */
+  readonly driver: string | null;
+}
+
+export interface IommuGroup {
+  /** The group's number: an `int` of the kernel's, so exact. */
+  readonly id: number;
+  /** Sorted by name. */
+  readonly devices: readonly GroupDevice[];
+  /** The path that opens the group, `/dev/vfio/26` or `/dev/vfio/noiommu-26`; `null` when there is none. */
+  readonly node: string | null;
+}
+
+/**
+ * The groups, ascending by number; none when the machine has no IOMMU in use (the directory is missing or empty).
+ * A device or group that goes away while it is being read is left out.
+ *
+ * Throws a DmaWindowError `ERR_GROUPS_UNREADABLE` with the errno when something is there and cannot be read.
+ */
+export function readGroups(root = "/sys/kernel/iommu_groups", devRoot = "/dev/vfio"): IommuGroup[] {
+  checkPath("root", root);
+  checkPath("devRoot", devRoot);
+  return (list(root) ?? [])
+    .filter((name) => /^[0-9]{1,10}$/.test(name))
+    .map((name) => readGroup(join(root, name, "devices"), devRoot, Number(name)))
+    .filter((group) => group !== undefined)
+    .sort((a, b) => a.id - b.id);
+}
+
+/**
+ * Why VFIO would refuse the group, in sentences; empty when nothing speaks against it. Judged by the drivers' names, so
+ * this explains a refusal and does not replace the kernel's own answer.
+ */
+export function groupProblems(group: IommuGroup): string[] {
+  const problems: string[] = [];
+  const vfio = group.devices.filter((device) => isVfioDriver(device.driver));
+  if (group.devices.length === 0) problems.push(`group ${group.id} has no devices`);
+  else if (vfio.length === 0) {
+    const names = group.devices.map(({ name }) => name).join(", ");
+    problems.push(`no device of group ${group.id} is bound to a VFIO driver; bind one of ${names} to vfio-pci`);
+  } else if (group.node === null) {
+    const names = vfio.map(({ name }) => name).join(", ");
+    problems.push(`${names} has a VFIO driver, but the node of group ${group.id} is missing from /dev/vfio here`);
+  }
+  for (const { name, driver } of group.devices) {
+    if (driver === null || isVfioDriver(driver) || bystanders.has(driver)) continue;
+    problems.push(
+      `${name} belongs to group ${group.id} too and is in use by ${driver}; unbind it or bind it to vfio-pci`,
+    );
+  }
+  return problems;
+}
+
+/**
+ * A driver that lets the kernel do its device's DMA claims the whole group for the kernel
+ * (`drivers/iommu/iommu.c: iommu_device_use_default_domain`), unless it is marked `driver_managed_dma`. So are VFIO's
+ * own drivers, which all have "vfio" in their names (vfio-pci, mlx5_vfio_pci, nvgrace-gpu-vfio-pci), and these two.
+ */
+const bystanders: ReadonlySet<string> = new Set(["pci-stub", "pcieport"]);
+
+function isVfioDriver(driver: string | null): boolean {
+  return driver?.includes("vfio") ?? false;
+}
+
+function readGroup(directory: string, devRoot: string, id: number): IommuGroup | undefined {
+  const devices = list(directory)
+    ?.sort()
+    .map((name) => ({ name, driver: driverOf(join(directory, name)) }));
+  if (devices === undefined) return undefined;
+  const nodes = [join(devRoot, `${id}`), join(devRoot, `noiommu-${id}`)];
+  return { id, devices, node: nodes.find(exists) ?? null };
+}
+
+function list(directory: string): string[] | undefined {
+  return unlessAbsent(directory, () => readdirSync(directory));
+}
+
+function driverOf(device: string): string | null {
+  const link = join(device, "driver");
+  const target = unlessAbsent(link, () => readlinkSync(link));
+  return target === undefined ? null : basename(target);
+}
+
+function exists(path: string): boolean {
+  return unlessAbsent(path, () => statSync(path)) !== undefined;
+}
+
+function unlessAbsent<T>(path: string, read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (isAbsent(error)) return undefined;
+    throw unreadable("ERR_GROUPS_UNREADABLE", path, "Name the group yourself; its node tells whether it works.", error);
+  }
+}
