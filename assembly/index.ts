@@ -31,7 +31,7 @@ export {
   trailingZeros,
 } from "./bits";
 export { callAt, callCount, callTable, requestAt, resultAt, structAt } from "./calls";
-export { contains as rangeContains, isRange, overlaps as rangesOverlap } from "./range";
+export { contains as rangeContains, isRange, overlaps as rangesOverlap, rebase } from "./range";
 export {
   afterFailure,
   collectMaps,

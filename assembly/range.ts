@@ -28,3 +28,8 @@ export function contains(outerStart: u64, outerLast: u64, start: u64, length: u6
 export function overlaps(startA: u64, lastA: u64, startB: u64, lastB: u64): bool {
   return startA <= lastB && startB <= lastA;
 }
+
+/** The address that lies as far behind `to` as `address` lies behind `from`. Inside one range each, so it cannot wrap. */
+export function rebase(address: u64, from: u64, to: u64): u64 {
+  return to + (address - from);
+}

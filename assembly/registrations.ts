@@ -10,6 +10,7 @@
 import { acquire, regrow, release } from "./arena";
 import { clear, drop, get, initRadix, NONE, next, prepare, Radix, set } from "./radix";
 import { lastOf } from "./range";
+import * as status from "./status";
 
 const RECORD_BYTES: u32 = 24;
 const NUMBER_SHIFT: u64 = 12;
@@ -80,14 +81,19 @@ export function anyRegistered(container: Container, va: u64, last: u64): bool {
   return next(container.pages, va, last) != NONE;
 }
 
-/** Whether all of [va, last] is registered, by one registration or by neighbours. */
-export function allRegistered(container: Container, va: u64, last: u64): bool {
+/**
+ * Whether [va, last], of which something is registered, can be mapped without registering it: all of it is registered, by
+ * one registration or by neighbours, and something of each is mapped. An idle registration proves nothing: the program
+ * may have other memory at those addresses by now, and the kernel would map the old.
+ */
+export function checkRegistered(container: Container, va: u64, last: u64): i32 {
   let at = va;
   while (true) {
     const number = registrationAt(container, at);
-    if (number == NO_REGISTRATION) return false;
+    if (number == NO_REGISTRATION) return status.PARTLY_REGISTERED;
+    if (registrationMapped(container, number) == 0) return status.STALE_REGISTRATION;
     const reached = lastOf(registrationVa(container, number), registrationLength(container, number));
-    if (reached >= last) return true;
+    if (reached >= last) return status.OK;
     at = reached + 1;
   }
 }

@@ -7,7 +7,7 @@
  *     length      [ u64   | u64  | ... ]
  *     permission  [ u32   | u32  | ... ]      maps only
  *
- * and then, for maps (unmaps alike):
+ * A map whose iova is all ones is placed: its row then has the IOVA. And then, for maps (unmaps alike):
  *
  *     prepareMaps     checks every request, against the tables and against the requests before it, and writes the calls
  *                     (calls.ts). All requests are recorded as mapped, or none, and the first that is wrong is named.
@@ -24,13 +24,14 @@
 import { acquire, release } from "./arena";
 import { isAligned } from "./bits";
 import * as calls from "./calls";
+import { firstFit, NOWHERE } from "./occupancy";
 import { get, NONE, next, runLast } from "./radix";
 import { isRange, lastOf } from "./range";
 import {
   addRegistration,
-  allRegistered,
   anyRegistered,
   Container,
+  checkRegistered,
   countMapped,
   NO_REGISTRATION,
   nextIdle,
@@ -51,6 +52,7 @@ import {
   inWindow,
   prepareMap,
   recordMap,
+  tceIova,
   unclaim,
   vaAt,
   Window,
@@ -194,7 +196,22 @@ function checkShape(window: Window, i: u32, owner: u32): i32 {
   return status.OK;
 }
 
+/** Gives a map that leaves its IOVA open (all ones) the lowest ones that are free. */
+function place(window: Window, i: u32): i32 {
+  const bytes = length(i);
+  if (bytes == 0) return status.ZERO_LENGTH;
+  if (!isAligned(bytes, window.pageShift)) return status.UNALIGNED_LENGTH;
+  const index = firstFit(window.live, window.reserved, bytes >> window.pageShift, 0);
+  if (index == NOWHERE) return status.NO_HOLE;
+  store<u64>(iovas + (i << 3), tceIova(window, index));
+  return status.OK;
+}
+
 function checkMap(window: Window, i: u32, owner: u32): i32 {
+  if (iova(i) == NONE) {
+    const placed = place(window, i);
+    if (placed != status.OK) return placed;
+  }
   const shape = checkShape(window, i, owner);
   if (shape != status.OK) return shape;
   if (permission(i) < 1 || permission(i) > 3) return status.BAD_PERMISSION;
@@ -202,7 +219,7 @@ function checkMap(window: Window, i: u32, owner: u32): i32 {
   if (next(window.toIova, va(i), vaLast(i)) != NONE) return status.VA_ALREADY_MAPPED;
   const container = window.container;
   if (anyRegistered(container, va(i), vaLast(i))) {
-    return allRegistered(container, va(i), vaLast(i)) ? status.OK : status.PARTLY_REGISTERED;
+    return checkRegistered(container, va(i), vaLast(i));
   }
   // REGISTER takes whole CPU pages, which may be larger than a TCE page.
   if (!isAligned(va(i), container.cpuPageShift)) return status.UNALIGNED_VA;

@@ -38,3 +38,5 @@ export const NO_HOLE: i32 = 21;
 /** Something in it is still in use. */
 export const BUSY: i32 = 22;
 export const BAD_PAGE_SHIFT: i32 = 23;
+/** The memory is registered though nothing of it is mapped: what an UNREGISTER that failed has left behind. */
+export const STALE_REGISTRATION: i32 = 24;

@@ -35,6 +35,7 @@ export const Status = {
   NO_HOLE: 21,
   BUSY: 22,
   BAD_PAGE_SHIFT: 23,
+  STALE_REGISTRATION: 24,
 } as const;
 
 /** Why a PowerNV table of a shape cannot be: see `powernvShape`. */
@@ -75,6 +76,8 @@ export interface CoreExports {
   // ranges: [start, start + length) without ever forming the end
   isRange(start: bigint, length: bigint): 0 | 1;
   rangeContains(outerStart: bigint, outerLast: bigint, start: bigint, length: bigint): 0 | 1;
+  /** `to + (address - from)`: `address` must lie behind `from`, and the result below 2^64. */
+  rebase(address: bigint, from: bigint, to: bigint): bigint;
   rangesOverlap(startA: bigint, lastA: bigint, startB: bigint, lastB: bigint): 0 | 1;
 
   // TCE tables; windowShift and pageShift are log2 of bytes
@@ -202,6 +205,66 @@ export interface Core extends CoreExports {
   u32(pointer: number, length: number): Uint32Array;
 }
 
+/** wasm hands every i64 to JavaScript as signed; these results are u64. */
+const U64_RESULTS = [
+  "alignUp",
+  "bytesInUse",
+  "createdStart",
+  "infoPageSizes",
+  "listFreePages",
+  "memsegIova",
+  "memsegLength",
+  "memsegTranslate",
+  "memsegVa",
+  "powernvCharge",
+  "powernvLevelBytes",
+  "powernvTableBytes",
+  "powerOfTwoAtLeast",
+  "pseriesCharge",
+  "rebase",
+  "walkBytes",
+  "walkCount",
+  "walkLast",
+  "windowFirstFit",
+  "windowHeadroom",
+  "windowIova",
+  "windowLargestHole",
+  "windowLiveTces",
+  "windowReverse",
+  "windowTceIndex",
+  "windowTranslate",
+] as const satisfies readonly (keyof CoreExports)[];
+
+/** The same for i32: pointers, which may lie above 2 GiB, and fields of structs. */
+const U32_RESULTS = [
+  "acquireBytes",
+  "callTable",
+  "infoDefaultSize",
+  "infoDefaultStart",
+  "infoFlags",
+  "iovaColumn",
+  "lengthColumn",
+  "permissionColumn",
+  "structAt",
+  "structScratch",
+  "vaColumn",
+] as const satisfies readonly (keyof CoreExports)[];
+
+type AnyFunction<R> = (...parameters: never[]) => R;
+
+function unsigned(exports: CoreExports): CoreExports {
+  const result: Record<string, unknown> = { ...exports };
+  for (const name of U64_RESULTS) {
+    const call = exports[name] as AnyFunction<bigint>;
+    result[name] = (...parameters: never[]) => BigInt.asUintN(64, call(...parameters));
+  }
+  for (const name of U32_RESULTS) {
+    const call = exports[name] as AnyFunction<number>;
+    result[name] = (...parameters: never[]) => call(...parameters) >>> 0;
+  }
+  return result as unknown as CoreExports;
+}
+
 /**
  * A core of its own, with its own tables. The library uses {@link core}, one for the process: V8 inlines calls into
  * wasm only while a call site sees one module's functions. More are for tests and for comparing builds.
@@ -216,7 +279,7 @@ export function instantiateCore(wasm: BufferSource): Core {
     return view;
   };
   return {
-    ...exports,
+    ...unsigned(exports),
     bytes,
     u64: (pointer, length) => new BigUint64Array(exports.memory.buffer, pointer, length),
     u32: (pointer, length) => new Uint32Array(exports.memory.buffer, pointer, length),
@@ -224,8 +287,8 @@ export function instantiateCore(wasm: BufferSource): Core {
 }
 
 /** Where the built core lies: the release build by default. */
-export function readCore(build: "core" | "core.asserts" = "core"): Buffer {
-  return readFileSync(new URL(`../dist/${build}.wasm`, import.meta.url));
+export function readCore(build: "core" | "core.asserts" = "core"): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(readFileSync(new URL(`../dist/${build}.wasm`, import.meta.url)));
 }
 
 /** The core of this process or worker. */

@@ -69,3 +69,16 @@ function show(value: unknown): string {
   if (typeof value === "object" && value !== null) return `an object (${value.constructor?.name ?? "no prototype"})`;
   return String(value);
 }
+
+/** The same error, saying also what is left behind. Errors that are not ours pass through. */
+export function withResidue(error: unknown, left: readonly string[]): unknown {
+  if (left.length === 0 || !(error instanceof DmaWindowError)) return error;
+  const { code, message, errno, syscall, facts, residue } = error;
+  return new DmaWindowError(code, `${message}; left behind: ${left.join("; ")}`, {
+    residue: { left: [...(residue?.left ?? []), ...left] },
+    cause: error,
+    ...(errno === undefined ? {} : { errno }),
+    ...(syscall === undefined ? {} : { syscall }),
+    ...(facts === undefined ? {} : { facts }),
+  });
+}

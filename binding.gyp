@@ -1,0 +1,15 @@
+{
+  "conditions": [
+    ["OS=='linux'", {
+      "targets": [{
+        "target_name": "vfio_shim",
+        "sources": ["shim/vfio_shim.cc"],
+        "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
+        "defines": ["NAPI_VERSION=8", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"],
+        "cflags_cc": ["-Wall", "-Wextra"]
+      }]
+    }, {
+      "targets": [{ "target_name": "vfio_shim", "type": "none" }]
+    }]
+  ]
+}

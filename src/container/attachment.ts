@@ -1,0 +1,230 @@
+/**
+ * A memory that is mapped into a window, list by list.
+ *
+ *     list    base ........................ base + length          virtual addresses
+ *              |     memsegs    |  not yet  |
+ *     window  region ....................................          IOVAs set aside, as long as the list
+ *
+ * `rebased`: a region is the lowest free one; contiguous memory stays contiguous for the device. `va`: the region is where
+ * the list is. `pa`: no region can be known; IOVAs are set aside memseg by memseg.
+ */
+import { core, NO_ADDRESS, Owner, Status } from "../core.ts";
+import { DmaWindowError, withResidue } from "../errors.ts";
+import { bytes, hex } from "../hex.ts";
+import type { MemsegTable } from "../memory/table.ts";
+import type { MemoryListener, Memseg, MemsegList } from "../memory/types.ts";
+import { performMaps, performUnmaps, requestColumns } from "./calls.ts";
+import { codeOf } from "./refusals.ts";
+import type { Window } from "./window.ts";
+
+/** How many memsegs go to the kernel in one crossing. */
+const BATCH = 4096;
+
+const READ_WRITE = 3;
+
+interface Placed {
+  readonly va: bigint;
+  readonly iova: bigint;
+  readonly length: bigint;
+}
+
+export class Attachment implements MemoryListener {
+  readonly window: Window;
+  readonly #memory: MemsegTable;
+  /** First IOVA of each list's region. */
+  readonly #regions = new Map<MemsegList, bigint>();
+
+  constructor(memory: MemsegTable, window: Window) {
+    this.#memory = memory;
+    this.window = window;
+  }
+
+  /** Sets address space aside for every list and maps every memseg; nothing is left when it throws. */
+  begin(): void {
+    const mapped: Placed[][] = [];
+    try {
+      for (const list of this.#memory.lists) this.listAdded(list);
+      for (const batch of this.#batches()) {
+        this.#map(batch);
+        mapped.push(batch);
+      }
+    } catch (error) {
+      const left: string[] = [];
+      for (const batch of mapped.reverse()) collect(left, () => this.#unmap(batch));
+      if (left.length === 0) this.#dropRegions();
+      throw withResidue(error, left);
+    }
+    this.#memory.listen(this);
+  }
+
+  /** Unmaps every memseg and forgets the regions. Throws, with everything mapped again, when something cannot be. */
+  end(): DmaWindowError | undefined {
+    const unmapped: Placed[][] = [];
+    let leftover: DmaWindowError | undefined;
+    try {
+      for (const batch of this.#batches()) {
+        leftover = this.#unmap(batch) ?? leftover;
+        unmapped.push(batch);
+      }
+    } catch (error) {
+      const left: string[] = [];
+      for (const batch of unmapped.reverse()) collect(left, () => this.#map(batch));
+      throw withResidue(error, left);
+    }
+    this.#dropRegions();
+    this.#memory.unlisten(this);
+    return leftover;
+  }
+
+  /** The window has gone with its container. */
+  forget(): void {
+    this.#memory.unlisten(this);
+  }
+
+  listAdded(list: MemsegList): void {
+    if (!isServed(list) || this.window.iovaMode === "pa") return;
+    const { window } = this.window.target;
+    const region =
+      this.window.iovaMode === "va"
+        ? list.base
+        : core.windowFirstFit(window, list.length, core.log2Floor(list.pageSize));
+    if (region === NO_ADDRESS) {
+      throw new DmaWindowError(
+        "ERR_NO_HOLE",
+        `the window has no room for a list of ${bytes(list.length)}: its largest hole has ${bytes(this.window.largestHole)}; ` +
+          "plan the window with growTo, for all the memory that will ever be there",
+      );
+    }
+    this.#setAside(region, list.length, `the list at ${hex(list.base)}`);
+    this.#regions.set(list, region);
+  }
+
+  listRemoved(list: MemsegList): void {
+    const region = this.#regions.get(list);
+    if (region === undefined) return;
+    this.#release(region, list.length);
+    this.#regions.delete(list);
+  }
+
+  added(list: MemsegList, memsegs: readonly Memseg[]): void {
+    this.#map(this.#place(list, memsegs));
+  }
+
+  removing(list: MemsegList, memsegs: readonly Memseg[]): DmaWindowError | undefined {
+    return this.#unmap(this.#place(list, memsegs));
+  }
+
+  *#batches(): Generator<Placed[], void, void> {
+    let batch: Placed[] = [];
+    for (const memseg of this.#memory.memsegs()) {
+      batch.push(...this.#place(memseg.list, [memseg]));
+      if (batch.length < BATCH) continue;
+      yield batch;
+      batch = [];
+    }
+    if (batch.length > 0) yield batch;
+  }
+
+  /** Where memsegs are mapped; those that are not (an owner's external memory, an unknown physical address) are left out. */
+  #place(list: MemsegList, memsegs: readonly Memseg[]): Placed[] {
+    if (!isServed(list)) return [];
+    const region = this.#regions.get(list);
+    return memsegs.flatMap(({ va, iova, length }) => {
+      if (region !== undefined) return [{ va, length, iova: core.rebase(va, list.base, region) }];
+      return iova === undefined ? [] : [{ va, length, iova }];
+    });
+  }
+
+  #map(placed: readonly Placed[]): void {
+    if (placed.length === 0) return;
+    const aside: Placed[] = [];
+    try {
+      if (this.window.iovaMode === "pa") {
+        for (const one of placed) {
+          this.#setAside(one.iova, one.length, `the memory at ${hex(one.va)}`);
+          aside.push(one);
+        }
+      }
+      this.#write(placed);
+      performMaps(this.window.target, placed.length, Owner.MEMORY);
+    } catch (error) {
+      for (const { iova, length } of aside) this.#release(iova, length);
+      throw error;
+    }
+  }
+
+  /** Unmaps all of them. Throws, with all of them mapped as they were (or the residue named), when one cannot be. */
+  #unmap(placed: readonly Placed[]): DmaWindowError | undefined {
+    if (placed.length === 0) return undefined;
+    let leftover: DmaWindowError | undefined;
+    try {
+      this.#write(placed);
+      leftover = performUnmaps(this.window.target, placed.length, Owner.MEMORY);
+    } catch (error) {
+      throw withResidue(error, this.#mapAgain(placed));
+    }
+    if (this.window.iovaMode === "pa") for (const { iova, length } of placed) this.#release(iova, length);
+    return leftover;
+  }
+
+  /** Maps those of `placed` that are not mapped any more; gives a sentence for each that cannot be. */
+  #mapAgain(placed: readonly Placed[]): string[] {
+    const left: string[] = [];
+    for (const one of placed) {
+      if (core.windowReverse(this.window.target.window, one.iova) !== NO_ADDRESS) continue;
+      collect(left, () => {
+        this.#write([one]);
+        performMaps(this.window.target, 1, Owner.MEMORY);
+      });
+    }
+    return left;
+  }
+
+  #write(placed: readonly Placed[]): void {
+    const { vas, iovas, lengths, permissions } = requestColumns(placed.length);
+    placed.forEach(({ va, iova, length }, i) => {
+      vas[i] = va;
+      iovas[i] = iova;
+      lengths[i] = length;
+      permissions[i] = READ_WRITE;
+    });
+  }
+
+  #setAside(iova: bigint, length: bigint, what: string): void {
+    const status = core.windowReserve(this.window.target.window, iova, length);
+    if (status === Status.OK) return;
+    const { start, size } = this.window;
+    throw new DmaWindowError(
+      codeOf(status),
+      `${what} needs IOVAs ${hex(iova)}-${hex(iova + length - 1n)}: ${
+        status === Status.OUTSIDE_WINDOW
+          ? `the window is ${hex(start)}-${hex(start + size - 1n)}; plan it with growTo, for all the memory that will ever be there`
+          : "part of them is taken, or not on the window's page borders"
+      }`,
+      { facts: { iova, length } },
+    );
+  }
+
+  #release(iova: bigint, length: bigint): void {
+    core.windowUnreserve(this.window.target.window, iova, length);
+  }
+
+  #dropRegions(): void {
+    for (const [list, region] of this.#regions) this.#release(region, list.length);
+    this.#regions.clear();
+  }
+}
+
+/** Notes in `left` what an undo could not do. */
+function collect(left: string[], action: () => unknown): void {
+  try {
+    const leftover = action();
+    if (leftover instanceof DmaWindowError) left.push(leftover.message);
+  } catch (error) {
+    left.push(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function isServed(list: MemsegList): boolean {
+  return !list.external || list.heap;
+}

@@ -1,0 +1,176 @@
+/**
+ * Lists of calls that the core has written, carried out by the kernel: one crossing into the core to check and write, one
+ * into the kernel, one into the core to record.
+ *
+ *     columns --core: prepare--> calls --kernel: ioctlBatch--> results --core: settle--> tables
+ *                                   ^                            |
+ *                                   +------ undo, where one failed
+ */
+import { core, NO_ADDRESS, NOT_CALLED, Status } from "../core.ts";
+import { DmaWindowError, withResidue } from "../errors.ts";
+import { explain } from "../explain.ts";
+import { bytes, hex } from "../hex.ts";
+import { BATCH_ENTRY_BYTES, type Syscalls, VfioCall, vfioCallName } from "../syscalls.ts";
+import { refusal } from "./refusals.ts";
+
+/** The window, as far as its calls need it. */
+export interface Target {
+  readonly kernel: Syscalls;
+  readonly containerFd: number;
+  /** Handles of the core. */
+  readonly window: number;
+  readonly container: number;
+  readonly start: bigint;
+  readonly size: bigint;
+  readonly pageShift: number;
+}
+
+/** The request columns: one row for each request. Valid until the next call of the core. */
+export interface RequestColumns {
+  readonly vas: BigUint64Array;
+  /** All ones lets the core choose. */
+  readonly iovas: BigUint64Array;
+  readonly lengths: BigUint64Array;
+  /** Maps only: 1 the device may read, 2 it may write, 3 both. */
+  readonly permissions: Uint32Array;
+}
+
+/** Columns of `count` rows to fill in. @throws `ERR_OUT_OF_MEMORY`. */
+export function requestColumns(count: number): RequestColumns {
+  if (core.reserveRequests(count) === 0) {
+    throw new DmaWindowError("ERR_OUT_OF_MEMORY", `no room for ${count} requests in the core's memory`);
+  }
+  return {
+    vas: core.u64(core.vaColumn(), count),
+    iovas: core.u64(core.iovaColumn(), count),
+    lengths: core.u64(core.lengthColumn(), count),
+    permissions: core.u32(core.permissionColumn(), count),
+  };
+}
+
+/**
+ * Maps the first `count` rows of the request columns: all of them, or none. `owner` is one of the core's Owner.
+ *
+ * @throws the core's refusals, before the kernel is asked; `ERR_KERNEL` and `ERR_PINNED_PARTLY` when the kernel said no.
+ * What was done by then is undone; `residue` says what could not be.
+ */
+export function performMaps(target: Target, count: number, owner: number): void {
+  endIdle(target);
+  const status = core.prepareMaps(target.window, count, owner);
+  if (status !== Status.OK) throw refused(status, "map", target, count);
+  const failed = perform(target, 0);
+  if (core.collectMaps() === 1) {
+    core.settleMaps(target.window);
+    return;
+  }
+  const failure = failureOf(failed);
+  core.prepareUndo();
+  for (let at = perform(target, 0); at < core.callCount(); at = perform(target, core.afterFailure(at)));
+  core.collectUndo();
+  core.settleMaps(target.window);
+  const left: string[] = [];
+  for (let i = 0; i < count; i++) {
+    if (core.leftMapped(i) === 1) left.push(`${describe(i)} is still mapped`);
+    else if (core.leftRegistered(i) === 1) left.push(`the memory for ${describe(i)} is still registered (locked)`);
+  }
+  throw withResidue(failure, left);
+}
+
+/**
+ * Unmaps the first `count` rows, each a range that is mapped and at one offset from its memory.
+ *
+ * Gives an error, `ERR_STILL_REGISTERED`, where everything is unmapped but a registration could not be ended: its memory
+ * stays locked until a later call, or the end of the container, ends it.
+ *
+ * @throws the core's refusals, before the kernel is asked and with nothing changed; `ERR_KERNEL` when the kernel did not
+ * unmap: what was unmapped by then stays so, and `residue` says what is still mapped.
+ */
+export function performUnmaps(target: Target, count: number, owner: number): DmaWindowError | undefined {
+  const status = core.prepareUnmaps(target.window, count, owner);
+  if (status !== Status.OK) throw refused(status, "unmap", target, count);
+  const stillRegistered: number[] = [];
+  let at = perform(target, 0);
+  // No call depends on an UNREGISTER, so one that fails stops nothing. After an UNMAP that fails, nothing more goes out.
+  while (at < core.callCount() && core.callAt(at) === VfioCall.IOMMU_SPAPR_UNREGISTER_MEMORY) {
+    stillRegistered.push(at);
+    at = perform(target, at + 1);
+  }
+  const failed = at < core.callCount() ? at : stillRegistered[0];
+  const failure = failed === undefined ? undefined : failureOf(failed);
+  const left = stillRegistered.map((k) => `the memory of ${describe(core.requestAt(k))} is still registered (locked)`);
+  for (let k = at; k < core.callCount(); k++) {
+    if (core.callAt(k) === VfioCall.IOMMU_UNMAP_DMA) left.push(`${describe(core.requestAt(k))} is still mapped`);
+  }
+  const unmapped = core.settleUnmaps(target.window);
+  if (failure === undefined) return undefined;
+  if (unmapped < count) throw withResidue(failure, left);
+  const { message, errno, syscall } = failure;
+  return new DmaWindowError("ERR_STILL_REGISTERED", message, {
+    residue: { left },
+    ...(errno === undefined ? {} : { errno }),
+    ...(syscall === undefined ? {} : { syscall }),
+  });
+}
+
+/** Tries again to end registrations that an earlier failure left behind. What stays is not used by later maps. */
+export function endIdle(target: Pick<Target, "kernel" | "containerFd" | "container">): void {
+  if (core.containerHasIdle(target.container) === 0) return;
+  if (core.prepareIdle(target.container) !== Status.OK) return;
+  for (let at = perform(target, 0); at < core.callCount(); at = perform(target, at + 1));
+  core.settleIdle(target.container);
+}
+
+/** Makes the prepared calls from `first` on. Gives the index of the one that failed; the count of all when none did. */
+function perform(target: Pick<Target, "kernel" | "containerFd">, first: number): number {
+  const left = core.callCount() - first;
+  if (left <= 0) return core.callCount();
+  const table = core.callTable() + first * BATCH_ENTRY_BYTES;
+  return first + target.kernel.ioctlBatch(target.containerFd, core.bytes(), table, left);
+}
+
+function refused(status: number, what: "map" | "unmap", target: Target, total: number): DmaWindowError {
+  const index = core.refusedRequest();
+  const { vas, iovas, lengths } = rows(index + 1);
+  return refusal(status, {
+    what,
+    index,
+    total,
+    va: vas[index] ?? 0n,
+    iova: iovas[index] ?? NO_ADDRESS,
+    length: lengths[index] ?? 0n,
+    window: target.window,
+    start: target.start,
+    size: target.size,
+    pageShift: target.pageShift,
+    cpuPageSize: target.kernel.pageSize,
+  });
+}
+
+/** The first rows of the columns, as they are now. */
+export function rows(count: number): RequestColumns {
+  return requestColumns(count); // no more rows than there are: nothing is lost
+}
+
+function describe(request: number): string {
+  const { iovas, lengths } = rows(request + 1);
+  return `${bytes(lengths[request] ?? 0n)} at IOVA ${hex(iovas[request] ?? NO_ADDRESS)}`;
+}
+
+/** What the kernel said to a call, while the list is still there. */
+function failureOf(index: number): DmaWindowError {
+  const call = core.callAt(index);
+  const result = core.resultAt(index);
+  const syscall = vfioCallName(call);
+  const about = `${syscall} for ${describe(core.requestAt(index))}`;
+  if (result === NOT_CALLED) throw new Error(`the kernel interface neither made ${about} nor said why`);
+  if (result < 0)
+    return new DmaWindowError("ERR_KERNEL", `${about}: ${explain(syscall, result)}`, { syscall, errno: result });
+  if (call === VfioCall.IOMMU_SPAPR_REGISTER_MEMORY) {
+    return new DmaWindowError(
+      "ERR_PINNED_PARTLY",
+      `${about}: only the first ${result} pages could be locked, and none are now`,
+      { syscall, facts: { pages: result } },
+    );
+  }
+  return new DmaWindowError("ERR_KERNEL", `${about}: the answer was ${result}, which means failure`, { syscall });
+}

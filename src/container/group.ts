@@ -1,0 +1,70 @@
+/** One IOMMU group: opened, found viable, and put into a container. */
+import { core } from "../core.ts";
+import { DmaWindowError } from "../errors.ts";
+import { explain } from "../explain.ts";
+import { GroupFlag, type Syscalls, VfioCall } from "../syscalls.ts";
+import { groupProblems, readGroups } from "../system/groups.ts";
+
+/** Opens the group and puts it into the container. Gives its fd; leaves nothing open when it fails. */
+export function joinGroup(kernel: Syscalls, containerFd: number, group: number): number {
+  const path = `/dev/vfio/${group}`;
+  const fd = kernel.open(path);
+  if (fd < 0) {
+    throw new DmaWindowError("ERR_KERNEL", `open ${path}: ${explain("open group", fd)}${blame(kernel, group)}`, {
+      errno: fd,
+      syscall: "open",
+      facts: { group },
+    });
+  }
+  try {
+    checkViable(kernel, fd, group);
+    setContainer(kernel, fd, containerFd, group);
+    return fd;
+  } catch (error) {
+    kernel.close(fd);
+    throw error;
+  }
+}
+
+/** struct vfio_group_status: | argsz : 4 | flags : 4 | */
+function checkViable(kernel: Syscalls, fd: number, group: number): void {
+  const at = core.structScratch();
+  core.u32(at, 2).set([8, 0]);
+  const answer = kernel.ioctlStruct(fd, VfioCall.GROUP_GET_STATUS, core.bytes(), at);
+  if (answer < 0) throw refused("VFIO_GROUP_GET_STATUS", answer, group);
+  const flags = core.u32(at, 2)[1] ?? 0;
+  if ((flags & GroupFlag.VIABLE) !== 0) return;
+  throw new DmaWindowError(
+    "ERR_GROUP_NOT_VIABLE",
+    `group ${group} cannot be used: not every device in it is bound to vfio-pci${blame(kernel, group)}`,
+    { facts: { group } },
+  );
+}
+
+/** The argument is a pointer to the container's fd. */
+function setContainer(kernel: Syscalls, fd: number, containerFd: number, group: number): void {
+  const at = core.structScratch();
+  core.u32(at, 1)[0] = containerFd;
+  const answer = kernel.ioctlStruct(fd, VfioCall.GROUP_SET_CONTAINER, core.bytes(), at);
+  if (answer < 0) throw refused("VFIO_GROUP_SET_CONTAINER", answer, group);
+}
+
+function refused(syscall: string, errno: number, group: number): DmaWindowError {
+  return new DmaWindowError("ERR_KERNEL", `${syscall} of group ${group}: ${explain(syscall, errno)}`, {
+    errno,
+    syscall,
+    facts: { group },
+  });
+}
+
+/** What this machine's sysfs says against the group: only the real kernel's groups are there. */
+function blame(kernel: Syscalls, group: number): string {
+  if (kernel.name !== "linux") return "";
+  try {
+    const found = readGroups().find(({ id }) => id === group);
+    const problems = found ? groupProblems(found) : [`the machine has no IOMMU group ${group}`];
+    return problems.length === 0 ? "" : ` (${problems.join("; ")})`;
+  } catch {
+    return ""; // the words are a help; that they cannot be had must not hide the error itself
+  }
+}

@@ -1,0 +1,91 @@
+/** The core's refusals in words: what was asked, what the limit is, what would pass. */
+import { core, Status } from "../core.ts";
+import { DmaWindowError } from "../errors.ts";
+import { bytes, hex } from "../hex.ts";
+
+/** The request that was refused, and the window that it was for. */
+export interface Refused {
+  readonly what: "map" | "unmap";
+  /** Which one of a batch; left out of the words for a batch of one. */
+  readonly index: number;
+  readonly total: number;
+  readonly va: bigint;
+  readonly iova: bigint;
+  readonly length: bigint;
+  readonly window: number;
+  readonly start: bigint;
+  readonly size: bigint;
+  readonly pageShift: number;
+  readonly cpuPageSize: number;
+}
+
+const codes = new Map(Object.entries(Status).map(([name, value]) => [value as number, `ERR_${name}`]));
+
+/** `ERR_OUTSIDE_WINDOW` for the core's status of that name. */
+export function codeOf(status: number): string {
+  return codes.get(status) ?? `ERR_CORE_${status}`;
+}
+
+export function refusal(status: number, refused: Refused): DmaWindowError {
+  const { what, index, total, va, iova, length } = refused;
+  const which = total === 1 ? "" : ` (request ${index} of ${total})`;
+  const message = `cannot ${what} ${range(iova, length)}${which}: ${reason(status, refused)}`;
+  return new DmaWindowError(codeOf(status), message, { facts: { index, va, iova, length } });
+}
+
+function range(start: bigint, length: bigint): string {
+  return start === 0xffff_ffff_ffff_ffffn ? `${bytes(length)} anywhere` : `${bytes(length)} at IOVA ${hex(start)}`;
+}
+
+function reason(status: number, refused: Refused): string {
+  const { va, iova, length, window, start, size, pageShift, cpuPageSize } = refused;
+  const last = start + size - 1n;
+  const page = bytes(1n << BigInt(pageShift));
+  const registered =
+    1n << BigInt(pageShift) < BigInt(cpuPageSize) ? `, and is registered in pages of ${bytes(cpuPageSize)}` : "";
+  switch (status) {
+    case Status.OUT_OF_MEMORY:
+      return "the core's memory cannot grow";
+    case Status.UNKNOWN_HANDLE:
+      return "the window is closed";
+    case Status.ZERO_LENGTH:
+      return `its length is 0; the shortest map is one page of ${page}`;
+    case Status.UNALIGNED_VA:
+      return `the address ${hex(va)} is not on a page border; the window has pages of ${page}${registered}`;
+    case Status.UNALIGNED_IOVA:
+      return `the IOVA is not on a page border; the window has pages of ${page}`;
+    case Status.UNALIGNED_LENGTH:
+      return `the length is not a number of whole pages; the window has pages of ${page}${registered}`;
+    case Status.WRAPS:
+      return `it runs past 2^64, from ${hex(va)} or ${hex(iova)}`;
+    case Status.OUTSIDE_WINDOW:
+      return `the window is ${hex(start)}-${hex(last)}${headroom(window, iova)}`;
+    case Status.ALREADY_LIVE:
+      return "part of it is mapped already; unmap that first, or leave the IOVA to the window";
+    case Status.VA_ALREADY_MAPPED:
+      return `part of the memory ${hex(va)}-${hex(va + length - 1n)} is mapped in this window already`;
+    case Status.NOT_LIVE:
+      return "part of it is not mapped";
+    case Status.RESERVED:
+      return "part of it belongs to an attached memory: use its allocate and free, or detach it";
+    case Status.NOT_RESERVED:
+      return "part of it does not belong to the memory that asks";
+    case Status.PARTLY_REGISTERED:
+      return `part of the memory ${hex(va)}-${hex(va + length - 1n)} is registered with this container, and part is not`;
+    case Status.STALE_REGISTRATION:
+      return `an earlier registration of ${hex(va)} could not be ended; close the container to end it`;
+    case Status.BAD_PERMISSION:
+      return "a device must be allowed to read, to write, or both";
+    case Status.VA_MISMATCH:
+      return `the memory there is not ${length === 0n ? "" : "all of "}${hex(va)}-${hex(va + length - 1n)} at one offset`;
+    case Status.NO_HOLE:
+      return `the largest hole of the window has ${bytes(core.windowLargestHole(window))}; plan it with growTo`;
+    default:
+      return codeOf(status);
+  }
+}
+
+function headroom(window: number, iova: bigint): string {
+  const left = core.windowHeadroom(window, iova);
+  return left === 0n ? "" : `; ${bytes(left)} are left from there`;
+}

@@ -1,0 +1,23 @@
+export type { Container } from "./container/container.ts";
+export { type OpenContainerOptions, openContainer } from "./container/open.ts";
+export type { MappedRun, MapRequest, UnmapRequest, Window } from "./container/window.ts";
+export { DmaWindowError, type DmaWindowErrorOptions, type Residue } from "./errors.ts";
+export type { AddressRange, IommuInfo, SpaprInfo, Type1Info } from "./iommu.ts";
+export { linuxKernel } from "./linux/index.ts";
+export type { Segment } from "./memory/segment.ts";
+export { type ListOptions, MemsegTable, type MemsegTableOptions } from "./memory/table.ts";
+export type { Memseg, MemsegList } from "./memory/types.ts";
+export { type ModelKernel, modelKernel } from "./model/index.ts";
+export {
+  type IovaMode,
+  type ListFacts,
+  type MemoryFacts,
+  type PlanRequest,
+  planWindow,
+  type Rejection,
+  type WindowPlan,
+} from "./plan/index.ts";
+export type { LockedMemory, Syscalls } from "./syscalls.ts";
+export { type HugepagePool, readHugepages } from "./system/hugepages.ts";
+export { type Iomem, parseIomem, readIomem } from "./system/iomem.ts";
+export { physicalAddresses } from "./system/pagemap.ts";

@@ -1,0 +1,45 @@
+/** What a container says of its IOMMU, and of the process that holds it: the facts that a plan is made from. */
+import type { LockedMemory } from "./syscalls.ts";
+
+/** A range of addresses; both ends are inside. */
+export interface AddressRange {
+  readonly start: bigint;
+  readonly last: bigint;
+}
+
+interface CommonInfo {
+  /** The CPU's page size in bytes. */
+  readonly cpuPageSize: number;
+  /** The page sizes of the IOMMU as a mask: bit n stands for 2^n bytes. */
+  readonly pageSizes: bigint;
+  readonly lockedMemory: LockedMemory;
+}
+
+/** sPAPR TCE v2, from VFIO_IOMMU_SPAPR_TCE_GET_INFO. */
+export interface SpaprInfo extends CommonInfo {
+  readonly kind: "spapr";
+  /**
+   * Bare metal or an LPAR. Nothing in the kernel's answer says so but the levels: firmware's tables have one level, and
+   * PowerNV offers five (arch/powerpc/platforms/pseries/iommu.c and powernv/pci-ioda.c: spapr_tce_iommu_group...levels).
+   */
+  readonly platform: "powernv" | "pseries";
+  /** Whether windows can be created at all (VFIO_IOMMU_SPAPR_INFO_DDW). */
+  readonly dynamicWindows: boolean;
+  /** How many windows there may be at a time. */
+  readonly maxWindows: number;
+  /** The most levels of a table that the kernel names. Fewer may be possible: see the plan. */
+  readonly levels: number;
+  /** The window that is there at first; the kernel names it even after it was removed. */
+  readonly defaultWindow: { readonly start: bigint; readonly size: bigint };
+}
+
+/** type1, from VFIO_IOMMU_GET_INFO and its capabilities. */
+export interface Type1Info extends CommonInfo {
+  readonly kind: "type1";
+  /** The IOVAs that may be mapped, ascending. */
+  readonly ranges: readonly AddressRange[];
+  /** How many more maps the kernel takes, where it says so. */
+  readonly mapsAvailable?: number;
+}
+
+export type IommuInfo = SpaprInfo | Type1Info;

@@ -1,0 +1,396 @@
+import { codeOf } from "../container/refusals.ts";
+import { core, ListFlag, NO_ADDRESS, Status } from "../core.ts";
+import { argumentRangeError, argumentTypeError, DmaWindowError, withResidue } from "../errors.ts";
+import { bytes, hex } from "../hex.ts";
+import type { Syscalls } from "../syscalls.ts";
+import { address, boolean, count, object, pageShift, size } from "../validate.ts";
+import { populate, release, reserveSpace, vacate } from "./pages.ts";
+import { Segment } from "./segment.ts";
+import type { MemoryListener, Memseg, MemsegList } from "./types.ts";
+
+export interface MemsegTableOptions {
+  /** Where `allocate` gets memory from. Without it the table only records memory that the program has. */
+  readonly kernel?: Syscalls;
+  /**
+   * Gives the physical addresses of pages that are there: memsegs then know their IOVA, as IOVA mode `pa` needs it. One
+   * for each page. A page may still move until it is mapped; on sPAPR that does no harm, because a TCE holds the page
+   * that was pinned and the IOVA is a name.
+   */
+  readonly physical?: (va: bigint, pages: number, pageSize: number) => ArrayLike<bigint>;
+}
+
+export interface ListOptions {
+  /** Bytes of a page: larger than the CPU's means hugetlb memory. */
+  readonly pageSize: bigint | number;
+  /** The most memory that the list will ever hold: address space now, pages when they are asked for. */
+  readonly maxBytes: bigint | number;
+  /** Where the program's own memory lies. Without it the table keeps address space of its own. */
+  readonly base?: bigint;
+  /** Where the address space of its own should lie, if it is free: low addresses make small windows in IOVA mode `va`. */
+  readonly near?: bigint;
+  /** The program's own memory, which containers do not map with the table, unless it is a heap. */
+  readonly external?: boolean;
+  readonly heap?: boolean;
+}
+
+/** A list and its address space, as the table keeps them. */
+interface OwnList extends MemsegList {
+  readonly index: number;
+  readonly pageShift: number;
+  readonly kept: boolean;
+}
+
+/**
+ * Memory, as lists of address space and the pages in them. The record itself is the core's; containers that a table is
+ * attached to map what comes and unmap what goes, in the same call.
+ */
+export class MemsegTable {
+  readonly #kernel: Syscalls | undefined;
+  readonly #physical: MemsegTableOptions["physical"];
+  readonly #handle: number;
+  readonly #lists = new Map<number, OwnList>();
+  readonly #segments = new Set<Segment>();
+  readonly #listeners = new Set<MemoryListener>();
+  #open = true;
+
+  constructor(options: MemsegTableOptions = {}) {
+    object("options", options);
+    if (options.physical !== undefined && typeof options.physical !== "function") {
+      throw argumentTypeError("physical", "a function", options.physical);
+    }
+    this.#kernel = options.kernel;
+    this.#physical = options.physical;
+    this.#handle = core.tableOpen();
+    if (this.#handle <= 0) throw new DmaWindowError("ERR_OUT_OF_MEMORY", "no room for a table in the core's memory");
+  }
+
+  /** The lists, in the order in which they came. */
+  get lists(): readonly MemsegList[] {
+    return [...this.#lists.values()];
+  }
+
+  /** Bytes of all memsegs. */
+  get bytes(): bigint {
+    return core.walkAll(this.#core()) === 1 ? core.walkBytes() : 0n;
+  }
+
+  /** How many memsegs there are. */
+  get size(): number {
+    return core.walkAll(this.#core()) === 1 ? Number(core.walkCount()) : 0; // below 2^32: numbers are u32
+  }
+
+  /** Memsegs whose IOVA is known, and their bytes. */
+  get valid(): { readonly count: number; readonly bytes: bigint } {
+    core.walkValid(this.#core());
+    return { count: Number(core.walkCount()), bytes: core.walkBytes() };
+  }
+
+  /** The highest address of a memseg, and the page size of its list; `undefined` when there is none. */
+  get highest(): { readonly last: bigint; readonly pageSize: bigint } | undefined {
+    if (core.walkHighestMemseg(this.#core()) === 0) return undefined;
+    return { last: core.walkLast(), pageSize: 1n << BigInt(core.walkPageShift()) };
+  }
+
+  /**
+   * Adds a list: address space that is free for the table's own use, or, with `base`, the program's.
+   *
+   * @throws `ERR_OVERLAPS`, `ERR_UNALIGNED_VA`, `ERR_UNALIGNED_LENGTH`, `ERR_WRAPS`, `ERR_TOO_LARGE`, `ERR_KERNEL`; and
+   * what an attached container says of a list for which its window has no room. Nothing is left behind.
+   */
+  addList(options: ListOptions): MemsegList {
+    const table = this.#core();
+    object("options", options);
+    const shift = pageShift("pageSize", options.pageSize);
+    const pageSize = 1n << BigInt(shift);
+    const length = size("maxBytes", options.maxBytes);
+    const external = options.external !== undefined && boolean("external", options.external);
+    const heap = options.heap !== undefined && boolean("heap", options.heap);
+    if (length === 0n || length % pageSize !== 0n) {
+      throw argumentRangeError(
+        "maxBytes",
+        `a multiple of the page size ${bytes(pageSize)}, and not 0`,
+        options.maxBytes,
+      );
+    }
+    const kept = options.base === undefined;
+    const near = options.near === undefined ? 0n : address("near", options.near);
+    const base =
+      options.base === undefined
+        ? reserveSpace(this.#needKernel(), length, pageSize, near)
+        : address("base", options.base);
+    const flags = (external ? ListFlag.EXTERNAL : 0) | (heap ? ListFlag.HEAP : 0);
+    const index = core.listAdd(table, base, length, shift, flags);
+    if (index < 0) {
+      if (kept) release(this.#needKernel(), base, length);
+      throw refused(-index, `list of ${bytes(length)} at ${hex(base)} with pages of ${bytes(pageSize)}`);
+    }
+    const list: OwnList = Object.freeze({ index, base, length, pageSize, pageShift: shift, external, heap, kept });
+    try {
+      this.#tell(
+        (listener) => listener.listAdded(list),
+        (listener) => listener.listRemoved(list),
+      );
+    } catch (error) {
+      core.listRemove(table, index);
+      if (kept) release(this.#needKernel(), base, length);
+      throw error;
+    }
+    this.#lists.set(index, list);
+    return list;
+  }
+
+  /** Removes a list without memsegs, and gives its address space back. @throws `ERR_BUSY`, `ERR_NOT_FOUND`. */
+  removeList(list: MemsegList): void {
+    const own = this.#own(list);
+    const status = core.listRemove(this.#core(), own.index);
+    if (status !== Status.OK) throw refused(status, `list at ${hex(own.base)}`);
+    for (const listener of this.#listeners) listener.listRemoved(own);
+    this.#lists.delete(own.index);
+    if (own.kept) release(this.#needKernel(), own.base, own.length);
+  }
+
+  /**
+   * Records memory that the program has put into a list, and maps it wherever the table is attached.
+   *
+   * @throws `ERR_OVERLAPS`, `ERR_OUTSIDE_LIST`, `ERR_UNALIGNED_VA`, `_IOVA`, `_LENGTH`, `ERR_ZERO_LENGTH`, `ERR_WRAPS`,
+   * and what mapping it throws. Nothing is left behind.
+   */
+  add(list: MemsegList, memseg: Memseg): void {
+    const own = this.#own(list);
+    object("memseg", memseg);
+    address("memseg.va", memseg.va);
+    address("memseg.length", memseg.length);
+    if (memseg.iova !== undefined) address("memseg.iova", memseg.iova);
+    this.#record(own, [memseg]);
+  }
+
+  /**
+   * Unmaps the memseg that begins at `va`, and forgets it. @throws `ERR_NOT_FOUND`; what unmapping throws: the memseg
+   * then stays. `ERR_SEGMENT` for memory of `allocate`, which is `free`'s.
+   */
+  remove(va: bigint): void {
+    address("va", va);
+    for (const segment of this.#segments) {
+      if (va >= segment.va && va < segment.va + segment.length) {
+        throw new DmaWindowError("ERR_SEGMENT", `${hex(va)} belongs to an allocated segment: free it instead`);
+      }
+    }
+    const memseg = this.find(va);
+    if (memseg === undefined || memseg.va !== va) throw refused(Status.NOT_FOUND, `memseg at ${hex(va)}`);
+    const leftover = this.#forget(memseg.list, [memseg]);
+    if (leftover) throw leftover;
+  }
+
+  /**
+   * `pages` pages in a row from a list of the table's own, present, and mapped wherever the table is attached.
+   *
+   * @throws `ERR_LIST_FULL`; `ERR_KERNEL` when there is no memory; what mapping it throws. Nothing is left behind.
+   */
+  allocate(list: MemsegList, pages: number): Segment {
+    const own = this.#own(list);
+    const wanted = count("pages", pages);
+    if (wanted === 0) throw argumentRangeError("pages", "at least 1", pages);
+    const kernel = this.#needKernel();
+    if (!own.kept) throw argumentTypeError("list", "a list of the table's own, added without base", list);
+    const va = core.listFreePages(this.#core(), own.index, BigInt(wanted));
+    if (va === NO_ADDRESS) {
+      const about = `${wanted} pages of ${bytes(own.pageSize)} in a row`;
+      throw new DmaWindowError(
+        "ERR_LIST_FULL",
+        `the list at ${hex(own.base)} has no ${about} free; it holds ${bytes(own.length)}`,
+      );
+    }
+    const length = BigInt(wanted) * own.pageSize;
+    populate(kernel, va, length, own.pageShift);
+    try {
+      this.#record(own, this.#memsegsOf(own, va, wanted));
+    } catch (error) {
+      vacate(kernel, va, length);
+      throw error;
+    }
+    const segment = new Segment(kernel, own, va, length);
+    this.#segments.add(segment);
+    return segment;
+  }
+
+  /**
+   * Unmaps a segment wherever the table is attached, and gives its pages back to the operating system.
+   *
+   * @throws `ERR_FREED`; what unmapping throws: the segment then stays as it was. `ERR_STILL_REGISTERED` when all that
+   * failed was to end its registration: the segment is gone, and its pages stay locked until the container tries again.
+   */
+  free(segment: Segment): void {
+    if (!(segment instanceof Segment)) throw argumentTypeError("segment", "a Segment of this table", segment);
+    if (segment.freed) throw new DmaWindowError("ERR_FREED", `the segment at ${hex(segment.va)} has been freed`);
+    if (!this.#segments.has(segment)) throw argumentTypeError("segment", "a Segment of this table", segment);
+    const own = this.#own(segment.list);
+    const leftover = this.#forget(own, [...this.memsegs(segment.va, segment.length)]);
+    segment.end();
+    this.#segments.delete(segment);
+    vacate(this.#needKernel(), segment.va, segment.length);
+    if (leftover) throw leftover;
+  }
+
+  /** The memseg that holds an address, and its list; `undefined` when none does. */
+  find(va: bigint): (Memseg & { readonly list: MemsegList }) | undefined {
+    const number = core.memsegFind(this.#core(), address("va", va));
+    return number < 0 ? undefined : this.#read(number);
+  }
+
+  /** The IOVA that the memory's own memseg states; `undefined` where there is none. For a window's see `window.translate`. */
+  translate(va: bigint): bigint | undefined {
+    const iova = core.memsegTranslate(this.#core(), address("va", va));
+    return iova === NO_ADDRESS ? undefined : iova;
+  }
+
+  /** The memsegs, by address: all, or those that touch `length` bytes from `va`. */
+  *memsegs(va = 0n, length = NO_ADDRESS - va): Generator<Memseg & { readonly list: MemsegList }, void, void> {
+    const last = va + length - 1n;
+    for (let at = va; at <= last; ) {
+      const number = core.memsegNext(this.#core(), at, last);
+      if (number < 0) return;
+      const memseg = this.#read(number);
+      yield memseg;
+      at = memseg.va + memseg.length;
+    }
+  }
+
+  /** Frees every segment and gives all address space back. Containers must have let go of it. Once more does nothing. */
+  close(): void {
+    if (!this.#open) return;
+    if (this.#listeners.size > 0)
+      throw new DmaWindowError("ERR_ATTACHED", "the memory is attached: detach it, or close its containers");
+    for (const segment of this.#segments) segment.end();
+    this.#segments.clear();
+    for (const list of this.#lists.values()) if (list.kept) release(this.#needKernel(), list.base, list.length);
+    this.#lists.clear();
+    core.tableClose(this.#handle);
+    this.#open = false;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** @internal */
+  listen(listener: MemoryListener): void {
+    this.#listeners.add(listener);
+  }
+
+  /** @internal */
+  unlisten(listener: MemoryListener): void {
+    this.#listeners.delete(listener);
+  }
+
+  /** Tells every listener; when one throws, takes it back from those that were told, and says where that failed. */
+  #tell<R>(action: (listener: MemoryListener) => R, undo: (listener: MemoryListener) => unknown): R[] {
+    const told: MemoryListener[] = [];
+    const answers: R[] = [];
+    for (const listener of this.#listeners) {
+      try {
+        answers.push(action(listener));
+        told.push(listener);
+      } catch (error) {
+        const left: string[] = [];
+        for (const one of told.reverse()) {
+          try {
+            undo(one);
+          } catch (problem) {
+            left.push(problem instanceof Error ? problem.message : String(problem));
+          }
+        }
+        throw withResidue(error, left);
+      }
+    }
+    return answers;
+  }
+
+  #record(list: OwnList, memsegs: readonly Memseg[]): void {
+    const recorded: Memseg[] = [];
+    try {
+      for (const memseg of memsegs) {
+        const status = core.memsegAdd(this.#core(), list.index, memseg.va, memseg.iova ?? NO_ADDRESS, memseg.length);
+        if (status !== Status.OK) throw refused(status, `memseg of ${bytes(memseg.length)} at ${hex(memseg.va)}`);
+        recorded.push(memseg);
+      }
+      this.#tell(
+        (listener) => listener.added(list, memsegs),
+        (listener) => listener.removing(list, memsegs),
+      );
+    } catch (error) {
+      for (const memseg of recorded) core.memsegRemove(this.#core(), memseg.va);
+      throw error;
+    }
+  }
+
+  /** Unmaps memsegs everywhere, and forgets them. Gives the error of a registration that could not be ended. */
+  #forget(list: MemsegList, memsegs: readonly Memseg[]): DmaWindowError | undefined {
+    const leftovers = this.#tell(
+      (listener) => listener.removing(list, memsegs),
+      (listener) => listener.added(list, memsegs),
+    );
+    for (const memseg of memsegs) core.memsegRemove(this.#core(), memseg.va);
+    return leftovers.find((leftover) => leftover !== undefined);
+  }
+
+  /** One memseg, or, where physical addresses are wanted, one for each run of pages that follow each other there too. */
+  #memsegsOf(list: OwnList, va: bigint, pages: number): Memseg[] {
+    if (!this.#physical) return [{ va, length: BigInt(pages) * list.pageSize }];
+    const addresses = this.#physical(va, pages, Number(list.pageSize)); // exact: a power of two up to 2^40
+    const memsegs: { va: bigint; iova: bigint; length: bigint }[] = [];
+    for (let i = 0; i < pages; i++) {
+      const iova = addresses[i] as bigint;
+      const previous = memsegs.at(-1);
+      if (previous && previous.iova + previous.length === iova) previous.length += list.pageSize;
+      else memsegs.push({ va: va + BigInt(i) * list.pageSize, iova, length: list.pageSize });
+    }
+    return memsegs;
+  }
+
+  #read(number: number): Memseg & { readonly list: MemsegList } {
+    const table = this.#core();
+    const iova = core.memsegIova(table, number);
+    return {
+      va: core.memsegVa(table, number),
+      length: core.memsegLength(table, number),
+      ...(iova === NO_ADDRESS ? {} : { iova }),
+      list: this.#lists.get(core.memsegList(table, number)) as OwnList,
+    };
+  }
+
+  #own(list: MemsegList): OwnList {
+    this.#core();
+    object("list", list);
+    const own = list as OwnList;
+    if (this.#lists.get(own.index) !== own)
+      throw new DmaWindowError("ERR_NOT_FOUND", "the list is not one of this table's");
+    return own;
+  }
+
+  #needKernel(): Syscalls {
+    if (this.#kernel) return this.#kernel;
+    throw new DmaWindowError("ERR_NO_KERNEL", "this table was made without a kernel: it cannot get memory of its own");
+  }
+
+  #core(): number {
+    if (this.#open) return this.#handle;
+    throw new DmaWindowError("ERR_CLOSED", "the table is closed");
+  }
+}
+
+function refused(status: number, what: string): DmaWindowError {
+  const reasons: Readonly<Record<number, string>> = {
+    [Status.OUT_OF_MEMORY]: "the core's memory cannot grow",
+    [Status.ZERO_LENGTH]: "its length is 0",
+    [Status.WRAPS]: "it runs past 2^64",
+    [Status.UNALIGNED_VA]: "its address is not on a page border",
+    [Status.UNALIGNED_IOVA]: "its IOVA is not on a page border",
+    [Status.UNALIGNED_LENGTH]: "its length is not a number of whole pages",
+    [Status.OVERLAPS]: "it overlaps what is there",
+    [Status.OUTSIDE_LIST]: "it is not inside its list",
+    [Status.NOT_FOUND]: "there is none",
+    [Status.BUSY]: "it still has memsegs: remove or free them first",
+    [Status.TOO_LARGE]: "it has more pages than can be kept track of (2^36)",
+  };
+  return new DmaWindowError(codeOf(status), `${what}: ${reasons[status] ?? codeOf(status)}`);
+}

@@ -1,0 +1,76 @@
+/** What is common to the planners of all IOMMUs: page sizes to consider, refusals in words, and what a charge may be. */
+import { core } from "../core.ts";
+import { bytes, hex } from "../hex.ts";
+import type { IommuInfo } from "../iommu.ts";
+import { type Needs, shiftOf } from "./needs.ts";
+import type { Rejection } from "./types.ts";
+
+/** One bit of bookkeeping for each TCE: the core keeps at most so many. */
+const TCES_MAX = 1n << 36n;
+
+/** The page shifts of a mask, largest first. */
+export function pageShifts(mask: bigint): number[] {
+  const shifts: number[] = [];
+  for (let shift = 63; shift >= 0; shift--) if ((mask >> BigInt(shift)) & 1n) shifts.push(shift);
+  return shifts;
+}
+
+export function pages(shift: number): string {
+  return `${bytes(1n << BigInt(shift))} pages`;
+}
+
+/** Why memory cannot be mapped by pages of that size; undefined when it can. */
+export function pageProblem(shift: number, needs: Needs, info: IommuInfo): string | undefined {
+  if (shift < 12) return "smaller than 4 KiB: no memory is managed in smaller pieces";
+  const small = needs.lists.find((list) => shiftOf(list) < shift);
+  if (small) {
+    const number = needs.lists.indexOf(small);
+    return `list ${number} at ${hex(small.base)} has ${pages(shiftOf(small))}: one IOMMU page would span several of them`;
+  }
+  if (needs.lists.length === 0 && 1n << BigInt(shift) > BigInt(info.cpuPageSize)) {
+    return `no list says that memory comes in pages larger than the CPU's ${bytes(info.cpuPageSize)}`;
+  }
+  return undefined;
+}
+
+/** Why the window's bookkeeping cannot be; undefined when it can. */
+export function sizeProblem(windowShift: number, shift: number): string | undefined {
+  if (windowShift > 63) return `the window would be 2^${windowShift} bytes; a size has 64 bits`;
+  const tces = 1n << BigInt(windowShift - shift);
+  if (tces > TCES_MAX) return `${tces} pages; at most ${TCES_MAX} can be kept track of`;
+  return undefined;
+}
+
+/** Why RLIMIT_MEMLOCK would refuse the charge together with the memory that is there; undefined when it would not. */
+export function budgetProblem(charge: bigint, memoryBytes: bigint, info: IommuInfo): string | undefined {
+  const { limit, used, privileged } = info.lockedMemory;
+  if (privileged || limit === null) return undefined;
+  const left = limit > used ? limit - used : 0n;
+  if (charge + memoryBytes <= left) return undefined;
+  return (
+    `${bytes(charge)} of tables and ${bytes(memoryBytes)} of memory would be locked; ` +
+    `RLIMIT_MEMLOCK is ${bytes(limit)}, ${bytes(used)} used, ${bytes(left)} left (raise it with ulimit -l, or run with CAP_IPC_LOCK)`
+  );
+}
+
+/** Why the device does not reach the window's end; undefined when it does. */
+export function deviceProblem(maskBits: number, deviceBits: number | undefined): string | undefined {
+  if (deviceBits === undefined || maskBits <= deviceBits) return undefined;
+  return `its last IOVA needs ${maskBits} address bits; the device has ${deviceBits}`;
+}
+
+/** The shift of the smallest power of two that holds offsets up to `last`, and is no smaller than a page. */
+export function windowShiftFor(last: bigint, shift: number): number {
+  return Math.max(last === 0n ? 0 : core.maskBits(last), shift);
+}
+
+export class Rejections {
+  readonly list: Rejection[] = [];
+
+  /** Notes the choice if there is a reason against it, and says whether there is. */
+  note(choice: string, reason: string | undefined): boolean {
+    if (reason === undefined) return false;
+    this.list.push({ choice, reason });
+    return true;
+  }
+}

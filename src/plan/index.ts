@@ -1,0 +1,34 @@
+import { DmaWindowError } from "../errors.ts";
+import { bytes } from "../hex.ts";
+import { findNeeds } from "./needs.ts";
+import { checkRequest } from "./request.ts";
+import { planSpapr } from "./spapr.ts";
+import { planType1 } from "./type1.ts";
+import type { PlanRequest, WindowPlan } from "./types.ts";
+
+export type { IovaMode, ListFacts, MemoryFacts, PlanRequest, Rejection, WindowPlan } from "./types.ts";
+
+/**
+ * Sizes the one DMA window of a program: once, before anything is mapped, so large that all memory that will ever be
+ * there fits. A pure function: it asks no kernel, and the same facts give the same plan.
+ *
+ * Takes the largest page that every list and the IOMMU allow, the power of two that holds what is needed, and the fewest
+ * levels that the platform can make; says for every other choice why it cannot be, in numbers.
+ *
+ * @throws `ERR_PLAN_IMPOSSIBLE` when no choice is left; `facts.rejected` has them all, as the message does.
+ * @throws `ERR_NOTHING_TO_MAP` when there is neither a list nor `growTo`.
+ * @throws TypeError `ERR_INVALID_ARG_TYPE`, RangeError `ERR_OUT_OF_RANGE` for arguments that cannot be.
+ */
+export function planWindow(request: PlanRequest): WindowPlan {
+  checkRequest(request);
+  const needs = findNeeds(request);
+  const { info } = request;
+  const result = info.kind === "spapr" ? planSpapr(request, info, needs) : planType1(request, info, needs);
+  if ("start" in result) return result;
+  const reasons = result.map(({ choice, reason }) => `  ${choice}: ${reason}`).join("\n");
+  throw new DmaWindowError(
+    "ERR_PLAN_IMPOSSIBLE",
+    `no window can hold ${bytes(needs.last + 1n)} in IOVA mode ${needs.iovaMode}:\n${reasons || "  the IOMMU names no page size"}`,
+    { facts: { needed: needs.last + 1n, iovaMode: needs.iovaMode, rejected: result } },
+  );
+}

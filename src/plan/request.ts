@@ -1,0 +1,41 @@
+/** The arguments of planWindow, checked one by one. */
+import { argumentRangeError, argumentTypeError } from "../errors.ts";
+import { address, count, object, oneOf, pageShift } from "../validate.ts";
+import type { IovaMode, PlanRequest } from "./types.ts";
+
+export const IOVA_MODES: readonly IovaMode[] = ["rebased", "va", "pa"];
+
+export function checkRequest(request: PlanRequest): void {
+  object("request", request);
+  if (request.iovaMode !== undefined) oneOf("iovaMode", request.iovaMode, IOVA_MODES);
+  if (request.growTo !== undefined) address("growTo", request.growTo);
+  if (request.highestRam !== undefined) address("highestRam", request.highestRam);
+  if (request.deviceAddressBits !== undefined) {
+    const bits = count("deviceAddressBits", request.deviceAddressBits);
+    if (bits < 1 || bits > 64) throw argumentRangeError("deviceAddressBits", "from 1 to 64", bits);
+  }
+  object("memory", request.memory);
+  if (request.memory.bytes !== undefined) address("memory.bytes", request.memory.bytes);
+  if (!Array.isArray(request.memory.lists)) throw argumentTypeError("memory.lists", "an array", request.memory.lists);
+  request.memory.lists.forEach((list, i) => {
+    checkList(`memory.lists[${i}]`, list);
+  });
+  object("info", request.info);
+  oneOf("info.kind", request.info.kind, ["spapr", "type1"]);
+  address("info.pageSizes", request.info.pageSizes);
+  pageShift("info.cpuPageSize", request.info.cpuPageSize);
+  object("info.lockedMemory", request.info.lockedMemory);
+}
+
+function checkList(name: string, list: PlanRequest["memory"]["lists"][number]): void {
+  object(name, list);
+  const shift = BigInt(pageShift(`${name}.pageSize`, list.pageSize));
+  const base = address(`${name}.base`, list.base);
+  const length = address(`${name}.length`, list.length);
+  const pageSize = 1n << shift;
+  if (base % pageSize !== 0n) throw argumentRangeError(`${name}.base`, `a multiple of its page size ${pageSize}`, base);
+  if (length === 0n || length % pageSize !== 0n) {
+    throw argumentRangeError(`${name}.length`, `a multiple of its page size ${pageSize}, and not 0`, length);
+  }
+  if (base + length > 1n << 64n) throw argumentRangeError(`${name}.length`, "such that the list ends by 2^64", length);
+}

@@ -1,0 +1,83 @@
+import type { AddressRange, IommuInfo } from "../iommu.ts";
+
+/**
+ * What a device's address stands for.
+ *
+ * - `rebased`: window start + offset. The window is as large as the memory, wherever the memory lies.
+ * - `va`: the virtual address of the process. The window reaches up to the highest one.
+ * - `pa`: the physical address. The window reaches up to the machine's highest RAM.
+ */
+export type IovaMode = "rebased" | "va" | "pa";
+
+/** What a plan needs to know of a list of memory. A MemsegTable has these. */
+export interface ListFacts {
+  readonly base: bigint;
+  /** Bytes of address space: the most memory that the list will ever hold. */
+  readonly length: bigint;
+  readonly pageSize: bigint;
+  /** The program's own memory, not the allocator's. Passed over, as long as it is no heap. */
+  readonly external?: boolean;
+  readonly heap?: boolean;
+}
+
+export interface MemoryFacts {
+  readonly lists: readonly ListFacts[];
+  /** Bytes of memory that are there now: they count against RLIMIT_MEMLOCK as soon as they are mapped. */
+  readonly bytes?: bigint;
+}
+
+export interface PlanRequest {
+  /** Default: `rebased`. */
+  readonly iovaMode?: IovaMode;
+  readonly memory: MemoryFacts;
+  /** What `container.info()` says. */
+  readonly info: IommuInfo;
+  /**
+   * How large memory may become. In bytes from the window's start for `rebased`; as the end of the highest address for
+   * `va` and `pa`. Default: what the lists can hold (`rebased`), their highest end (`va`), the highest RAM (`pa`).
+   */
+  readonly growTo?: bigint;
+  /** The last address of the machine's RAM: `readIomem().highest`. `pa` needs it, or `growTo`. */
+  readonly highestRam?: bigint;
+  /** How many address bits the device has; 64 if not given. */
+  readonly deviceAddressBits?: number;
+}
+
+/** A choice that was considered and cannot be, with the numbers that say why. */
+export interface Rejection {
+  /** `64 KiB pages, 2 levels`. */
+  readonly choice: string;
+  readonly reason: string;
+}
+
+export interface WindowPlan {
+  readonly kind: IommuInfo["kind"];
+  readonly iovaMode: IovaMode;
+  /**
+   * Where the window will begin. On sPAPR the kernel, or its firmware, decides; this is what it is known to do, and
+   * the window says what it did.
+   */
+  readonly start: bigint;
+  /** Bytes; a power of two. */
+  readonly size: bigint;
+  /** Bytes that were asked for, before rounding. */
+  readonly needed: bigint;
+  /** log2 of the bytes of an IOMMU page. */
+  readonly pageShift: number;
+  /** Levels of the TCE table; 0 where the IOMMU keeps its tables itself (type1). */
+  readonly levels: number;
+  /** TCEs (IOMMU pages) of the window. */
+  readonly tces: bigint;
+  /** Bytes of the table of each level, the one with the TCEs first; empty on type1. */
+  readonly levelBytes: readonly bigint[];
+  /** All of them together. */
+  readonly tableBytes: bigint;
+  /** What the kernel counts against RLIMIT_MEMLOCK for the window. */
+  readonly chargeBytes: bigint;
+  /** Address bits that a device must have to reach all of the window. */
+  readonly dmaMaskBits: number;
+  /** type1: parts of the window that may not be mapped. */
+  readonly holes: readonly AddressRange[];
+  /** Everything that would have been preferred, or is often expected, and why it cannot be. */
+  readonly rejected: readonly Rejection[];
+}

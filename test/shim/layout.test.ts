@@ -1,0 +1,105 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { GroupFlag, IommuType, VFIO_API_VERSION, VfioCall } from "../../src/syscalls.ts";
+import { withShim } from "./native.ts";
+
+/** Size, then each field as [offset, size]: <linux/vfio.h>, the same on every architecture. */
+const golden: Record<string, [size: number, fields: Record<string, [offset: number, size: number]>]> = {
+  vfio_iommu_spapr_tce_info: [
+    32,
+    {
+      argsz: [0, 4],
+      flags: [4, 4],
+      dma32_window_start: [8, 4],
+      dma32_window_size: [12, 4],
+      "ddw.pgsizes": [16, 8],
+      "ddw.max_dynamic_windows_supported": [24, 4],
+      "ddw.levels": [28, 4],
+    },
+  ],
+  vfio_iommu_spapr_register_memory: [24, { argsz: [0, 4], flags: [4, 4], vaddr: [8, 8], size: [16, 8] }],
+  vfio_iommu_spapr_tce_create: [
+    40,
+    {
+      argsz: [0, 4],
+      flags: [4, 4],
+      page_shift: [8, 4],
+      window_size: [16, 8],
+      levels: [24, 4],
+      start_addr: [32, 8],
+    },
+  ],
+  vfio_iommu_spapr_tce_remove: [16, { argsz: [0, 4], flags: [4, 4], start_addr: [8, 8] }],
+  vfio_iommu_type1_dma_map: [32, { argsz: [0, 4], flags: [4, 4], vaddr: [8, 8], iova: [16, 8], size: [24, 8] }],
+  // The struct that must not be mistaken for the one above: iova at 8, size at 16.
+  vfio_iommu_type1_dma_unmap: [24, { argsz: [0, 4], flags: [4, 4], iova: [8, 8], size: [16, 8] }],
+  vfio_iommu_type1_info: [24, { argsz: [0, 4], flags: [4, 4], iova_pgsizes: [8, 8], cap_offset: [16, 4] }],
+  vfio_info_cap_header: [8, { id: [0, 2], version: [2, 2], next: [4, 4] }],
+  vfio_iommu_type1_info_cap_iova_range: [16, { header: [0, 8], nr_iovas: [8, 4] }],
+  vfio_iova_range: [16, { start: [0, 8], end: [8, 8] }],
+  vfio_iommu_type1_info_dma_avail: [12, { header: [0, 8], avail: [8, 4] }],
+  vfio_group_status: [8, { argsz: [0, 4], flags: [4, 4] }],
+};
+
+withShim(
+  (shim) => {
+    const layout = shim.layout();
+
+    test("every struct has the size and the fields that the core lays out", () => {
+      const found = Object.entries(layout.structs).map(([name, { size, fields }]) => [
+        name,
+        [size, Object.fromEntries(Object.entries(fields).map(([field, at]) => [field, [at.offset, at.size]]))],
+      ]);
+      assert.equal(Object.fromEntries(found), golden);
+    });
+
+    test("the shim makes the calls of VfioCall, all of them and no others, at their distances", () => {
+      const distances = Object.entries(layout.calls).map(([name, { distance }]) => [name, distance]);
+      assert.equal(Object.fromEntries(distances), VfioCall);
+    });
+
+    test("request numbers are this architecture's: 0x3bXX, and 0x20003bXX on POWER", () => {
+      const base = process.arch === "ppc64" ? 0x20003b64 : 0x3b64;
+      for (const [name, { request, distance }] of Object.entries(layout.calls)) {
+        assert.is(request, base + distance, name);
+      }
+      assert.is(layout.calls.IOMMU_SPAPR_TCE_REMOVE?.request, process.arch === "ppc64" ? 0x20003b78 : 0x3b78);
+    });
+
+    test("IOMMU types, group flags and the API version are those of the seam", () => {
+      const { constants } = layout;
+      assert.equal(
+        {
+          TYPE1: constants.VFIO_TYPE1_IOMMU,
+          SPAPR_TCE: constants.VFIO_SPAPR_TCE_IOMMU,
+          TYPE1v2: constants.VFIO_TYPE1v2_IOMMU,
+          SPAPR_TCE_V2: constants.VFIO_SPAPR_TCE_v2_IOMMU,
+          NOIOMMU: constants.VFIO_NOIOMMU_IOMMU,
+        },
+        IommuType,
+      );
+      assert.equal(
+        { VIABLE: constants.VFIO_GROUP_FLAGS_VIABLE, CONTAINER_SET: constants.VFIO_GROUP_FLAGS_CONTAINER_SET },
+        GroupFlag,
+      );
+      assert.is(constants.VFIO_API_VERSION, VFIO_API_VERSION);
+    });
+
+    test("the flags and capability ids inside the structs are the ones that the core writes and reads", () => {
+      const { constants } = layout;
+      assert.is(constants.VFIO_BASE, 100);
+      assert.is(constants.VFIO_IOMMU_SPAPR_INFO_DDW, 1);
+      assert.is(constants.VFIO_DMA_MAP_FLAG_READ, 1);
+      assert.is(constants.VFIO_DMA_MAP_FLAG_WRITE, 2);
+      assert.is(constants.VFIO_DMA_UNMAP_FLAG_ALL, 2);
+      assert.is(constants.VFIO_IOMMU_INFO_PGSIZES, 1);
+      assert.is(constants.VFIO_IOMMU_INFO_CAPS, 2);
+      assert.is(constants.VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE, 1);
+      assert.is(constants.VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL, 3);
+    });
+  },
+  "ioctl()",
+  (kernel) => kernel.ioctl(0, VfioCall.GET_API_VERSION, 0),
+);
+
+test.run();

@@ -1,0 +1,124 @@
+import { closeSync, openSync } from "node:fs";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { VfioCall } from "../../src/syscalls.ts";
+import { errno, refuses, withShim } from "./native.ts";
+
+// The fewest bytes of each call's struct; distance 12 is type1's GET_INFO (24 bytes) too, and takes the larger.
+const smallest: readonly (readonly [VfioCall, number])[] = [
+  [VfioCall.GROUP_GET_STATUS, 8],
+  [VfioCall.GROUP_SET_CONTAINER, 4],
+  [VfioCall.IOMMU_SPAPR_TCE_GET_INFO, 32],
+  [VfioCall.IOMMU_MAP_DMA, 32],
+  [VfioCall.IOMMU_UNMAP_DMA, 24],
+  [VfioCall.IOMMU_SPAPR_REGISTER_MEMORY, 24],
+  [VfioCall.IOMMU_SPAPR_UNREGISTER_MEMORY, 24],
+  [VfioCall.IOMMU_SPAPR_TCE_CREATE, 40],
+  [VfioCall.IOMMU_SPAPR_TCE_REMOVE, 16],
+];
+
+// Neither of the type libraries that we compile with knows WebAssembly.
+type WasmMemory = { readonly buffer: ArrayBuffer; grow(pages: number): number };
+const { Memory } = (
+  globalThis as unknown as {
+    WebAssembly: { Memory: new (pages: { initial: number; maximum: number; shared?: boolean }) => WasmMemory };
+  }
+).WebAssembly;
+
+withShim(
+  (shim) => {
+    const fd = openSync("/dev/null", "r+");
+    test.after(() => closeSync(fd));
+    const notForDevNull = errno("ENOTTY");
+
+    test("a struct that ends with the memory is passed on, and one byte less memory is refused", () => {
+      for (const [call, bytes] of smallest) {
+        assert.is(shim.ioctlStruct(fd, call, new Uint8Array(bytes), 0), notForDevNull);
+        assert.is(shim.ioctlStruct(fd, call, new Uint8Array(64 + bytes), 64), notForDevNull);
+        refuses(() => shim.ioctlStruct(fd, call, new Uint8Array(bytes - 1), 0), RangeError, /bytes/);
+        refuses(() => shim.ioctlStruct(fd, call, new Uint8Array(64 + bytes - 1), 64), RangeError, /bytes/);
+        refuses(() => shim.ioctlStruct(fd, call, new Uint8Array(0), 0), RangeError, /bytes/);
+      }
+    });
+
+    test("the part of a buffer before and after the array does not count", () => {
+      const part = new Uint8Array(new ArrayBuffer(4096), 1024, 32);
+      assert.is(shim.ioctlStruct(fd, VfioCall.IOMMU_MAP_DMA, part, 0), notForDevNull);
+      refuses(() => shim.ioctlStruct(fd, VfioCall.IOMMU_MAP_DMA, part, 8), RangeError, /bytes/);
+    });
+
+    test("an argsz larger than the struct has to fit as well", () => {
+      const memory = new Uint8Array(128);
+      const argsz = new DataView(memory.buffer);
+      argsz.setUint32(64, 64, true);
+      assert.is(shim.ioctlStruct(fd, VfioCall.IOMMU_SPAPR_TCE_GET_INFO, memory, 64), notForDevNull);
+      for (const tooLarge of [65, 0x7fffffff, 0x80000000, 0xffffffc0, 0xffffffff]) {
+        argsz.setUint32(64, tooLarge, true);
+        refuses(() => shim.ioctlStruct(fd, VfioCall.IOMMU_SPAPR_TCE_GET_INFO, memory, 64), RangeError, /bytes/);
+      }
+    });
+
+    test("an argsz smaller than the struct is the kernel's to refuse, and does not make the struct smaller", () => {
+      const memory = new Uint8Array(32);
+      memory[0] = 8;
+      assert.is(shim.ioctlStruct(fd, VfioCall.IOMMU_MAP_DMA, memory, 0), notForDevNull);
+      const short = new Uint8Array(24);
+      short[0] = 8;
+      refuses(() => shim.ioctlStruct(fd, VfioCall.IOMMU_MAP_DMA, short, 0), RangeError, /bytes/);
+    });
+
+    test("the file descriptor of GROUP_SET_CONTAINER is not taken for an argsz", () => {
+      const memory = new Uint8Array(4);
+      new DataView(memory.buffer).setInt32(0, 1000, true);
+      assert.is(shim.ioctlStruct(fd, VfioCall.GROUP_SET_CONTAINER, memory, 0), notForDevNull);
+    });
+
+    test("an offset that is no multiple of 8, or lies beyond the memory, is refused", () => {
+      const memory = new Uint8Array(256);
+      for (const offset of [1, 4, 7, 9, 63]) {
+        refuses(() => shim.ioctlStruct(fd, VfioCall.IOMMU_MAP_DMA, memory, offset), RangeError, /multiple of 8/);
+      }
+      for (const offset of [232, 256, 264, 2 ** 31, 2 ** 32 - 8]) {
+        refuses(() => shim.ioctlStruct(fd, VfioCall.IOMMU_MAP_DMA, memory, offset), RangeError, /bytes/);
+      }
+    });
+
+    test("after wasm memory grew a new view works, and the old one is refused", () => {
+      const wasm = new Memory({ initial: 1, maximum: 4 });
+      const old = new Uint8Array(wasm.buffer);
+      assert.is(shim.ioctlStruct(fd, VfioCall.IOMMU_MAP_DMA, old, 65536 - 32), notForDevNull);
+      wasm.grow(1);
+      refuses(() => shim.ioctlStruct(fd, VfioCall.IOMMU_MAP_DMA, old, 0), TypeError, /detached/);
+      refuses(() => shim.ioctlBatch(fd, old, 0, 0), TypeError, /detached/);
+      const grown = new Uint8Array(wasm.buffer);
+      assert.is(shim.ioctlStruct(fd, VfioCall.IOMMU_MAP_DMA, grown, 131072 - 32), notForDevNull);
+    });
+
+    test("shared memory works, also wasm's, which grows under its views", () => {
+      const shared = new Memory({ initial: 1, maximum: 2, shared: true });
+      const before = new Uint8Array(shared.buffer);
+      shared.grow(1);
+      const after = new Uint8Array(shared.buffer);
+      assert.is(shim.ioctlStruct(fd, VfioCall.IOMMU_MAP_DMA, before, 65536 - 32), notForDevNull);
+      refuses(() => shim.ioctlStruct(fd, VfioCall.IOMMU_MAP_DMA, before, 65536), RangeError, /bytes/);
+      assert.is(shim.ioctlStruct(fd, VfioCall.IOMMU_MAP_DMA, after, 131072 - 32), notForDevNull);
+    });
+
+    test("an array whose resizable buffer shrank below it is refused", () => {
+      type Resizable = ArrayBuffer & { resize(bytes: number): void };
+      const make = ArrayBuffer as unknown as new (bytes: number, options: { maxByteLength: number }) => Resizable;
+      const buffer = new make(128, { maxByteLength: 128 });
+      const fixed = new Uint8Array(buffer, 64, 64);
+      const tracking = new Uint8Array(buffer);
+      assert.is(shim.ioctlStruct(fd, VfioCall.IOMMU_MAP_DMA, fixed, 0), notForDevNull);
+      buffer.resize(96);
+      refuses(() => shim.ioctlStruct(fd, VfioCall.IOMMU_MAP_DMA, fixed, 0), RangeError, /bytes/);
+      assert.is(shim.ioctlStruct(fd, VfioCall.IOMMU_MAP_DMA, tracking, 64), notForDevNull);
+      refuses(() => shim.ioctlStruct(fd, VfioCall.IOMMU_MAP_DMA, tracking, 72), RangeError, /bytes/);
+    });
+  },
+  "ioctlStruct()",
+  (kernel) => kernel.ioctlStruct(0, VfioCall.IOMMU_MAP_DMA, new Uint8Array(32), 0),
+);
+
+test.run();
