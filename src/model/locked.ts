@@ -1,0 +1,64 @@
+import type { LockedMemory } from "../syscalls.ts";
+
+/** How much a process may lock. Read anew on every charge, so a program may change it while the model runs. */
+export interface LockedMemoryLimits {
+  /** RLIMIT_MEMLOCK in bytes; `null` when unlimited. */
+  readonly limit: bigint | null;
+  /** With CAP_IPC_LOCK nothing is ever refused. */
+  readonly privileged: boolean;
+}
+
+/**
+ * VmLck: what a process has locked, in pages of the CPU. Pinned memory and TCE tables draw on the same account.
+ *
+ * Rule: `mm/util.c: __account_locked_vm`. The limit is rounded down to whole pages; exactly at the limit is fine.
+ */
+export class LockedAccount {
+  readonly #limits: LockedMemoryLimits;
+  readonly #pageSize: number;
+  /** Pages of the CPU; below 2^52 + 2^52 for tables of any window size, so exact. */
+  #pages = 0;
+  /** Of those: charged for a table that was never made, and never given back. */
+  #leakedPages = 0;
+
+  constructor(limits: LockedMemoryLimits, pageSize: number) {
+    this.#limits = limits;
+    this.#pageSize = pageSize;
+  }
+
+  /** False when the limit is in the way; nothing is charged then. */
+  charge(pages: number): boolean {
+    const { limit, privileged } = this.#limits;
+    // A JS number on both sides: a limit above 2^53 bytes loses low bits that are below one page anyway.
+    if (!privileged && limit !== null && this.#pages + pages > Math.floor(Number(limit) / this.#pageSize)) return false;
+    this.#pages += pages;
+    return true;
+  }
+
+  release(pages: number): void {
+    this.#pages -= pages;
+  }
+
+  /** The charge stays, and nobody is left to give it back. */
+  leak(pages: number): void {
+    this.#leakedPages += pages;
+  }
+
+  get leakedBytes(): bigint {
+    return BigInt(this.#leakedPages) * BigInt(this.#pageSize);
+  }
+
+  /** A size in bytes as the kernel charges it: whole pages, the rest of the division is free. */
+  pagesOf(bytes: bigint): number {
+    return Number(bytes / BigInt(this.#pageSize));
+  }
+
+  bytesOf(pages: number): bigint {
+    return BigInt(pages) * BigInt(this.#pageSize);
+  }
+
+  report(): LockedMemory {
+    const { limit, privileged } = this.#limits;
+    return { limit, used: this.bytesOf(this.#pages), privileged };
+  }
+}

@@ -1,0 +1,71 @@
+import { bytes } from "../hex.ts";
+import { EINVAL, ENODEV, EPERM } from "./errno.ts";
+import { ModelUnknown } from "./errors.ts";
+import { pageOf } from "./pages.ts";
+import { isPowerOfTwo, log2Floor, type Platform, type PlatformInfo, type TableRequest } from "./platform.ts";
+
+/** Where firmware puts every window that is not the default one: 1 << 59. */
+const DYNAMIC_WINDOW_PAGE = pageOf(1n << 59n);
+
+/** The kernel's answer to "how large is a table of several levels": there is none, and it charges this (`~0U`). */
+const NO_SUCH_TABLE = 0xffff_ffffn;
+
+/** Windows of this size or more are refused. */
+const TOO_LARGE = 1n << 62n;
+
+/** Tables that no machine we know has room for. One was seen to fail for ever; others answered 0 and crashed at a MAP. */
+const TABLE_BEYOND_KNOWLEDGE = 1n << 40n;
+
+export const pseriesInfo: PlatformInfo = {
+  pgsizes: 0x1211000n,
+  defaultWindowSize: 1n << 30n,
+  levels: 1,
+};
+
+/**
+ * An LPAR: the hypervisor owns the TCE tables, and its firmware decides where a window lies (DDW, LoPAR 7.3.14).
+ *
+ *     slot 0   the default window at 0, or after its removal: up to its size with 4 KiB pages -> at 0 again;
+ *              everything else -> a dynamic window at 1 << 59
+ *     slot 1   always a dynamic window at 1 << 59
+ *
+ * There is room for one dynamic window. Rule: `arch/powerpc/platforms/pseries/iommu.c: spapr_tce_create_table`.
+ */
+export function pseries(info: PlatformInfo): Platform {
+  const isDefaultLike = (slot: number, { pageShift, windowSize }: TableRequest) =>
+    slot === 0 && pageShift === 12 && windowSize >= 4096n && windowSize <= info.defaultWindowSize;
+
+  return {
+    info,
+    extensions: [2, 7],
+    pastTheEnd: "oops",
+    // `spapr_tce_get_table_size`, once: 8 bytes for each TCE.
+    tableBytes: ({ pageShift, windowSize, levels }) =>
+      levels > 1 ? NO_SUCH_TABLE : windowSize >> BigInt(pageShift - 3),
+    createTable(group, slot, windows, request) {
+      const { pageShift, windowSize } = request;
+      if (!isPowerOfTwo(windowSize) || request.levels > 1) return EINVAL;
+      // `failed_ddw_pdn_list`: firmware said no once, and the kernel never asks again.
+      if (group.refusedByFirmware) return ENODEV;
+      if (slot === 0 && windows.at(1) !== undefined) return EPERM;
+      const entries = 2 ** Math.max(log2Floor(windowSize) - pageShift, 0);
+      if (isDefaultLike(slot, request)) return { startPage: 0, entries };
+      if (windowSize >> BigInt(pageShift) === 0n || windowSize >= TOO_LARGE) return EINVAL;
+      const beside = windows.at(0);
+      if (slot === 1 && beside !== undefined && beside.startPage === DYNAMIC_WINDOW_PAGE) {
+        group.refusedByFirmware = true;
+        return ENODEV;
+      }
+      const tableBytes = windowSize >> BigInt(pageShift - 3);
+      if (tableBytes >= TABLE_BEYOND_KNOWLEDGE) {
+        throw new ModelUnknown(
+          `CREATE on pSeries with a TCE table of ${bytes(tableBytes)}: more memory than a machine has`,
+        );
+      }
+      return { startPage: DYNAMIC_WINDOW_PAGE, entries };
+    },
+    // `spapr_tce_set_window`: a table belongs to the group it was made for.
+    program: (groups) => (groups.length > 1 ? EPERM : 0),
+    join: (windows) => (windows.all.length > 0 ? EPERM : 0),
+  };
+}

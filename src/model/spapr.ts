@@ -1,0 +1,201 @@
+import { VfioCall } from "../syscalls.ts";
+import { EBUSY, EFAULT, EINVAL, ENOENT, ENOMEM, ENOTTY, EPERM } from "./errno.ts";
+import type { Group } from "./group.ts";
+import type { IommuDriver } from "./iommu-driver.ts";
+import { PAGES_OF_ADDRESS_SPACE, trailingZeros } from "./pages.ts";
+import type { Platform } from "./platform.ts";
+import type { Process } from "./process.ts";
+import type { Registration } from "./registrations.ts";
+import { INFO_DDW, RegisterMemory, type Struct, TceCreate, TceInfo, TceRemove } from "./structs.ts";
+import { mapDma, unmapDma } from "./translate.ts";
+import type { Watchers } from "./watch.ts";
+import { WindowSet } from "./window-set.ts";
+import { WINDOW_SLOTS } from "./windows.ts";
+
+/**
+ * The sPAPR TCE v2 driver of one container: registrations, and windows to map them in.
+ *
+ * Rules, and the order of the checks: `drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_ioctl`. What only a run of the
+ * real kernel can tell was seen on 6.12 in emulated POWER9 machines.
+ */
+export class SpaprDriver implements IommuDriver {
+  readonly #process: Process;
+  readonly #platform: Platform;
+  /** REGISTER, CREATE or REMOVE was tried: the container belongs to the process from then on. */
+  #bound = false;
+  /** A REGISTER went well: MAP and UNMAP answer from then on, also after its UNREGISTER. */
+  #enabled = false;
+  readonly held = new Set<Registration>();
+  readonly windows: WindowSet;
+
+  constructor(process: Process, platform: Platform, watchers: Watchers) {
+    this.#process = process;
+    this.#platform = platform;
+    this.windows = new WindowSet(process, platform, watchers);
+  }
+
+  ioctl(call: number, struct: Struct | undefined): number {
+    switch (call) {
+      case VfioCall.IOMMU_SPAPR_TCE_GET_INFO:
+        return this.#getInfo(struct);
+      case VfioCall.IOMMU_MAP_DMA:
+        return this.#enabled ? mapDma(struct, this.windows, this.#process, this.#platform) : EPERM;
+      case VfioCall.IOMMU_UNMAP_DMA:
+        return this.#enabled ? unmapDma(struct, this.windows) : EPERM;
+      case VfioCall.IOMMU_SPAPR_REGISTER_MEMORY:
+        this.#bound = true;
+        return withRange(struct, (start, pages) => this.#register(start, pages));
+      case VfioCall.IOMMU_SPAPR_UNREGISTER_MEMORY:
+        return this.#bound ? withRange(struct, (start, pages) => this.#unregister(start, pages)) : EPERM;
+      case VfioCall.IOMMU_SPAPR_TCE_CREATE:
+        this.#bound = true;
+        return this.#create(struct);
+      case VfioCall.IOMMU_SPAPR_TCE_REMOVE:
+        this.#bound = true;
+        return this.#remove(struct);
+      default:
+        // ENABLE and DISABLE too: v1 has them.
+        return ENOTTY;
+    }
+  }
+
+  attach(group: Group): number {
+    return this.windows.attach(group);
+  }
+
+  detach(group: Group): void {
+    this.windows.detach(group);
+  }
+
+  /** `tce_iommu_release`: the windows first, so that nothing is mapped when the registrations go. */
+  release(): void {
+    this.windows.release();
+    for (const registration of this.held) this.#giveUp(registration);
+  }
+
+  /** Fills in what was true at boot, also when the default window is gone. */
+  #getInfo(struct: Struct | undefined): number {
+    if (struct === undefined) return EFAULT;
+    struct.need(TceInfo.FIXED_BYTES);
+    if (struct.argsz < TceInfo.FIXED_BYTES) return EINVAL;
+    const { pgsizes, defaultWindowSize, levels } = this.#platform.info;
+    struct.setU32(4, INFO_DDW);
+    struct.setU32(TceInfo.START32, 0);
+    struct.setU32(TceInfo.SIZE32, Number(defaultWindowSize));
+    if (struct.argsz < TceInfo.BYTES) return 0;
+    struct.need(TceInfo.BYTES);
+    struct.setU64(TceInfo.PGSIZES, pgsizes);
+    struct.setU32(TceInfo.WINDOWS, WINDOW_SLOTS);
+    struct.setU32(TceInfo.LEVELS, levels);
+    return 0;
+  }
+
+  /**
+   * `tce_iommu_register_pages`, and behind it `arch/powerpc/mm/book3s64/iommu_api.c: mm_iommu_do_alloc`: charge, pin,
+   * and only then look for an overlap.
+   */
+  #register(start: number, pages: number): number {
+    const { registrations, locked, pageUnit } = this.#process;
+    if (start % pageUnit !== 0 || pages % pageUnit !== 0) return EINVAL;
+    const end = start + pages;
+    // An end of exactly 2^64 is 0 in the kernel's arithmetic: it wraps too, unless nothing is asked for.
+    if (end >= PAGES_OF_ADDRESS_SPACE && pages > 0) return EINVAL;
+    const known = registrations.exactly(start, end);
+    if (known !== undefined) {
+      if (this.held.has(known)) return EBUSY;
+      // Another container's, or a zombie that comes back into someone's hands. Charged once.
+      known.holders++;
+      this.held.add(known);
+      this.#enabled = true;
+      return 0;
+    }
+    const cpuPages = pages / pageUnit;
+    if (!locked.charge(cpuPages)) return ENOMEM;
+    const refused = this.#pin(start, end);
+    if (refused !== 0) locked.release(cpuPages);
+    else this.#enabled = true;
+    return refused;
+  }
+
+  #pin(start: number, end: number): number {
+    const { registrations, space, pageUnit } = this.#process;
+    if (start === end) return ENOMEM;
+    const { pages, smallestShift, largestShift } = space.pin(start, end);
+    if (start + pages < end) return pinnedPart(pages / pageUnit);
+    if (registrations.overlaps(start, end)) return EINVAL;
+    // A TCE page may be as large as hugetlb pages and the range's own alignment allow.
+    const aligned = 12 + Math.min(trailingZeros(start), trailingZeros(end - start));
+    const registration = {
+      start,
+      end,
+      pageShift: Math.min(aligned, smallestShift),
+      mixed: smallestShift !== largestShift,
+      holders: 1,
+      mapped: 0,
+      zombie: false,
+    };
+    registrations.add(registration);
+    this.held.add(registration);
+    return 0;
+  }
+
+  /** `tce_iommu_unregister_pages`: exactly a range that this container registered. */
+  #unregister(start: number, pages: number): number {
+    const { registrations, pageUnit } = this.#process;
+    if (start % pageUnit !== 0 || pages % pageUnit !== 0) return EINVAL;
+    const registration = registrations.exactly(start, start + pages);
+    if (registration === undefined || !this.held.has(registration)) return ENOENT;
+    this.held.delete(registration);
+    this.#giveUp(registration);
+    return 0;
+  }
+
+  #giveUp(registration: Registration): void {
+    const { registrations, locked, pageUnit } = this.#process;
+    if (registrations.giveUp(registration)) locked.release((registration.end - registration.start) / pageUnit);
+  }
+
+  #create(struct: Struct | undefined): number {
+    if (struct === undefined) return EFAULT;
+    struct.need(TceCreate.BYTES);
+    if (struct.argsz < TceCreate.BYTES || struct.flags !== 0) return EINVAL;
+    const lazily = this.windows.makeDefault();
+    if (lazily !== 0) return lazily;
+    const made = this.windows.create({
+      pageShift: struct.u32(TceCreate.PAGE_SHIFT),
+      windowSize: struct.u64(TceCreate.WINDOW_SIZE),
+      levels: struct.u32(TceCreate.LEVELS),
+    });
+    if (typeof made === "number") return made;
+    struct.setU64(TceCreate.START_ADDR, BigInt(made.startPage) << 12n);
+    return 0;
+  }
+
+  #remove(struct: Struct | undefined): number {
+    if (struct === undefined) return EFAULT;
+    struct.need(TceRemove.BYTES);
+    if (struct.argsz < TceRemove.BYTES || struct.flags !== 0) return EINVAL;
+    const isZero = struct.u64(TceRemove.START_ADDR) === 0n;
+    return this.windows.remove(struct.page(TceRemove.START_ADDR), isZero);
+  }
+}
+
+/** The range of REGISTER and UNREGISTER, in pages of 4 KiB; one that is no multiple of those is refused here. */
+function withRange(struct: Struct | undefined, act: (start: number, pages: number) => number): number {
+  if (struct === undefined) return EFAULT;
+  struct.need(RegisterMemory.BYTES);
+  if (struct.argsz < RegisterMemory.BYTES || struct.flags !== 0) return EINVAL;
+  if (struct.offset(RegisterMemory.VADDR) !== 0 || struct.offset(RegisterMemory.SIZE) !== 0) return EINVAL;
+  return act(struct.page(RegisterMemory.VADDR), struct.page(RegisterMemory.SIZE));
+}
+
+/** Pages that REGISTER pins in one round: as many as 16 MiB hold pointers to. 8 GiB with pages of 4 KiB. */
+const PINNED_PER_ROUND = 2 ** 24 / 8;
+
+/**
+ * What REGISTER answers when only the first `pinned` pages of the CPU could be pinned: how many the last round pinned,
+ * a positive number that means failure; EFAULT when that was none. (`mm_iommu_do_alloc`)
+ */
+function pinnedPart(pinned: number): number {
+  return pinned % PINNED_PER_ROUND === 0 ? EFAULT : pinned % PINNED_PER_ROUND;
+}

@@ -1,0 +1,110 @@
+import { EINVAL, ENOMEM, ENOSPC } from "./errno.ts";
+import type { Group } from "./group.ts";
+import type { Platform, TableRequest } from "./platform.ts";
+import type { Process } from "./process.ts";
+import type { Watchers } from "./watch.ts";
+import { DmaWindow, WindowSlots } from "./windows.ts";
+
+/**
+ * The windows of a container: made, charged, shown to its groups, removed.
+ *
+ * Rules: `drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_create_window, tce_iommu_remove_window,
+ * tce_iommu_create_default_window, tce_iommu_attach_group`.
+ */
+export class WindowSet {
+  readonly #process: Process;
+  readonly #platform: Platform;
+  readonly #watchers: Watchers;
+  readonly #groups: Group[] = [];
+  /** The default window is made by the first call that needs one. */
+  #defaultPending = false;
+  readonly slots = new WindowSlots();
+
+  constructor(process: Process, platform: Platform, watchers: Watchers) {
+    this.#process = process;
+    this.#platform = platform;
+    this.#watchers = watchers;
+  }
+
+  attach(group: Group): number {
+    const refused = this.#platform.join(this.slots);
+    if (refused !== 0) return refused;
+    if (this.#groups.length === 0 && this.slots.at(0) === undefined) this.#defaultPending = true;
+    // The newest group is the one that a new table is made for.
+    this.#groups.unshift(group);
+    return 0;
+  }
+
+  /** Clears every TCE of the container, also when other groups stay in it. */
+  detach(group: Group): void {
+    this.#groups.splice(this.#groups.indexOf(group), 1);
+    for (const window of this.slots.all) this.clear(window, 0, window.entries);
+  }
+
+  release(): void {
+    for (const window of this.slots.all) this.#free(window);
+  }
+
+  /** 0, or why the default window could not be made; it is tried again next time. */
+  makeDefault(): number {
+    if (!this.#defaultPending) return 0;
+    const made = this.create({ pageShift: 12, windowSize: this.#platform.info.defaultWindowSize, levels: 1 });
+    if (typeof made === "number") return made;
+    this.#defaultPending = false;
+    return 0;
+  }
+
+  /** The window, or a negative errno. */
+  create(request: TableRequest): DmaWindow | number {
+    const { pageShift, levels } = request;
+    const slot = this.slots.free;
+    if (slot < 0) return ENOSPC;
+    if (pageShift > 63 || ((this.#platform.info.pgsizes >> BigInt(pageShift)) & 1n) === 0n) return EINVAL;
+    const bytes = this.#platform.tableBytes(request);
+    if (bytes === 0n) return EINVAL;
+    const { locked } = this.#process;
+    const pages = locked.pagesOf(bytes);
+    if (!locked.charge(pages)) return ENOMEM;
+    const shape = this.#platform.createTable(this.#groups[0] as Group, slot, this.slots, request);
+    if (typeof shape === "number") {
+      // The kernel forgets here that it charged.
+      locked.leak(pages);
+      return shape;
+    }
+    const refused = this.#platform.program(this.#groups);
+    if (refused !== 0) {
+      locked.release(pages);
+      return refused;
+    }
+    const window = new DmaWindow(slot, pageShift, levels, pages, shape);
+    this.slots.put(window);
+    return window;
+  }
+
+  /** Any IOVA inside a window names it. Whether something is mapped there is not asked. */
+  remove(iovaPage: number, isZero: boolean): number {
+    if (this.#defaultPending && isZero) {
+      this.#defaultPending = false;
+      return 0;
+    }
+    const window = this.slots.containing(iovaPage);
+    if (window === undefined) return EINVAL;
+    this.#free(window);
+    return 0;
+  }
+
+  /** Clears `count` TCEs from `first` on. */
+  clear(window: DmaWindow, first: number, count: number): void {
+    this.#watchers.clear(window, first, count);
+  }
+
+  /**
+   * Only the TCEs up to the window's end are cleared. What a MAP wrote behind it stays counted in its registration, so
+   * that can never be given up again.
+   */
+  #free(window: DmaWindow): void {
+    this.clear(window, 0, window.entries);
+    this.slots.take(window);
+    this.#process.locked.release(window.chargedPages);
+  }
+}

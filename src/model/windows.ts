@@ -1,0 +1,81 @@
+import { pagesPer } from "./pages.ts";
+import type { TableShape } from "./platform.ts";
+import { TceTable } from "./tces.ts";
+
+/** A DMA window as a container holds it: a stretch of IOVA and its TCE table. */
+export class DmaWindow {
+  /** 0 or 1: which of the container's two places it takes. */
+  readonly slot: number;
+  readonly pageShift: number;
+  readonly levels: number;
+  /** Pages of the CPU charged for its table. */
+  readonly chargedPages: number;
+  /** How many TCEs it has. */
+  readonly entries: number;
+  /** Its first page of 4 KiB in the IOVA space, and its first TCE's number counted from IOVA 0. */
+  readonly startPage: number;
+  readonly startIndex: number;
+  /** Pages of 4 KiB in one of its TCE pages. */
+  readonly unit: number;
+  readonly tces = new TceTable();
+
+  constructor(slot: number, pageShift: number, levels: number, chargedPages: number, shape: TableShape) {
+    this.slot = slot;
+    this.pageShift = pageShift;
+    this.levels = levels;
+    this.chargedPages = chargedPages;
+    this.entries = shape.entries;
+    this.unit = pagesPer(pageShift);
+    this.startPage = shape.startPage;
+    this.startIndex = shape.startPage / this.unit;
+  }
+
+  /** The number within the window of the TCE that covers the IOVA page; negative or too large when outside. */
+  indexOf(iovaPage: number): number {
+    return Math.floor(iovaPage / this.unit) - this.startIndex;
+  }
+
+  get sizeBytes(): bigint {
+    return BigInt(this.entries) << BigInt(this.pageShift);
+  }
+}
+
+/** Windows of a container (`IOMMU_TABLE_GROUP_MAX_TABLES`). */
+export const WINDOW_SLOTS = 2;
+
+/** The two places for windows that a container has. */
+export class WindowSlots {
+  readonly #slots: (DmaWindow | undefined)[] = [undefined, undefined];
+
+  /** Rule: `drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_find_table`. Only the page itself is looked at. */
+  containing(iovaPage: number): DmaWindow | undefined {
+    for (let slot = 0; slot < WINDOW_SLOTS; slot++) {
+      const window = this.#slots[slot];
+      if (window === undefined) continue;
+      const index = window.indexOf(iovaPage);
+      if (index >= 0 && index < window.entries) return window;
+    }
+    return undefined;
+  }
+
+  /** The first free place, or -1. Rule: the same file, `tce_iommu_find_free_table`. */
+  get free(): number {
+    return this.#slots.indexOf(undefined);
+  }
+
+  at(slot: number): DmaWindow | undefined {
+    return this.#slots[slot];
+  }
+
+  put(window: DmaWindow): void {
+    this.#slots[window.slot] = window;
+  }
+
+  take(window: DmaWindow): void {
+    this.#slots[window.slot] = undefined;
+  }
+
+  get all(): DmaWindow[] {
+    return this.#slots.filter((window) => window !== undefined);
+  }
+}
