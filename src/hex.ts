@@ -17,3 +17,11 @@ export function bytes(value: bigint | number): string {
   const whole = thousandths / 1000n;
   return `${whole}${fraction === "" ? "" : `.${fraction}`} ${unit === 0 && exact === 1n ? "byte" : units[unit]}`;
 }
+
+/** `24 GiB`, `62.3 MiB`: for people, where the exact number does not matter. */
+export function roughly(value: bigint): string {
+  let unit = 0;
+  while (unit < units.length - 1 && value >> BigInt(10 * (unit + 1)) !== 0n) unit++;
+  const tenths = Number((value * 10n + (1n << BigInt(10 * unit)) / 2n) >> BigInt(10 * unit)); // at most 10240
+  return unit === 0 ? bytes(value) : `${tenths / 10} ${units[unit]}`;
+}

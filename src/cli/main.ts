@@ -1,0 +1,49 @@
+#!/usr/bin/env node
+/** The command `dma-window`. Results go to stdout; everything else, to stderr. */
+import { readFileSync } from "node:fs";
+import { DmaWindowError } from "../errors.ts";
+import { type CommandLine, HELP, parseCommandLine } from "./options.ts";
+import { planCommand } from "./plan.ts";
+import { runCommand } from "./run.ts";
+import { UsageError } from "./usage.ts";
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function version(): string {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+function perform(line: CommandLine): number {
+  switch (line.command) {
+    case "run":
+      return runCommand(line, print);
+    case "plan":
+      return planCommand(line, print);
+    case "help":
+      print(HELP.trimEnd());
+      return 0;
+    case "version":
+      print(version());
+      return 0;
+  }
+}
+
+/** Errors that say themselves what to do are shown without a stack; others are defects of ours, and keep it. */
+function complain(error: unknown): number {
+  if (error instanceof UsageError) {
+    process.stderr.write(`dma-window: ${error.message}\n(dma-window --help shows the options)\n`);
+    return 2;
+  }
+  if (error instanceof DmaWindowError) process.stderr.write(`dma-window: ${error.message} [${error.code}]\n`);
+  else process.stderr.write(`dma-window: ${error instanceof Error ? error.stack : error}\n`);
+  return 1;
+}
+
+try {
+  process.exitCode = perform(parseCommandLine(process.argv.slice(2)));
+} catch (error) {
+  process.exitCode = complain(error);
+}

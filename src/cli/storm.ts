@@ -1,0 +1,91 @@
+/** The same allocations and frees, in the same order, for every scheme that is compared: made once, from a seed. */
+
+export type Step = { readonly allocate: number } | { readonly free: number };
+
+export interface StormShape {
+  readonly seed: number;
+  readonly steps: number;
+  /** Pages that may be in use at a time. */
+  readonly pages: number;
+  /** Pages of the largest allocation. */
+  readonly largest: number;
+}
+
+/** xorshift32: small, seeded, the same everywhere. Whole numbers from 0 to `below` - 1. */
+export function random(seed: number): (below: number) => number {
+  let state = seed >>> 0 || 1;
+  return (below) => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) % below;
+  };
+}
+
+/**
+ * A storm that grows: the memory in use swings around a level that rises from a sixteenth of `pages` to all of it, as a
+ * program's does that takes on more and more. `free` names the n-th of the segments in use, oldest first.
+ */
+export function makeStorm({ seed, steps, pages, largest }: StormShape): Step[] {
+  const below = random(seed);
+  const live: number[] = [];
+  let used = 0;
+  return Array.from({ length: steps }, (_, i) => {
+    const level = (pages / 16) * (1 + (15 * i) / steps);
+    const wanted = 1 + below(Math.min(largest, pages));
+    const mayAllocate = used + wanted <= pages;
+    if (live.length === 0 || (mayAllocate && below(100) < (used < level ? 80 : 20))) {
+      live.push(wanted);
+      used += wanted;
+      return { allocate: wanted };
+    }
+    const index = below(live.length);
+    used -= live[index] ?? 0;
+    live.splice(index, 1);
+    return { free: index };
+  });
+}
+
+/** What a storm is let loose on. */
+export interface Scheme<T> {
+  /** Throws when there is no room. */
+  allocate(pages: number): T;
+  free(segment: T): void;
+}
+
+export interface StormResult {
+  readonly allocations: number;
+  readonly frees: number;
+  /** Allocations and frees that threw. */
+  readonly failures: number;
+  readonly firstFailure?: unknown;
+}
+
+/** Goes through the steps. `onStep` is told after each how many are done. */
+export function runStorm<T>(steps: readonly Step[], scheme: Scheme<T>, onStep: (done: number) => void): StormResult {
+  const live: (T | undefined)[] = [];
+  let allocations = 0;
+  let frees = 0;
+  let failures = 0;
+  let firstFailure: unknown;
+  steps.forEach((step, i) => {
+    try {
+      if ("allocate" in step) {
+        live.push(undefined); // keeps the numbering, should it fail
+        live[live.length - 1] = scheme.allocate(step.allocate);
+        allocations++;
+      } else {
+        const [segment] = live.splice(step.free, 1);
+        if (segment !== undefined) {
+          scheme.free(segment);
+          frees++;
+        }
+      }
+    } catch (error) {
+      firstFailure ??= error;
+      failures++;
+    }
+    onStep(i + 1);
+  });
+  return { allocations, frees, failures, ...(firstFailure === undefined ? {} : { firstFailure }) };
+}

@@ -1,0 +1,119 @@
+/**
+ * A witness at the seam: it sees every call that goes to the kernel, reads the same bytes, and keeps its own account of
+ * which IOVAs are live. It knows nothing of the library's tables, and works with every kernel.
+ *
+ *     library --> witness --> kernel
+ *                    |
+ *             live pages, windows made, live pages lost while they were in use
+ */
+import { BATCH_ENTRY_BYTES, type Syscalls, VfioCall } from "../syscalls.ts";
+
+/** IOVAs are counted in pages of 4 KiB: numbers up to 2^52, exact in a JS number. */
+const PAGE_SHIFT = 12n;
+
+export class Witness {
+  /** What the library is given instead of the kernel. */
+  readonly kernel: Syscalls;
+  readonly inner: Syscalls;
+  /** Windows that were made. */
+  windowsMade = 0;
+  /** How often an IOVA that the program was using went away under it, in pages. */
+  interrupted = 0;
+  readonly #live = new Set<number>();
+  readonly #letGo = new Set<number>();
+  /** Start to end of each window that we saw being made. */
+  readonly #windows = new Map<bigint, bigint>();
+
+  constructor(inner: Syscalls) {
+    this.inner = inner;
+    this.kernel = {
+      name: inner.name,
+      pageSize: inner.pageSize,
+      open: (path) => inner.open(path),
+      close: (fd) => inner.close(fd),
+      ioctl: (fd, call, argument) => inner.ioctl(fd, call, argument),
+      ioctlStruct: (fd, call, memory, offset) => {
+        const result = inner.ioctlStruct(fd, call, memory, offset);
+        this.#saw(call, result, memory, offset);
+        return result;
+      },
+      ioctlBatch: (fd, memory, table, count) => {
+        const done = inner.ioctlBatch(fd, memory, table, count);
+        const view = viewOf(memory);
+        for (let i = 0; i < Math.min(done + 1, count); i++) {
+          const entry = table + i * BATCH_ENTRY_BYTES;
+          this.#saw(
+            view.getUint32(entry, true),
+            view.getInt32(entry + 8, true),
+            memory,
+            view.getUint32(entry + 4, true),
+          );
+        }
+        return done;
+      },
+      mmap: (...parameters) => inner.mmap(...parameters),
+      munmap: (address, length) => inner.munmap(address, length),
+      view: (address, length) => inner.view(address, length),
+      unview: (view) => inner.unview(view),
+      lockedMemory: () => inner.lockedMemory(),
+    };
+  }
+
+  /** Windows after the first one: how often a window was replaced by another. */
+  get resizes(): number {
+    return Math.max(0, this.windowsMade - 1);
+  }
+
+  /** Pages that are live now. */
+  get livePages(): number {
+    return this.#live.size;
+  }
+
+  /** The program gives these IOVAs up: that they go is no interruption. */
+  lettingGo(iova: bigint, length: bigint): void {
+    for (const page of pagesOf(iova, length)) this.#letGo.add(page);
+  }
+
+  /** The program gives everything up. */
+  lettingGoOfAll(): void {
+    for (const page of this.#live) this.#letGo.add(page);
+  }
+
+  #saw(call: number, result: number, memory: Uint8Array, offset: number): void {
+    if (result !== 0) return;
+    const view = viewOf(memory);
+    const u64 = (at: number): bigint => view.getBigUint64(offset + at, true);
+    if (call === VfioCall.IOMMU_MAP_DMA) {
+      for (const page of pagesOf(u64(16), u64(24))) this.#live.add(page);
+    } else if (call === VfioCall.IOMMU_UNMAP_DMA) {
+      this.#lost(u64(8), u64(16));
+    } else if (call === VfioCall.IOMMU_SPAPR_TCE_CREATE) {
+      this.windowsMade++;
+      this.#windows.set(u64(32), u64(16));
+    } else if (call === VfioCall.IOMMU_SPAPR_TCE_REMOVE) {
+      // The default window was there before we looked; nothing of ours is ever in it.
+      this.#lost(u64(8), this.#windows.get(u64(8)) ?? 0n);
+      this.#windows.delete(u64(8));
+    }
+  }
+
+  #lost(iova: bigint, length: bigint): void {
+    const first = Number(iova >> PAGE_SHIFT);
+    const end = Number((iova + length) >> PAGE_SHIFT);
+    // A window's end may be far behind its live pages: look at whichever are fewer.
+    const candidates = end - first > this.#live.size ? [...this.#live] : pagesOf(iova, length);
+    for (const page of candidates) {
+      if (page < first || page >= end || !this.#live.delete(page)) continue;
+      if (!this.#letGo.delete(page)) this.interrupted++;
+    }
+  }
+}
+
+function viewOf(memory: Uint8Array): DataView {
+  return new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
+}
+
+function* pagesOf(iova: bigint, length: bigint): Generator<number, void, void> {
+  const end = Number((iova + length) >> PAGE_SHIFT);
+  for (let page = Number(iova >> PAGE_SHIFT); page < end; page++) yield page;
+}
