@@ -91,7 +91,7 @@ export function resultLines(result: MainJobResult, options: MainJobOptions): str
     "",
     `  ${"".padEnd(26)}${"static window".padStart(16)}${"dynamic scheme".padStart(16)}`,
     row("window resized", result.resizes, dynamic.resizes),
-    row("live IOVAs interrupted", result.liveIovasInterrupted, dynamic.liveIovasInterrupted),
+    row("live pages interrupted", result.liveIovasInterrupted, dynamic.liveIovasInterrupted),
     row("failed steps", storm.failures, dynamic.storm.failures),
     "",
     ...(leaks.length === 0 ? ["  Nothing was left behind."] : leaks.map((leak) => `  Left behind: ${leak}`)),

@@ -1,0 +1,23 @@
+// A window sized once; memory that comes and goes in it. Runs anywhere: the kernel is the software one.
+import { MemsegTable, modelKernel, openContainer, planWindow } from "dma-window";
+
+const kernel = modelKernel({ platform: "powernv" }); // on POWER: linuxKernel(), and the groups of your devices
+const memory = new MemsegTable({ kernel });
+const hugepages = memory.addList({ pageSize: 2 << 20, maxBytes: 1n << 30n }); // address space now, pages when asked for
+
+const container = openContainer({ kernel, groups: [26] });
+const plan = planWindow({ memory, info: container.info(), growTo: 64n << 30n }); // pure; plan.rejected says why not otherwise
+const window = container.createWindow(plan);
+container.attach(memory); // memory that comes is mapped, memory that goes is unmapped first
+
+const segment = memory.allocate(hugepages, 2); // throws if it cannot be mapped; nothing is left behind
+segment.bytes.fill(0x2a); // what the device will read
+console.log(`a device finds ${segment.length} bytes at IOVA 0x${window.iovaOf(segment.va).toString(16)}`);
+
+const pages = BigUint64Array.from([segment.va, segment.va + 4096n, 0n]);
+const iovas = new BigUint64Array(3);
+console.log(`${window.translateInto(pages, iovas)} of 3 addresses are mapped`); // in bulk: no garbage
+
+memory.free(segment);
+container.close(); // unmaps, unregisters, removes the window, closes the fds
+memory.close();
