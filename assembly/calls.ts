@@ -8,7 +8,8 @@
  * number of the request that the call is made for.
  */
 import { acquire, regrow, release } from "./arena";
-import { STRUCT_BYTES, writeMap, writeRegister, writeUnmap } from "./structs";
+import { lastOf, overlaps } from "./range";
+import { registerLength, registerVa, STRUCT_BYTES, writeMap, writeRegister, writeUnmap } from "./structs";
 
 export const MAP: u32 = 13;
 export const UNMAP: u32 = 14;
@@ -55,6 +56,13 @@ export function resultAt(index: u32): i32 {
 
 export function requestAt(index: u32): u32 {
   return load<u32>(entry(index), 12);
+}
+
+/** Whether the memory that call `index`, a REGISTER or UNREGISTER, is about has an address in [va, last]. */
+export function registerOverlaps(index: u32, va: u64, last: u64): bool {
+  const at = structAt(index);
+  const start = registerVa(at);
+  return overlaps(va, last, start, lastOf(start, registerLength(at)));
 }
 
 function grow(): bool {

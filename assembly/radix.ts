@@ -39,6 +39,9 @@ const PRESENT: u64 = 1;
 const SPLIT: u64 = 2;
 const ONE_BELOW: u64 = (<u64>1) << 32;
 
+/** Pages in 4 GiB, so more tables than there can ever be. */
+const TABLES_END: u64 = 1 << 20;
+
 /** "Nothing there": no page begins at this address. */
 export const NONE: u64 = u64.MAX_VALUE;
 
@@ -166,6 +169,8 @@ function split(radix: Radix, key: u64, entry: u64): bool {
  * of the same range gives back what is not used in the end.
  */
 export function prepare(radix: Radix, key: u64, last: u64): bool {
+  // Each GiB takes a table. What can never fit must not take the whole memory first, which would not come back.
+  if ((last - key) >> GIGA_SHIFT >= TABLES_END - 1) return false;
   if (!growRoot(radix, last)) return false;
   const lastSlot = last >> SLOT_SHIFT;
   for (let slot = key >> SLOT_SHIFT; slot <= lastSlot; slot++) {
@@ -213,9 +218,10 @@ export function clear(radix: Radix, key: u64, last: u64): void {
   const lastSlot = last >> SLOT_SHIFT;
   for (let slot = key >> SLOT_SHIFT; slot <= lastSlot; slot++) {
     const start = slot << SLOT_SHIFT;
-    if (load<u32>(gigaEntry(load<u32>(rootEntry(radix, start)), start)) == 0) {
+    const giga = load<u32>(rootEntry(radix, start));
+    if (load<u32>(gigaEntry(giga, start)) == 0) {
       trim(radix, start);
-      slot |= (1 << (GIGA_SHIFT - SLOT_SHIFT)) - 1; // on to the next GiB
+      slot |= (1 << ((giga == 0 ? ROOT_SHIFT : GIGA_SHIFT) - SLOT_SHIFT)) - 1; // on to the next GiB, or 512 GiB
       continue;
     }
     clearSlot(radix, start, max<u64>(key, start), min<u64>(last, start | SLOT_MASK));
@@ -284,7 +290,9 @@ export function runLast(radix: Radix, key: u64, last: u64): u64 {
   let reached = pieceLast(radix, key);
   while (reached < last) {
     const at = reached + 1;
-    if (get(radix, at) != (radix.affine ? value + (at - key) : value)) break;
+    const expected = radix.affine ? value + (at - key) : value;
+    // Memory at the very end of the address space does not go on at its beginning.
+    if (expected < value || get(radix, at) != expected) break;
     reached = pieceLast(radix, at);
   }
   return min<u64>(reached, last);

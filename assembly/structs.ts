@@ -7,6 +7,8 @@
  *     ..._spapr_register_memory | argsz | flags | vaddr         | size          |
  *     ..._spapr_tce_create      | argsz | flags | shift |       | window size   | levels|       | start (out)   |
  *     ..._spapr_tce_remove      | argsz | flags | start         |
+ *     vfio_group_status         | argsz | flags |
+ *     GROUP_SET_CONTAINER       | fd    |
  *     ..._type1_dma_map         | argsz | flags | vaddr         | iova          | size          |
  *     ..._type1_dma_unmap       | argsz | flags | iova          | size          |
  *
@@ -14,6 +16,7 @@
  * given: a map struct handed to UNMAP_DMA clears [0, iova) and leaves iova mapped.
  */
 
+const GROUP_STATUS_BYTES: u32 = 8;
 const INFO_BYTES: u32 = 32;
 const REGISTER_BYTES: u32 = 24;
 const CREATE_BYTES: u32 = 40;
@@ -61,6 +64,14 @@ export function writeRegister(at: u32, va: u64, length: u64): void {
   store<u64>(at, length, 16);
 }
 
+export function registerVa(at: u32): u64 {
+  return load<u64>(at, 8);
+}
+
+export function registerLength(at: u32): u64 {
+  return load<u64>(at, 16);
+}
+
 export function writeCreate(at: u32, pageShift: u32, size: u64, levels: u32): void {
   memory.fill(at, 0, CREATE_BYTES);
   store<u32>(at, CREATE_BYTES);
@@ -93,4 +104,18 @@ export function writeUnmap(at: u32, iova: u64, length: u64): void {
   store<u32>(at, 0, 4);
   store<u64>(at, iova, 8);
   store<u64>(at, length, 16);
+}
+
+export function writeGroupStatus(at: u32): void {
+  store<u32>(at, GROUP_STATUS_BYTES);
+  store<u32>(at, 0, 4);
+}
+
+export function groupFlags(at: u32): u32 {
+  return load<u32>(at, 4);
+}
+
+/** The argument of GROUP_SET_CONTAINER: a pointer to a file descriptor. */
+export function writeFile(at: u32, fd: i32): void {
+  store<i32>(at, fd);
 }

@@ -38,6 +38,13 @@ export const Status = {
   STALE_REGISTRATION: 24,
 } as const;
 
+const codes = new Map(Object.entries(Status).map(([name, value]) => [value as number, `ERR_${name}`]));
+
+/** The code of the error that a refusal becomes: `ERR_OUTSIDE_WINDOW` for the status of that name. */
+export function codeOf(status: number): string {
+  return codes.get(status) ?? `ERR_CORE_${status}`;
+}
+
 /** Why a PowerNV table of a shape cannot be: see `powernvShape`. */
 export const Shape = { OK: 0, LEVELS: 1, REACH: 2, NOT_CONTIGUOUS: 3, WINDOW: 4 } as const;
 
@@ -99,6 +106,10 @@ export interface CoreExports {
 
   // structs of <linux/vfio.h>, written and read at an offset of the memory
   structScratch(): number;
+  writeGroupStatus(at: number): void;
+  groupFlags(at: number): number;
+  /** The argument of GROUP_SET_CONTAINER. */
+  writeFile(at: number, fd: number): void;
   writeInfo(at: number): void;
   infoFlags(at: number): number;
   infoDefaultStart(at: number): number;
@@ -239,6 +250,7 @@ const U64_RESULTS = [
 const U32_RESULTS = [
   "acquireBytes",
   "callTable",
+  "groupFlags",
   "infoDefaultSize",
   "infoDefaultStart",
   "infoFlags",

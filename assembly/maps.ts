@@ -1,0 +1,181 @@
+/** Maps: recorded first, then made, and forgotten again where the kernel did not make them. See requests.ts. */
+import { isAligned } from "./bits";
+import * as calls from "./calls";
+import {
+  iova,
+  iovaLast,
+  length,
+  permission,
+  registration,
+  setIova,
+  setRegistration,
+  setState,
+  state,
+  va,
+  vaLast,
+} from "./columns";
+import { firstFit, NOWHERE } from "./occupancy";
+import { NONE, next } from "./radix";
+import {
+  addRegistration,
+  anyRegistered,
+  checkRegistered,
+  countMapped,
+  NO_REGISTRATION,
+  removeRegistration,
+} from "./registrations";
+import { Batch, checkShape } from "./requests";
+import * as status from "./status";
+import { anyLive, claim, forgetMap, prepareMap, recordMap, tceIova, unclaim, Window } from "./window";
+
+/** What the kernel has of a request, as bits of its state. */
+const MAPPED: u32 = 1;
+const REGISTERED: u32 = 2;
+
+/** Gives a map that leaves its IOVA open (all ones) the lowest ones that are free. */
+function place(window: Window, i: u32): i32 {
+  const bytes = length(i);
+  if (bytes == 0) return status.ZERO_LENGTH;
+  if (!isAligned(bytes, window.pageShift)) return status.UNALIGNED_LENGTH;
+  const index = firstFit(window.live, window.reserved, bytes >> window.pageShift, 0);
+  if (index == NOWHERE) return status.NO_HOLE;
+  setIova(i, tceIova(window, index));
+  return status.OK;
+}
+
+function checkMap(window: Window, i: u32, owner: u32): i32 {
+  if (iova(i) == NONE) {
+    const placed = place(window, i);
+    if (placed != status.OK) return placed;
+  }
+  const shape = checkShape(window, i, owner);
+  if (shape != status.OK) return shape;
+  if (permission(i) < 1 || permission(i) > 3) return status.BAD_PERMISSION;
+  if (anyLive(window, iova(i), iovaLast(i))) return status.ALREADY_LIVE;
+  if (next(window.toIova, va(i), vaLast(i)) != NONE) return status.VA_ALREADY_MAPPED;
+  const container = window.container;
+  if (anyRegistered(container, va(i), vaLast(i))) {
+    return checkRegistered(container, va(i), vaLast(i));
+  }
+  // REGISTER takes whole CPU pages, which may be larger than a TCE page.
+  if (!isAligned(va(i), container.cpuPageShift)) return status.UNALIGNED_VA;
+  if (!isAligned(length(i), container.cpuPageShift)) return status.UNALIGNED_LENGTH;
+  return status.OK;
+}
+
+/** Records request `i`, checked, as mapped, and writes its calls. */
+function recordAndWrite(window: Window, i: u32): bool {
+  const container = window.container;
+  let number = NO_REGISTRATION;
+  if (!anyRegistered(container, va(i), vaLast(i))) {
+    number = addRegistration(container, va(i), length(i));
+    if (number == NO_REGISTRATION) return false;
+  }
+  const written =
+    prepareMap(window, va(i), vaLast(i), iova(i), iovaLast(i)) &&
+    (number == NO_REGISTRATION || calls.appendRegister(i, va(i), length(i))) &&
+    calls.appendMap(i, permission(i), va(i), iova(i), length(i));
+  if (!written) {
+    forgetMap(window, va(i), vaLast(i), iova(i), iovaLast(i));
+    if (number != NO_REGISTRATION) removeRegistration(container, number);
+    return false;
+  }
+  claim(window, iova(i), iovaLast(i));
+  recordMap(window, va(i), vaLast(i), iova(i), iovaLast(i));
+  countMapped(container, va(i), vaLast(i), true);
+  setRegistration(i, number);
+  setState(i, 0);
+  return true;
+}
+
+/** Forgets request `i`, and its registration too if nothing of it is left in the kernel. */
+function takeBack(window: Window, i: u32, withRegistration: bool): void {
+  countMapped(window.container, va(i), vaLast(i), false);
+  unclaim(window, iova(i), iovaLast(i));
+  forgetMap(window, va(i), vaLast(i), iova(i), iovaLast(i));
+  if (withRegistration && registration(i) != NO_REGISTRATION) removeRegistration(window.container, registration(i));
+}
+
+/** Checks and records `total` map requests and writes their calls. Not 0: nothing changed, and refusedRequest() is wrong. */
+export function prepareMaps(window: Window, total: u32, owner: u32): i32 {
+  calls.clearCalls();
+  Batch.count = total;
+  for (let i: u32 = 0; i < total; i++) {
+    let answer = checkMap(window, i, owner);
+    if (answer == status.OK && !recordAndWrite(window, i)) answer = status.OUT_OF_MEMORY;
+    if (answer != status.OK) {
+      for (let j = i; j > 0; j--) takeBack(window, j - 1, true);
+      Batch.refused = i;
+      return answer;
+    }
+  }
+  return status.OK;
+}
+
+/** Reads the results of the calls. Whether all were made and answered 0. */
+export function collectMaps(): bool {
+  const total = calls.callCount();
+  for (let k: u32 = 0; k < total; k++) {
+    if (calls.resultAt(k) != 0) return false;
+    const i = calls.requestAt(k);
+    setState(i, state(i) | (calls.callAt(k) == calls.MAP ? MAPPED : REGISTERED));
+  }
+  return true;
+}
+
+/** Writes the calls that take back what was done. There are never more of them than calls were made. */
+export function prepareUndo(): void {
+  calls.clearCalls();
+  for (let i = Batch.count; i > 0; i--) {
+    const request = i - 1;
+    if ((state(request) & MAPPED) != 0) calls.appendUnmap(request, iova(request), length(request));
+    if ((state(request) & REGISTERED) != 0) calls.appendUnregister(request, va(request), length(request));
+  }
+}
+
+/**
+ * Where to go on after call `failed`: the next call that does not depend on it. UNREGISTER of memory that is still mapped
+ * must never go out: so not the rest of the same request, and nothing at all where a later request ends a registration
+ * that holds memory which this one leaves mapped.
+ */
+export function afterFailure(failed: u32): u32 {
+  const total = calls.callCount();
+  const i = calls.requestAt(failed);
+  let at = failed + 1;
+  while (at < total && calls.requestAt(at) == i) at++;
+  if (calls.callAt(failed) != calls.UNMAP) return at;
+  for (let k = at; k < total; k++) {
+    if (calls.callAt(k) == calls.UNREGISTER && calls.registerOverlaps(k, va(i), vaLast(i))) return total;
+  }
+  return at;
+}
+
+/** Reads the results of the undo. */
+export function collectUndo(): void {
+  const total = calls.callCount();
+  for (let k: u32 = 0; k < total; k++) {
+    if (calls.resultAt(k) != 0) continue;
+    const i = calls.requestAt(k);
+    setState(i, state(i) & ~(calls.callAt(k) == calls.UNMAP ? MAPPED : REGISTERED));
+  }
+}
+
+/** Makes the tables say what the kernel has. How many of the requests are mapped. */
+export function settleMaps(window: Window): u32 {
+  let mapped: u32 = 0;
+  for (let i: u32 = 0; i < Batch.count; i++) {
+    if ((state(i) & MAPPED) != 0) mapped++;
+    else takeBack(window, i, (state(i) & REGISTERED) == 0);
+  }
+  return mapped;
+}
+
+/** Whether request `i`, after settleMaps, left its memory registered though it is not mapped. */
+export function leftRegistered(i: u32): bool {
+  return (state(i) & (MAPPED | REGISTERED)) == REGISTERED;
+}
+
+/** Whether request `i` is mapped, after settleMaps. */
+export function leftMapped(i: u32): bool {
+  return (state(i) & MAPPED) != 0;
+}

@@ -1,0 +1,141 @@
+/** Unmaps: not live any more when the kernel is asked, and live again where it did not unmap. See requests.ts. */
+import * as calls from "./calls";
+import { iova, iovaLast, length, setState, state, va, vaLast, writeRow } from "./columns";
+import { get, NONE, next, runLast } from "./radix";
+import { lastOf } from "./range";
+import {
+  Container,
+  countMapped,
+  NO_REGISTRATION,
+  nextIdle,
+  registrationAt,
+  registrationLength,
+  registrationMapped,
+  registrationVa,
+  removeRegistration,
+} from "./registrations";
+import { Batch, checkShape } from "./requests";
+import * as status from "./status";
+import { registerVa } from "./structs";
+import { allLive, claim, forgetMap, prepareMap, unclaim, vaAt, Window } from "./window";
+
+/** The state of a request that the kernel has carried out. */
+const UNMAPPED: u32 = 1;
+
+function checkUnmap(window: Window, i: u32, owner: u32): i32 {
+  const shape = checkShape(window, i, owner);
+  if (shape != status.OK) return shape;
+  if (!allLive(window, iova(i), iovaLast(i))) return status.NOT_LIVE;
+  if (vaAt(window, iova(i)) != va(i)) return status.VA_MISMATCH;
+  const offset = iova(i) - window.start;
+  const offsetLast = iovaLast(i) - window.start;
+  return runLast(window.toVa, offset, offsetLast) == offsetLast ? status.OK : status.VA_MISMATCH;
+}
+
+/** Marks request `i` as not live, and writes its calls: UNMAP, then UNREGISTER of what nothing is mapped of any more. */
+function unclaimAndWrite(window: Window, i: u32): bool {
+  if (!prepareMap(window, va(i), vaLast(i), iova(i), iovaLast(i))) return false;
+  if (!calls.appendUnmap(i, iova(i), length(i))) return false;
+  const container = window.container;
+  countMapped(container, va(i), vaLast(i), false);
+  let at = va(i);
+  while (true) {
+    const number = registrationAt(container, at);
+    const start = registrationVa(container, number);
+    const bytes = registrationLength(container, number);
+    if (registrationMapped(container, number) == 0 && !calls.appendUnregister(i, start, bytes)) {
+      countMapped(container, va(i), vaLast(i), true);
+      return false;
+    }
+    const reached = lastOf(start, bytes);
+    if (reached >= vaLast(i)) break;
+    at = reached + 1;
+  }
+  unclaim(window, iova(i), iovaLast(i));
+  setState(i, 0);
+  return true;
+}
+
+function putBack(window: Window, i: u32): void {
+  countMapped(window.container, va(i), vaLast(i), true);
+  claim(window, iova(i), iovaLast(i));
+}
+
+/** Checks `total` unmap requests and writes their calls. Not 0: nothing changed, and refusedRequest() is wrong. */
+export function prepareUnmaps(window: Window, total: u32, owner: u32): i32 {
+  calls.clearCalls();
+  Batch.count = total;
+  for (let i: u32 = 0; i < total; i++) {
+    let answer = checkUnmap(window, i, owner);
+    if (answer == status.OK && !unclaimAndWrite(window, i)) answer = status.OUT_OF_MEMORY;
+    if (answer != status.OK) {
+      for (let j = i; j > 0; j--) putBack(window, j - 1);
+      Batch.refused = i;
+      return answer;
+    }
+  }
+  return status.OK;
+}
+
+/** Makes the tables say what the kernel has after the calls. How many of the requests are unmapped. */
+export function settleUnmaps(window: Window): u32 {
+  const container = window.container;
+  const total = calls.callCount();
+  for (let k: u32 = 0; k < total; k++) {
+    if (calls.callAt(k) == calls.UNMAP && calls.resultAt(k) == 0) setState(calls.requestAt(k), UNMAPPED);
+  }
+  // All that stays is put back before anything is given back: the two may share a chunk of the bitmap.
+  for (let i: u32 = 0; i < Batch.count; i++) {
+    if ((state(i) & UNMAPPED) == 0) putBack(window, i);
+  }
+  let unmapped: u32 = 0;
+  for (let i: u32 = 0; i < Batch.count; i++) {
+    if ((state(i) & UNMAPPED) == 0) continue;
+    forgetMap(window, va(i), vaLast(i), iova(i), iovaLast(i));
+    unmapped++;
+  }
+  forgetUnregistered(container);
+  return unmapped;
+}
+
+/** Forgets the registrations whose UNREGISTER was answered with 0. */
+export function forgetUnregistered(container: Container): void {
+  const total = calls.callCount();
+  for (let k: u32 = 0; k < total; k++) {
+    if (calls.callAt(k) != calls.UNREGISTER || calls.resultAt(k) != 0) continue;
+    removeRegistration(container, registrationAt(container, registerVa(calls.structAt(k))));
+  }
+}
+
+/** Writes UNREGISTER for every registration of which nothing is mapped: what earlier failures left behind. */
+export function prepareIdle(container: Container): bool {
+  calls.clearCalls();
+  for (let number = nextIdle(container, 0); number != NO_REGISTRATION; number = nextIdle(container, number + 1)) {
+    // Each is a request of its own: one that fails must not hold back the next.
+    const request = calls.callCount();
+    if (!calls.appendUnregister(request, registrationVa(container, number), registrationLength(container, number))) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/**
+ * Fills the columns with what is mapped in the window from `from` on, at most `limit` runs: va, iova and length are
+ * contiguous in each. Returns how many. Needs room for `limit` requests.
+ */
+export function listMaps(window: Window, from: u64, limit: u32): u32 {
+  const offsetLast = window.last - window.start;
+  let at = from - window.start;
+  let rows: u32 = 0;
+  while (rows < limit) {
+    at = next(window.toVa, at, offsetLast);
+    if (at == NONE) break;
+    const reached = runLast(window.toVa, at, offsetLast);
+    writeRow(rows, get(window.toVa, at), window.start + at, reached - at + 1);
+    rows++;
+    if (reached >= offsetLast) break;
+    at = reached + 1;
+  }
+  return rows;
+}

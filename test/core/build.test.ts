@@ -1,0 +1,93 @@
+/** What the build of the core promises, and that `src/core.ts` is its true dictionary. */
+import { readFileSync } from "node:fs";
+import * as assert from "uvu/assert";
+import { ListFlag, NO_ADDRESS, NOT_CALLED, Owner, readCore, Shape, Status } from "../../src/core.ts";
+import { VfioCall } from "../../src/syscalls.ts";
+import { eachBuild } from "./support.ts";
+
+function source(path: string): string {
+  return readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
+}
+
+/** `const NAME: type = 7;` of an assembly file, as numbers by name. */
+function constants(path: string): Record<string, number> {
+  const found = source(path).matchAll(/^(?:export )?const (\w+): [iu]32 = (\d+);$/gm);
+  return Object.fromEntries([...found].map(([, name, value]) => [name, Number(value)]));
+}
+
+/** The entries of `from` whose names begin with `prefix`, without it. */
+function withPrefix(prefix: string, from: Record<string, number>): Record<string, number> {
+  const mine = Object.entries(from).filter(([name]) => name.startsWith(prefix));
+  return Object.fromEntries(mine.map(([name, value]) => [name.slice(prefix.length), value]));
+}
+
+/** The functions of the interface CoreExports: how many parameters each takes. */
+function dictionary(): Record<string, number> {
+  const [, body = ""] = source("src/core.ts").match(/interface CoreExports \{(.*?)^\}/ms) ?? [];
+  const found = body.matchAll(/^ {2}(\w+)\(([^)]*)\):/gm);
+  return Object.fromEntries(
+    [...found].map(([, name, parameters = ""]) => [name, parameters.split(",").filter((each) => each.trim()).length]),
+  );
+}
+
+eachBuild("the build", (test, core, build) => {
+  test("needs nothing from outside: not one import", () => {
+    assert.equal(WebAssembly.Module.imports(new WebAssembly.Module(readCore(build))), []);
+  });
+
+  test("exports the functions of the dictionary, with as many parameters, and nothing else but its memory", () => {
+    const exported = Object.entries(new WebAssembly.Instance(new WebAssembly.Module(readCore(build)), {}).exports);
+    const functions = exported.filter(([, value]) => typeof value === "function");
+    assert.equal(
+      Object.fromEntries(functions.map(([name, value]) => [name, (value as () => void).length])),
+      dictionary(),
+    );
+    assert.equal(
+      exported.filter(([, value]) => typeof value !== "function").map(([name]) => name),
+      ["memory"],
+    );
+  });
+
+  test("has nothing in the first page of its memory, and its static data right behind it", () => {
+    assert.ok(
+      core
+        .bytes()
+        .subarray(0, 4096)
+        .every((byte) => byte === 0),
+    );
+    assert.ok(core.structScratch() >= 4096);
+    assert.is(core.structScratch() % 8, 0);
+  });
+
+  test("has the statuses, shapes, owners and flags of the dictionary", () => {
+    assert.equal(constants("assembly/status.ts"), { ...Status });
+    assert.equal(withPrefix("SHAPE_", constants("assembly/tce.ts")), { ...Shape });
+    assert.equal(withPrefix("OWNER_", constants("assembly/requests.ts")), { ...Owner });
+    const { EXTERNAL, HEAP } = constants("assembly/memsegs.ts");
+    assert.equal({ EXTERNAL, HEAP }, { ...ListFlag });
+  });
+
+  test("writes the calls under the numbers of the seam", () => {
+    const { MAP, UNMAP, REGISTER, UNREGISTER } = constants("assembly/calls.ts");
+    assert.equal(
+      { MAP, UNMAP, REGISTER, UNREGISTER },
+      {
+        MAP: VfioCall.IOMMU_MAP_DMA,
+        UNMAP: VfioCall.IOMMU_UNMAP_DMA,
+        REGISTER: VfioCall.IOMMU_SPAPR_REGISTER_MEMORY,
+        UNREGISTER: VfioCall.IOMMU_SPAPR_UNREGISTER_MEMORY,
+      },
+    );
+    assert.is(NOT_CALLED, 2 ** 31 - 1);
+  });
+
+  test("says that there is no address with all ones", () => {
+    assert.is(core.windowTranslate(0, 0n), NO_ADDRESS);
+  });
+
+  if (build === "core") {
+    test("is at most 16 KiB", () => {
+      assert.ok(readCore(build).length <= 16384, `${readCore(build).length} bytes`);
+    });
+  }
+});
