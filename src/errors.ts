@@ -82,3 +82,25 @@ export function withResidue(error: unknown, left: readonly string[]): unknown {
     ...(facts === undefined ? {} : { facts }),
   });
 }
+
+/** The error as it was before its residue was known: for a caller that has put it right since, or names it otherwise. */
+export function withoutResidue(error: unknown): unknown {
+  if (!(error instanceof DmaWindowError) || error.residue === undefined) return error;
+  return error.cause instanceof DmaWindowError ? withoutResidue(error.cause) : error;
+}
+
+/**
+ * What an undo left behind: nothing, where it went well. Where it throws, `what` is the sentence for it; an error that it
+ * gives back says itself what is left.
+ */
+export function leftBy(undo: () => unknown, what?: string): readonly string[] {
+  try {
+    const leftover = undo();
+    return leftover instanceof DmaWindowError ? (leftover.residue?.left ?? [leftover.message]) : [];
+  } catch (error) {
+    const bare = withoutResidue(error);
+    const message = bare instanceof Error ? bare.message : String(bare);
+    const more = error instanceof DmaWindowError ? (error.residue?.left ?? []) : [];
+    return [what === undefined ? message : `${what} (${message})`, ...more];
+  }
+}

@@ -1,5 +1,5 @@
 /** What to do about the kernel's answers: one sentence for each pair of a call and an errno that this library has met. */
-import { errnoName } from "./errors.ts";
+import { DmaWindowError, errnoName } from "./errors.ts";
 
 const hints: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "open /dev/vfio/vfio": {
@@ -58,9 +58,35 @@ const hints: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
 };
 
-/** `EBUSY: a group opens once: ...`, or the errno alone where nothing more is known. */
-export function explain(call: string, errno: number): string {
-  const name = errnoName(errno);
+/**
+ * What an answer that means failure says: `EBUSY: a group opens once: ...`, or the errno alone where nothing more is
+ * known. sPAPR's calls also fail with positive numbers, which are no errnos.
+ */
+export function explain(call: string, answer: number): string {
+  if (answer > 0) return `the answer was ${answer}, which means failure`;
+  const name = errnoName(answer);
   const hint = hints[call]?.[name];
   return hint === undefined ? name : `${name}: ${hint}`;
+}
+
+/**
+ * The error for a call that the kernel refused. `about` is what the message begins with, `hint` the call that `explain`
+ * knows it by; both are the call's own name unless they are given.
+ */
+export function refusedByKernel(
+  syscall: string,
+  answer: number,
+  { about = syscall, hint = syscall, facts }: RefusedCall = {},
+): DmaWindowError {
+  return new DmaWindowError("ERR_KERNEL", `${about}: ${explain(hint, answer)}`, {
+    syscall,
+    ...(answer < 0 ? { errno: answer } : {}),
+    ...(facts === undefined ? {} : { facts }),
+  });
+}
+
+interface RefusedCall {
+  readonly about?: string;
+  readonly hint?: string;
+  readonly facts?: Readonly<Record<string, unknown>>;
 }

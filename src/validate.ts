@@ -3,6 +3,7 @@
  * Throws TypeError (`ERR_INVALID_ARG_TYPE`) and RangeError (`ERR_OUT_OF_RANGE`).
  */
 import { argumentRangeError, argumentTypeError } from "./errors.ts";
+import type { Syscalls } from "./syscalls.ts";
 
 const U64_MAX = 0xffff_ffff_ffff_ffffn;
 
@@ -50,4 +51,14 @@ export function object(name: string, value: unknown): object {
 export function boolean(name: string, value: unknown): boolean {
   if (typeof value !== "boolean") throw argumentTypeError(name, "true or false", value);
   return value;
+}
+
+/** A kernel: `linuxKernel()`, `modelKernel()`, or something in front of one. */
+export function syscalls(name: string, value: unknown): Syscalls {
+  const { ioctlBatch, mmap } = object(name, value) as Partial<Syscalls>;
+  if (typeof ioctlBatch !== "function" || typeof mmap !== "function") {
+    throw argumentTypeError(name, "a kernel: linuxKernel() or modelKernel()", value);
+  }
+  pageShift(`${name}.pageSize`, (value as Syscalls).pageSize);
+  return value as Syscalls;
 }

@@ -49,12 +49,17 @@ const BYTES_MAX = 64n << 20n;
 /** Hugepages are used when at least so many are free. */
 const HUGEPAGES_MIN = 16;
 
+/** POWER has these; the software kernel cannot run on the memory of a machine with others, such as some Arm's 16 KiB. */
+const MODEL_PAGE_SIZES: readonly number[] = [4096, 65536];
+
 export function lookAround(options: MachineOptions): Machine {
-  const memory = options.kernel === "linux" ? linuxKernel() : linuxMemory();
-  const pageSize = linuxKernel().pageSize;
+  const own = linuxKernel().pageSize;
+  const fits = options.kernel === "linux" || MODEL_PAGE_SIZES.includes(own);
+  const pageSize = fits ? own : 4096;
+  const memory = fits ? linuxMemory() : undefined;
   const { iomem, iomemProblem } = ramOf();
   const highestRam = options.highestRam ?? iomem?.highest;
-  const realMemory = memory !== undefined;
+  const realMemory = options.kernel === "linux" || memory !== undefined;
   return {
     kernelName: options.kernel,
     groups: options.kernel === "linux" ? options.groups : [26],
@@ -96,9 +101,12 @@ function choosePool(cpuPageSize: number, realMemory: boolean): Pool {
   return { pageSize: BigInt(cpuPageSize), pages, kind: realMemory ? "ordinary pages" : "simulated pages" };
 }
 
-/** Simulated memory has no physical addresses: it is given the lowest of the highest RAM range, in order of asking. */
+/**
+ * Simulated memory has no physical addresses: it is given the lowest of the highest RAM range, in order of asking; or, where
+ * the machine does not tell its ranges, low ones, which any RAM that a user may state has.
+ */
 function inventPhysical(iomem: Iomem | undefined): Machine["physical"] {
-  const first = iomem?.ramRanges.at(-1)?.start ?? 1n << 32n;
+  const first = iomem?.ramRanges.at(-1)?.start ?? 1n << 20n;
   const given = new Map<bigint, bigint>();
   return (va, pages, pageSize) =>
     Array.from({ length: pages }, (_, i) => {

@@ -42,6 +42,13 @@ function complain(error: unknown): number {
   return 1;
 }
 
+/** A reader that has seen enough, as `head` has, is no error. A disk that is full is one. */
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") return;
+  process.stderr.write(`dma-window: the result could not be written: ${error.message}\n`);
+  process.exitCode = 1;
+});
+
 try {
   process.exitCode = perform(parseCommandLine(process.argv.slice(2)));
 } catch (error) {

@@ -80,7 +80,8 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     iovaMode: parseChoice("iova", values.iova, IOVA_MODES),
     ...(growTo === undefined ? {} : { growTo: parseSize("grow-to", growTo) }),
     steps: parseCount("steps", values.steps, 1, 10_000_000),
-    seed: parseCount("seed", values.seed, 0, 2 ** 32 - 1),
+    // The generator has no state 0.
+    seed: parseCount("seed", values.seed, 1, 2 ** 32 - 1),
     json: values.json,
   };
 }

@@ -21,8 +21,9 @@ export class Progress {
 
   /** `done` of the total are done. */
   step(done: number): void {
-    if (this.#now() < this.#next) return;
-    this.#next += 1000;
+    const now = this.#now();
+    if (now < this.#next) return;
+    this.#next = now + 1000;
     this.#write(`${this.#what}: ${done} of ${this.#total} (${Math.floor((100 * done) / this.#total)} %)\n`);
   }
 }

@@ -57,7 +57,7 @@ export function machineLines(machine: Machine): string[] {
     ...stated,
     line(
       "memory",
-      `${pool.pages} ${pool.kind} of ${bytes(pool.pageSize)}${realMemory ? "" : " (the shim is not built)"}`,
+      `${pool.pages} ${pool.kind} of ${bytes(pool.pageSize)}${realMemory ? "" : " (the shim, or a page size of POWER, is missing)"}`,
     ),
   ];
 }

@@ -58,8 +58,8 @@ export class DynamicScheme implements Scheme<Placed> {
 
   constructor(machine: Machine, initial: readonly number[]) {
     this.ground = new Ground(machine, { iovaMode: "rebased" });
-    this.#window = new DynamicWindow(this.ground.container, this.ground.planRequest());
     try {
+      this.#window = new DynamicWindow(this.ground.container, this.ground.planRequest());
       for (const pages of initial) this.allocate(pages);
     } catch (error) {
       this.close();

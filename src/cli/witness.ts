@@ -6,6 +6,7 @@
  *                    |
  *             live pages, windows made, live pages lost while they were in use
  */
+import { constants } from "node:os";
 import { BATCH_ENTRY_BYTES, type Syscalls, VfioCall } from "../syscalls.ts";
 
 /** IOVAs are counted in pages of 4 KiB: numbers up to 2^52, exact in a JS number. */
@@ -80,21 +81,42 @@ export class Witness {
   }
 
   #saw(call: number, result: number, memory: Uint8Array, offset: number): void {
-    if (result !== 0) return;
     const view = viewOf(memory);
     const u64 = (at: number): bigint => view.getBigUint64(offset + at, true);
     if (call === VfioCall.IOMMU_MAP_DMA) {
-      for (const page of pagesOf(u64(16), u64(24))) this.#live.add(page);
+      if (result === 0) this.#mapped(u64(16), u64(24));
+      else if (mayHaveBegun(result, view, offset)) this.#lost(u64(16), u64(24));
+    } else if (result !== 0) {
+      return;
     } else if (call === VfioCall.IOMMU_UNMAP_DMA) {
       this.#lost(u64(8), u64(16));
     } else if (call === VfioCall.IOMMU_SPAPR_TCE_CREATE) {
       this.windowsMade++;
-      this.#windows.set(u64(32), u64(16));
+      this.#windows.set(u64(32), u64(32) + u64(16));
     } else if (call === VfioCall.IOMMU_SPAPR_TCE_REMOVE) {
-      // The default window was there before we looked; nothing of ours is ever in it.
-      this.#lost(u64(8), this.#windows.get(u64(8)) ?? 0n);
-      this.#windows.delete(u64(8));
+      this.#removed(u64(8));
     }
+  }
+
+  #mapped(iova: bigint, length: bigint): void {
+    for (const page of pagesOf(iova, length)) {
+      this.#live.add(page);
+      this.#letGo.delete(page); // whatever it was before, it is in use now
+    }
+  }
+
+  /** Any IOVA of a window names it. The default window was there before we looked: it has what lies in no other. */
+  #removed(iova: bigint): void {
+    const window = this.#startOfWindowAt(iova);
+    for (const page of [...this.#live]) {
+      if (this.#startOfWindowAt(BigInt(page) << PAGE_SHIFT) === window) this.#gone(page);
+    }
+    if (window !== undefined) this.#windows.delete(window);
+  }
+
+  #startOfWindowAt(iova: bigint): bigint | undefined {
+    for (const [start, end] of this.#windows) if (iova >= start && iova < end) return start;
+    return undefined;
   }
 
   #lost(iova: bigint, length: bigint): void {
@@ -102,11 +124,25 @@ export class Witness {
     const end = Number((iova + length) >> PAGE_SHIFT);
     // A window's end may be far behind its live pages: look at whichever are fewer.
     const candidates = end - first > this.#live.size ? [...this.#live] : pagesOf(iova, length);
-    for (const page of candidates) {
-      if (page < first || page >= end || !this.#live.delete(page)) continue;
-      if (!this.#letGo.delete(page)) this.interrupted++;
-    }
+    for (const page of candidates) if (page >= first && page < end) this.#gone(page);
   }
+
+  #gone(page: number): void {
+    if (this.#live.delete(page) && !this.#letGo.delete(page)) this.interrupted++;
+  }
+}
+
+/**
+ * Whether a MAP that failed may have gone through some of its pages. What it wrote it clears, and what was live there
+ * before is gone with it (`drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_build_v2`). Where it stopped it does not say, so
+ * all of its range counts as lost: perhaps too much, never too little. EINVAL is also the answer to a struct that cannot
+ * be; nothing was touched then.
+ */
+function mayHaveBegun(result: number, view: DataView, offset: number): boolean {
+  if (result !== -constants.errno.EINVAL) return false;
+  const u32 = (at: number): number => view.getUint32(offset + at, true);
+  const aligned = [8, 16, 24].every((at) => (u32(at) & 0xfff) === 0);
+  return aligned && u32(0) >= 32 && u32(4) >= 1 && u32(4) <= 3;
 }
 
 function viewOf(memory: Uint8Array): DataView {

@@ -8,13 +8,12 @@
  * `rebased`: a region is the lowest free one; contiguous memory stays contiguous for the device. `va`: the region is where
  * the list is. `pa`: no region can be known; IOVAs are set aside memseg by memseg.
  */
-import { core, NO_ADDRESS, Owner, Status } from "../core.ts";
-import { DmaWindowError, withResidue } from "../errors.ts";
+import { codeOf, core, NO_ADDRESS, Owner, Status } from "../core.ts";
+import { DmaWindowError, leftBy, withoutResidue, withResidue } from "../errors.ts";
 import { bytes, hex } from "../hex.ts";
 import type { MemsegTable } from "../memory/table.ts";
 import type { MemoryListener, Memseg, MemsegList } from "../memory/types.ts";
-import { performMaps, performUnmaps, requestColumns } from "./calls.ts";
-import { codeOf } from "./refusals.ts";
+import { endIdle, performMaps, performUnmaps, requestColumns } from "./calls.ts";
 import type { Window } from "./window.ts";
 
 /** How many memsegs go to the kernel in one crossing. */
@@ -50,30 +49,34 @@ export class Attachment implements MemoryListener {
       }
     } catch (error) {
       const left: string[] = [];
-      for (const batch of mapped.reverse()) collect(left, () => this.#unmap(batch));
+      for (const batch of mapped.reverse())
+        left.push(...leftBy(() => this.#unmap(batch), `${nameOf(batch)} are still mapped`));
       if (left.length === 0) this.#dropRegions();
       throw withResidue(error, left);
     }
     this.#memory.listen(this);
   }
 
-  /** Unmaps every memseg and forgets the regions. Throws, with everything mapped again, when something cannot be. */
+  /**
+   * Unmaps every memseg and forgets the regions. Gives an error where only registrations could not be ended. Throws, with
+   * everything mapped again, when something cannot be unmapped.
+   */
   end(): DmaWindowError | undefined {
     const unmapped: Placed[][] = [];
-    let leftover: DmaWindowError | undefined;
     try {
       for (const batch of this.#batches()) {
-        leftover = this.#unmap(batch) ?? leftover;
+        this.#unmap(batch); // what stays registered is tried again, and named, below
         unmapped.push(batch);
       }
     } catch (error) {
       const left: string[] = [];
-      for (const batch of unmapped.reverse()) collect(left, () => this.#map(batch));
+      for (const batch of unmapped.reverse())
+        left.push(...leftBy(() => this.#map(batch), `${nameOf(batch)} are not mapped again`));
       throw withResidue(error, left);
     }
     this.#dropRegions();
     this.#memory.unlisten(this);
-    return leftover;
+    return endIdle(this.window.target);
   }
 
   /** The window has gone with its container. */
@@ -161,7 +164,8 @@ export class Attachment implements MemoryListener {
       this.#write(placed);
       leftover = performUnmaps(this.window.target, placed.length, Owner.MEMORY);
     } catch (error) {
-      throw withResidue(error, this.#mapAgain(placed));
+      // What is still mapped is as it was; only what could not be mapped again is left behind.
+      throw withResidue(withoutResidue(error), this.#mapAgain(placed));
     }
     if (this.window.iovaMode === "pa") for (const { iova, length } of placed) this.#release(iova, length);
     return leftover;
@@ -169,15 +173,17 @@ export class Attachment implements MemoryListener {
 
   /** Maps those of `placed` that are not mapped any more; gives a sentence for each that cannot be. */
   #mapAgain(placed: readonly Placed[]): string[] {
-    const left: string[] = [];
-    for (const one of placed) {
-      if (core.windowReverse(this.window.target.window, one.iova) !== NO_ADDRESS) continue;
-      collect(left, () => {
-        this.#write([one]);
-        performMaps(this.window.target, 1, Owner.MEMORY);
-      });
-    }
-    return left;
+    const { window } = this.window.target;
+    const gone = placed.filter(({ iova }) => core.windowReverse(window, iova) === NO_ADDRESS);
+    return gone.flatMap((one) =>
+      leftBy(
+        () => {
+          this.#write([one]);
+          performMaps(this.window.target, 1, Owner.MEMORY);
+        },
+        `${bytes(one.length)} at IOVA ${hex(one.iova)} is not mapped again`,
+      ),
+    );
   }
 
   #write(placed: readonly Placed[]): void {
@@ -215,14 +221,9 @@ export class Attachment implements MemoryListener {
   }
 }
 
-/** Notes in `left` what an undo could not do. */
-function collect(left: string[], action: () => unknown): void {
-  try {
-    const leftover = action();
-    if (leftover instanceof DmaWindowError) left.push(leftover.message);
-  } catch (error) {
-    left.push(error instanceof Error ? error.message : String(error));
-  }
+/** A batch of an attachment, in order of addresses. */
+function nameOf(batch: readonly Placed[]): string {
+  return `${batch.length} ranges of memory from ${hex(batch[0]?.va ?? NO_ADDRESS)} on`;
 }
 
 function isServed(list: MemsegList): boolean {

@@ -8,7 +8,7 @@
  */
 import { core, NO_ADDRESS, NOT_CALLED, Status } from "../core.ts";
 import { DmaWindowError, withResidue } from "../errors.ts";
-import { explain } from "../explain.ts";
+import { refusedByKernel } from "../explain.ts";
 import { bytes, hex } from "../hex.ts";
 import { BATCH_ENTRY_BYTES, type Syscalls, VfioCall, vfioCallName } from "../syscalls.ts";
 import { refusal } from "./refusals.ts";
@@ -38,7 +38,7 @@ export interface RequestColumns {
 /** Columns of `count` rows to fill in. @throws `ERR_OUT_OF_MEMORY`. */
 export function requestColumns(count: number): RequestColumns {
   if (core.reserveRequests(count) === 0) {
-    throw new DmaWindowError("ERR_OUT_OF_MEMORY", `no room for ${count} requests in the core's memory`);
+    throw outOfMemory(`${count} requests`);
   }
   return {
     vas: core.u64(core.vaColumn(), count),
@@ -46,6 +46,10 @@ export function requestColumns(count: number): RequestColumns {
     lengths: core.u64(core.lengthColumn(), count),
     permissions: core.u32(core.permissionColumn(), count),
   };
+}
+
+function outOfMemory(what: string): DmaWindowError {
+  return new DmaWindowError("ERR_OUT_OF_MEMORY", `no room for ${what} in the core's memory`);
 }
 
 /**
@@ -71,7 +75,7 @@ export function performMaps(target: Target, count: number, owner: number): void 
   const left: string[] = [];
   for (let i = 0; i < count; i++) {
     if (core.leftMapped(i) === 1) left.push(`${describe(i)} is still mapped`);
-    else if (core.leftRegistered(i) === 1) left.push(`the memory for ${describe(i)} is still registered (locked)`);
+    else if (core.leftRegistered(i) === 1) left.push(describeMemory(i));
   }
   throw withResidue(failure, left);
 }
@@ -88,36 +92,45 @@ export function performMaps(target: Target, count: number, owner: number): void 
 export function performUnmaps(target: Target, count: number, owner: number): DmaWindowError | undefined {
   const status = core.prepareUnmaps(target.window, count, owner);
   if (status !== Status.OK) throw refused(status, "unmap", target, count);
-  const stillRegistered: number[] = [];
+  const unended: number[] = [];
   let at = perform(target, 0);
   // No call depends on an UNREGISTER, so one that fails stops nothing. After an UNMAP that fails, nothing more goes out.
   while (at < core.callCount() && core.callAt(at) === VfioCall.IOMMU_SPAPR_UNREGISTER_MEMORY) {
-    stillRegistered.push(at);
+    unended.push(at);
     at = perform(target, at + 1);
   }
-  const failed = at < core.callCount() ? at : stillRegistered[0];
-  const failure = failed === undefined ? undefined : failureOf(failed);
-  const left = stillRegistered.map((k) => `the memory of ${describe(core.requestAt(k))} is still registered (locked)`);
+  const failed = at < core.callCount() ? failureOf(at) : undefined;
+  const leftover = stillRegistered(unended);
+  const left = [...(leftover?.residue?.left ?? [])];
   for (let k = at; k < core.callCount(); k++) {
     if (core.callAt(k) === VfioCall.IOMMU_UNMAP_DMA) left.push(`${describe(core.requestAt(k))} is still mapped`);
   }
-  const unmapped = core.settleUnmaps(target.window);
-  if (failure === undefined) return undefined;
-  if (unmapped < count) throw withResidue(failure, left);
-  const { message, errno, syscall } = failure;
-  return new DmaWindowError("ERR_STILL_REGISTERED", message, {
-    residue: { left },
-    ...(errno === undefined ? {} : { errno }),
-    ...(syscall === undefined ? {} : { syscall }),
-  });
+  core.settleUnmaps(target.window);
+  if (failed !== undefined) throw withResidue(failed, left);
+  return leftover;
 }
 
-/** Tries again to end registrations that an earlier failure left behind. What stays is not used by later maps. */
-export function endIdle(target: Pick<Target, "kernel" | "containerFd" | "container">): void {
-  if (core.containerHasIdle(target.container) === 0) return;
-  if (core.prepareIdle(target.container) !== Status.OK) return;
-  for (let at = perform(target, 0); at < core.callCount(); at = perform(target, at + 1));
+/**
+ * Tries again to end registrations that an earlier failure left behind. What stays is not used by later maps; the error
+ * names it.
+ */
+export function endIdle(target: Pick<Target, "kernel" | "containerFd" | "container">): DmaWindowError | undefined {
+  if (core.containerHasIdle(target.container) === 0) return undefined;
+  if (core.prepareIdle(target.container) !== Status.OK) return outOfMemory("ending registrations");
+  const unended: number[] = [];
+  for (let at = perform(target, 0); at < core.callCount(); at = perform(target, at + 1)) unended.push(at);
+  const leftover = stillRegistered(unended);
   core.settleIdle(target.container);
+  return leftover;
+}
+
+/** The error for calls of the list, UNREGISTER all, that failed; undefined when there are none. */
+function stillRegistered(calls: readonly number[]): DmaWindowError | undefined {
+  const [first] = calls;
+  if (first === undefined) return undefined;
+  const { message, ...more } = refusedByKernel("VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY", core.resultAt(first));
+  const error = new DmaWindowError("ERR_STILL_REGISTERED", message, more);
+  return withResidue(error, calls.map(describeRegistration)) as DmaWindowError;
 }
 
 /** Makes the prepared calls from `first` on. Gives the index of the one that failed; the count of all when none did. */
@@ -151,9 +164,24 @@ export function rows(count: number): RequestColumns {
   return requestColumns(count); // no more rows than there are: nothing is lost
 }
 
+function describeMemory(request: number): string {
+  const { vas, lengths } = rows(request + 1);
+  return locked(vas[request] ?? NO_ADDRESS, lengths[request] ?? 0n);
+}
+
+function locked(va: bigint, length: bigint): string {
+  return `${bytes(length)} of memory at ${hex(va)} are still registered (locked)`;
+}
+
 function describe(request: number): string {
   const { iovas, lengths } = rows(request + 1);
   return `${bytes(lengths[request] ?? 0n)} at IOVA ${hex(iovas[request] ?? NO_ADDRESS)}`;
+}
+
+/** The registration that UNREGISTER number `call` of the list was for: not always that of a whole request, nor of one. */
+function describeRegistration(call: number): string {
+  const [va = 0n, length = 0n] = core.u64(core.structAt(call) + 8, 2); // struct vfio_iommu_spapr_register_memory
+  return locked(va, length);
 }
 
 /** What the kernel said to a call, while the list is still there. */
@@ -163,14 +191,12 @@ function failureOf(index: number): DmaWindowError {
   const syscall = vfioCallName(call);
   const about = `${syscall} for ${describe(core.requestAt(index))}`;
   if (result === NOT_CALLED) throw new Error(`the kernel interface neither made ${about} nor said why`);
-  if (result < 0)
-    return new DmaWindowError("ERR_KERNEL", `${about}: ${explain(syscall, result)}`, { syscall, errno: result });
-  if (call === VfioCall.IOMMU_SPAPR_REGISTER_MEMORY) {
+  if (result > 0 && call === VfioCall.IOMMU_SPAPR_REGISTER_MEMORY) {
     return new DmaWindowError(
       "ERR_PINNED_PARTLY",
       `${about}: only the first ${result} pages could be locked, and none are now`,
       { syscall, facts: { pages: result } },
     );
   }
-  return new DmaWindowError("ERR_KERNEL", `${about}: the answer was ${result}, which means failure`, { syscall });
+  return refusedByKernel(syscall, result, { about });
 }

@@ -1,13 +1,14 @@
 import { core } from "../core.ts";
-import { DmaWindowError, withResidue } from "../errors.ts";
-import { explain } from "../explain.ts";
+import { argumentTypeError, DmaWindowError, withoutResidue, withResidue } from "../errors.ts";
+import { explain, refusedByKernel } from "../explain.ts";
 import { bytes, hex } from "../hex.ts";
 import type { SpaprInfo } from "../iommu.ts";
-import type { MemsegTable } from "../memory/table.ts";
+import { MemsegTable } from "../memory/table.ts";
 import type { WindowPlan } from "../plan/index.ts";
 import { type Syscalls, VfioCall } from "../syscalls.ts";
 import { Attachment } from "./attachment.ts";
 import { endIdle } from "./calls.ts";
+import { checkPlan } from "./check-plan.ts";
 import { Window } from "./window.ts";
 
 /** `flags` of vfio_iommu_spapr_tce_info: windows can be created. */
@@ -31,6 +32,8 @@ export class Container {
   readonly #attachments = new Map<MemsegTable, Attachment>();
   /** Nothing in the kernel says so: GET_INFO names the default window even after it was removed. */
   #hasDefaultWindow = true;
+  /** Starts of windows that could not be removed again: they take their slots still. */
+  readonly #stray: bigint[] = [];
   #open = true;
 
   /** @internal Made by openContainer. */
@@ -57,7 +60,7 @@ export class Container {
     const at = core.structScratch();
     core.writeInfo(at);
     const answer = this.#ioctl(VfioCall.IOMMU_SPAPR_TCE_GET_INFO, at);
-    if (answer !== 0) throw refused("VFIO_IOMMU_SPAPR_TCE_GET_INFO", answer);
+    if (answer !== 0) throw refusedByKernel("VFIO_IOMMU_SPAPR_TCE_GET_INFO", answer);
     const dynamicWindows = (core.infoFlags(at) & DDW) !== 0;
     const levels = dynamicWindows ? core.infoLevels(at) : 1;
     return {
@@ -85,26 +88,22 @@ export class Container {
    */
   createWindow(plan: WindowPlan): Window {
     this.#checkOpen();
-    if (plan.kind !== "spapr") {
-      throw new DmaWindowError("ERR_PLAN_MISFIT", `the plan is for ${plan.kind}, and this container is sPAPR TCE v2`);
-    }
+    checkPlan(plan);
     const info = this.info();
-    this.#checkRoom(plan, info);
+    this.#checkRoom(info);
     const removedDefault = this.#removeDefault(info);
     let start: bigint | undefined;
     try {
       start = this.#create(plan);
       this.#checkStart(plan, start);
       const owner = { kernel: this.#kernel, containerFd: this.#files.containerFd, container: this.#handle };
-      const window = new Window(plan, start, owner, (closing) => {
-        this.#closeWindow(closing);
-      });
+      const window = new Window(plan, start, owner, (closing) => this.#closeWindow(closing));
       this.#windows.add(window);
       return window;
     } catch (error) {
       const left: string[] = [];
-      if (start !== undefined) this.#undo(() => this.#remove(start as bigint), `the window at ${hex(start)}`, left);
-      if (removedDefault) this.#undo(() => this.#restoreDefault(info), "the default window is not put back", left);
+      if (start !== undefined) this.#abandon(start, left);
+      if (removedDefault) this.#restoreDefault(info, left);
       throw withResidue(error, left);
     }
   }
@@ -118,6 +117,8 @@ export class Container {
    */
   attach(memory: MemsegTable, window: Window = this.#onlyWindow()): void {
     this.#checkOpen();
+    checkMemory(memory);
+    if (!(window instanceof Window)) throw argumentTypeError("window", "a Window of this container", window);
     if (this.#attachments.has(memory))
       throw new DmaWindowError("ERR_ATTACHED", "the memory is attached to this container");
     if (!this.#windows.has(window)) throw new DmaWindowError("ERR_CLOSED", "the window is not open in this container");
@@ -129,6 +130,7 @@ export class Container {
   /** Unmaps a memory and forgets it. Not attached: nothing happens. @throws what `window.unmap` throws. */
   detach(memory: MemsegTable): void {
     this.#checkOpen();
+    checkMemory(memory);
     const attachment = this.#attachments.get(memory);
     if (!attachment) return;
     const leftover = attachment.end();
@@ -169,62 +171,81 @@ export class Container {
     this.close();
   }
 
-  #closeWindow(window: Window): void {
+  #closeWindow(window: Window): DmaWindowError | undefined {
     for (const [memory, attachment] of this.#attachments) {
       if (attachment.window !== window) continue;
-      attachment.end();
+      attachment.end(); // what stays registered is tried again, and named, below
       this.#attachments.delete(memory);
     }
-    const errors = window.unmapAll();
-    if (errors.length > 0) {
-      const left = errors.flatMap((error) => error.residue?.left ?? [error.message]);
-      throw new DmaWindowError(
-        "ERR_WINDOW_IN_USE",
-        `the window at ${hex(window.start)} stays: ${errors.length} ranges could not be unmapped: ${left.join("; ")}`,
-        { cause: errors[0], residue: { left } },
+    const [problem] = window.unmapAll();
+    if (problem) {
+      const left = [...window.maps()].map(
+        ({ iova, length }) => `${bytes(length)} at IOVA ${hex(iova)} is still mapped`,
       );
+      const inUse = `the window at ${hex(window.start)} stays: ${withoutResidue(problem)}`;
+      throw withResidue(new DmaWindowError("ERR_WINDOW_IN_USE", inUse, { cause: problem }), left);
     }
+    const leftover = endIdle(window.target);
     const answer = this.#remove(window.start);
-    if (answer !== 0) throw refused("VFIO_IOMMU_SPAPR_TCE_REMOVE", answer);
+    if (answer !== 0) throw refusedByKernel("VFIO_IOMMU_SPAPR_TCE_REMOVE", answer);
     core.windowClose(window.target.window);
     this.#windows.delete(window);
+    return leftover;
   }
 
   /**
-   * A window too many is refused before the kernel is asked. On an LPAR this is more than a courtesy: a second large window
-   * makes the firmware refuse the group every window until the machine is booted again.
+   * A window too many is refused before the kernel is asked. On an LPAR this is more than a courtesy: beside a window at
+   * 1 << 59 every other one makes the firmware refuse the group until the machine is booted again
+   * (arch/powerpc/platforms/pseries/iommu.c: spapr_tce_create_table).
    */
-  #checkRoom(plan: WindowPlan, info: SpaprInfo): void {
-    const open = this.#windows.size;
-    const most = info.platform === "pseries" && plan.start !== info.defaultWindow.start ? 1 : info.maxWindows;
-    if (open < most) return;
+  #checkRoom(info: SpaprInfo): void {
+    const starts = [...[...this.#windows].map(({ start }) => start), ...this.#stray];
+    const firmware = info.platform === "pseries" && starts.some((start) => start !== info.defaultWindow.start);
+    if (!firmware && starts.length < info.maxWindows) return;
     throw new DmaWindowError(
       "ERR_NO_WINDOW_SLOT",
-      `${open} windows are open, and ${info.platform} takes ${most} of that kind: close one, or plan one window for all memory`,
+      `${starts.length} ${starts.length === 1 ? "window is" : "windows are"} open, and ${
+        firmware ? "an LPAR takes no other beside one at 1 << 59" : `the kernel takes ${info.maxWindows}`
+      }: close one, or plan one window for all memory`,
+      { facts: { open: starts } },
     );
   }
 
   #removeDefault(info: SpaprInfo): boolean {
     if (!this.#hasDefaultWindow) return false;
     const answer = this.#remove(info.defaultWindow.start);
-    if (answer !== 0) throw refused("VFIO_IOMMU_SPAPR_TCE_REMOVE", answer);
+    if (answer !== 0) throw refusedByKernel("VFIO_IOMMU_SPAPR_TCE_REMOVE", answer);
     this.#hasDefaultWindow = false;
     return true;
   }
 
-  #restoreDefault(info: SpaprInfo): number {
+  /** Only into its own slot: beside a window that could not be removed it would be another window, or the LPAR's last. */
+  #restoreDefault(info: SpaprInfo, left: string[]): void {
+    if (this.#stray.length > 0) {
+      left.push("the default window is not put back");
+      return;
+    }
     const at = core.structScratch();
     core.writeCreate(at, 12, info.defaultWindow.size, 1);
     const answer = this.#ioctl(VfioCall.IOMMU_SPAPR_TCE_CREATE, at);
     if (answer === 0) this.#hasDefaultWindow = true;
-    return answer;
+    else left.push(`the default window is not put back (${explain("VFIO_IOMMU_SPAPR_TCE_CREATE", answer)})`);
+  }
+
+  /** Removes a window that nobody will use. */
+  #abandon(start: bigint, left: string[]): void {
+    const answer = this.#remove(start);
+    if (answer === 0) return;
+    this.#stray.push(start);
+    left.push(`the window at ${hex(start)} (${explain("VFIO_IOMMU_SPAPR_TCE_REMOVE", answer)})`);
   }
 
   #create(plan: WindowPlan): bigint {
+    const call = "VFIO_IOMMU_SPAPR_TCE_CREATE";
     const at = core.structScratch();
     core.writeCreate(at, plan.pageShift, plan.size, plan.levels);
     const answer = this.#ioctl(VfioCall.IOMMU_SPAPR_TCE_CREATE, at);
-    if (answer !== 0) throw refused("VFIO_IOMMU_SPAPR_TCE_CREATE", answer, shapeOf(plan));
+    if (answer !== 0) throw refusedByKernel(call, answer, { about: `${call}${shapeOf(plan)}` });
     return core.createdStart(at);
   }
 
@@ -247,14 +268,9 @@ export class Container {
     return this.#kernel.ioctlStruct(this.#files.containerFd, call, core.bytes(), at);
   }
 
-  #undo(call: () => number, what: string, left: string[]): void {
-    const answer = call();
-    if (answer !== 0) left.push(`${what} (${explain("undo", answer)})`);
-  }
-
   #closeFile(fd: number): void {
     const answer = this.#kernel.close(fd);
-    if (answer < 0) throw refused("close", answer);
+    if (answer < 0) throw refusedByKernel("close", answer);
   }
 
   #onlyWindow(): Window {
@@ -271,16 +287,12 @@ export class Container {
   }
 }
 
-function refused(syscall: string, answer: number, about = ""): DmaWindowError {
-  const what = answer > 0 ? `the answer was ${answer}, which means failure` : explain(syscall, answer);
-  return new DmaWindowError("ERR_KERNEL", `${syscall}${about}: ${what}`, {
-    syscall,
-    ...(answer < 0 ? { errno: answer } : {}),
-  });
-}
-
 function shapeOf(plan: WindowPlan): string {
   return ` of ${bytes(plan.size)}, pages of ${bytes(1n << BigInt(plan.pageShift))}, ${plan.levels} levels`;
+}
+
+function checkMemory(memory: MemsegTable): void {
+  if (!(memory instanceof MemsegTable)) throw argumentTypeError("memory", "a MemsegTable", memory);
 }
 
 function attempt(errors: unknown[], action: () => void): void {

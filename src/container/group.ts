@@ -1,7 +1,7 @@
 /** One IOMMU group: opened, found viable, and put into a container. */
 import { core } from "../core.ts";
 import { DmaWindowError } from "../errors.ts";
-import { explain } from "../explain.ts";
+import { refusedByKernel } from "../explain.ts";
 import { GroupFlag, type Syscalls, VfioCall } from "../syscalls.ts";
 import { groupProblems, readGroups } from "../system/groups.ts";
 
@@ -10,11 +10,8 @@ export function joinGroup(kernel: Syscalls, containerFd: number, group: number):
   const path = `/dev/vfio/${group}`;
   const fd = kernel.open(path);
   if (fd < 0) {
-    throw new DmaWindowError("ERR_KERNEL", `open ${path}: ${explain("open group", fd)}${blame(kernel, group)}`, {
-      errno: fd,
-      syscall: "open",
-      facts: { group },
-    });
+    const about = `open ${path}${blame(kernel, group)}`;
+    throw refusedByKernel("open", fd, { about, hint: "open group", facts: { group } });
   }
   try {
     checkViable(kernel, fd, group);
@@ -29,11 +26,10 @@ export function joinGroup(kernel: Syscalls, containerFd: number, group: number):
 /** struct vfio_group_status: | argsz : 4 | flags : 4 | */
 function checkViable(kernel: Syscalls, fd: number, group: number): void {
   const at = core.structScratch();
-  core.u32(at, 2).set([8, 0]);
+  core.writeGroupStatus(at);
   const answer = kernel.ioctlStruct(fd, VfioCall.GROUP_GET_STATUS, core.bytes(), at);
-  if (answer < 0) throw refused("VFIO_GROUP_GET_STATUS", answer, group);
-  const flags = core.u32(at, 2)[1] ?? 0;
-  if ((flags & GroupFlag.VIABLE) !== 0) return;
+  if (answer !== 0) throw refused("VFIO_GROUP_GET_STATUS", answer, group);
+  if ((core.groupFlags(at) & GroupFlag.VIABLE) !== 0) return;
   throw new DmaWindowError(
     "ERR_GROUP_NOT_VIABLE",
     `group ${group} cannot be used: not every device in it is bound to vfio-pci${blame(kernel, group)}`,
@@ -44,17 +40,13 @@ function checkViable(kernel: Syscalls, fd: number, group: number): void {
 /** The argument is a pointer to the container's fd. */
 function setContainer(kernel: Syscalls, fd: number, containerFd: number, group: number): void {
   const at = core.structScratch();
-  core.u32(at, 1)[0] = containerFd;
+  core.writeFile(at, containerFd);
   const answer = kernel.ioctlStruct(fd, VfioCall.GROUP_SET_CONTAINER, core.bytes(), at);
-  if (answer < 0) throw refused("VFIO_GROUP_SET_CONTAINER", answer, group);
+  if (answer !== 0) throw refused("VFIO_GROUP_SET_CONTAINER", answer, group);
 }
 
-function refused(syscall: string, errno: number, group: number): DmaWindowError {
-  return new DmaWindowError("ERR_KERNEL", `${syscall} of group ${group}: ${explain(syscall, errno)}`, {
-    errno,
-    syscall,
-    facts: { group },
-  });
+function refused(syscall: string, answer: number, group: number): DmaWindowError {
+  return refusedByKernel(syscall, answer, { about: `${syscall} of group ${group}`, facts: { group } });
 }
 
 /** What this machine's sysfs says against the group: only the real kernel's groups are there. */

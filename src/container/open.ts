@@ -1,8 +1,8 @@
-import { argumentTypeError, DmaWindowError } from "../errors.ts";
-import { explain } from "../explain.ts";
+import { argumentTypeError, DmaWindowError, withResidue } from "../errors.ts";
+import { refusedByKernel } from "../explain.ts";
 import { IommuType, type Syscalls, VFIO_API_VERSION, VfioCall } from "../syscalls.ts";
-import { count, object } from "../validate.ts";
-import { Container, type ContainerFiles } from "./container.ts";
+import { count, object, syscalls } from "../validate.ts";
+import { Container } from "./container.ts";
 import { joinGroup } from "./group.ts";
 
 export interface OpenContainerOptions {
@@ -21,36 +21,41 @@ export interface OpenContainerOptions {
  */
 export function openContainer(options: OpenContainerOptions): Container {
   object("options", options);
-  object("kernel", options.kernel);
-  if (!Array.isArray(options.groups) || options.groups.length === 0) {
-    throw argumentTypeError("groups", "an array of at least one group number", options.groups);
+  const kernel = syscalls("kernel", options.kernel);
+  const { groups } = options;
+  if (!Array.isArray(groups) || groups.length === 0) {
+    throw argumentTypeError("groups", "an array of at least one group number", groups);
   }
-  options.groups.forEach((group, i) => {
-    count(`groups[${i}]`, group);
-  });
-  const { kernel, groups } = options;
-  const container = new Container(kernel, openFiles(kernel, groups));
+  for (const [i, group] of groups.entries()) count(`groups[${i}]`, group);
+  const container = openFiles(kernel, groups);
   try {
     // The kernel takes a second group into an LPAR's container without a word, and then refuses every map.
     if (groups.length === 1 || container.info().platform !== "pseries") return container;
     throw new DmaWindowError("ERR_ONE_GROUP", `a container of an LPAR holds one group; ${groups.length} were named`);
   } catch (error) {
-    container.close();
+    try {
+      container.close();
+    } catch (problem) {
+      throw withResidue(error, [String(problem)]);
+    }
     throw error;
   }
 }
 
-function openFiles(kernel: Syscalls, groups: readonly number[]): ContainerFiles {
+function openFiles(kernel: Syscalls, groups: readonly number[]): Container {
   const containerFd = kernel.open("/dev/vfio/vfio");
-  if (containerFd < 0) throw refused("open /dev/vfio/vfio", "open", containerFd);
+  if (containerFd < 0) {
+    const call = "open /dev/vfio/vfio";
+    throw refusedByKernel("open", containerFd, { about: call, hint: call });
+  }
   const groupFds: number[] = [];
   try {
     checkVersion(kernel, containerFd);
     checkSpapr(kernel, containerFd);
     for (const group of groups) groupFds.push(joinGroup(kernel, containerFd, group));
     const answer = kernel.ioctl(containerFd, VfioCall.SET_IOMMU, IommuType.SPAPR_TCE_V2);
-    if (answer !== 0) throw refused("VFIO_SET_IOMMU", "VFIO_SET_IOMMU", answer);
-    return { containerFd, groupFds };
+    if (answer !== 0) throw refusedByKernel("VFIO_SET_IOMMU", answer);
+    return new Container(kernel, { containerFd, groupFds });
   } catch (error) {
     for (const fd of [...groupFds, containerFd]) kernel.close(fd);
     throw error;
@@ -75,8 +80,4 @@ function checkSpapr(kernel: Syscalls, fd: number): void {
       ? "this machine's IOMMU is type1 (x86, Arm); this version makes windows on sPAPR TCE v2 (POWER) only"
       : "VFIO has no driver for this machine's IOMMU: on POWER load vfio_iommu_spapr_tce",
   );
-}
-
-function refused(call: string, syscall: string, errno: number): DmaWindowError {
-  return new DmaWindowError("ERR_KERNEL", `${call}: ${explain(call, errno)}`, { errno, syscall });
 }

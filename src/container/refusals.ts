@@ -1,5 +1,5 @@
 /** The core's refusals in words: what was asked, what the limit is, what would pass. */
-import { core, Status } from "../core.ts";
+import { codeOf, core, Status } from "../core.ts";
 import { DmaWindowError } from "../errors.ts";
 import { bytes, hex } from "../hex.ts";
 
@@ -17,13 +17,6 @@ export interface Refused {
   readonly size: bigint;
   readonly pageShift: number;
   readonly cpuPageSize: number;
-}
-
-const codes = new Map(Object.entries(Status).map(([name, value]) => [value as number, `ERR_${name}`]));
-
-/** `ERR_OUTSIDE_WINDOW` for the core's status of that name. */
-export function codeOf(status: number): string {
-  return codes.get(status) ?? `ERR_CORE_${status}`;
 }
 
 export function refusal(status: number, refused: Refused): DmaWindowError {

@@ -4,7 +4,7 @@ import { bytes, hex } from "../hex.ts";
 import type { IovaMode, WindowPlan } from "../plan/index.ts";
 import type { Syscalls } from "../syscalls.ts";
 import { address, boolean, object, size } from "../validate.ts";
-import { endIdle, performMaps, performUnmaps, requestColumns, rows, type Target } from "./calls.ts";
+import { performMaps, performUnmaps, requestColumns, rows, type Target } from "./calls.ts";
 
 /** Memory to be mapped. All of it whole pages of the window. */
 export interface MapRequest {
@@ -65,15 +65,18 @@ export class Window {
 
   /** @internal */
   readonly target: Target;
-  readonly #beforeClose: (window: Window) => void;
+  readonly #remove: (window: Window) => DmaWindowError | undefined;
   #open = true;
 
-  /** @internal Made by a container. `beforeClose` ends what depends on the window and removes it from the kernel. */
+  /**
+   * @internal Made by a container. `remove` ends what depends on the window and removes it from the kernel; it gives an error
+   * where that went well and something stays locked all the same.
+   */
   constructor(
     plan: Pick<WindowPlan, "size" | "pageShift" | "levels" | "iovaMode">,
     start: bigint,
     owner: { kernel: Syscalls; containerFd: number; container: number },
-    beforeClose: (window: Window) => void,
+    remove: (window: Window) => DmaWindowError | undefined,
   ) {
     this.start = start;
     this.size = plan.size;
@@ -89,7 +92,7 @@ export class Window {
       );
     }
     this.target = { ...owner, window, start, size: plan.size, pageShift: plan.pageShift };
-    this.#beforeClose = beforeClose;
+    this.#remove = remove;
   }
 
   get closed(): boolean {
@@ -134,7 +137,8 @@ export class Window {
   mapMany(requests: readonly MapRequest[]): bigint[] {
     this.#handle();
     if (!Array.isArray(requests)) throw argumentTypeError("requests", "an array", requests);
-    const checked = requests.map((request, i) => this.#mapRow(`requests[${i}]`, request));
+    // Array.from and not map, which passes over the holes of an array: their rows would be those of an earlier call.
+    const checked = Array.from(requests, (request, i) => this.#mapRow(`requests[${i}]`, request));
     const { vas, iovas, lengths, permissions } = requestColumns(checked.length);
     checked.forEach((row, i) => {
       [vas[i], iovas[i], lengths[i], permissions[i]] = row;
@@ -177,16 +181,14 @@ export class Window {
 
   /** Unmaps all of them, in order, in one crossing: see {@link unmap}. A failure of the kernel ends it there. */
   unmapMany(requests: readonly UnmapRequest[]): void {
-    const window = this.#handle();
+    this.#handle();
     if (!Array.isArray(requests)) throw argumentTypeError("requests", "an array", requests);
-    const checked = requests.map((request, i): [bigint, bigint, bigint] => {
+    const checked = Array.from(requests, (request, i): [bigint, bigint, bigint] => {
       const name = `requests[${i}]`;
       object(name, request);
       const iova = address(`${name}.iova`, request.iova);
       const length = size(`${name}.length`, request.length);
-      // Where nothing is mapped there is no address; the core then says that it is not live.
-      const there = core.windowReverse(window, iova);
-      const va = request.va === undefined ? (there === NO_ADDRESS ? 0n : there) : address(`${name}.va`, request.va);
+      const va = request.va === undefined ? this.#memoryAt(iova) : address(`${name}.va`, request.va);
       return [va, iova, length];
     });
     const { vas, iovas, lengths } = requestColumns(checked.length);
@@ -195,6 +197,12 @@ export class Window {
     });
     const leftover = performUnmaps(this.target, checked.length, Owner.PROGRAM);
     if (leftover) throw leftover;
+  }
+
+  /** The page of memory at an IOVA. Where nothing is mapped it is any: the core then says that it is not live. */
+  #memoryAt(iova: bigint): bigint {
+    const va = core.windowReverse(this.target.window, iova);
+    return va === NO_ADDRESS ? 0n : (va >> BigInt(this.pageShift)) << BigInt(this.pageShift);
   }
 
   /** The IOVA of an address; `undefined` when it is not mapped. Any byte, not only the first of a page. */
@@ -271,12 +279,15 @@ export class Window {
    * Unmaps everything, detaches what is attached, and removes the window. Only then, so nothing live is ever in a window
    * that goes. The device must be idle. Once more does nothing.
    *
-   * @throws `ERR_KERNEL` when something could not be unmapped: the window stays, and `residue` says what is in it.
+   * @throws `ERR_WINDOW_IN_USE` when something could not be unmapped: the window stays, and `residue` says what is in it.
+   * `ERR_KERNEL` when an attached memory could not be unmapped, or the window not be removed: it stays too.
+   * `ERR_STILL_REGISTERED` when it is closed, and only registrations could not be ended.
    */
   close(): void {
     if (!this.#open) return;
-    this.#beforeClose(this);
+    const leftover = this.#remove(this);
     this.#open = false;
+    if (leftover) throw leftover;
   }
 
   [Symbol.dispose](): void {
@@ -301,7 +312,6 @@ export class Window {
         from = this.#after(stuck ?? runs.at(-1));
       }
     }
-    endIdle(this.target);
     return errors;
   }
 

@@ -1,6 +1,6 @@
 /** Memory from the operating system: address space kept for a list, and pages put into it. */
-import { DmaWindowError } from "../errors.ts";
-import { explain } from "../explain.ts";
+import { type DmaWindowError, leftBy, withResidue } from "../errors.ts";
+import { refusedByKernel } from "../explain.ts";
 import { bytes, hex } from "../hex.ts";
 import { MapFlag, Protection, type Syscalls } from "../syscalls.ts";
 
@@ -14,9 +14,20 @@ export function reserveSpace(kernel: Syscalls, length: bigint, pageSize: bigint,
   const start = kernel.mmap(near, whole, Protection.NONE, MapFlag.NORESERVE, 0);
   if (start < 0n) throw refused("mmap", start, `of ${bytes(whole)} of address space`);
   const base = ((start + pageSize - 1n) / pageSize) * pageSize;
-  if (base > start) release(kernel, start, base - start);
   const end = base + length;
-  if (start + whole > end) release(kernel, end, start + whole - end);
+  const wholeEnd = start + whole;
+  // What is released is no longer ours: another thread may have it by the next line.
+  let ours = start;
+  try {
+    if (base > start) release(kernel, start, base - start);
+    ours = base;
+    if (wholeEnd > end) release(kernel, end, wholeEnd - end);
+  } catch (error) {
+    throw withResidue(
+      error,
+      leftBy(() => release(kernel, ours, wholeEnd - ours)),
+    );
+  }
   return base;
 }
 
@@ -26,9 +37,16 @@ export function populate(kernel: Syscalls, va: bigint, length: bigint, pageShift
   const flags = MapFlag.FIXED | MapFlag.POPULATE | (huge ? MapFlag.HUGETLB : 0);
   const answer = kernel.mmap(va, length, Protection.READ | Protection.WRITE, flags, huge ? pageShift : 0);
   if (answer >= 0n) return;
+  const refusal = refused(
+    "mmap",
+    answer,
+    `of ${bytes(length)} in ${bytes(1n << BigInt(pageShift))} pages at ${hex(va)}`,
+  );
   // A FIXED mmap may have unmapped what was there before it failed.
-  vacate(kernel, va, length);
-  throw refused("mmap", answer, `of ${bytes(length)} in ${bytes(1n << BigInt(pageShift))} pages at ${hex(va)}`);
+  throw withResidue(
+    refusal,
+    leftBy(() => vacate(kernel, va, length)),
+  );
 }
 
 /** Takes pages out again; the address space stays kept. @throws `ERR_KERNEL`. */
@@ -44,6 +62,5 @@ export function release(kernel: Syscalls, va: bigint, length: bigint): void {
 }
 
 function refused(syscall: string, answer: bigint, about: string): DmaWindowError {
-  const errno = Number(answer); // an errno: -4095 to -1
-  return new DmaWindowError("ERR_KERNEL", `${syscall} ${about}: ${explain(syscall, errno)}`, { errno, syscall });
+  return refusedByKernel(syscall, Number(answer), { about: `${syscall} ${about}` }); // an errno: -4095 to -1
 }

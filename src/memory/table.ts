@@ -1,22 +1,19 @@
-import { codeOf } from "../container/refusals.ts";
-import { core, ListFlag, NO_ADDRESS, Status } from "../core.ts";
-import { argumentRangeError, argumentTypeError, DmaWindowError, withResidue } from "../errors.ts";
+import { codeOf, core, ListFlag, NO_ADDRESS, Status } from "../core.ts";
+import { argumentRangeError, argumentTypeError, DmaWindowError, leftBy, withResidue } from "../errors.ts";
 import { bytes, hex } from "../hex.ts";
 import type { Syscalls } from "../syscalls.ts";
-import { address, boolean, count, object, pageShift, size } from "../validate.ts";
+import { address, boolean, count, object, pageShift, size, syscalls } from "../validate.ts";
+import { Listeners } from "./listeners.ts";
 import { populate, release, reserveSpace, vacate } from "./pages.ts";
+import { type PhysicalResolver, physicalRuns } from "./physical.ts";
 import { Segment } from "./segment.ts";
 import type { MemoryListener, Memseg, MemsegList } from "./types.ts";
 
 export interface MemsegTableOptions {
   /** Where `allocate` gets memory from. Without it the table only records memory that the program has. */
   readonly kernel?: Syscalls;
-  /**
-   * Gives the physical addresses of pages that are there: memsegs then know their IOVA, as IOVA mode `pa` needs it. One
-   * for each page. A page may still move until it is mapped; on sPAPR that does no harm, because a TCE holds the page
-   * that was pinned and the IOVA is a name.
-   */
-  readonly physical?: (va: bigint, pages: number, pageSize: number) => ArrayLike<bigint>;
+  /** Gives the physical addresses of `allocate`'s pages: memsegs then know their IOVA, as IOVA mode `pa` needs it. */
+  readonly physical?: PhysicalResolver;
 }
 
 export interface ListOptions {
@@ -46,11 +43,11 @@ interface OwnList extends MemsegList {
  */
 export class MemsegTable {
   readonly #kernel: Syscalls | undefined;
-  readonly #physical: MemsegTableOptions["physical"];
+  readonly #physical: PhysicalResolver | undefined;
   readonly #handle: number;
   readonly #lists = new Map<number, OwnList>();
   readonly #segments = new Set<Segment>();
-  readonly #listeners = new Set<MemoryListener>();
+  readonly #listeners = new Listeners();
   #open = true;
 
   constructor(options: MemsegTableOptions = {}) {
@@ -58,7 +55,7 @@ export class MemsegTable {
     if (options.physical !== undefined && typeof options.physical !== "function") {
       throw argumentTypeError("physical", "a function", options.physical);
     }
-    this.#kernel = options.kernel;
+    this.#kernel = options.kernel === undefined ? undefined : syscalls("kernel", options.kernel);
     this.#physical = options.physical;
     this.#handle = core.tableOpen();
     if (this.#handle <= 0) throw new DmaWindowError("ERR_OUT_OF_MEMORY", "no room for a table in the core's memory");
@@ -113,6 +110,10 @@ export class MemsegTable {
       );
     }
     const kept = options.base === undefined;
+    if (kept && pageSize < BigInt(this.#needKernel().pageSize)) {
+      const least = bytes(this.#needKernel().pageSize);
+      throw argumentRangeError("pageSize", `at least the CPU's, ${least}, without base`, options.pageSize);
+    }
     const near = options.near === undefined ? 0n : address("near", options.near);
     const base =
       options.base === undefined
@@ -121,32 +122,45 @@ export class MemsegTable {
     const flags = (external ? ListFlag.EXTERNAL : 0) | (heap ? ListFlag.HEAP : 0);
     const index = core.listAdd(table, base, length, shift, flags);
     if (index < 0) {
-      if (kept) release(this.#needKernel(), base, length);
-      throw refused(-index, `list of ${bytes(length)} at ${hex(base)} with pages of ${bytes(pageSize)}`);
+      const refusal = refused(-index, `list of ${bytes(length)} at ${hex(base)} with pages of ${bytes(pageSize)}`);
+      throw withResidue(refusal, kept ? leftBy(() => release(this.#needKernel(), base, length)) : []);
     }
     const list: OwnList = Object.freeze({ index, base, length, pageSize, pageShift: shift, external, heap, kept });
     try {
-      this.#tell(
+      this.#listeners.tell(
         (listener) => listener.listAdded(list),
         (listener) => listener.listRemoved(list),
+        `IOVAs stay set aside for the list at ${hex(base)}`,
       );
     } catch (error) {
       core.listRemove(table, index);
-      if (kept) release(this.#needKernel(), base, length);
-      throw error;
+      throw withResidue(error, kept ? leftBy(() => release(this.#needKernel(), base, length)) : []);
     }
     this.#lists.set(index, list);
     return list;
   }
 
-  /** Removes a list without memsegs, and gives its address space back. @throws `ERR_BUSY`, `ERR_NOT_FOUND`. */
+  /**
+   * Removes a list without memsegs, and gives its address space back.
+   *
+   * @throws `ERR_BUSY`, `ERR_NOT_FOUND`; `ERR_KERNEL` when the list is gone, and only its address space was not taken back.
+   */
   removeList(list: MemsegList): void {
     const own = this.#own(list);
     const status = core.listRemove(this.#core(), own.index);
     if (status !== Status.OK) throw refused(status, `list at ${hex(own.base)}`);
-    for (const listener of this.#listeners) listener.listRemoved(own);
+    this.#listeners.tell(
+      (listener) => listener.listRemoved(own),
+      (listener) => listener.listAdded(own),
+      `no IOVAs are set aside for the list at ${hex(own.base)}`,
+    );
     this.#lists.delete(own.index);
-    if (own.kept) release(this.#needKernel(), own.base, own.length);
+    if (!own.kept) return;
+    try {
+      release(this.#needKernel(), own.base, own.length);
+    } catch (error) {
+      throw withResidue(error, [`${bytes(own.length)} of address space at ${hex(own.base)} are not given back`]);
+    }
   }
 
   /**
@@ -160,7 +174,9 @@ export class MemsegTable {
     object("memseg", memseg);
     address("memseg.va", memseg.va);
     address("memseg.length", memseg.length);
-    if (memseg.iova !== undefined) address("memseg.iova", memseg.iova);
+    if (memseg.iova !== undefined && address("memseg.iova", memseg.iova) === NO_ADDRESS) {
+      throw argumentRangeError("memseg.iova", "the first byte of a page; left out where it is not known", memseg.iova);
+    }
     this.#record(own, [memseg]);
   }
 
@@ -205,8 +221,10 @@ export class MemsegTable {
     try {
       this.#record(own, this.#memsegsOf(own, va, wanted));
     } catch (error) {
-      vacate(kernel, va, length);
-      throw error;
+      throw withResidue(
+        error,
+        leftBy(() => vacate(kernel, va, length)),
+      );
     }
     const segment = new Segment(kernel, own, va, length);
     this.#segments.add(segment);
@@ -218,6 +236,7 @@ export class MemsegTable {
    *
    * @throws `ERR_FREED`; what unmapping throws: the segment then stays as it was. `ERR_STILL_REGISTERED` when all that
    * failed was to end its registration: the segment is gone, and its pages stay locked until the container tries again.
+   * `ERR_KERNEL` of mmap when the segment is gone, and only its pages could not be given back.
    */
   free(segment: Segment): void {
     if (!(segment instanceof Segment)) throw argumentTypeError("segment", "a Segment of this table", segment);
@@ -227,7 +246,12 @@ export class MemsegTable {
     const leftover = this.#forget(own, [...this.memsegs(segment.va, segment.length)]);
     segment.end();
     this.#segments.delete(segment);
-    vacate(this.#needKernel(), segment.va, segment.length);
+    try {
+      vacate(this.#needKernel(), segment.va, segment.length);
+    } catch (error) {
+      const pages = `${bytes(segment.length)} of memory at ${hex(segment.va)} are not given back`;
+      throw withResidue(error, [pages, ...(leftover?.residue?.left ?? [])]);
+    }
     if (leftover) throw leftover;
   }
 
@@ -244,9 +268,17 @@ export class MemsegTable {
   }
 
   /** The memsegs, by address: all, or those that touch `length` bytes from `va`. */
-  *memsegs(va = 0n, length = NO_ADDRESS - va): Generator<Memseg & { readonly list: MemsegList }, void, void> {
-    const last = va + length - 1n;
-    for (let at = va; at <= last; ) {
+  memsegs(va = 0n, length?: bigint): Generator<Memseg & { readonly list: MemsegList }, void, void> {
+    this.#core();
+    const start = address("va", va);
+    if (length === undefined) return this.#walk(start, NO_ADDRESS);
+    const last = start + address("length", length) - 1n;
+    if (last > NO_ADDRESS) throw argumentRangeError("length", "such that the range ends by 2^64", length);
+    return this.#walk(start, last);
+  }
+
+  *#walk(start: bigint, last: bigint): Generator<Memseg & { readonly list: MemsegList }, void, void> {
+    for (let at = start; at <= last; ) {
       const number = core.memsegNext(this.#core(), at, last);
       if (number < 0) return;
       const memseg = this.#read(number);
@@ -255,17 +287,29 @@ export class MemsegTable {
     }
   }
 
-  /** Frees every segment and gives all address space back. Containers must have let go of it. Once more does nothing. */
+  /**
+   * Frees every segment and gives all address space back. Containers must have let go of it. Once more does nothing.
+   *
+   * @throws `ERR_ATTACHED`; `ERR_CLOSE` when the kernel did not take all of the address space: the table is closed all
+   * the same, and `residue` says what is left.
+   */
   close(): void {
     if (!this.#open) return;
     if (this.#listeners.size > 0)
       throw new DmaWindowError("ERR_ATTACHED", "the memory is attached: detach it, or close its containers");
     for (const segment of this.#segments) segment.end();
     this.#segments.clear();
-    for (const list of this.#lists.values()) if (list.kept) release(this.#needKernel(), list.base, list.length);
+    const kept = this.lists.filter((list) => (list as OwnList).kept);
+    const left = kept.flatMap(({ base, length }) => leftBy(() => release(this.#needKernel(), base, length)));
     this.#lists.clear();
     core.tableClose(this.#handle);
     this.#open = false;
+    if (left.length > 0) {
+      throw withResidue(
+        new DmaWindowError("ERR_CLOSE", "the table is closed, and address space was not given back"),
+        left,
+      );
+    }
   }
 
   [Symbol.dispose](): void {
@@ -279,30 +323,7 @@ export class MemsegTable {
 
   /** @internal */
   unlisten(listener: MemoryListener): void {
-    this.#listeners.delete(listener);
-  }
-
-  /** Tells every listener; when one throws, takes it back from those that were told, and says where that failed. */
-  #tell<R>(action: (listener: MemoryListener) => R, undo: (listener: MemoryListener) => unknown): R[] {
-    const told: MemoryListener[] = [];
-    const answers: R[] = [];
-    for (const listener of this.#listeners) {
-      try {
-        answers.push(action(listener));
-        told.push(listener);
-      } catch (error) {
-        const left: string[] = [];
-        for (const one of told.reverse()) {
-          try {
-            undo(one);
-          } catch (problem) {
-            left.push(problem instanceof Error ? problem.message : String(problem));
-          }
-        }
-        throw withResidue(error, left);
-      }
-    }
-    return answers;
+    this.#listeners.remove(listener);
   }
 
   #record(list: OwnList, memsegs: readonly Memseg[]): void {
@@ -313,9 +334,10 @@ export class MemsegTable {
         if (status !== Status.OK) throw refused(status, `memseg of ${bytes(memseg.length)} at ${hex(memseg.va)}`);
         recorded.push(memseg);
       }
-      this.#tell(
+      this.#listeners.tell(
         (listener) => listener.added(list, memsegs),
         (listener) => listener.removing(list, memsegs),
+        `${nameOf(memsegs)} are still mapped`,
       );
     } catch (error) {
       for (const memseg of recorded) core.memsegRemove(this.#core(), memseg.va);
@@ -323,28 +345,23 @@ export class MemsegTable {
     }
   }
 
-  /** Unmaps memsegs everywhere, and forgets them. Gives the error of a registration that could not be ended. */
+  /** Unmaps memsegs everywhere, and forgets them. Gives an error for the registrations that could not be ended. */
   #forget(list: MemsegList, memsegs: readonly Memseg[]): DmaWindowError | undefined {
-    const leftovers = this.#tell(
+    const leftovers = this.#listeners.tell(
       (listener) => listener.removing(list, memsegs),
       (listener) => listener.added(list, memsegs),
+      `${nameOf(memsegs)} are not mapped again`,
     );
     for (const memseg of memsegs) core.memsegRemove(this.#core(), memseg.va);
-    return leftovers.find((leftover) => leftover !== undefined);
+    const [first, ...more] = leftovers.filter((leftover) => leftover !== undefined);
+    const left = more.flatMap(({ residue }) => residue?.left ?? []);
+    return first && (withResidue(first, left) as DmaWindowError);
   }
 
   /** One memseg, or, where physical addresses are wanted, one for each run of pages that follow each other there too. */
   #memsegsOf(list: OwnList, va: bigint, pages: number): Memseg[] {
-    if (!this.#physical) return [{ va, length: BigInt(pages) * list.pageSize }];
-    const addresses = this.#physical(va, pages, Number(list.pageSize)); // exact: a power of two up to 2^40
-    const memsegs: { va: bigint; iova: bigint; length: bigint }[] = [];
-    for (let i = 0; i < pages; i++) {
-      const iova = addresses[i] as bigint;
-      const previous = memsegs.at(-1);
-      if (previous && previous.iova + previous.length === iova) previous.length += list.pageSize;
-      else memsegs.push({ va: va + BigInt(i) * list.pageSize, iova, length: list.pageSize });
-    }
-    return memsegs;
+    if (this.#physical) return physicalRuns(this.#physical, va, pages, list.pageSize);
+    return [{ va, length: BigInt(pages) * list.pageSize }];
   }
 
   #read(number: number): Memseg & { readonly list: MemsegList } {
@@ -376,6 +393,12 @@ export class MemsegTable {
     if (this.#open) return this.#handle;
     throw new DmaWindowError("ERR_CLOSED", "the table is closed");
   }
+}
+
+/** Memsegs of one call lie one behind the other. */
+function nameOf(memsegs: readonly Memseg[]): string {
+  const length = memsegs.reduce((sum, memseg) => sum + memseg.length, 0n);
+  return `${bytes(length)} of memory at ${hex(memsegs[0]?.va ?? NO_ADDRESS)}`;
 }
 
 function refused(status: number, what: string): DmaWindowError {

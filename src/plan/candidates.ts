@@ -24,7 +24,7 @@ export function pageProblem(shift: number, needs: Needs, info: IommuInfo): strin
   if (shift < 12) return "smaller than 4 KiB: no memory is managed in smaller pieces";
   const small = needs.lists.find((list) => shiftOf(list) < shift);
   if (small) {
-    const number = needs.lists.indexOf(small);
+    const number = needs.declared.indexOf(small);
     return `list ${number} at ${hex(small.base)} has ${pages(shiftOf(small))}: one IOMMU page would span several of them`;
   }
   if (needs.lists.length === 0 && 1n << BigInt(shift) > BigInt(info.cpuPageSize)) {

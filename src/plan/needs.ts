@@ -7,6 +7,8 @@ export interface Needs {
   readonly iovaMode: IovaMode;
   /** The lists that are mapped: all but external memory that is no heap. */
   readonly lists: readonly ListFacts[];
+  /** All lists, as the caller numbers them. */
+  readonly declared: readonly ListFacts[];
   /** The last offset from the window's start that must be inside; inclusive, so that 2^64 bytes can be said. */
   readonly last: bigint;
 }
@@ -27,7 +29,7 @@ export function findNeeds(request: PlanRequest): Needs {
       "a window cannot be sized from memory without lists; add a list first, or state growTo",
     );
   }
-  return { iovaMode, lists, last };
+  return { iovaMode, lists, declared: request.memory.lists, last };
 }
 
 /** `rebased`: the lists one behind the other, each at a multiple of its page size. */

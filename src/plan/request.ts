@@ -1,6 +1,7 @@
 /** The arguments of planWindow, checked one by one. */
 import { argumentRangeError, argumentTypeError } from "../errors.ts";
-import { address, count, object, oneOf, pageShift } from "../validate.ts";
+import { address, boolean, count, object, oneOf, pageShift } from "../validate.ts";
+import { checkInfo } from "./check-info.ts";
 import type { IovaMode, PlanRequest } from "./types.ts";
 
 export const IOVA_MODES: readonly IovaMode[] = ["rebased", "va", "pa"];
@@ -17,19 +18,13 @@ export function checkRequest(request: PlanRequest): void {
   object("memory", request.memory);
   if (request.memory.bytes !== undefined) address("memory.bytes", request.memory.bytes);
   if (!Array.isArray(request.memory.lists)) throw argumentTypeError("memory.lists", "an array", request.memory.lists);
-  request.memory.lists.forEach((list, i) => {
-    checkList(`memory.lists[${i}]`, list);
-  });
-  object("info", request.info);
-  oneOf("info.kind", request.info.kind, ["spapr", "type1"]);
-  address("info.pageSizes", request.info.pageSizes);
-  pageShift("info.cpuPageSize", request.info.cpuPageSize);
-  object("info.lockedMemory", request.info.lockedMemory);
+  for (const [i, list] of request.memory.lists.entries()) checkList(`memory.lists[${i}]`, list);
+  checkInfo(request.info);
 }
 
 function checkList(name: string, list: PlanRequest["memory"]["lists"][number]): void {
   object(name, list);
-  const shift = BigInt(pageShift(`${name}.pageSize`, list.pageSize));
+  const shift = BigInt(pageShift(`${name}.pageSize`, address(`${name}.pageSize`, list.pageSize)));
   const base = address(`${name}.base`, list.base);
   const length = address(`${name}.length`, list.length);
   const pageSize = 1n << shift;
@@ -38,4 +33,6 @@ function checkList(name: string, list: PlanRequest["memory"]["lists"][number]): 
     throw argumentRangeError(`${name}.length`, `a multiple of its page size ${pageSize}, and not 0`, length);
   }
   if (base + length > 1n << 64n) throw argumentRangeError(`${name}.length`, "such that the list ends by 2^64", length);
+  if (list.external !== undefined) boolean(`${name}.external`, list.external);
+  if (list.heap !== undefined) boolean(`${name}.heap`, list.heap);
 }

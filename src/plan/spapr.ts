@@ -24,6 +24,9 @@ const HIGH_WINDOW = 1n << 59n;
 /** pSeries answers EINVAL from 2^62 on (arch/powerpc/platforms/pseries/iommu.c). */
 const PSERIES_SHIFT_END = 62;
 
+/** More than five levels PowerNV does not make: one refusal says it for all of them. */
+const LEVELS_MAX = 5;
+
 interface Shapes {
   readonly levels: number;
   readonly levelBytes: readonly bigint[];
@@ -34,7 +37,11 @@ interface Shapes {
 export function planSpapr(request: PlanRequest, info: SpaprInfo, needs: Needs): WindowPlan | readonly Rejection[] {
   const rejections = new Rejections();
   if (!info.dynamicWindows) {
-    rejections.note("a window of our own", "the kernel does not offer dynamic windows (DDW) for this container");
+    const { start, size } = info.defaultWindow;
+    rejections.note(
+      "a window of our own",
+      `the kernel offers no dynamic windows (DDW) for this container, only the default one of ${bytes(size)} at ${hex(start)}`,
+    );
     return rejections.list;
   }
   for (const pageShift of pageShifts(info.pageSizes)) {
@@ -99,11 +106,13 @@ function chooseShape(
         ? `2^${windowShift} bytes; pSeries windows are smaller than 2^${PSERIES_SHIFT_END}`
         : undefined;
     if (rejections.note(pages(pageShift), reason)) return undefined;
-    const charge = core.pseriesCharge(windowShift, pageShift);
-    return { levels: 1, levelBytes: [charge], tableBytes: charge, chargeBytes: charge };
+    const tableBytes = core.pseriesCharge(windowShift, pageShift);
+    // Charged in whole CPU pages, and what is over is free (vfio_iommu_spapr_tce.c: tce_iommu_create_table).
+    const chargeBytes = tableBytes - (tableBytes % BigInt(info.cpuPageSize));
+    return { levels: 1, levelBytes: [tableBytes], tableBytes, chargeBytes };
   }
   const cpuPageShift = core.log2Floor(BigInt(info.cpuPageSize));
-  for (let levels = 1; levels <= info.levels; levels++) {
+  for (let levels = 1; levels <= Math.min(info.levels, LEVELS_MAX + 1); levels++) {
     const problem = shapeProblem(windowShift, pageShift, levels, cpuPageShift);
     if (rejections.note(`${pages(pageShift)}, ${levels} ${levels === 1 ? "level" : "levels"}`, problem)) continue;
     const levelBytes = Array.from({ length: levels }, (_, i) =>
@@ -131,7 +140,7 @@ function shapeProblem(
     case Shape.OK:
       return undefined;
     case Shape.LEVELS:
-      return `${levels} levels; PowerNV makes 1 to 5`;
+      return `${levels} levels; PowerNV makes 1 to ${LEVELS_MAX}`;
     case Shape.REACH:
       return `tables of 2^${tableShift} bytes in ${levels} levels reach (${tableShift} - 3) * ${levels} + ${pageShift} = ${
         (tableShift - 3) * levels + pageShift

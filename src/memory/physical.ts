@@ -1,0 +1,25 @@
+import { NO_ADDRESS } from "../core.ts";
+import { address } from "../validate.ts";
+import type { Memseg } from "./types.ts";
+
+/**
+ * Gives the physical addresses of pages that are there, one for each page; 2^64 - 1 where one is not known. A page may
+ * still move until it is mapped; on sPAPR that does no harm, because a TCE holds the page that was pinned and the IOVA is
+ * a name.
+ */
+export type PhysicalResolver = (va: bigint, pages: number, pageSize: number) => ArrayLike<bigint>;
+
+/** Memsegs for pages: one for each run of pages that follow each other in physical memory too. */
+export function physicalRuns(resolve: PhysicalResolver, va: bigint, pages: number, pageSize: bigint): Memseg[] {
+  const addresses = resolve(va, pages, Number(pageSize)); // exact: a power of two up to 2^40
+  const runs: { va: bigint; iova?: bigint; length: bigint }[] = [];
+  for (let i = 0; i < pages; i++) {
+    const at = va + BigInt(i) * pageSize;
+    const iova = address(`physical address ${i}`, addresses[i]);
+    const previous = runs.at(-1);
+    if (iova === NO_ADDRESS) runs.push({ va: at, length: pageSize });
+    else if (previous?.iova !== undefined && previous.iova + previous.length === iova) previous.length += pageSize;
+    else runs.push({ va: at, iova, length: pageSize });
+  }
+  return runs;
+}

@@ -1,0 +1,41 @@
+/** What an IOMMU is said to be, checked: a plan is made from it without asking anyone again. */
+import { argumentRangeError, argumentTypeError } from "../errors.ts";
+import type { IommuInfo, SpaprInfo, Type1Info } from "../iommu.ts";
+import { address, boolean, count, object, oneOf, pageShift } from "../validate.ts";
+
+export function checkInfo(info: IommuInfo): void {
+  object("info", info);
+  oneOf("info.kind", info.kind, ["spapr", "type1"]);
+  address("info.pageSizes", info.pageSizes);
+  pageShift("info.cpuPageSize", info.cpuPageSize);
+  const { lockedMemory } = info;
+  object("info.lockedMemory", lockedMemory);
+  if (lockedMemory.limit !== null) address("info.lockedMemory.limit", lockedMemory.limit);
+  address("info.lockedMemory.used", lockedMemory.used);
+  boolean("info.lockedMemory.privileged", lockedMemory.privileged);
+  if (info.kind === "spapr") checkSpapr(info);
+  else checkType1(info);
+}
+
+function checkSpapr(info: SpaprInfo): void {
+  oneOf("info.platform", info.platform, ["powernv", "pseries"]);
+  boolean("info.dynamicWindows", info.dynamicWindows);
+  count("info.levels", info.levels);
+  object("info.defaultWindow", info.defaultWindow);
+  address("info.defaultWindow.start", info.defaultWindow.start);
+  address("info.defaultWindow.size", info.defaultWindow.size);
+}
+
+function checkType1({ ranges }: Type1Info): void {
+  if (!Array.isArray(ranges)) throw argumentTypeError("info.ranges", "an array", ranges);
+  let least = 0n;
+  for (const [i, range] of (ranges as Type1Info["ranges"]).entries()) {
+    const name = `info.ranges[${i}]`;
+    object(name, range);
+    const start = address(`${name}.start`, range.start);
+    if (start < least) throw argumentRangeError(`${name}.start`, "behind the range before it", start);
+    const last = address(`${name}.last`, range.last);
+    if (last < start) throw argumentRangeError(`${name}.last`, "its start or behind it", last);
+    least = last + 1n;
+  }
+}

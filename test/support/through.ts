@@ -1,0 +1,92 @@
+/**
+ * A kernel in front of a kernel: every call passes through one place, where a test can look at it or answer it itself.
+ * A batch passes entry by entry, as the seam says that it is made.
+ */
+import {
+  BATCH_ENTRY_BYTES,
+  type LockedMemory,
+  type Syscalls,
+  type VfioCall,
+  vfioCallName,
+} from "../../src/syscalls.ts";
+
+/** A call on its way. `ioctl` only for those of VFIO; `at` says where in `memory` its struct is. */
+export interface Passing {
+  /** `open`, `close`, `mmap`, `munmap`, or as in `<linux/vfio.h>`. */
+  readonly name: string;
+  readonly fd?: number;
+  readonly path?: string;
+  readonly argument?: number;
+  readonly memory?: Uint8Array;
+  readonly at?: number;
+  readonly va?: bigint;
+  readonly length?: bigint;
+  readonly protection?: number;
+}
+
+export abstract class Through implements Syscalls {
+  readonly inner: Syscalls;
+  readonly name: string;
+  readonly pageSize: number;
+
+  constructor(inner: Syscalls) {
+    this.inner = inner;
+    this.name = inner.name;
+    this.pageSize = inner.pageSize;
+  }
+
+  /** Gives the call's answer: `make` asks the kernel behind. */
+  protected abstract pass<R extends number | bigint>(call: Passing, make: () => R): R;
+
+  open(path: string): number {
+    return this.pass({ name: "open", path }, () => this.inner.open(path));
+  }
+
+  close(fd: number): number {
+    return this.pass({ name: "close", fd }, () => this.inner.close(fd));
+  }
+
+  ioctl(fd: number, call: VfioCall, argument: number): number {
+    return this.pass({ name: vfioCallName(call), fd, argument }, () => this.inner.ioctl(fd, call, argument));
+  }
+
+  ioctlStruct(fd: number, call: VfioCall, memory: Uint8Array, offset: number): number {
+    return this.pass({ name: vfioCallName(call), fd, memory, at: offset }, () =>
+      this.inner.ioctlStruct(fd, call, memory, offset),
+    );
+  }
+
+  ioctlBatch(fd: number, memory: Uint8Array, table: number, count: number): number {
+    const view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
+    for (let done = 0; done < count; done++) {
+      const entry = table + done * BATCH_ENTRY_BYTES;
+      const call = view.getUint32(entry, true) as VfioCall;
+      const result = this.ioctlStruct(fd, call, memory, view.getUint32(entry + 4, true));
+      view.setInt32(entry + 8, result, true);
+      if (result !== 0) return done;
+    }
+    return count;
+  }
+
+  mmap(address: bigint, length: bigint, protection: number, flags: number, hugePageShift: number): bigint {
+    return this.pass({ name: "mmap", va: address, length, protection }, () =>
+      this.inner.mmap(address, length, protection, flags, hugePageShift),
+    );
+  }
+
+  munmap(address: bigint, length: bigint): number {
+    return this.pass({ name: "munmap", va: address, length }, () => this.inner.munmap(address, length));
+  }
+
+  view(address: bigint, length: bigint): Uint8Array {
+    return this.inner.view(address, length);
+  }
+
+  unview(view: Uint8Array): void {
+    this.inner.unview(view);
+  }
+
+  lockedMemory(): LockedMemory {
+    return this.inner.lockedMemory();
+  }
+}
