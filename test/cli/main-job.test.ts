@@ -1,0 +1,128 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { doMainJob } from "../../src/cli/main-job.ts";
+import { Witness } from "../../src/cli/witness.ts";
+import { type ModelKernel, type ModelOptions, modelKernel } from "../../src/model/index.ts";
+import type { Syscalls } from "../../src/syscalls.ts";
+import { failure, thrownBy } from "../support/failure.ts";
+import { faulty, no } from "../support/faulty.ts";
+import { makeMachine } from "./machine.ts";
+
+const MiB = 1n << 20n;
+const options = { iovaMode: "rebased", steps: 300, seed: 1 } as const;
+
+const machines: readonly (readonly [string, ModelOptions, { pageSize: bigint; pages: number }])[] = [
+  ["bare metal with ordinary pages", { platform: "powernv" }, { pageSize: 4096n, pages: 1024 }],
+  ["bare metal with pages of 64 KiB", { platform: "powernv", pageSize: 65536 }, { pageSize: 65536n, pages: 512 }],
+  ["bare metal with hugepages of 2 MiB", { platform: "powernv", pageSize: 65536 }, { pageSize: 2n * MiB, pages: 32 }],
+  ["an LPAR with ordinary pages", { platform: "pseries" }, { pageSize: 4096n, pages: 1024 }],
+  ["an LPAR with pages of 64 KiB", { platform: "pseries", pageSize: 65536 }, { pageSize: 65536n, pages: 512 }],
+  ["an LPAR with hugepages of 16 MiB", { platform: "pseries", pageSize: 65536 }, { pageSize: 16n * MiB, pages: 64 }],
+];
+
+for (const [name, model, { pageSize, pages }] of machines) {
+  test(`on ${name} the static window is never touched, and the dynamic scheme interrupts what is live`, () => {
+    const machine = makeMachine({ pool: { pageSize, pages, kind: "pages" } }, model);
+    const result = doMainJob(machine, options);
+    assert.is(result.resizes, 0);
+    assert.is(result.liveIovasInterrupted, 0);
+    assert.equal(result.leaks, []);
+    assert.is(result.storm.failures, 0, String(result.storm.firstFailure));
+    assert.is(result.storm.allocations + result.storm.frees, options.steps);
+    assert.ok(result.dynamicScheme.resizes > 0);
+    assert.ok(result.dynamicScheme.liveIovasInterrupted > 0);
+    assert.equal(result.dynamicScheme.storm, result.storm, "both met the same storm");
+    for (const kernel of machine.kernels) assert.equal(kernel.leaks(), [], "neither left anything behind");
+  });
+}
+
+test("what is mapped before the storm, and after it, is what the memory held", () => {
+  const { mapped, grown, window, plan } = doMainJob(makeMachine(), options);
+  assert.equal(mapped, { segments: 4, bytes: 64n * 4096n });
+  assert.ok(grown.bytes > mapped.bytes && grown.bytes <= 1024n * 4096n);
+  assert.is(grown.share.length, 64);
+  const bytes = grown.share.reduce((sum, part) => sum + (part * Number(window.size)) / 64, 0);
+  assert.ok(Math.abs(bytes - Number(grown.bytes)) < Number(grown.bytes) / 50, "the picture shows all of it");
+  assert.is(window.size, plan.size);
+});
+
+test("the same seed gives the same account, another seed another", () => {
+  const account = (seed: number) => {
+    const { storm, dynamicScheme, grown } = doMainJob(makeMachine(), { ...options, seed });
+    return { storm, dynamicScheme, grown };
+  };
+  assert.equal(account(7), account(7));
+  assert.not.equal(account(7), account(8));
+});
+
+test("IOVAs that are addresses are as exact: va and pa on bare metal", () => {
+  for (const iovaMode of ["va", "pa"] as const) {
+    const result = doMainJob(makeMachine(), { ...options, iovaMode });
+    assert.is(result.plan.iovaMode, iovaMode);
+    assert.equal(
+      [result.resizes, result.liveIovasInterrupted, result.storm.failures, result.leaks],
+      [0, 0, 0, []],
+      String(result.storm.firstFailure),
+    );
+  }
+});
+
+test("a window may be larger than the memory, as large as the program says that memory may become", () => {
+  const { plan, window } = doMainJob(makeMachine({}, { platform: "pseries" }), { ...options, growTo: 64n << 30n });
+  assert.is(plan.size, 64n << 30n);
+  assert.is(window.start, 1n << 59n);
+});
+
+test("in IOVA mode pa a machine that does not say where its RAM is stops it, with the reader's own reason", () => {
+  const problem = thrownBy(() => failure("ERR_X", () => {}));
+  const machine = makeMachine({ iomem: undefined, highestRam: undefined, iomemProblem: problem as never });
+  assert.is(
+    thrownBy(() => doMainJob(machine, { ...options, iovaMode: "pa" })),
+    problem,
+  );
+  assert.is(doMainJob(machine, options).storm.failures, 0, "the other modes do not ask");
+  for (const kernel of machine.kernels) assert.equal(kernel.leaks(), []);
+});
+
+test("a storm with failures is told with the first of them, and leaves nothing behind", () => {
+  const machine = makeMachine();
+  const refusing = { times: 3, nth: 20, answer: no.ENOMEM, call: "REGISTER_MEMORY" };
+  const result = doMainJob({ ...machine, makeKernel: () => faulty(machine.makeKernel(), refusing) }, options);
+  assert.is(result.storm.failures, 3);
+  assert.match(String(result.storm.firstFailure), /REGISTER_MEMORY.*ENOMEM/);
+  assert.equal([result.resizes, result.liveIovasInterrupted], [0, 0]);
+  for (const kernel of machine.kernels) assert.equal(kernel.leaks(), []);
+});
+
+test("what the kernel leaks is found, although the library cannot help it", () => {
+  const machine = makeMachine();
+  const kernels: ModelKernel[] = [];
+  const leaking = () => {
+    const kernel = machine.makeKernel() as ModelKernel;
+    kernels.push(kernel);
+    kernel.open("/dev/vfio/vfio");
+    return kernel;
+  };
+  const { leaks } = doMainJob({ ...machine, makeKernel: leaking }, options);
+  assert.is(leaks.length, 1);
+  assert.match(leaks[0] ?? "", /descriptor \d+ is open/);
+});
+
+test("locked memory that is left behind is found on a kernel that can be asked for nothing else", () => {
+  const model = modelKernel();
+  let opened = false;
+  // One kernel for everything, as the real one is; it forgets to give a page back.
+  const { kernel } = new Witness(model);
+  const forgetful: Syscalls = {
+    ...kernel,
+    open: (path) => {
+      opened = true;
+      return kernel.open(path);
+    },
+    lockedMemory: () => ({ ...kernel.lockedMemory(), used: kernel.lockedMemory().used + (opened ? 4096n : 0n) }),
+  };
+  assert.equal(doMainJob(makeMachine({ makeKernel: () => kernel }), options).leaks, []);
+  assert.equal(doMainJob(makeMachine({ makeKernel: () => forgetful }), options).leaks, ["4096 bytes of locked memory"]);
+});
+
+test.run();

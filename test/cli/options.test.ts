@@ -1,0 +1,141 @@
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { HELP, parseCommandLine } from "../../src/cli/options.ts";
+import { UsageError } from "../../src/cli/usage.ts";
+import { thrownBy } from "../support/failure.ts";
+
+const parse = (line: string) => parseCommandLine(line.split(" ").filter((word) => word !== ""));
+
+const good = suite("a command line");
+
+good("without options means the software kernel, bare metal, rebased IOVAs and the same storm every time", () => {
+  assert.equal(parse("run"), {
+    command: "run",
+    machine: { kernel: "model", platform: "powernv", groups: [] },
+    iovaMode: "rebased",
+    steps: 4000,
+    seed: 1,
+    json: false,
+  });
+});
+
+good("with every option means what each of them says", () => {
+  const line =
+    "plan --kernel linux --platform pseries --group 26 --group 0 --iova pa --grow-to 64G " +
+    "--highest-ram 0x63fffffff --steps 10000000 --seed 4294967295 --json";
+  assert.equal(parse(line), {
+    command: "plan",
+    machine: { kernel: "linux", platform: "pseries", groups: [26, 0], highestRam: 0x6_3fff_ffffn },
+    iovaMode: "pa",
+    growTo: 64n << 30n,
+    steps: 10_000_000,
+    seed: 4_294_967_295,
+    json: true,
+  });
+});
+
+good("may put the command behind its options, and a value behind an equals sign", () => {
+  const { command, steps, iovaMode } = parse("--steps=5 --iova=va run");
+  assert.equal({ command, steps, iovaMode }, { command: "run", steps: 5, iovaMode: "va" });
+});
+
+good("takes the last of an option that is there twice", () => {
+  assert.is(parse("run --steps 5 --steps 6").steps, 6);
+});
+
+good("takes every value that the help names", () => {
+  for (const mode of ["rebased", "va", "pa"]) assert.is(parse(`run --iova ${mode}`).iovaMode, mode);
+  for (const platform of ["powernv", "pseries"])
+    assert.is(parse(`run --platform ${platform}`).machine.platform, platform);
+  assert.is(parse("run --kernel model").machine.kernel, "model");
+  assert.is(parse("run --kernel linux --group 3").machine.kernel, "linux");
+});
+
+good("asks for help with --help, -h, or no command; also where there is a command", () => {
+  for (const line of ["", "--help", "-h", "run --help", "plan -h", "--help --version", "--json"]) {
+    assert.is(parse(line).command, "help", line);
+  }
+});
+
+good("asks for the version with --version", () => {
+  assert.is(parse("--version").command, "version");
+});
+
+good("that asks for help needs no group for the real kernel", () => {
+  assert.is(parse("run --kernel linux --help").command, "help");
+});
+
+good.run();
+
+const bad = suite("a command line that cannot be");
+
+const refused: readonly (readonly [string, RegExp])[] = [
+  ["fly", /^there is no command "fly": the commands are run and plan$/],
+  ["RUN", /^there is no command "RUN"/],
+  ["run plan", /^one command at a time; got run plan$/],
+  ["run run", /^one command at a time/],
+  ["plan 64G", /^one command at a time; got plan 64G$/],
+  ["run --kernel bsd", /^--kernel takes model, linux; got "bsd"$/],
+  ["run --kernel=", /^--kernel takes model, linux; got ""$/],
+  ["run --platform x86", /^--platform takes powernv, pseries; got "x86"$/],
+  ["run --iova physical", /^--iova takes rebased, va, pa; got "physical"$/],
+  ["run --kernel linux", /^--kernel linux needs --group N: the IOMMU group of a device that is bound to vfio-pci$/],
+  ["plan --kernel linux", /^--kernel linux needs --group N/],
+  ["run --group x", /^--group takes a whole number from 0 to 2147483647; got "x"$/],
+  ["run --group=-1", /^--group takes a whole number from 0 to 2147483647; got "-1"$/],
+  ["run --group 2147483648", /^--group takes a whole number/],
+  ["run --group 1 --group ./2", /^--group takes a whole number.*got "\.\/2"$/],
+  ["run --grow-to all", /^--grow-to takes a size such as 64G/],
+  ["run --grow-to=", /^--grow-to takes a size.*got ""$/],
+  ["run --grow-to=-64G", /^--grow-to takes a size.*got "-64G"$/],
+  ["run --grow-to 16384P", /^--grow-to takes at most 2\^64 - 1 bytes; got 16384P$/],
+  ["run --highest-ram here", /^--highest-ram takes a size/],
+  ["run --highest-ram 0x10000000000000000", /^--highest-ram takes at most 2\^64 - 1 bytes/],
+  ["run --steps 0", /^--steps takes a whole number from 1 to 10000000; got "0"$/],
+  ["run --steps 10000001", /^--steps takes a whole number from 1 to 10000000/],
+  ["run --steps 1e3", /^--steps takes a whole number/],
+  ["run --seed 4294967296", /^--seed takes a whole number from 1 to 4294967295; got "4294967296"$/],
+  ["run --seed=-1", /^--seed takes a whole number/],
+  ["run --seed 1.5", /^--seed takes a whole number/],
+  ["run --speed 9", /--speed/],
+  ["run -k model", /-k/],
+  ["run --json=yes", /--json/],
+  ["run --steps", /--steps/],
+  ["run --grow-to -1", /--grow-to/],
+];
+
+for (const [line, message] of refused) {
+  bad(`is refused in words: dma-window ${line}`, () => {
+    const error = thrownBy(() => parse(line));
+    assert.instance(error, UsageError);
+    assert.match(error.message, message);
+  });
+}
+
+bad("is refused for seed 0: the generator would give seed 1's storm under another name", () => {
+  assert.match(thrownBy(() => parse("run --seed 0")).message, /^--seed takes a whole number from 1 to 4294967295/);
+});
+
+bad.run();
+
+const help = suite("the help");
+
+help("names every option, every command and every exit code", () => {
+  const options = ["kernel", "platform", "group", "iova", "grow-to", "highest-ram", "steps", "seed", "json", "help"];
+  for (const option of [...options, "version"]) assert.match(HELP, `--${option}`);
+  assert.match(HELP, "dma-window run ");
+  assert.match(HELP, "dma-window plan ");
+  assert.match(HELP, /Exit codes: 0 .*; 1 .*; 2 /);
+});
+
+help("states the defaults that a command line without options gets", () => {
+  const { steps, seed } = parse("run");
+  assert.match(HELP, `--steps N                of the storm (default ${steps})`);
+  assert.match(HELP, `--seed N                 of the storm (default ${seed})`);
+});
+
+help("fits a terminal of 120 columns", () => {
+  for (const line of HELP.split("\n")) assert.ok(line.length <= 120, line);
+});
+
+help.run();

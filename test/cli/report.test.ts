@@ -1,0 +1,173 @@
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import type { Machine } from "../../src/cli/machine.ts";
+import { doMainJob, type MainJobResult } from "../../src/cli/main-job.ts";
+import { machineLines, planLines, planToJson, resultLines, systemToJson, toJson } from "../../src/cli/report.ts";
+import { DmaWindowError } from "../../src/errors.ts";
+import { planWindow } from "../../src/plan/index.ts";
+import { MiB, Program } from "../support/program.ts";
+import { shapeOfRun } from "./contract.ts";
+import { makeMachine } from "./machine.ts";
+
+const options = { iovaMode: "rebased", steps: 200, seed: 1 } as const;
+const machine = makeMachine();
+const result = doMainJob(machine, options);
+
+const json = suite("the JSON document");
+
+json("has the keys that were promised, in their types, and no others", () => {
+  shapeOfRun(JSON.parse(toJson(machine, result)));
+});
+
+json("is one line", () => {
+  assert.not.match(toJson(machine, result), "\n");
+});
+
+json("has the figures of the result, addresses in hexadecimal", () => {
+  const document = JSON.parse(toJson(machine, result));
+  assert.is(document.kernel, "model");
+  assert.is(BigInt(document.plan.start), result.window.start);
+  assert.is(BigInt(document.plan.size), result.plan.size);
+  assert.is(document.plan.pageShift, 12);
+  assert.is(BigInt(document.plan.tableBytes), result.plan.tableBytes);
+  assert.is(BigInt(document.plan.chargeBytes), result.plan.chargeBytes);
+  assert.equal(document.plan.rejected, result.plan.rejected);
+  assert.equal(document.system, {
+    highestRam: "0x1ffffffff",
+    ramRanges: [
+      { start: "0x100000", last: "0x3fffffff" },
+      { start: "0x100000000", last: "0x1ffffffff" },
+    ],
+  });
+  assert.equal(document.mapped, { segments: 4, bytes: 64 * 4096 });
+  const { allocations, frees, failures } = result.storm;
+  assert.equal(document.storm, { allocations, frees, failures });
+  assert.equal([document.resizes, document.liveIovasInterrupted, document.leaks], [0, 0, 0]);
+  const { resizes, liveIovasInterrupted } = result.dynamicScheme;
+  assert.equal(document.dynamicScheme, { resizes, liveIovasInterrupted });
+});
+
+json("says where the window is, also where the plan expected another place", () => {
+  const elsewhere: MainJobResult = { ...result, window: { start: 1n << 59n, size: result.plan.size } };
+  assert.is(JSON.parse(toJson(machine, elsewhere)).plan.start, "0x800000000000000");
+});
+
+json("counts what was left behind, and says nothing of the first failure's words", () => {
+  const bad: MainJobResult = {
+    ...result,
+    leaks: ["a", "b"],
+    storm: { allocations: 1, frees: 0, failures: 2, firstFailure: new Error("no") },
+  };
+  const document = JSON.parse(toJson(machine, bad));
+  assert.is(document.leaks, 2);
+  assert.equal(document.storm, { allocations: 1, frees: 0, failures: 2 });
+  shapeOfRun(document);
+});
+
+json("says null for RAM that the machine does not tell of, and no ranges", () => {
+  assert.equal(systemToJson({ ...machine, iomem: undefined, highestRam: undefined }), {
+    highestRam: null,
+    ramRanges: [],
+  });
+  assert.equal(systemToJson({ ...machine, iomem: undefined, highestRam: 0xffffn }), {
+    highestRam: "0xffff",
+    ramRanges: [],
+  });
+});
+
+json("has exact numbers for the largest window that can be planned", () => {
+  const { container } = new Program();
+  const lists = [{ base: 0n, length: 1n << 30n, pageSize: 4096n }];
+  const plan = planWindow({ memory: { lists }, info: container.info(), growTo: 1n << 48n });
+  const shown = planToJson(plan) as { tableBytes: number; chargeBytes: number };
+  assert.is(BigInt(shown.tableBytes), plan.tableBytes);
+  assert.is(BigInt(shown.chargeBytes), plan.chargeBytes);
+  assert.ok(Number.isSafeInteger(shown.chargeBytes));
+  container.close();
+});
+
+json.run();
+
+const words = suite("the report in words");
+
+words("names the kernel, the machine's RAM and the memory that is worked with", () => {
+  assert.equal(machineLines(machine), [
+    "  kernel   the software model of Linux's VFIO on POWER",
+    "  RAM      5 GiB in 2 ranges, the highest ends at 0x1ffffffff",
+    "  memory   1024 simulated pages of 4 KiB (the shim, or a page size of POWER, is missing)",
+  ]);
+});
+
+words("says of real memory that it is what it is", () => {
+  const real: Machine = {
+    ...machine,
+    kernelName: "linux",
+    realMemory: true,
+    pool: { pageSize: 2n * MiB, pages: 32, kind: "hugepages" },
+  };
+  const [kernel, , memory] = machineLines(real);
+  assert.is(kernel, "  kernel   this machine's VFIO");
+  assert.is(memory, "  memory   32 hugepages of 2 MiB");
+});
+
+words("says why the RAM is not known, and what was stated in its place", () => {
+  const iomemProblem = new DmaWindowError("ERR_IOMEM_HIDDEN", "hidden");
+  const hidden: Machine = { ...machine, iomem: undefined, iomemProblem, highestRam: undefined };
+  assert.equal(machineLines(hidden).slice(1, -1), [
+    "  RAM      not known (ERR_IOMEM_HIDDEN); only IOVA mode pa needs it",
+  ]);
+  assert.equal(machineLines({ ...hidden, highestRam: 0x7fff_ffffn }).slice(2, -1), [
+    "           stated: it ends at 0x7fffffff",
+  ]);
+});
+
+words("shows the plan: window, pages, tables, the device's address bits, and every choice that was not taken", () => {
+  assert.equal(planLines(result.plan).slice(0, 4), [
+    `  window   16 MiB at 0x0, for 16 MiB in IOVA mode rebased`,
+    "  pages    4 KiB, so 4096 TCEs in 1 level",
+    "  tables   32 KiB of TCEs; 64 KiB count against RLIMIT_MEMLOCK",
+    "  device   needs 24 address bits",
+  ]);
+  const not = planLines(result.plan).slice(4);
+  assert.is(not.length, result.plan.rejected.length);
+  result.plan.rejected.forEach(({ choice, reason }, i) => {
+    assert.is(not[i], `  not      ${choice}: ${reason}`);
+  });
+});
+
+words("has a row for both schemes, and says that nothing was left behind", () => {
+  const lines = resultLines(result, options);
+  assert.is(lines[0], "  created  at 0x0-0xffffff");
+  assert.is(lines[1], "  mapped   4 segments, 256 KiB");
+  assert.match(lines[2] ?? "", /^ {2}storm {4}200 steps \(seed 1\): \d+ allocations, \d+ frees, 0 failures$/);
+  const row = (label: string) =>
+    lines
+      .find((line) => line.includes(label))
+      ?.split(/ {2,}/)
+      .slice(-2);
+  assert.equal(row("window resized"), ["0", String(result.dynamicScheme.resizes)]);
+  assert.equal(row("interrupted"), ["0", String(result.dynamicScheme.liveIovasInterrupted)]);
+  assert.equal(row("failed steps"), ["0", "0"]);
+  assert.is(lines.at(-1), "  Nothing was left behind.");
+});
+
+words("names everything that was left behind, and the first failure", () => {
+  const storm = { allocations: 1, frees: 0, failures: 2, firstFailure: new Error("no room") };
+  const lines = resultLines({ ...result, leaks: ["a window", "a page"], storm }, options);
+  assert.equal(lines.slice(-3), [
+    "  Left behind: a window",
+    "  Left behind: a page",
+    "  First failure: Error: no room",
+  ]);
+});
+
+words("draws the window: the darker a cell, the more of it is mapped, and a blank only where nothing is", () => {
+  const share = Array.from({ length: 64 }, () => 0);
+  [0.001, 0.3, 0.6, 0.8, 1].forEach((part, i) => {
+    share[i] = part;
+  });
+  const lines = resultLines({ ...result, grown: { ...result.grown, share } }, options);
+  assert.is(lines[4], `           [░▒▓██${" ".repeat(59)}]`);
+});
+
+words.run();

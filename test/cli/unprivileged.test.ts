@@ -1,0 +1,81 @@
+/** What a user sees who is not root: the kernel hides physical addresses from them. */
+import { spawnSync } from "node:child_process";
+import { rmSync } from "node:fs";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { dmaWindow, type Ended, readableByAll, WITHOUT_SHIM } from "./command.ts";
+
+const where = readableByAll();
+test.after(() => rmSync(where, { recursive: true }));
+
+/** "nobody"; undefined where the tests are run by somebody unprivileged, or by a root who may not become another. */
+const uid = spawnSync("true", { uid: 65534, gid: 65534 }).error === undefined ? 65534 : undefined;
+
+function asNobody(args: string, env: Readonly<Record<string, string>> = {}): Ended {
+  return dmaWindow(args, { where, env, ...(uid === undefined ? {} : { uid }) });
+}
+
+test("without privileges the main job is done all the same, in the default mode and with virtual addresses", () => {
+  for (const args of ["run --json --steps 200", "run --json --steps 200 --iova va"]) {
+    const { code, out, err } = asNobody(args);
+    assert.is(err, "");
+    assert.is(code, 0, out);
+    const { storm, resizes, liveIovasInterrupted, leaks, system } = JSON.parse(out);
+    assert.equal([storm.failures, resizes, liveIovasInterrupted, leaks], [0, 0, 0, 0]);
+    assert.equal(system, { highestRam: null, ramRanges: [] });
+  }
+});
+
+test("without privileges the report says that the RAM is not known, and who needs it", () => {
+  const { out } = asNobody("plan");
+  assert.match(out, /RAM +not known \(ERR_IOMEM_HIDDEN\); only IOVA mode pa needs it/);
+  assert.match(asNobody("plan --highest-ram 0x7fffffff").out, /stated: it ends at 0x7fffffff/);
+});
+
+test("without privileges IOVAs that are physical addresses are refused, with the ways out", () => {
+  const refused: readonly (readonly [string, RegExp])[] = [
+    ["plan --iova pa", /CAP_SYS_ADMIN.*Run as root\. Or: State the highest physical address.*\[ERR_IOMEM_HIDDEN\]\n$/],
+    [
+      "run --iova pa",
+      /CAP_SYS_ADMIN.*Run as root, or use an IOVA mode that needs no physical.*\[ERR_PAGEMAP_HIDDEN\]\n$/,
+    ],
+    // What is stated says how far the RAM reaches, not where the pages are.
+    ["run --iova pa --highest-ram 0x7fffffff", /Run as root, or use an IOVA mode.*\[ERR_PAGEMAP_HIDDEN\]\n$/],
+  ];
+  for (const [args, message] of refused) {
+    const { code, out, err } = asNobody(args);
+    assert.is(code, 1);
+    assert.is(out, "");
+    assert.match(err, /^dma-window: .+\n$/);
+    assert.match(err, message);
+  }
+});
+
+test("without privileges a plan for physical addresses needs no more than the RAM that is stated", () => {
+  const { code, out } = asNobody("plan --iova pa --highest-ram 0x7fffffff --json");
+  assert.is(code, 0);
+  assert.is(JSON.parse(out).plan.size, "0x80000000");
+});
+
+test("without privileges, on simulated memory, physical addresses lie in the RAM that was stated", () => {
+  for (const stated of ["--highest-ram 0x7fffffff", "--grow-to 1G"]) {
+    const { code, out, err } = asNobody(`run --json --steps 200 --iova pa ${stated}`, WITHOUT_SHIM);
+    assert.is(err, "");
+    assert.is(code, 0, out);
+    assert.equal([JSON.parse(out).storm.failures, JSON.parse(out).leaks], [0, 0]);
+  }
+});
+
+test("a storm that met with failures ends with 1, and its account is given all the same", () => {
+  // Simulated memory has room in 8 MiB for what is there at first, and not for what comes.
+  const args = "run --steps 200 --iova pa --highest-ram 0x7fffff";
+  const { code, out, err } = asNobody(`${args} --json`, WITHOUT_SHIM);
+  assert.is(err, "");
+  assert.is(code, 1);
+  const { storm, resizes, liveIovasInterrupted, leaks } = JSON.parse(out);
+  assert.ok(storm.failures > 0);
+  assert.equal([resizes, liveIovasInterrupted, leaks], [0, 0, 0]);
+  assert.match(asNobody(args, WITHOUT_SHIM).out, /First failure: DmaWindowError: .* the window is 0x0-0x7fffff/);
+});
+
+test.run();

@@ -1,0 +1,82 @@
+/** What can be imported is documented where it is declared. */
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { root } from "./imports.ts";
+
+/** The names that a file exports from others, and from which file each comes. */
+function reexports(file: string): { readonly name: string; readonly from: string }[] {
+  const text = readFileSync(join(root, file), "utf8");
+  return [...text.matchAll(/^export\s+(?:type\s+)?\{([^}]*)\}\s+from\s+"([^"]+)"/gm)].flatMap(
+    ([, names = "", path = ""]) =>
+      names
+        .split(",")
+        .map((name) => name.trim().replace(/^type /, ""))
+        .filter((name) => name !== "")
+        .map((name) => ({ name, from: join(dirname(file), path) })),
+  );
+}
+
+const documentation = String.raw`(?<documentation>\/\*\*(?:(?!\*\/)[\s\S])*\*\/\n)?`;
+
+/** How a name is declared in a file, and the comment before it. Follows it to where it comes from. */
+function declarationOf(name: string, file: string): { readonly kind: string; readonly documentation: string } {
+  const further = reexports(file).find((one) => one.name === name);
+  if (further) return declarationOf(name, further.from);
+  const text = readFileSync(join(root, file), "utf8");
+  const declaration = new RegExp(
+    `^${documentation}export (?<kind>(?:abstract )?class|function|const|interface|type) ${name}\\b`,
+    "m",
+  );
+  const groups = declaration.exec(text)?.groups;
+  assert.ok(groups, `${file} declares ${name}`);
+  return { kind: groups.kind ?? "", documentation: groups.documentation ?? "" };
+}
+
+for (const file of ["src/index.ts", "src/core.ts", "src/model/index.ts"]) {
+  const own = [
+    ...readFileSync(join(root, file), "utf8").matchAll(/^export (?:class|function|const|interface|type) (\w+)/gm),
+  ];
+  const names = [...reexports(file), ...own.map(([, name = ""]) => ({ name, from: file }))];
+
+  test(`every function and class that ${file} exports says what it is for`, () => {
+    assert.ok(names.length > 3);
+    for (const { name, from } of names) {
+      const { kind, documentation } = declarationOf(name, from);
+      if (!/class|function/.test(kind)) continue;
+      assert.ok(documentation.replace(/[/*\s]/g, "").length > 20, `${name} of ${from} has no documentation`);
+      assert.not.match(documentation, /@internal|TODO|FIXME/, name);
+    }
+  });
+}
+
+test("what a function of the public surface throws is said by its code", async () => {
+  for (const { name, from } of reexports("src/index.ts")) {
+    const { kind, documentation } = declarationOf(name, from);
+    if (kind !== "function" || name === "linuxKernel" || name === "modelKernel") continue;
+    assert.match(documentation, /`ERR_[A-Z_]+`/, name);
+  }
+});
+
+test("the README's program is one of the examples, to the letter", () => {
+  const readme = readFileSync(join(root, "README.md"), "utf8");
+  const program = /```js\n([\s\S]*?)```/.exec(readme)?.[1];
+  assert.ok(program);
+  const example = "examples/static-window.mjs";
+  assert.ok(existsSync(join(root, example)), example);
+  assert.is(readFileSync(join(root, example), "utf8"), program);
+});
+
+test("the README speaks of exports and of files that exist", async () => {
+  const readme = readFileSync(join(root, "README.md"), "utf8");
+  for (const [, path = ""] of readme.matchAll(/\]\(([^)]+)\)/g)) {
+    if (!/^https?:/.test(path)) assert.ok(existsSync(join(root, path)), path);
+  }
+  const all = Object.keys(await import("../../src/index.ts"));
+  for (const [, names = ""] of readme.matchAll(/^import \{ ([^}]+) \} from "dma-window";$/gm)) {
+    for (const name of names.split(", ")) assert.ok(all.includes(name), name);
+  }
+});
+
+test.run();

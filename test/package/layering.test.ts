@@ -1,0 +1,173 @@
+/** The house has one-way streets; this is where they are written down so that a machine can hold us to them. */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { filesIn, importsIn, importsOf, ringIn, root } from "./imports.ts";
+
+const reading = suite("reading import statements");
+
+reading("finds each form of them, over several lines too, and what is gone at run time", () => {
+  const text = [
+    'import a from "./a.ts";',
+    'import type { b } from "../b.ts";',
+    "import {",
+    "  type c,",
+    "  type d,",
+    '} from "./cd.ts";',
+    'import { type e, f } from "./ef.ts";',
+    'import * as g from "node:fs";',
+    'export { h, type i } from "./deep/hi.ts";',
+    'export * from "./j.ts";',
+    'export type { k } from "./k.ts";',
+    'import "./l.ts";',
+    'const m = await import("./m.ts");',
+    'export const n = "./not.ts";',
+    'export function from(x: string) { return x + "./neither.ts"; }',
+  ].join("\n");
+  const found = importsOf("src/x/y.ts", text).map(({ to, typeOnly }) => `${to}${typeOnly ? " (type)" : ""}`);
+  assert.equal(found, [
+    "src/x/a.ts",
+    "src/b.ts (type)",
+    "src/x/cd.ts (type)",
+    "src/x/ef.ts",
+    "node:fs",
+    "src/x/deep/hi.ts",
+    "src/x/j.ts",
+    "src/x/k.ts (type)",
+    "src/x/l.ts",
+    "src/x/m.ts",
+  ]);
+});
+
+reading("finds a ring of files, and none where there is none", () => {
+  const edges = (...pairs: readonly string[]) => pairs.map((pair) => ({ from: pair[0] ?? "", to: pair[1] ?? "" }));
+  assert.equal(ringIn(edges("ab", "bc", "cd", "db")), ["b", "c", "d", "b"]);
+  assert.equal(ringIn(edges("aa")), ["a", "a"]);
+  assert.is(ringIn(edges("ab", "ac", "bd", "cd")), undefined);
+});
+
+reading.run();
+
+const layers = suite("the layers");
+const imports = importsIn("src");
+
+/** `model` for src/model/x.ts, `core.ts` for src/core.ts. */
+function part(file: string): string {
+  return file.split("/")[1] ?? "";
+}
+
+/** Fails when a file of `from` imports one of a part that `allowed` does not allow. */
+function mayImport(from: string, allowed: (part: string) => boolean): void {
+  const wrong = imports.filter((one) => one.ours && part(one.from) === from && !allowed(part(one.to)));
+  assert.equal(
+    wrong.map((one) => `${one.from} imports ${one.to}`),
+    [],
+  );
+}
+
+layers("are read from files that exist, and there are many", () => {
+  assert.ok(imports.length > 150, `${imports.length} imports`);
+  for (const { from, to, ours } of imports) if (ours) assert.ok(existsSync(join(root, to)), `${from} imports ${to}`);
+});
+
+layers("import nothing but Node itself and each other: there is one dependency, and the shim's build has it", () => {
+  const foreign = imports.filter(({ to, ours }) => !ours && !to.startsWith("node:"));
+  assert.equal(foreign, []);
+});
+
+layers("begin with the core, which imports nothing of ours: it can be used alone", () => {
+  mayImport("core.ts", () => false);
+  assert.equal(
+    imports.filter(({ from }) => from === "src/core.ts").map(({ to }) => to),
+    ["node:fs"],
+  );
+});
+
+layers("have a seam that imports nothing, and words that import little", () => {
+  for (const leaf of ["syscalls.ts", "errors.ts", "hex.ts"]) mayImport(leaf, () => false);
+  mayImport("explain.ts", (to) => to === "errors.ts");
+  mayImport("validate.ts", (to) => ["errors.ts", "syscalls.ts"].includes(to));
+});
+
+layers("keep the software kernel to itself: of the rest it knows the seam, the errors and the words", () => {
+  mayImport("model", (to) => ["model", "syscalls.ts", "errors.ts", "hex.ts"].includes(to));
+});
+
+layers("keep the real kernel to itself: it knows nothing of the model, nor of what is built on it", () => {
+  mayImport("linux", (to) => !["model", "container", "memory", "plan", "baseline", "cli", "index.ts"].includes(to));
+});
+
+layers("let the machine's facts be read without a kernel", () => {
+  mayImport("system", (to) => ["system", "errors.ts", "hex.ts"].includes(to));
+});
+
+layers("let a plan be made without a kernel and without a container", () => {
+  mayImport("plan", (to) => ["plan", "core.ts", "errors.ts", "hex.ts", "iommu.ts", "validate.ts"].includes(to));
+});
+
+layers("let containers and memory know the seam, and neither of the kernels behind it", () => {
+  for (const one of ["container", "memory", "baseline"]) {
+    mayImport(one, (to) => !["linux", "model", "cli", "index.ts"].includes(to));
+  }
+});
+
+layers("meet in the command line and in the public surface only: nobody else has both kernels", () => {
+  const having = (kernel: string) =>
+    new Set(imports.filter(({ to }) => to.startsWith(`src/${kernel}/`)).map(({ from }) => part(from)));
+  const linux = having("linux");
+  const both = [...having("model")].filter((one) => linux.has(one));
+  assert.equal(both.sort(), ["cli", "index.ts"]);
+});
+
+layers(
+  "have the command line on top: nobody imports it, nor the scheme it compares with, nor the public surface",
+  () => {
+    const wrong = imports.filter(
+      ({ from, to }) =>
+        (to.startsWith("src/cli/") && part(from) !== "cli") ||
+        (to.startsWith("src/baseline/") && !["cli", "baseline"].includes(part(from))) ||
+        to === "src/index.ts",
+    );
+    assert.equal(wrong, []);
+  },
+);
+
+layers("load the native shim in one place", () => {
+  const loaders = imports.filter(({ to }) => to === "src/linux/shim.ts").map(({ from }) => from);
+  assert.equal([...new Set(loaders)], ["src/linux/index.ts"]);
+  const requiring = filesIn("src").filter((file) =>
+    /createRequire|dlopen|vfio_shim/.test(readFileSync(join(root, file), "utf8")),
+  );
+  assert.equal(requiring, ["src/linux/shim.ts"]);
+});
+
+layers("have no ring of files that need each other while they load", () => {
+  assert.is(ringIn(imports.filter(({ ours, typeOnly }) => ours && !typeOnly))?.join(" -> "), undefined);
+});
+
+layers("have no ring in the core", () => {
+  const core = importsIn("assembly", ".ts");
+  assert.ok(core.length > 30);
+  for (const { from, to } of core) assert.ok(existsSync(join(root, to)), `${from} imports ${to}`);
+  assert.is(ringIn(core)?.join(" -> "), undefined);
+});
+
+layers.run();
+
+const sizes = suite("the files");
+
+/** Two screens hold one idea; twice that, and some, is where a reader gives up. */
+const LINES_MAX = 450;
+
+sizes("are small enough to be read", () => {
+  const lines = ["src", "assembly", "shim"]
+    .flatMap(filesIn)
+    .map((file) => ({ file, lines: readFileSync(join(root, file), "utf8").split("\n").length - 1 }));
+  assert.equal(
+    lines.filter((one) => one.lines > LINES_MAX),
+    [],
+  );
+});
+
+sizes.run();
