@@ -1,5 +1,6 @@
 /** The machine that the program runs on, as far as the main job looks at it. */
 import { DmaWindowError } from "../errors.ts";
+import { bytes } from "../hex.ts";
 import { linuxKernel, linuxMemory } from "../linux/index.ts";
 import { type ModelKernel, type ModelOptions, modelKernel } from "../model/index.ts";
 import type { Syscalls } from "../syscalls.ts";
@@ -35,8 +36,8 @@ export interface Machine {
   /** Why there is no `iomem`, in the reader's own words. */
   readonly iomemProblem: DmaWindowError | undefined;
   readonly highestRam: bigint | undefined;
-  /** Whether the memory is this machine's own, or the software kernel's. */
-  readonly realMemory: boolean;
+  /** Why the memory is the software kernel's; undefined when it is this machine's own. */
+  readonly simulatedBecause: string | undefined;
   readonly pool: Pool;
   /** A kernel in its first state. On Linux there is one; every model is another. */
   readonly makeKernel: () => Syscalls | ModelKernel;
@@ -60,13 +61,14 @@ export function lookAround(options: MachineOptions): Machine {
   const { iomem, iomemProblem } = ramOf();
   const highestRam = options.highestRam ?? iomem?.highest;
   const realMemory = options.kernel === "linux" || memory !== undefined;
+  const why = fits ? "the shim is not there" : `POWER has no pages of ${bytes(own)}, as this machine has`;
   return {
     kernelName: options.kernel,
     groups: options.kernel === "linux" ? options.groups : [26],
     iomem,
     iomemProblem,
     highestRam,
-    realMemory,
+    simulatedBecause: realMemory ? undefined : why,
     pool: choosePool(pageSize, realMemory),
     makeKernel: () =>
       options.kernel === "linux"

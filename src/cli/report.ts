@@ -43,7 +43,7 @@ export function planToJson(plan: WindowPlan): object {
 }
 
 export function machineLines(machine: Machine): string[] {
-  const { iomem, iomemProblem, highestRam, pool, kernelName, realMemory } = machine;
+  const { iomem, iomemProblem, highestRam, pool, kernelName, simulatedBecause } = machine;
   const ram =
     iomem === undefined
       ? `not known (${iomemProblem?.code ?? "no /proc/iomem"}); only IOVA mode pa needs it`
@@ -57,7 +57,7 @@ export function machineLines(machine: Machine): string[] {
     ...stated,
     line(
       "memory",
-      `${pool.pages} ${pool.kind} of ${bytes(pool.pageSize)}${realMemory ? "" : " (the shim, or a page size of POWER, is missing)"}`,
+      `${pool.pages} ${pool.kind} of ${bytes(pool.pageSize)}${simulatedBecause ? ` (${simulatedBecause})` : ""}`,
     ),
   ];
 }

@@ -1,6 +1,6 @@
 /** The command as a user has it: built, in a process of its own. */
 import { type SpawnSyncReturns, spawnSync } from "node:child_process";
-import { chmodSync, cpSync, mkdirSync, mkdtempSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -45,8 +45,14 @@ export function readableByAll(): string {
   const copy = mkdtempSync(join(tmpdir(), "dma-window-"));
   mkdirSync(join(copy, "build/Release"), { recursive: true });
   for (const part of ["package.json", "dist", "build/Release/vfio_shim.node"]) {
-    cpSync(join(root, part), join(copy, part), { recursive: true });
+    // Where no compiler is, there is no shim.
+    if (existsSync(join(root, part))) cpSync(join(root, part), join(copy, part), { recursive: true });
   }
   chmodSync(copy, 0o755);
   return copy;
+}
+
+/** What was said on stderr besides the progress of a storm that took long on this machine. */
+export function withoutProgress(err: string): string {
+  return err.replaceAll(/^storm, .*\n/gm, "");
 }

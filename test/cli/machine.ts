@@ -20,7 +20,7 @@ export function makeMachine(changes: Partial<Machine> = {}, model: ModelOptions 
     iomem,
     iomemProblem: undefined,
     highestRam: iomem.highest,
-    realMemory: false,
+    simulatedBecause: "the shim is not there",
     pool,
     makeKernel: () => {
       const kernel = modelKernel(model);

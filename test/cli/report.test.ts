@@ -94,7 +94,7 @@ words("names the kernel, the machine's RAM and the memory that is worked with", 
   assert.equal(machineLines(machine), [
     "  kernel   the software model of Linux's VFIO on POWER",
     "  RAM      5 GiB in 2 ranges, the highest ends at 0x1ffffffff",
-    "  memory   1024 simulated pages of 4 KiB (the shim, or a page size of POWER, is missing)",
+    "  memory   1024 simulated pages of 4 KiB (the shim is not there)",
   ]);
 });
 
@@ -102,7 +102,7 @@ words("says of real memory that it is what it is", () => {
   const real: Machine = {
     ...machine,
     kernelName: "linux",
-    realMemory: true,
+    simulatedBecause: undefined,
     pool: { pageSize: 2n * MiB, pages: 32, kind: "hugepages" },
   };
   const [kernel, , memory] = machineLines(real);
