@@ -4,8 +4,9 @@ export type { MappedRun, MapRequest, UnmapRequest, Window } from "./container/wi
 export { DmaWindowError, type DmaWindowErrorOptions, type Residue } from "./errors.ts";
 export type { AddressRange, IommuInfo, SpaprInfo, Type1Info } from "./iommu.ts";
 export { linuxKernel } from "./linux/index.ts";
+export type { ListOptions, MemsegTableOptions } from "./memory/options.ts";
 export type { Segment } from "./memory/segment.ts";
-export { type ListOptions, MemsegTable, type MemsegTableOptions } from "./memory/table.ts";
+export { MemsegTable } from "./memory/table.ts";
 export type { Memseg, MemsegList } from "./memory/types.ts";
 export { type ModelKernel, modelKernel } from "./model/index.ts";
 export {

@@ -1,34 +1,15 @@
-import { codeOf, core, ListFlag, NO_ADDRESS, Status } from "../core.ts";
+import { core, ListFlag, NO_ADDRESS, Status } from "../core.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError, leftBy, withResidue } from "../errors.ts";
 import { bytes, hex } from "../hex.ts";
 import type { Syscalls } from "../syscalls.ts";
 import { address, boolean, count, object, pageShift, size, syscalls } from "../validate.ts";
 import { Listeners } from "./listeners.ts";
+import type { ListOptions, MemsegTableOptions } from "./options.ts";
 import { populate, release, reserveSpace, vacate } from "./pages.ts";
 import { type PhysicalResolver, physicalRuns } from "./physical.ts";
+import { refused } from "./refusals.ts";
 import { Segment } from "./segment.ts";
 import type { MemoryListener, Memseg, MemsegList } from "./types.ts";
-
-export interface MemsegTableOptions {
-  /** Where `allocate` gets memory from. Without it the table only records memory that the program has. */
-  readonly kernel?: Syscalls;
-  /** Gives the physical addresses of `allocate`'s pages: memsegs then know their IOVA, as IOVA mode `pa` needs it. */
-  readonly physical?: PhysicalResolver;
-}
-
-export interface ListOptions {
-  /** Bytes of a page: larger than the CPU's means hugetlb memory. */
-  readonly pageSize: bigint | number;
-  /** The most memory that the list will ever hold: address space now, pages when they are asked for. */
-  readonly maxBytes: bigint | number;
-  /** Where the program's own memory lies. Without it the table keeps address space of its own. */
-  readonly base?: bigint;
-  /** Where the address space of its own should lie, if it is free: low addresses make small windows in IOVA mode `va`. */
-  readonly near?: bigint;
-  /** The program's own memory, which containers do not map with the table, unless it is a heap. */
-  readonly external?: boolean;
-  readonly heap?: boolean;
-}
 
 /** A list and its address space, as the table keeps them. */
 interface OwnList extends MemsegList {
@@ -86,6 +67,12 @@ export class MemsegTable {
   get highest(): { readonly last: bigint; readonly pageSize: bigint } | undefined {
     if (core.walkHighestMemseg(this.#core()) === 0) return undefined;
     return { last: core.walkLast(), pageSize: 1n << BigInt(core.walkPageShift()) };
+  }
+
+  /** The smallest page size of the lists that are mapped with the table; `undefined` when there is none. */
+  get smallestPageSize(): bigint | undefined {
+    const shift = core.walkSmallestPage(this.#core());
+    return shift === 0 ? undefined : 1n << BigInt(shift);
   }
 
   /**
@@ -399,21 +386,4 @@ export class MemsegTable {
 function nameOf(memsegs: readonly Memseg[]): string {
   const length = memsegs.reduce((sum, memseg) => sum + memseg.length, 0n);
   return `${bytes(length)} of memory at ${hex(memsegs[0]?.va ?? NO_ADDRESS)}`;
-}
-
-function refused(status: number, what: string): DmaWindowError {
-  const reasons: Readonly<Record<number, string>> = {
-    [Status.OUT_OF_MEMORY]: "the core's memory cannot grow",
-    [Status.ZERO_LENGTH]: "its length is 0",
-    [Status.WRAPS]: "it runs past 2^64",
-    [Status.UNALIGNED_VA]: "its address is not on a page border",
-    [Status.UNALIGNED_IOVA]: "its IOVA is not on a page border",
-    [Status.UNALIGNED_LENGTH]: "its length is not a number of whole pages",
-    [Status.OVERLAPS]: "it overlaps what is there",
-    [Status.OUTSIDE_LIST]: "it is not inside its list",
-    [Status.NOT_FOUND]: "there is none",
-    [Status.BUSY]: "it still has memsegs: remove or free them first",
-    [Status.TOO_LARGE]: "it has more pages than can be kept track of (2^36)",
-  };
-  return new DmaWindowError(codeOf(status), `${what}: ${reasons[status] ?? codeOf(status)}`);
 }

@@ -71,6 +71,20 @@ test("without a kernel a list needs a base", () => {
   failure("ERR_NO_KERNEL", () => new MemsegTable().addList({ pageSize: 4096, maxBytes: MiB }));
 });
 
+test("the smallest page is that of the lists that are mapped with the table: not of external memory that is no heap", () => {
+  const table = new MemsegTable();
+  assert.is(table.smallestPageSize, undefined);
+  table.addList({ pageSize: 4096, maxBytes: 1 << 20, base: 0x1000_0000n, external: true });
+  assert.is(table.smallestPageSize, undefined);
+  table.addList({ pageSize: 2 << 20, maxBytes: 4 << 20, base: 0x4000_0000n });
+  assert.is(table.smallestPageSize, 0x20_0000n);
+  const heap = table.addList({ pageSize: 65536, maxBytes: 1 << 20, base: 0x2000_0000n, external: true, heap: true });
+  assert.is(table.smallestPageSize, 0x1_0000n);
+  table.removeList(heap);
+  assert.is(table.smallestPageSize, 0x20_0000n);
+  table.close();
+});
+
 test("lists may not overlap, and may touch", () => {
   const table = new MemsegTable();
   const at = (base: bigint) => table.addList({ pageSize: 4096, maxBytes: MiB, base });

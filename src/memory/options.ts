@@ -1,0 +1,23 @@
+import type { Syscalls } from "../syscalls.ts";
+import type { PhysicalResolver } from "./physical.ts";
+
+export interface MemsegTableOptions {
+  /** Where `allocate` gets memory from. Without it the table only records memory that the program has. */
+  readonly kernel?: Syscalls;
+  /** Gives the physical addresses of `allocate`'s pages: memsegs then know their IOVA, as IOVA mode `pa` needs it. */
+  readonly physical?: PhysicalResolver;
+}
+
+export interface ListOptions {
+  /** Bytes of a page: larger than the CPU's means hugetlb memory. */
+  readonly pageSize: bigint | number;
+  /** The most memory that the list will ever hold: address space now, pages when they are asked for. */
+  readonly maxBytes: bigint | number;
+  /** Where the program's own memory lies. Without it the table keeps address space of its own. */
+  readonly base?: bigint;
+  /** Where the address space of its own should lie, if it is free: low addresses make small windows in IOVA mode `va`. */
+  readonly near?: bigint;
+  /** The program's own memory, which containers do not map with the table, unless it is a heap. */
+  readonly external?: boolean;
+  readonly heap?: boolean;
+}
