@@ -28,3 +28,9 @@ export function refusesArgument(run: () => unknown): Error {
   assert.is(error.code, expected, error.stack ?? error.message);
   return error;
 }
+
+/** Fails unless `run` refuses its argument with this code (`ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`). */
+export function refused(code: string, run: () => unknown): void {
+  const error = thrownBy(run);
+  assert.is(error.code, code, error.message);
+}

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { groupProblems, type IommuGroup, readGroups } from "../../src/system/groups.ts";
-import { failure, refused } from "./failure.ts";
+import { failure, refused } from "../support/failure.ts";
 import { type Entry, withTree } from "./temp-tree.ts";
 
 /** A device as sysfs has it: its group links to it, and it links to its driver. */

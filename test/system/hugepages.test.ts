@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { readHugepages } from "../../src/system/hugepages.ts";
-import { failure, refused } from "./failure.ts";
+import { failure, refused } from "../support/failure.ts";
 import { type Entry, withTree } from "./temp-tree.ts";
 
 /** The files of a pool as sysfs has them; each number followed by a line feed. */

@@ -5,7 +5,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { DmaWindowError } from "../../src/errors.ts";
 import { parseIomem, readIomem } from "../../src/system/iomem.ts";
-import { failure, refused, thrownBy } from "./failure.ts";
+import { failure, refused, thrownBy } from "../support/failure.ts";
 import { withTree } from "./temp-tree.ts";
 
 const x86 = `00000000-00000fff : Reserved

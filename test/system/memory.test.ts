@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { parseMemAvailable, readMemAvailable } from "../../src/system/memory.ts";
-import { failure, refused } from "./failure.ts";
+import { failure, refused } from "../support/failure.ts";
 import { withTree } from "./temp-tree.ts";
 
 const meminfo = `MemTotal:       24684092 kB

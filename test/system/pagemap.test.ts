@@ -7,7 +7,7 @@ import * as assert from "uvu/assert";
 import { DmaWindowError } from "../../src/errors.ts";
 import { readIomem } from "../../src/system/iomem.ts";
 import { physicalAddresses } from "../../src/system/pagemap.ts";
-import { failure, refused, thrownBy } from "./failure.ts";
+import { failure, refused, thrownBy } from "../support/failure.ts";
 import { withTree } from "./temp-tree.ts";
 
 const PRESENT = 1n << 63n;
