@@ -21,10 +21,13 @@ function withPrefix(prefix: string, from: Record<string, number>): Record<string
   return Object.fromEntries(mine.map(([name, value]) => [name.slice(prefix.length), value]));
 }
 
+function interfaceBody(): string {
+  return source("src/core.ts").match(/interface CoreExports \{(.*?)^\}/ms)?.[1] ?? "";
+}
+
 /** The functions of the interface CoreExports: how many parameters each takes. */
 function dictionary(): Record<string, number> {
-  const [, body = ""] = source("src/core.ts").match(/interface CoreExports \{(.*?)^\}/ms) ?? [];
-  const found = body.matchAll(/^ {2}(\w+)\(([^)]*)\):/gm);
+  const found = interfaceBody().matchAll(/^ {2}(\w+)\(([^)]*)\):/gm);
   return Object.fromEntries(
     [...found].map(([, name, parameters = ""]) => [name, parameters.split(",").filter((each) => each.trim()).length]),
   );
@@ -83,6 +86,14 @@ eachBuild("the build", (test, core, build) => {
 
   test("says that there is no address with all ones", () => {
     assert.is(core.windowTranslate(0, 0n), NO_ADDRESS);
+  });
+
+  test("gives every address, size and count as the u64 that it is, though wasm knows signed ones only", () => {
+    const names = [...interfaceBody().matchAll(/^ {2}(\w+)\([^)]*\): bigint;/gms)].map(([, name]) => name);
+    const [, list = ""] = source("src/core.ts").match(/const U64_RESULTS = \[(.*?)\]/s) ?? [];
+    assert.equal([...list.matchAll(/"(\w+)"/g)].map(([, name]) => name).sort(), names.sort());
+    assert.is(core.alignUp(1n << 63n, 0), 1n << 63n);
+    assert.is(core.powerOfTwoAtLeast((1n << 63n) - 1n), 1n << 63n);
   });
 
   if (build === "core") {

@@ -164,6 +164,7 @@ export class Bench {
       const struct = core.bytes().slice(at, at + 40);
       const result = answer(index, call) ?? this.kernel.execute(call, struct);
       new DataView(core.memory.buffer).setInt32(core.callTable() + index * 16 + 8, result, true);
+      agree(core.resultAt(index), result, () => "resultAt");
       if (result !== 0) return index;
     }
     return total;
@@ -205,6 +206,7 @@ export function sameCalls(core: Core, calls: readonly PlannedCall[]): void {
     agree(view.getUint32(entry, true), core.callAt(index), () => "callAt");
     agree(view.getUint32(entry + 4, true), at, () => "structAt");
     agree(view.getInt32(entry + 8, true), NOT_CALLED, () => `the result of call ${index} before it is made`);
+    agree(core.resultAt(index), NOT_CALLED, () => "resultAt");
     agree(at % 8, 0, () => "alignment of a struct");
     const struct = core.bytes().slice(at, at + view.getUint32(at, true));
     return { request: core.requestAt(index), call: core.callAt(index), struct: Buffer.from(struct).toString("hex") };

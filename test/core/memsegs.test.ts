@@ -188,7 +188,7 @@ eachBuild("memsegs", (test, core) => {
           const list = bench.twin.lists[index];
           if (!list) {
             const pageShift = random.pick([12, 12, 16, 21, 30]);
-            const base = random.pick([0n, 1n << 30n, (1n << 47n) - (1n << 34n), 1n << 57n, TWO_64 - (1n << 36n)]);
+            const base = random.pick([0n, 1n << 30n, (1n << 47n) - (1n << 34n), 1n << 57n]);
             const at = base + (BigInt(random.below(16)) << 31n);
             bench.addList(at, BigInt(1 + random.below(40)) << BigInt(pageShift), pageShift, random.below(4));
           } else if (random.chance(15)) {
@@ -201,7 +201,7 @@ eachBuild("memsegs", (test, core) => {
             const iova = random.chance(3) ? NO_ADDRESS : BigInt(random.below(1 << 20)) * page;
             bench.add(index, BigInt.asUintN(64, va), BigInt(1 + random.below(9)) * page, iova);
           }
-          for (const pages of [0n, 1n, 2n, 7n, 40n, 41n]) bench.freePages(index, pages);
+          bench.freePages(index, random.pick([0n, 1n, 2n, 7n, 40n, 41n]));
         }
         bench.check();
       });

@@ -140,6 +140,23 @@ eachBuild("refused requests", (test, core) => {
     });
   });
 
+  test("that would unmap what lies side by side in IOVAs but not in memory are refused, from whichever page on it differs", () => {
+    withBench(small, 12, (bench) => {
+      assert.is(bench.map([at(0, 4), at(4, 4, 20), at(8, 4, 24), at(12, 4, 12)]), Status.OK);
+      for (const batch of [
+        [at(0, 5)],
+        [at(3, 2)],
+        [at(0, 16)],
+        [at(6, 7, 22)],
+        [at(8, 8, 24)],
+        [at(0, 4), at(4, 9, 20)],
+      ]) {
+        assert.is(bench.unmap(batch), Status.VA_MISMATCH);
+      }
+      assert.is(bench.unmap([at(4, 8, 20)]), Status.OK, "two maps, and side by side in memory too");
+    });
+  });
+
   test("of memory that is registered in part are refused, wherever the part lies", () => {
     withBench(small, 12, (bench) => {
       bench.map([at(20, 4), at(26, 2)]);

@@ -85,12 +85,24 @@ eachBuild("structs", (test, core) => {
         ),
         at,
       );
-    assert.is(core.infoFlags(at) >>> 0, 0x8123_4567);
-    assert.is(core.infoDefaultStart(at) >>> 0, 0x89ab_cdef);
-    assert.is(core.infoDefaultSize(at) >>> 0, 0xfedc_ba98);
+    assert.is(core.infoFlags(at), 0x8123_4567);
+    assert.is(core.infoDefaultStart(at), 0x89ab_cdef);
+    assert.is(core.infoDefaultSize(at), 0xfedc_ba98);
     assert.is(core.infoPageSizes(at), 0xf0e1_d2c3_b4a5_9687n);
     assert.is(core.infoWindows(at) >>> 0, 0x8765_4321);
     assert.is(core.infoLevels(at) >>> 0, 0x9abc_def0);
+  });
+
+  test("of GROUP_GET_STATUS ask with 8 bytes, and have the flags at 4", () => {
+    writes(twin.struct(8), () => core.writeGroupStatus(at));
+    core.bytes().set(twin.struct(8, [4, 4, 0x8123_4567n]), at);
+    assert.is(core.groupFlags(at), 0x8123_4567);
+  });
+
+  test("of GROUP_SET_CONTAINER are a file descriptor and nothing else", () => {
+    for (const fd of [0, 3, 0x0102_0304, 2 ** 31 - 1]) {
+      writes(new Uint8Array(new Int32Array([fd]).buffer), () => core.writeFile(at, fd));
+    }
   });
 
   test("of CREATE hold the start that the kernel chose at 32, wherever it lies", () => {
