@@ -36,14 +36,15 @@ export function permissionColumn(): u32 {
   return permissions;
 }
 
+/** More than any batch: their columns, calls and structs take 2 GiB. What is larger is refused before memory is taken. */
+const REQUESTS_MAX: u32 = 1 << 24;
+
 /** Room for `wanted` requests. What is in the columns is lost. */
 export function reserveRequests(wanted: u32): bool {
   if (wanted <= capacity) return true;
+  if (wanted > REQUESTS_MAX) return false;
   let rows: u32 = max<u32>(capacity, 64);
-  while (rows < wanted) {
-    if (rows > 1 << 26) return false;
-    rows <<= 1;
-  }
+  while (rows < wanted) rows <<= 1;
   const newVas = acquire((<u64>rows) << 3);
   const newIovas = acquire((<u64>rows) << 3);
   const newLengths = acquire((<u64>rows) << 3);

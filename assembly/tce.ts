@@ -24,7 +24,7 @@ export const SHAPE_LEVELS: i32 = 1;
 export const SHAPE_REACH: i32 = 2;
 /** One table is larger than 16 MiB, the largest block of memory in one piece. */
 export const SHAPE_NOT_CONTIGUOUS: i32 = 3;
-/** The window is not larger than a page. */
+/** The window is smaller than a page. */
 export const SHAPE_WINDOW: i32 = 4;
 
 const LEVELS_MAX: u32 = 5;
