@@ -2,6 +2,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openContainer } from "../../src/container/open.ts";
 import { modelKernel } from "../../src/model/index.ts";
+import { planWindow } from "../../src/plan/index.ts";
 import { badValues } from "../support/bad-values.ts";
 import { failure, refusesArgument, thrownBy } from "../support/failure.ts";
 import { type Fault, faulty, no } from "../support/faulty.ts";
@@ -135,6 +136,21 @@ test("PowerNV takes several groups in a container; an LPAR takes one, and a seco
   const error = failure("ERR_ONE_GROUP", () => openContainer({ kernel: pseries, groups: [26, 27] }));
   assert.match(error.message, "one group; 2 were named");
   assert.equal(pseries.leaks(), []);
+});
+
+test("every group of a container reaches what is mapped, and stops reaching it with the unmap", () => {
+  const model = modelKernel({ groups: [26, 27] });
+  const container = openContainer({ kernel: model, groups: [27, 26] });
+  const window = container.createWindow(
+    planWindow({ memory: { lists: [] }, info: container.info(), growTo: 1n << 24n }),
+  );
+  const va = model.mmap(0n, 4096n, 3, 0, 0);
+  const iova = window.map({ va, length: 4096 });
+  assert.equal([model.tceAt(26, iova)?.va, model.tceAt(27, iova)?.va], [va, va]);
+  window.unmap({ iova, length: 4096 });
+  assert.equal([model.tceAt(26, iova), model.tceAt(27, iova)], [undefined, undefined]);
+  container.close();
+  assert.equal(model.leaks(), []);
 });
 
 test("the error that opening met is not hidden by one that closing meets", () => {

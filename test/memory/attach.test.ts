@@ -169,6 +169,31 @@ test("external memory is its owner's to map, unless it is a heap", () => {
   agree(program, window);
 });
 
+test("external memory is not mapped either when it states an IOVA", () => {
+  const { program, window, memory, container } = made();
+  const va = program.allocate(PAGE);
+  const external = memory.addList({ pageSize: PAGE, maxBytes: PAGE, base: va, external: true });
+  memory.add(external, { va, length: PAGE, iova: MiB });
+  container.attach(memory);
+  memory.remove(va);
+  memory.add(external, { va, length: PAGE, iova: MiB });
+  assert.equal(mapsOf(window), []);
+});
+
+test("IOVAs of a removed list that another memory has by now stay that memory's", () => {
+  const { program, window, memory, container } = made();
+  const gone = memory.addList({ pageSize: PAGE, maxBytes: MiB });
+  container.attach(memory);
+  memory.removeList(gone);
+  const other = program.memory();
+  const list = other.addList({ pageSize: PAGE, maxBytes: MiB });
+  container.attach(other);
+  const iova = window.iovaOf(other.allocate(list, 1).va);
+  container.detach(memory);
+  failure("ERR_RESERVED", () => window.map({ va: program.allocate(PAGE), length: PAGE, iova: iova + PAGE }));
+  agree(program, window);
+});
+
 test("memory that the program adds and removes is mapped and unmapped with the table", () => {
   const { program, window, memory, container } = made();
   const va = program.allocate(4n * PAGE);

@@ -141,6 +141,18 @@ test("remove: an UNMAP that fails keeps the memseg", () => {
   agree(program, window);
 });
 
+test("remove: an UNREGISTER that fails is told, and the memseg is gone", () => {
+  const { program, window, memory, container } = made();
+  const va = program.allocate(PAGE);
+  const list = memory.addList({ pageSize: PAGE, maxBytes: PAGE, base: va });
+  container.attach(memory);
+  memory.add(list, { va, length: PAGE });
+  program.kernel.fail({ call: "UNREGISTER_MEMORY", answer: no.EIO });
+  failure("ERR_STILL_REGISTERED", () => memory.remove(va));
+  assert.is(memory.size, 0);
+  agree(program, window);
+});
+
 test("add: memory that cannot be mapped is not recorded", () => {
   const all = made();
   const { program, window, memory, container } = all;

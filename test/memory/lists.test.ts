@@ -1,5 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { core } from "../../src/core.ts";
 import { MemsegTable } from "../../src/memory/table.ts";
 import { modelKernel } from "../../src/model/index.ts";
 import { badValues } from "../support/bad-values.ts";
@@ -44,6 +45,19 @@ test("two lists do not overlap, and closing gives all address space back", () =>
   for (const list of [a, b]) assert.is(model.mmap(list.base, list.length, 0, 2, 0), list.base);
   table.close();
   failure("ERR_CLOSED", () => table.addList({ pageSize: 4096, maxBytes: MiB }));
+});
+
+test("closing gives the core's memory back too", () => {
+  const use = () => {
+    const table = new MemsegTable();
+    const list = table.addList({ pageSize: 4096, maxBytes: MiB, base: GiB });
+    table.add(list, { va: GiB, length: 8192n });
+    table.close();
+  };
+  use();
+  const before = core.bytesInUse();
+  for (let i = 0; i < 10; i++) use();
+  assert.is(core.bytesInUse(), before);
 });
 
 test("near is where the address space lies, if it is free there", () => {
