@@ -17,8 +17,10 @@ export interface Area extends Range {
 
 /** Bytes of simulated memory; `start` is the page of 4 KiB that the first of them belongs to. */
 export interface Store {
-  readonly bytes: ArrayBuffer;
+  bytes: ArrayBuffer;
   readonly start: number;
+  /** Views of it that have not been ended. */
+  views: number;
 }
 
 /** What the kernel finds when it pins a range for a device. */

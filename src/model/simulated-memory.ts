@@ -1,7 +1,7 @@
-import { argumentRangeError } from "../errors.ts";
+import { argumentRangeError, argumentTypeError } from "../errors.ts";
 import { bytes, hex } from "../hex.ts";
 import { MapFlag, Protection } from "../syscalls.ts";
-import type { AddressSpace, Area } from "./address-space.ts";
+import type { AddressSpace, Area, Store } from "./address-space.ts";
 import { EEXIST, EINVAL, ENOMEM, EPERM } from "./errno.ts";
 import { ModelUnknown } from "./errors.ts";
 import type { HugepagePool } from "./hugepage-pool.ts";
@@ -29,6 +29,8 @@ export class SimulatedMemory implements MemorySource {
   readonly #space: AddressSpace;
   readonly #pageShift: number;
   readonly #pool: HugepagePool;
+  /** Views that have not been ended, and the storage that they show. */
+  readonly #views = new WeakMap<Uint8Array, Store>();
 
   constructor(space: AddressSpace, pageSize: number, pool: HugepagePool) {
     this.#space = space;
@@ -100,11 +102,23 @@ export class SimulatedMemory implements MemorySource {
         `${hex(address)} + ${bytes(length)}`,
       );
     }
-    return new Uint8Array(store.bytes, Number(address - bytesOf(store.start)), Number(length));
+    const view = new Uint8Array(store.bytes, Number(address - bytesOf(store.start)), Number(length));
+    this.#views.set(view, store);
+    store.views++;
+    return view;
   }
 
-  /** Does nothing: other views may share the storage, and a view that is used too long crashes nothing here. */
-  unview(): void {}
+  /**
+   * Ends a view. Its length is 0 as soon as no other view of the same piece of storage is left: the bytes move to a new
+   * buffer then, without a copy, which is the only way to end the old one's views.
+   */
+  unview(view: Uint8Array): void {
+    const store = view instanceof Uint8Array ? this.#views.get(view) : undefined;
+    if (store === undefined) throw argumentTypeError("view", "a view that this kernel made and has not ended", view);
+    this.#views.delete(view);
+    store.views--;
+    if (store.views === 0) store.bytes = structuredClone(store.bytes, { transfer: [store.bytes] });
+  }
 
   get #pageBytes(): number {
     return 2 ** this.#pageShift;
@@ -156,7 +170,7 @@ function roundUp(length: bigint, shift: number): number {
 function giveStore(areas: readonly Area[]): void {
   const start = (areas[0] as Area).start;
   const end = (areas[areas.length - 1] as Area).end;
-  const store = { bytes: new ArrayBuffer((end - start) * PAGE_BYTES), start };
+  const store: Store = { bytes: new ArrayBuffer((end - start) * PAGE_BYTES), start, views: 0 };
   for (const area of areas) area.store = store;
 }
 

@@ -135,6 +135,29 @@ views("are zero at first, the same in every view, and outlive a view", () => {
   assert.is(kernel.view(at + 2n * MiB + 5n, 1n)[0], 7);
 });
 
+views("have length 0 once they are ended, as on Linux, when no other view shares their storage", () => {
+  const kernel = modelKernel();
+  const at = kernel.mmap(0n, MiB, RW, 0, 0);
+  const [one, other] = [kernel.view(at, MiB), kernel.view(at + page, page)];
+  one[4096] = 5;
+  kernel.unview(one);
+  assert.is(other[0], 5);
+  kernel.unview(other);
+  assert.equal([one.length, other.length], [0, 0]);
+  assert.is(kernel.view(at + page, page)[0], 5);
+});
+
+views("are ended once, and by the kernel that made them", () => {
+  const kernel = modelKernel();
+  const at = kernel.mmap(0n, MiB, RW, 0, 0);
+  const view = kernel.view(at, MiB);
+  assert.throws(() => modelKernel().unview(view), /a view that this kernel made and has not ended/);
+  assert.throws(() => kernel.unview(view.subarray(1)), /a view that this kernel made/);
+  assert.throws(() => kernel.unview(undefined as never), /a view that this kernel made/);
+  kernel.unview(view);
+  assert.throws(() => kernel.unview(view), /has not ended/);
+});
+
 views("cover neighbours that were mmapped one by one", () => {
   const kernel = modelKernel();
   const at = kernel.mmap(0n, GiB, Protection.NONE, MapFlag.NORESERVE, 0);
