@@ -15,8 +15,11 @@ export interface GroundOptions {
 /** Room for the holes that a storm leaves between its segments. */
 const ADDRESS_SPACE_FACTOR = 4n;
 
-/** DPDK looks for address space from here on in IOVA mode `va`: the lower it lies, the smaller the window. */
-const LOW_ADDRESS = 1n << 32n;
+/**
+ * Where to look for address space in IOVA mode `va`: the lower it lies, the smaller the window. DPDK begins at 4 GiB too. On
+ * POWER Linux loads programs there, at a random distance (seen at 0x114750000), so it may be taken; the next places are not.
+ */
+const LOW_ADDRESSES = [1n << 32n, 1n << 34n, 1n << 36n] as const;
 
 export class Ground {
   readonly witness: Witness;
@@ -37,12 +40,22 @@ export class Ground {
     try {
       const { pageSize, pages } = machine.pool;
       const maxBytes = pageSize * BigInt(pages) * ADDRESS_SPACE_FACTOR;
-      this.list = this.memory.addList({ pageSize, maxBytes, ...(iovaMode === "va" ? { near: LOW_ADDRESS } : {}) });
+      this.list = iovaMode === "va" ? this.#lowList(pageSize, maxBytes) : this.memory.addList({ pageSize, maxBytes });
       this.container = openContainer({ kernel, groups: machine.groups });
     } catch (error) {
       this.memory.close();
       throw error;
     }
+  }
+
+  /** A list at the lowest of the addresses that the kernel can give; wherever it likes, if it can give none. */
+  #lowList(pageSize: bigint, maxBytes: bigint): MemsegList {
+    for (const near of LOW_ADDRESSES) {
+      const list = this.memory.addList({ pageSize, maxBytes, near });
+      if (list.base < 2n * near) return list;
+      this.memory.removeList(list);
+    }
+    return this.memory.addList({ pageSize, maxBytes });
   }
 
   /** All that planWindow has to know. @throws what was wrong with /proc/iomem, in IOVA mode `pa`, if that is all there is. */

@@ -15,6 +15,30 @@ const both = [
   ["the dynamic scheme", (machine: ReturnType<typeof makeMachine>) => new DynamicScheme(machine, [2, 2])],
 ] as const;
 
+const low = suite("virtual addresses");
+
+low("are looked for low, where something is at 4 GiB too, so that the window is small", () => {
+  const machine = makeMachine();
+  for (const [taken, expected] of [
+    [[], 1n << 32n],
+    [[1n << 32n], 1n << 34n],
+    [[1n << 32n, 1n << 34n], 1n << 36n],
+  ] as const) {
+    const makeKernel = (): ModelKernel => {
+      const kernel = machine.makeKernel() as ModelKernel;
+      for (const address of taken) assert.is(kernel.mmap(address, 4096n, 3, 0, 0), address);
+      return kernel;
+    };
+    const scheme = new StaticScheme({ ...machine, makeKernel }, { iovaMode: "va" }, [1]);
+    assert.is(scheme.ground.list.base, expected);
+    assert.is(scheme.plan.size, 2n * expected);
+    assert.is(scheme.ground.memory.lists.length, 1);
+    scheme.close();
+  }
+});
+
+low.run();
+
 for (const [name, make] of both) {
   const schemes = suite(name);
 
