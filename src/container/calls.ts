@@ -62,16 +62,23 @@ export function performMaps(target: Target, count: number, owner: number): void 
   endIdle(target);
   const status = core.prepareMaps(target.window, count, owner);
   if (status !== Status.OK) throw refused(status, "map", target, count);
-  const failed = perform(target, 0);
+  const failed = perform(target, 0, () => {
+    core.collectMaps();
+    core.settleMaps(target.window);
+  });
   if (core.collectMaps() === 1) {
     core.settleMaps(target.window);
     return;
   }
   const failure = failureOf(failed);
   core.prepareUndo();
-  for (let at = perform(target, 0); at < core.callCount(); at = perform(target, core.afterFailure(at)));
-  core.collectUndo();
-  core.settleMaps(target.window);
+  const settleUndo = (): void => {
+    core.collectUndo();
+    core.settleMaps(target.window);
+  };
+  let at = perform(target, 0, settleUndo);
+  while (at < core.callCount()) at = perform(target, core.afterFailure(at), settleUndo);
+  settleUndo();
   const left: string[] = [];
   for (let i = 0; i < count; i++) {
     if (core.leftMapped(i) === 1) left.push(`${describe(i)} is still mapped`);
@@ -93,11 +100,14 @@ export function performUnmaps(target: Target, count: number, owner: number): Dma
   const status = core.prepareUnmaps(target.window, count, owner);
   if (status !== Status.OK) throw refused(status, "unmap", target, count);
   const unended: number[] = [];
-  let at = perform(target, 0);
+  const settle = (): void => {
+    core.settleUnmaps(target.window);
+  };
+  let at = perform(target, 0, settle);
   // No call depends on an UNREGISTER, so one that fails stops nothing. After an UNMAP that fails, nothing more goes out.
   while (at < core.callCount() && core.callAt(at) === VfioCall.IOMMU_SPAPR_UNREGISTER_MEMORY) {
     unended.push(at);
-    at = perform(target, at + 1);
+    at = perform(target, at + 1, settle);
   }
   const failed = at < core.callCount() ? failureOf(at) : undefined;
   const leftover = stillRegistered(unended);
@@ -105,7 +115,7 @@ export function performUnmaps(target: Target, count: number, owner: number): Dma
   for (let k = at; k < core.callCount(); k++) {
     if (core.callAt(k) === VfioCall.IOMMU_UNMAP_DMA) left.push(`${describe(core.requestAt(k))} is still mapped`);
   }
-  core.settleUnmaps(target.window);
+  settle();
   if (failed !== undefined) throw withResidue(failed, left);
   return leftover;
 }
@@ -118,9 +128,13 @@ export function endIdle(target: Pick<Target, "kernel" | "containerFd" | "contain
   if (core.containerHasIdle(target.container) === 0) return undefined;
   if (core.prepareIdle(target.container) !== Status.OK) return outOfMemory("ending registrations");
   const unended: number[] = [];
-  for (let at = perform(target, 0); at < core.callCount(); at = perform(target, at + 1)) unended.push(at);
+  const settle = (): void => {
+    core.settleIdle(target.container);
+  };
+  for (let at = perform(target, 0, settle); at < core.callCount(); at = perform(target, at + 1, settle))
+    unended.push(at);
   const leftover = stillRegistered(unended);
-  core.settleIdle(target.container);
+  settle();
   return leftover;
 }
 
@@ -133,12 +147,20 @@ function stillRegistered(calls: readonly number[]): DmaWindowError | undefined {
   return withResidue(error, calls.map(describeRegistration)) as DmaWindowError;
 }
 
-/** Makes the prepared calls from `first` on. Gives the index of the one that failed; the count of all when none did. */
-function perform(target: Pick<Target, "kernel" | "containerFd">, first: number): number {
+/**
+ * Makes the prepared calls from `first` on. Gives the index of the one that failed; the count of all when none did. Should
+ * the interface itself throw, what was made by then is recorded by `settle`; nobody can be asked to take it back.
+ */
+function perform(target: Pick<Target, "kernel" | "containerFd">, first: number, settle: () => void): number {
   const left = core.callCount() - first;
   if (left <= 0) return core.callCount();
   const table = core.callTable() + first * BATCH_ENTRY_BYTES;
-  return first + target.kernel.ioctlBatch(target.containerFd, core.bytes(), table, left);
+  try {
+    return first + target.kernel.ioctlBatch(target.containerFd, core.bytes(), table, left);
+  } catch (error) {
+    settle();
+    throw error;
+  }
 }
 
 function refused(status: number, what: "map" | "unmap", target: Target, total: number): DmaWindowError {
@@ -190,7 +212,9 @@ function failureOf(index: number): DmaWindowError {
   const result = core.resultAt(index);
   const syscall = vfioCallName(call);
   const about = `${syscall} for ${describe(core.requestAt(index))}`;
-  if (result === NOT_CALLED) throw new Error(`the kernel interface neither made ${about} nor said why`);
+  if (result === NOT_CALLED) {
+    return new DmaWindowError("ERR_INTERFACE", `the kernel interface neither made ${about} nor said why`, { syscall });
+  }
   if (result > 0 && call === VfioCall.IOMMU_SPAPR_REGISTER_MEMORY) {
     return new DmaWindowError(
       "ERR_PINNED_PARTLY",
