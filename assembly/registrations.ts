@@ -28,6 +28,8 @@ export class Container {
   free: u32;
   /** Registrations that are there. */
   live: u32;
+  /** Those of them of which nothing is mapped. */
+  idle: u32;
   /** Windows that belong to the container. */
   windows: u32;
   cpuPageShift: u32;
@@ -130,12 +132,14 @@ export function addRegistration(container: Container, va: u64, length: u64): u32
   registration.mapped = 0;
   set(container.pages, va, last, (<u64>number) << NUMBER_SHIFT);
   container.live++;
+  container.idle++;
   return number;
 }
 
 export function removeRegistration(container: Container, number: u32): void {
   const registration = record(container, number);
   clear(container.pages, registration.va, lastOf(registration.va, registration.length));
+  if (registration.mapped == 0) container.idle--;
   registration.va = container.free;
   registration.length = 0;
   container.free = number + 1;
@@ -150,7 +154,10 @@ export function countMapped(container: Container, va: u64, last: u64, more: bool
     const reached = min<u64>(last, lastOf(registration.va, registration.length));
     // Bytes of [at, reached]; a registration of 2^64 bytes cannot be, so the sum stays below that.
     const part = reached - at + 1;
-    registration.mapped = more ? registration.mapped + part : registration.mapped - part;
+    const before = registration.mapped;
+    registration.mapped = more ? before + part : before - part;
+    if (before == 0) container.idle--;
+    if (registration.mapped == 0) container.idle++;
     if (reached == last) return;
     at = reached + 1;
   }

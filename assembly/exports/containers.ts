@@ -1,7 +1,7 @@
 /** Containers: what they have registered. */
 import { acquire, release } from "../arena";
 import * as handles from "../handles";
-import { Container, dropContainer, initContainer, NO_REGISTRATION, nextIdle } from "../registrations";
+import { Container, dropContainer, initContainer } from "../registrations";
 import * as status from "../status";
 import * as unmaps from "../unmaps";
 
@@ -43,7 +43,7 @@ export function containerRegistrations(handle: i32): u32 {
 /** Whether a registration is left of which nothing is mapped. */
 export function containerHasIdle(handle: i32): bool {
   const self = resolve(handle);
-  return self ? nextIdle(self, 0) != NO_REGISTRATION : false;
+  return self ? self.idle != 0 : false;
 }
 
 /** Writes the calls that end the registrations of which nothing is mapped. */

@@ -21,7 +21,11 @@ export class Listeners {
    * Tells every listener; when one throws, takes it back from those that were told, latest first. `what` is the sentence
    * for an undo that fails.
    */
-  tell<R>(action: (listener: MemoryListener) => R, undo: (listener: MemoryListener) => unknown, what: string): R[] {
+  tell<R>(
+    action: (listener: MemoryListener) => R,
+    undo: (listener: MemoryListener) => unknown,
+    what: () => string,
+  ): R[] {
     const told: MemoryListener[] = [];
     const answers: R[] = [];
     for (const listener of this.#listeners) {
@@ -30,7 +34,7 @@ export class Listeners {
         told.push(listener);
       } catch (error) {
         const left: string[] = [];
-        for (const one of told.reverse()) left.push(...leftBy(() => undo(one), what));
+        for (const one of told.reverse()) left.push(...leftBy(() => undo(one), what()));
         throw withResidue(error, left);
       }
     }

@@ -117,7 +117,7 @@ export class MemsegTable {
       this.#listeners.tell(
         (listener) => listener.listAdded(list),
         (listener) => listener.listRemoved(list),
-        `IOVAs stay set aside for the list at ${hex(base)}`,
+        () => `IOVAs stay set aside for the list at ${hex(base)}`,
       );
     } catch (error) {
       core.listRemove(table, index);
@@ -139,7 +139,7 @@ export class MemsegTable {
     this.#listeners.tell(
       (listener) => listener.listRemoved(own),
       (listener) => listener.listAdded(own),
-      `no IOVAs are set aside for the list at ${hex(own.base)}`,
+      () => `no IOVAs are set aside for the list at ${hex(own.base)}`,
     );
     this.#lists.delete(own.index);
     if (!own.kept) return;
@@ -324,7 +324,7 @@ export class MemsegTable {
       this.#listeners.tell(
         (listener) => listener.added(list, memsegs),
         (listener) => listener.removing(list, memsegs),
-        `${nameOf(memsegs)} are still mapped`,
+        () => `${nameOf(memsegs)} are still mapped`,
       );
     } catch (error) {
       for (const memseg of recorded) core.memsegRemove(this.#core(), memseg.va);
@@ -337,7 +337,7 @@ export class MemsegTable {
     const leftovers = this.#listeners.tell(
       (listener) => listener.removing(list, memsegs),
       (listener) => listener.added(list, memsegs),
-      `${nameOf(memsegs)} are not mapped again`,
+      () => `${nameOf(memsegs)} are not mapped again`,
     );
     for (const memseg of memsegs) core.memsegRemove(this.#core(), memseg.va);
     const [first, ...more] = leftovers.filter((leftover) => leftover !== undefined);
