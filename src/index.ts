@@ -21,4 +21,4 @@ export {
 export type { LockedMemory, Syscalls } from "./syscalls.ts";
 export { type HugepagePool, readHugepages } from "./system/hugepages.ts";
 export { type Iomem, parseIomem, readIomem } from "./system/iomem.ts";
-export { physicalAddresses } from "./system/pagemap.ts";
+export { type PagemapOptions, physicalAddresses } from "./system/pagemap.ts";

@@ -5,8 +5,8 @@
 import { markAsUntransferable } from "node:worker_threads";
 import { argumentTypeError } from "../errors.ts";
 import type { Syscalls } from "../syscalls.ts";
+import { pageSize } from "../system/page-size.ts";
 import { lockedMemory } from "./locked-memory.ts";
-import { pageSize } from "./page-size.ts";
 import { shim, shimAvailable } from "./shim.ts";
 
 export { shimAvailable } from "./shim.ts";

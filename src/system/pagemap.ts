@@ -21,6 +21,7 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { argumentRangeError, argumentTypeError, DmaWindowError } from "../errors.ts";
 import { hex } from "../hex.ts";
 import { checkPath, unreadable } from "./files.ts";
+import { pageSize as machinePageSize } from "./page-size.ts";
 
 const ENTRY_BYTES = 8;
 const PRESENT = 1n << 63n;
@@ -31,16 +32,27 @@ const ADDRESS_SPACE = 1n << 64n;
 /** 1 GiB of entries: below what one read() moves (2^31 bytes less a page), and 512 GiB of 4 KiB pages. */
 const MOST_PAGES = 2 ** 27;
 
+const CPU_PAGE_MOST = 2 ** 20;
+const HUGEPAGE_MOST = 2 ** 40;
+
 const waysOut = "Run as root, or use an IOVA mode that needs no physical addresses.";
 
+/** Where physical addresses are read, if not from this process's own pagemap on this machine. */
+export interface PagemapOptions {
+  /** Default: `/proc/self/pagemap`. */
+  readonly path?: string;
+  /** What the kernel counts in, in bytes. Default: this machine's, from `/proc/self/auxv`. Trusted. */
+  readonly cpuPageSize?: number;
+}
+
 /**
- * The physical address of each of `pages` pages from `va` on. Costs 8 bytes a page and a moment of garbage; not for hot
- * paths.
+ * The physical address of each of `pages` pages from `va` on. Costs 8 bytes a page and a moment of garbage, and a system
+ * call a hugepage; not for hot paths. It is what `MemsegTable`'s option `physical` takes.
  *
  * @param va a multiple of `pageSize`, 0 to 2^64 - 1
  * @param pages 0 to 2^27, none beyond the end of the address space
- * @param pageSize the CPU's page size in bytes (4 KiB to 1 MiB), not a hugepage's: trusted, for with another one the
- *   entries of other pages are read
+ * @param pageSize bytes: the CPU's page size, or that of the hugetlb pages which the memory is made of. That it is in one
+ *   piece is trusted: of each page the first entry alone is read
  *
  * Throws a DmaWindowError: `ERR_PAGE_NOT_PRESENT` (`facts.va`) for the first page that has no memory behind it,
  * `ERR_PAGEMAP_HIDDEN` when the kernel shows no frame numbers, `ERR_PAGEMAP_UNREADABLE` with the errno,
@@ -50,26 +62,33 @@ export function physicalAddresses(
   va: bigint,
   pages: number,
   pageSize: number,
-  path = "/proc/self/pagemap",
+  { path = "/proc/self/pagemap", cpuPageSize = machinePageSize() }: PagemapOptions = {},
 ): BigUint64Array {
-  checkArguments(va, pages, pageSize);
   checkPath("path", path);
+  checkArguments(va, pages, pageSize, cpuPageSize);
   const addresses = new BigUint64Array(pages);
   if (pages === 0) return addresses;
-  readEntries(path, addresses, (va / BigInt(pageSize)) * BigInt(ENTRY_BYTES));
+  const cpuPage = BigInt(cpuPageSize);
+  readEntries(path, addresses, va / cpuPage, BigInt(pageSize) / cpuPage);
   for (let page = 0; page < pages; page++) {
-    addresses[page] = addressOf(addresses[page] as bigint, va + BigInt(page) * BigInt(pageSize), BigInt(pageSize));
+    addresses[page] = addressOf(addresses[page] as bigint, va + BigInt(page) * BigInt(pageSize), cpuPage);
   }
   return addresses;
 }
 
-function checkArguments(va: bigint, pages: number, pageSize: number): void {
+function checkArguments(va: bigint, pages: number, pageSize: number, cpuPageSize: number): void {
   if (typeof va !== "bigint") throw argumentTypeError("va", "a bigint", va);
   if (typeof pages !== "number") throw argumentTypeError("pages", "a number", pages);
   if (typeof pageSize !== "number") throw argumentTypeError("pageSize", "a number", pageSize);
-  const possible = Number.isInteger(pageSize) && pageSize >= 4096 && pageSize <= 1 << 20;
-  if (!possible || (pageSize & (pageSize - 1)) !== 0) {
-    throw argumentRangeError("pageSize", "the CPU's page size: a power of two from 4 KiB to 1 MiB", pageSize);
+  if (!isPowerOfTwo(cpuPageSize) || cpuPageSize < 4096 || cpuPageSize > CPU_PAGE_MOST) {
+    throw argumentRangeError("cpuPageSize", "a power of two from 4 KiB to 1 MiB", cpuPageSize);
+  }
+  if (!isPowerOfTwo(pageSize) || pageSize < cpuPageSize || pageSize > HUGEPAGE_MOST) {
+    throw argumentRangeError(
+      "pageSize",
+      `a power of two from the CPU's page size, ${hex(cpuPageSize)}, to 2^40`,
+      pageSize,
+    );
   }
   if (!Number.isInteger(pages) || pages < 0 || pages > MOST_PAGES) {
     throw argumentRangeError("pages", `an integer from 0 to ${MOST_PAGES}`, pages);
@@ -82,21 +101,25 @@ function checkArguments(va: bigint, pages: number, pageSize: number): void {
   }
 }
 
+/** Exact up to 2^53: a power of two has one bit, and halving keeps it exact. */
+function isPowerOfTwo(value: number): boolean {
+  return (
+    Number.isSafeInteger(value) && value > 0 && Number.isInteger(Math.log2(value)) && 2 ** Math.log2(value) === value
+  );
+}
+
 /**
- * Fills `entries` from `position` on. The file ends where the process's address space does; entries beyond stay 0, which
- * is "not present". That the kernel hands out whole entries only is trusted. The position is exact as a bigint, and as the
- * kernel's signed 64-bit offset too: with pages of at least 2^12 bytes it is below 2^64 / 2^12 * 8 = 2^55.
+ * Fills `entries` with every `stride`-th entry from number `first` on. The file ends where the process's address space
+ * does; entries beyond stay 0, which is "not present".
  */
-function readEntries(path: string, entries: BigUint64Array, position: bigint): void {
-  const buffer = new Uint8Array(entries.buffer);
-  let done = 0;
+function readEntries(path: string, entries: BigUint64Array, first: bigint, stride: bigint): void {
   try {
     const fd = openSync(path, "r");
     try {
-      while (done < buffer.length) {
-        const count = readSync(fd, buffer, done, buffer.length - done, position + BigInt(done));
-        if (count === 0) break;
-        done += count;
+      // Pages of the CPU's size have their entries in one run; of hugepages each is a run of its own.
+      const run = stride === 1n ? entries.length : 1;
+      for (let i = 0; i < entries.length; i += run) {
+        readRun(fd, entries.subarray(i, i + run), first + BigInt(i) * stride);
       }
     } finally {
       closeSync(fd);
@@ -106,7 +129,23 @@ function readEntries(path: string, entries: BigUint64Array, position: bigint): v
   }
 }
 
-function addressOf(entry: bigint, va: bigint, pageSize: bigint): bigint {
+/**
+ * Fills `entries` with those from number `first` on. That the kernel hands out whole entries only is trusted. The position
+ * is exact as a bigint, and as the kernel's signed 64-bit offset too: with pages of at least 2^12 bytes it is below
+ * 2^64 / 2^12 * 8 = 2^55.
+ */
+function readRun(fd: number, entries: BigUint64Array, first: bigint): void {
+  const buffer = new Uint8Array(entries.buffer, entries.byteOffset, entries.byteLength);
+  const position = first * BigInt(ENTRY_BYTES);
+  let done = 0;
+  while (done < buffer.length) {
+    const count = readSync(fd, buffer, done, buffer.length - done, position + BigInt(done));
+    if (count === 0) return;
+    done += count;
+  }
+}
+
+function addressOf(entry: bigint, va: bigint, cpuPage: bigint): bigint {
   if ((entry & PRESENT) === 0n) {
     const why =
       (entry & SWAPPED) === 0n
@@ -128,11 +167,11 @@ function addressOf(entry: bigint, va: bigint, pageSize: bigint): bigint {
       { facts: { va } },
     );
   }
-  const address = frame * pageSize;
+  const address = frame * cpuPage;
   if (address >= ADDRESS_SPACE) {
     throw new DmaWindowError(
       "ERR_PAGEMAP_MALFORMED",
-      `the page at ${hex(va)} is said to be frame ${hex(frame)}, which is beyond 2^64 with pages of ${hex(pageSize)}`,
+      `the page at ${hex(va)} is said to be frame ${hex(frame)}, which is beyond 2^64 with pages of ${hex(cpuPage)}`,
       { facts: { va, frame } },
     );
   }

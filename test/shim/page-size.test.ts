@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { linuxKernel } from "../../src/linux/index.ts";
-import { pageSize, pageSizeIn } from "../../src/linux/page-size.ts";
+import { pageSize, pageSizeIn } from "../../src/system/page-size.ts";
 import { withShim } from "./native.ts";
 
 function auxv(...pairs: [type: bigint, value: bigint][]): Uint8Array {
