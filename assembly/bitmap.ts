@@ -69,10 +69,6 @@ function wordMask(from: u64, to: u64): u64 {
   return (u64.MAX_VALUE << (from & 63)) & (u64.MAX_VALUE >> (63 - (to & 63)));
 }
 
-export function isSet(map: Bitmap, bit: u64): bool {
-  return ((load<u64>(wordAt(load<u32>(entryAt(map, bit)), bit)) >> (bit & 63)) & 1) != 0;
-}
-
 /** Takes the memory that changing [first, last] will need. False when there is not enough. */
 export function prepareBits(map: Bitmap, first: u64, last: u64): bool {
   return prepareChunk(map, first, first, last) && prepareChunk(map, last, first, last);

@@ -34,7 +34,6 @@ export class Window {
   start: u64;
   last: u64;
   container: Container;
-  containerHandle: i32;
   pageShift: u32;
   live: Bitmap;
   reserved: Bitmap;

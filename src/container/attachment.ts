@@ -13,6 +13,7 @@ import { DmaWindowError, leftBy, withoutResidue, withResidue } from "../errors.t
 import { bytes, hex } from "../hex.ts";
 import type { MemsegTable } from "../memory/table.ts";
 import type { MemoryListener, Memseg, MemsegList } from "../memory/types.ts";
+import { isServed } from "../plan/needs.ts";
 import { endIdle, performMaps, performUnmaps, requestColumns } from "./calls.ts";
 import type { Window } from "./window.ts";
 
@@ -224,8 +225,4 @@ export class Attachment implements MemoryListener {
 /** A batch of an attachment, in order of addresses. */
 function nameOf(batch: readonly Placed[]): string {
   return `${batch.length} ranges of memory from ${hex(batch[0]?.va ?? NO_ADDRESS)} on`;
-}
-
-function isServed(list: MemsegList): boolean {
-  return !list.external || list.heap;
 }

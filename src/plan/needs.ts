@@ -13,14 +13,15 @@ export interface Needs {
   readonly last: bigint;
 }
 
-export function servedLists(lists: readonly ListFacts[]): ListFacts[] {
-  return lists.filter((list) => !list.external || list.heap);
+/** Whether a list is mapped with its memory, and counts for the window: external memory that is no heap is its owner's. */
+export function isServed(list: ListFacts): boolean {
+  return !list.external || list.heap === true;
 }
 
 /** `needed` - 1 for every IOVA mode, with `growTo` in place of the default where it is given. */
 export function findNeeds(request: PlanRequest): Needs {
   const iovaMode = request.iovaMode ?? "rebased";
-  const lists = servedLists(request.memory.lists);
+  const lists = request.memory.lists.filter(isServed);
   const atLeast = iovaMode === "rebased" ? offsetsOf(lists) : highestOf(lists, iovaMode, request);
   const last = request.growTo === undefined ? atLeast : grown(request.growTo, atLeast, iovaMode);
   if (last === undefined) {
