@@ -113,6 +113,15 @@ class Arguments {
     }
   }
 
+  // A name ends within the memory: the kernel reads up to its 0.
+  void CheckName(const Call& call, const Memory& memory, uint64_t offset) {
+    if (refused_) return;
+    if (offset >= memory.length || memchr(memory.data + offset, 0, memory.length - offset) == nullptr) {
+      RefuseRange("VFIO_%s reads a name that must end with a 0 within the memory's %lu bytes; at offset %lu none does",
+                  call.name, memory.length, offset);
+    }
+  }
+
   BatchEntry CheckedEntry(const Memory& memory, uint64_t at) {
     BatchEntry entry = {};
     if (refused_) return entry;

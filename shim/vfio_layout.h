@@ -113,7 +113,8 @@ struct BatchEntry {
 static_assert(sizeof(BatchEntry) == 16 && offsetof(BatchEntry, argument) == 4 && offsetof(BatchEntry, result) == 8,
               "BATCH_ENTRY_BYTES");
 
-enum class Argument : uint8_t { kNone, kInteger, kStruct };
+// kName is a struct to the caller: bytes in its memory, with a 0 at the end.
+enum class Argument : uint8_t { kNone, kInteger, kStruct, kName };
 
 struct Call {
   const char* name;       // as in VfioCall of src/syscalls.ts; null where VFIO has no call, or one that we do not make
@@ -122,6 +123,8 @@ struct Call {
   uint32_t bytes;         // of the struct, at least
   bool has_argsz;         // its first u32 says how many bytes the kernel may read and write
   bool in_batch;          // a call on a container, with a struct
+
+  bool in_memory() const { return argument == Argument::kStruct || argument == Argument::kName; }
 };
 
 constexpr Call None(const char* name, unsigned long request) {
@@ -132,6 +135,9 @@ constexpr Call Integer(const char* name, unsigned long request) {
 }
 constexpr Call OnGroup(const char* name, unsigned long request, size_t bytes, bool has_argsz) {
   return {name, request, Argument::kStruct, static_cast<uint32_t>(bytes), has_argsz, false};
+}
+constexpr Call WithName(const char* name, unsigned long request) {
+  return {name, request, Argument::kName, 1, false, false};
 }
 constexpr Call OnContainer(const char* name, unsigned long request, size_t bytes) {
   return {name, request, Argument::kStruct, static_cast<uint32_t>(bytes), true, true};
@@ -149,8 +155,9 @@ constexpr Call kCalls[] = {
     // An int*: the container's file descriptor. There is no argsz.
     OnGroup("GROUP_SET_CONTAINER", VFIO_GROUP_SET_CONTAINER, sizeof(int32_t), false),
     None("GROUP_UNSET_CONTAINER", VFIO_GROUP_UNSET_CONTAINER),
-    // 6 opens a device, and 7 to 11 are calls on one: not on the seam.
-    Absent(), Absent(), Absent(), Absent(), Absent(), Absent(),
+    WithName("GROUP_GET_DEVICE_FD", VFIO_GROUP_GET_DEVICE_FD),
+    // 7 to 11 are calls on a device: not on the seam.
+    Absent(), Absent(), Absent(), Absent(), Absent(),
     // The same request is type1's VFIO_IOMMU_GET_INFO: which struct the kernel fills depends on the container.
     OnContainer("IOMMU_SPAPR_TCE_GET_INFO", VFIO_IOMMU_SPAPR_TCE_GET_INFO,
                 Larger(sizeof(struct vfio_iommu_spapr_tce_info), sizeof(struct vfio_iommu_type1_info))),

@@ -64,7 +64,7 @@ Napi::Value Ioctl(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
   int fd = arguments.Fd(0);
   const Call& call = arguments.VfioCall(1);
-  if (call.argument == Argument::kStruct) arguments.RefuseType("VFIO_%s takes a struct: use ioctlStruct", call.name);
+  if (call.in_memory()) arguments.RefuseType("VFIO_%s takes a struct: use ioctlStruct", call.name);
   uint64_t value = arguments.Integer(2, "argument", call.argument == Argument::kNone ? 0 : UINT32_MAX);
   if (arguments.refused()) return Nothing();
   return Answer(info, ioctl(fd, call.request, value));
@@ -74,10 +74,11 @@ Napi::Value IoctlStruct(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
   int fd = arguments.Fd(0);
   const Call& call = arguments.VfioCall(1);
-  if (call.argument != Argument::kStruct) arguments.RefuseType("VFIO_%s takes no struct: use ioctl", call.name);
+  if (!call.in_memory()) arguments.RefuseType("VFIO_%s takes no struct: use ioctl", call.name);
   Memory memory = arguments.Bytes(2);
   uint64_t offset = arguments.Offset(3, "offset");
-  arguments.CheckStruct(call, memory, offset);
+  if (call.argument == Argument::kName) arguments.CheckName(call, memory, offset);
+  else arguments.CheckStruct(call, memory, offset);
   if (arguments.refused()) return Nothing();
   return Answer(info, ioctl(fd, call.request, memory.data + offset));
 }

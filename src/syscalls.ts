@@ -21,6 +21,9 @@ export const VfioCall = {
   GROUP_GET_STATUS: 3,
   GROUP_SET_CONTAINER: 4,
   GROUP_UNSET_CONTAINER: 5,
+  /** Its struct is a string that ends with a 0: the device's name. Gives the device's file descriptor. */
+  GROUP_GET_DEVICE_FD: 6,
+  /** type1's VFIO_IOMMU_GET_INFO is the same number: which struct the kernel fills depends on the container. */
   IOMMU_SPAPR_TCE_GET_INFO: 12,
   IOMMU_MAP_DMA: 13,
   IOMMU_UNMAP_DMA: 14,
@@ -135,4 +138,11 @@ export interface Syscalls {
 
   /** How much may be locked, and is. Reads the limits anew on every call. */
   lockedMemory(): LockedMemory;
+
+  /**
+   * The physical address of each of `pages` pages of `pageSize` bytes from `va` on; 2^64 - 1 where it is not known. Until a
+   * page is pinned it may move. Throws a DmaWindowError where the operating system does not say (`ERR_PAGEMAP_HIDDEN`), or
+   * no page is there (`ERR_PAGE_NOT_PRESENT`).
+   */
+  physicalAddresses(va: bigint, pages: number, pageSize: number): BigUint64Array;
 }

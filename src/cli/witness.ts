@@ -57,6 +57,7 @@ export class Witness {
       view: (address, length) => inner.view(address, length),
       unview: (view) => inner.unview(view),
       lockedMemory: () => inner.lockedMemory(),
+      physicalAddresses: (...parameters) => inner.physicalAddresses(...parameters),
     };
   }
 

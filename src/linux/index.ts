@@ -6,13 +6,14 @@ import { markAsUntransferable } from "node:worker_threads";
 import { argumentTypeError } from "../errors.ts";
 import type { Syscalls } from "../syscalls.ts";
 import { pageSize } from "../system/page-size.ts";
+import { physicalAddresses } from "../system/pagemap.ts";
 import { lockedMemory } from "./locked-memory.ts";
 import { shim, shimAvailable } from "./shim.ts";
 
 export { shimAvailable } from "./shim.ts";
 
 /** What memory comes from. The software kernel can run on real memory with the real kernel's. */
-export type MemorySource = Pick<Syscalls, "mmap" | "munmap" | "view" | "unview">;
+export type MemorySource = Pick<Syscalls, "mmap" | "munmap" | "view" | "unview" | "physicalAddresses">;
 
 /**
  * The Linux that this program runs on. Importing this file and calling this function never throw, whatever the machine
@@ -94,5 +95,9 @@ class LinuxKernel implements Syscalls {
 
   lockedMemory(): ReturnType<Syscalls["lockedMemory"]> {
     return lockedMemory();
+  }
+
+  physicalAddresses(va: bigint, pages: number, size: number): BigUint64Array {
+    return physicalAddresses(va, pages, size);
   }
 }

@@ -2,7 +2,7 @@ import { IommuType, VFIO_API_VERSION, VfioCall } from "../syscalls.ts";
 import { EINVAL, ENODEV } from "./errno.ts";
 import { ModelUnknown } from "./errors.ts";
 import type { Group } from "./group.ts";
-import type { SpaprDriver } from "./spapr.ts";
+import type { SpaprDriver } from "./spapr/driver.ts";
 import type { Struct } from "./structs.ts";
 
 /**

@@ -6,9 +6,6 @@ import { ModelUnknown } from "./errors.ts";
 import type { Group } from "./group.ts";
 import { GroupStatus, type Struct } from "./structs.ts";
 
-/** `VFIO_GROUP_GET_DEVICE_FD`: the model has groups, and no devices in them. */
-const GET_DEVICE_FD = 6;
-
 /** The ioctls of `/dev/vfio/<group>`. Rule: `drivers/vfio/group.c: vfio_group_fops_unl_ioctl`. */
 export function groupIoctl(group: Group, call: number, struct: Struct | undefined, descriptors: Descriptors): number {
   switch (call) {
@@ -20,7 +17,7 @@ export function groupIoctl(group: Group, call: number, struct: Struct | undefine
       if (group.container === undefined) return EINVAL;
       group.container.detach(group);
       return 0;
-    case GET_DEVICE_FD:
+    case VfioCall.GROUP_GET_DEVICE_FD:
       throw new ModelUnknown("GROUP_GET_DEVICE_FD: there are no devices in a model's groups");
     default:
       return ENOTTY;

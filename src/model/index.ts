@@ -1,15 +1,15 @@
 import type { Syscalls } from "../syscalls.ts";
+import type { ModelSnapshot } from "./eyes/snapshot.ts";
+import type { ClearedListener } from "./eyes/watch.ts";
 import { Kernel } from "./kernel.ts";
 import { type ModelOptions, settingsFrom } from "./options.ts";
-import type { ModelSnapshot } from "./snapshot.ts";
-import type { ClearedListener } from "./watch.ts";
 
 export { ModelKernelOops, ModelUnknown } from "./errors.ts";
-export type { LockedMemoryLimits } from "./locked.ts";
-export type { MemorySource } from "./memory.ts";
+export type { ContainerSnapshot, ModelSnapshot, RegistrationSnapshot, WindowSnapshot } from "./eyes/snapshot.ts";
+export type { ClearedListener, ClearedRange } from "./eyes/watch.ts";
+export type { LockedMemoryLimits } from "./memory/locked.ts";
+export type { MemorySource } from "./memory/source.ts";
 export type { ModelOptions } from "./options.ts";
-export type { ContainerSnapshot, ModelSnapshot, RegistrationSnapshot, WindowSnapshot } from "./snapshot.ts";
-export type { ClearedListener, ClearedRange } from "./watch.ts";
 
 /** Where a device's access ends up. */
 export interface DeviceReach {

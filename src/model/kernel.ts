@@ -1,28 +1,28 @@
 import { argumentRangeError } from "../errors.ts";
 import { BATCH_ENTRY_BYTES, type LockedMemory, type VfioCall } from "../syscalls.ts";
-import { AddressSpace } from "./address-space.ts";
 import { Container } from "./container.ts";
 import { Descriptors, type OpenFile } from "./descriptors.ts";
 import { EBADF, EBUSY, ENOENT } from "./errno.ts";
+import { leaksOf, type ModelSnapshot, type ModelState, snapshotOf } from "./eyes/snapshot.ts";
+import { type ClearedListener, Watchers } from "./eyes/watch.ts";
 import { Group } from "./group.ts";
 import { groupIoctl } from "./group-calls.ts";
-import { HugepagePool } from "./hugepage-pool.ts";
 import type { DeviceReach, ModelKernel } from "./index.ts";
-import { LockedAccount } from "./locked.ts";
-import { type MemorySource, recordedMemory } from "./memory.ts";
+import { AddressSpace } from "./memory/address-space.ts";
+import { HugepagePool } from "./memory/hugepage-pool.ts";
+import { LockedAccount } from "./memory/locked.ts";
+import { SimulatedMemory } from "./memory/simulated.ts";
+import { type MemorySource, recordedMemory } from "./memory/source.ts";
 import type { ModelSettings } from "./options.ts";
 import { bytesOf, PAGE_BYTES, pageOf } from "./pages.ts";
-import type { Platform } from "./platform.ts";
-import { powernv } from "./powernv.ts";
 import type { Process } from "./process.ts";
-import { pseries } from "./pseries.ts";
-import { Registrations } from "./registrations.ts";
-import { SimulatedMemory } from "./simulated-memory.ts";
-import { leaksOf, type ModelSnapshot, type ModelState, snapshotOf } from "./snapshot.ts";
-import { SpaprDriver } from "./spapr.ts";
+import { SpaprDriver } from "./spapr/driver.ts";
+import type { Platform } from "./spapr/platform.ts";
+import { powernv } from "./spapr/powernv.ts";
+import { pseries } from "./spapr/pseries.ts";
+import { Registrations } from "./spapr/registrations.ts";
+import { Access } from "./spapr/tces.ts";
 import { type Struct, StructReader } from "./structs.ts";
-import { Access } from "./tces.ts";
-import { type ClearedListener, Watchers } from "./watch.ts";
 
 /** The system calls: finds what a descriptor leads to, and hands the call on. */
 export class Kernel implements ModelKernel {
@@ -114,6 +114,10 @@ export class Kernel implements ModelKernel {
 
   unview(view: Uint8Array): void {
     this.#memory.unview(view);
+  }
+
+  physicalAddresses(va: bigint, pages: number, pageSize: number): BigUint64Array {
+    return this.#memory.physicalAddresses(va, pages, pageSize);
   }
 
   lockedMemory(): LockedMemory {

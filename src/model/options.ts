@@ -1,9 +1,9 @@
 import { argumentRangeError, argumentTypeError } from "../errors.ts";
-import type { LockedMemoryLimits } from "./locked.ts";
-import type { MemorySource } from "./memory.ts";
-import { isPowerOfTwo, type PlatformInfo } from "./platform.ts";
-import { powernvInfo } from "./powernv.ts";
-import { pseriesInfo } from "./pseries.ts";
+import type { LockedMemoryLimits } from "./memory/locked.ts";
+import type { MemorySource } from "./memory/source.ts";
+import { isPowerOfTwo, type PlatformInfo } from "./spapr/platform.ts";
+import { powernvInfo } from "./spapr/powernv.ts";
+import { pseriesInfo } from "./spapr/pseries.ts";
 
 /** What a model is made of. Everything has a default. */
 export interface ModelOptions {

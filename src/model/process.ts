@@ -1,6 +1,6 @@
-import type { AddressSpace } from "./address-space.ts";
-import type { LockedAccount } from "./locked.ts";
-import type { Registrations } from "./registrations.ts";
+import type { AddressSpace } from "./memory/address-space.ts";
+import type { LockedAccount } from "./memory/locked.ts";
+import type { Registrations } from "./spapr/registrations.ts";
 
 /** What belongs to a process (the kernel's `mm`) and not to a container: it outlives every one of them. */
 export interface Process {

@@ -231,6 +231,7 @@ function noting(): MemorySource & { readonly asked: unknown[] } {
     },
     view: (_address, length) => new Uint8Array(Number(length)),
     unview: (view) => asked.push(["unview", view.length]),
+    physicalAddresses: (_va, pages) => new BigUint64Array(pages),
   };
 }
 

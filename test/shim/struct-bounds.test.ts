@@ -41,6 +41,16 @@ withShim(
       }
     });
 
+    test("a device's name ends with a 0 within the memory, or is refused", () => {
+      const named = new TextEncoder().encode("12345678 0000:00:01.0\0");
+      assert.is(shim.ioctlStruct(fd, VfioCall.GROUP_GET_DEVICE_FD, named, 0), notForDevNull);
+      assert.is(shim.ioctlStruct(fd, VfioCall.GROUP_GET_DEVICE_FD, new Uint8Array(9), 8), notForDevNull, "no name");
+      const endless = named.subarray(0, -1);
+      refuses(() => shim.ioctlStruct(fd, VfioCall.GROUP_GET_DEVICE_FD, endless, 0), RangeError, /end with a 0/);
+      refuses(() => shim.ioctlStruct(fd, VfioCall.GROUP_GET_DEVICE_FD, new Uint8Array(8), 8), RangeError, /end with/);
+      refuses(() => shim.ioctl(fd, VfioCall.GROUP_GET_DEVICE_FD, 0), TypeError, /takes a struct/);
+    });
+
     test("the part of a buffer before and after the array does not count", () => {
       const part = new Uint8Array(new ArrayBuffer(4096), 1024, 32);
       assert.is(shim.ioctlStruct(fd, VfioCall.IOMMU_MAP_DMA, part, 0), notForDevNull);

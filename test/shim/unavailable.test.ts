@@ -91,7 +91,7 @@ test("an addon of another version is named with what it lacks", () => {
 
 test("a package whose shim was never built says how to build it, and where its build's log is", () => {
   const bare = join(directory, "bare");
-  for (const part of ["package.json", "src/errors.ts", "src/syscalls.ts", "src/system/page-size.ts", "src/linux"]) {
+  for (const part of ["package.json", "src/errors.ts", "src/hex.ts", "src/syscalls.ts", "src/system", "src/linux"]) {
     cpSync(join(root, part), join(bare, part), { recursive: true });
   }
   const how =

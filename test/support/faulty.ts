@@ -1,7 +1,7 @@
 /** A kernel that says no when a test wants it to. */
 import { constants } from "node:os";
 import type { Syscalls } from "../../src/syscalls.ts";
-import { type Passing, Through } from "./through.ts";
+import { type Passing, Through } from "../../src/through.ts";
 
 /** Negative errnos, as the kernel answers: `no.EBUSY`. */
 export const no = Object.fromEntries(

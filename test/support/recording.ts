@@ -1,6 +1,6 @@
 /** A kernel that remembers what it was asked, with the fields of the structs, read by offset as the kernel reads them. */
 import type { Syscalls } from "../../src/syscalls.ts";
-import { type Passing, Through } from "./through.ts";
+import { type Passing, Through } from "../../src/through.ts";
 
 /** The call's name without its prefix (`MAP_DMA`), and its arguments. `answer` is what the kernel said. */
 export interface Recorded {

@@ -1,4 +1,4 @@
-import type { LockedMemory } from "../syscalls.ts";
+import type { LockedMemory } from "../../syscalls.ts";
 
 /** How much a process may lock. Read anew on every charge, so a program may change it while the model runs. */
 export interface LockedMemoryLimits {

@@ -1,14 +1,14 @@
-import { VfioCall } from "../syscalls.ts";
-import { EBUSY, EFAULT, EINVAL, ENOENT, ENOMEM, ENOTTY, EPERM } from "./errno.ts";
-import type { Group } from "./group.ts";
-import type { IommuDriver } from "./iommu-driver.ts";
-import { PAGES_OF_ADDRESS_SPACE, trailingZeros } from "./pages.ts";
+import { VfioCall } from "../../syscalls.ts";
+import { EBUSY, EFAULT, EINVAL, ENOENT, ENOMEM, ENOTTY, EPERM } from "../errno.ts";
+import type { Watchers } from "../eyes/watch.ts";
+import type { Group } from "../group.ts";
+import type { IommuDriver } from "../iommu-driver.ts";
+import { PAGES_OF_ADDRESS_SPACE, trailingZeros } from "../pages.ts";
+import type { Process } from "../process.ts";
+import { INFO_DDW, RegisterMemory, type Struct, TceCreate, TceInfo, TceRemove } from "../structs.ts";
 import type { Platform } from "./platform.ts";
-import type { Process } from "./process.ts";
 import type { Registration } from "./registrations.ts";
-import { INFO_DDW, RegisterMemory, type Struct, TceCreate, TceInfo, TceRemove } from "./structs.ts";
 import { mapDma, unmapDma } from "./translate.ts";
-import type { Watchers } from "./watch.ts";
 import { WindowSet } from "./window-set.ts";
 import { WINDOW_SLOTS } from "./windows.ts";
 

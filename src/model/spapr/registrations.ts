@@ -1,4 +1,4 @@
-import { type Range, SortedRanges } from "./sorted.ts";
+import { type Range, SortedRanges } from "../sorted.ts";
 
 /**
  * Memory that a process registered: pinned for as long as it is here, so that a device can be given it.

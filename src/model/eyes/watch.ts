@@ -1,6 +1,6 @@
-import { vfioCallName } from "../syscalls.ts";
-import { bytesOf } from "./pages.ts";
-import type { DmaWindow } from "./windows.ts";
+import { vfioCallName } from "../../syscalls.ts";
+import { bytesOf } from "../pages.ts";
+import type { DmaWindow } from "../spapr/windows.ts";
 
 /** TCEs that were live and are not any more: the devices of the container can no longer reach this IOVA. */
 export interface ClearedRange {

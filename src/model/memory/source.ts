@@ -1,10 +1,10 @@
-import type { Syscalls } from "../syscalls.ts";
-import { MapFlag } from "../syscalls.ts";
+import type { Syscalls } from "../../syscalls.ts";
+import { MapFlag } from "../../syscalls.ts";
+import { PAGES_OF_ADDRESS_SPACE, pageOf } from "../pages.ts";
 import type { AddressSpace } from "./address-space.ts";
-import { PAGES_OF_ADDRESS_SPACE, pageOf } from "./pages.ts";
 
 /** Where memory comes from. `linuxKernel()` is one: the model then works on this process's own memory. */
-export type MemorySource = Pick<Syscalls, "mmap" | "munmap" | "view" | "unview">;
+export type MemorySource = Pick<Syscalls, "mmap" | "munmap" | "view" | "unview" | "physicalAddresses">;
 
 /**
  * Real memory under a software kernel: the calls go to the source, and what they did is written down, because REGISTER
@@ -35,5 +35,6 @@ export function recordedMemory(source: MemorySource, space: AddressSpace, pageSi
     },
     view: (address, length) => source.view(address, length),
     unview: (view) => source.unview(view),
+    physicalAddresses: (va, pages, size) => source.physicalAddresses(va, pages, size),
   };
 }

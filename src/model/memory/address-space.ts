@@ -1,5 +1,5 @@
-import { Protection } from "../syscalls.ts";
-import { type Range, SortedRanges } from "./sorted.ts";
+import { Protection } from "../../syscalls.ts";
+import { type Range, SortedRanges } from "../sorted.ts";
 
 /** Memory that was mmapped with one call, or what is left of it. In pages of 4 KiB. */
 export interface Area extends Range {

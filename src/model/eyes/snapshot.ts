@@ -1,10 +1,10 @@
-import { bytes, hex } from "../hex.ts";
-import { Container } from "./container.ts";
-import type { Descriptors } from "./descriptors.ts";
-import type { Group } from "./group.ts";
-import { bytesOf } from "./pages.ts";
-import type { Process } from "./process.ts";
-import type { Registration } from "./registrations.ts";
+import { bytes, hex } from "../../hex.ts";
+import { Container } from "../container.ts";
+import type { Descriptors } from "../descriptors.ts";
+import type { Group } from "../group.ts";
+import { bytesOf } from "../pages.ts";
+import type { Process } from "../process.ts";
+import type { Registration } from "../spapr/registrations.ts";
 
 export interface WindowSnapshot {
   readonly start: bigint;

@@ -2,13 +2,7 @@
  * A kernel in front of a kernel: every call passes through one place, where a test can look at it or answer it itself.
  * A batch passes entry by entry, as the seam says that it is made.
  */
-import {
-  BATCH_ENTRY_BYTES,
-  type LockedMemory,
-  type Syscalls,
-  type VfioCall,
-  vfioCallName,
-} from "../../src/syscalls.ts";
+import { BATCH_ENTRY_BYTES, type LockedMemory, type Syscalls, type VfioCall, vfioCallName } from "./syscalls.ts";
 
 /** A call on its way. `ioctl` only for those of VFIO; `at` says where in `memory` its struct is. */
 export interface Passing {
@@ -88,5 +82,9 @@ export abstract class Through implements Syscalls {
 
   lockedMemory(): LockedMemory {
     return this.inner.lockedMemory();
+  }
+
+  physicalAddresses(va: bigint, pages: number, pageSize: number): BigUint64Array {
+    return this.inner.physicalAddresses(va, pages, pageSize);
   }
 }

@@ -1,12 +1,12 @@
-import { argumentRangeError, argumentTypeError } from "../errors.ts";
-import { bytes, hex } from "../hex.ts";
-import { MapFlag, Protection } from "../syscalls.ts";
+import { argumentRangeError, argumentTypeError } from "../../errors.ts";
+import { bytes, hex } from "../../hex.ts";
+import { MapFlag, Protection } from "../../syscalls.ts";
+import { EEXIST, EINVAL, ENOMEM, EPERM } from "../errno.ts";
+import { ModelUnknown } from "../errors.ts";
+import { bytesOf, PAGE_BYTES, pageOf, pagesPer } from "../pages.ts";
 import type { AddressSpace, Area, Store } from "./address-space.ts";
-import { EEXIST, EINVAL, ENOMEM, EPERM } from "./errno.ts";
-import { ModelUnknown } from "./errors.ts";
 import type { HugepagePool } from "./hugepage-pool.ts";
-import type { MemorySource } from "./memory.ts";
-import { bytesOf, PAGE_BYTES, pageOf, pagesPer } from "./pages.ts";
+import type { MemorySource } from "./source.ts";
 
 /**
  * Where a process's addresses end and the kernel looks for room, downwards:
@@ -118,6 +118,10 @@ export class SimulatedMemory implements MemorySource {
     this.#views.delete(view);
     store.views--;
     if (store.views === 0) store.bytes = structuredClone(store.bytes, { transfer: [store.bytes] });
+  }
+
+  physicalAddresses(): BigUint64Array {
+    throw new ModelUnknown("the physical address of simulated memory");
   }
 
   get #pageBytes(): number {

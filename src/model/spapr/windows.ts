@@ -1,4 +1,4 @@
-import { pagesPer } from "./pages.ts";
+import { pagesPer } from "../pages.ts";
 import type { TableShape } from "./platform.ts";
 import { TceTable } from "./tces.ts";
 

@@ -1,9 +1,9 @@
-import { EFAULT, EINVAL, ENXIO } from "./errno.ts";
-import { ModelKernelOops, ModelUnknown } from "./errors.ts";
+import { EFAULT, EINVAL, ENXIO } from "../errno.ts";
+import { ModelKernelOops, ModelUnknown } from "../errors.ts";
+import type { Process } from "../process.ts";
+import { DmaMap, DmaUnmap, type Struct } from "../structs.ts";
 import type { Platform } from "./platform.ts";
-import type { Process } from "./process.ts";
 import type { Registration } from "./registrations.ts";
-import { DmaMap, DmaUnmap, type Struct } from "./structs.ts";
 import type { WindowSet } from "./window-set.ts";
 import type { DmaWindow } from "./windows.ts";
 

@@ -1,7 +1,7 @@
-import { bytes } from "../hex.ts";
-import { EINVAL, ENODEV, EPERM } from "./errno.ts";
-import { ModelUnknown } from "./errors.ts";
-import { pageOf } from "./pages.ts";
+import { bytes } from "../../hex.ts";
+import { EINVAL, ENODEV, EPERM } from "../errno.ts";
+import { ModelUnknown } from "../errors.ts";
+import { pageOf } from "../pages.ts";
 import { isPowerOfTwo, log2Floor, type Platform, type PlatformInfo, type TableRequest } from "./platform.ts";
 
 /** Where firmware puts every window that is not the default one: 1 << 59. */

@@ -1,5 +1,5 @@
-import { EINVAL, ENOMEM } from "./errno.ts";
-import { pageOf } from "./pages.ts";
+import { EINVAL, ENOMEM } from "../errno.ts";
+import { pageOf } from "../pages.ts";
 import { isPowerOfTwo, log2Floor, type Platform, type PlatformInfo, type TableRequest } from "./platform.ts";
 
 const MAX_LEVELS = 5;

@@ -1,4 +1,4 @@
-import type { Group } from "./group.ts";
+import type { Group } from "../group.ts";
 import type { WindowSlots } from "./windows.ts";
 
 /** What CREATE asks for. */

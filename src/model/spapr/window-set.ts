@@ -1,8 +1,8 @@
-import { EINVAL, ENOMEM, ENOSPC } from "./errno.ts";
-import type { Group } from "./group.ts";
+import { EINVAL, ENOMEM, ENOSPC } from "../errno.ts";
+import type { Watchers } from "../eyes/watch.ts";
+import type { Group } from "../group.ts";
+import type { Process } from "../process.ts";
 import type { Platform, TableRequest } from "./platform.ts";
-import type { Process } from "./process.ts";
-import type { Watchers } from "./watch.ts";
 import { DmaWindow, WindowSlots } from "./windows.ts";
 
 /**
