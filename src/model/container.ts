@@ -1,61 +1,64 @@
-import { IommuType, VFIO_API_VERSION, VfioCall } from "../syscalls.ts";
-import { EINVAL, ENODEV } from "./errno.ts";
-import { ModelUnknown } from "./errors.ts";
+import { VFIO_API_VERSION, VfioCall } from "../syscalls.ts";
+import { EINVAL } from "./errno.ts";
 import type { Group } from "./group.ts";
-import type { SpaprDriver } from "./spapr/driver.ts";
+import type { IommuDriver } from "./iommu-driver.ts";
+import type { MachineKind } from "./machine-kind.ts";
+import { OpenFile } from "./open-file.ts";
+import type { Process } from "./process.ts";
 import type { Struct } from "./structs.ts";
 
 /**
- * `/dev/vfio/vfio`: a set of groups that share windows. It lives as long as its descriptor is open or a group is in it,
- * and has a driver from SET_IOMMU until its last group goes.
+ * `/dev/vfio/vfio`: a set of groups that share an IOMMU's address space. It lives as long as it is open or a group is in
+ * it, and has a driver from SET_IOMMU until its last group goes.
  *
  * Rules: `drivers/vfio/container.c`.
  */
-export class Container {
+export class Container extends OpenFile {
+  readonly path = "/dev/vfio/vfio";
   /** Counts containers of this model, to tell them apart in a snapshot. */
   readonly id: number;
   readonly groups: Group[] = [];
-  readonly #extensions: readonly number[];
-  readonly #makeDriver: (container: Container) => SpaprDriver;
-  driver: SpaprDriver | undefined;
-  /** Its descriptor, while that is open. */
-  fd: number | undefined;
+  readonly #kind: MachineKind;
+  driver: IommuDriver | undefined;
 
-  constructor(id: number, extensions: readonly number[], makeDriver: (container: Container) => SpaprDriver) {
+  constructor(id: number, kind: MachineKind) {
+    super();
     this.id = id;
-    this.#extensions = extensions;
-    this.#makeDriver = makeDriver;
+    this.#kind = kind;
   }
 
   get isGone(): boolean {
-    return this.fd === undefined && this.groups.length === 0;
+    return !this.isOpen && this.groups.length === 0;
   }
 
-  /** `vfio_fops_unl_ioctl`. `argument` is what the call was given when that was a number. */
-  ioctl(call: number, argument: number, struct: Struct | undefined): number {
+  /** `vfio_fops_unl_ioctl`. */
+  ioctl(call: number, argument: number, struct: Struct | undefined, caller: Process): number {
     switch (call) {
       case VfioCall.GET_API_VERSION:
         return VFIO_API_VERSION;
       case VfioCall.CHECK_EXTENSION:
-        return this.#extensions.includes(argument) ? 1 : 0;
+        return (this.driver ?? this.#kind).checkExtension(argument);
       case VfioCall.SET_IOMMU:
-        return this.#setIommu(argument);
+        return this.#setIommu(argument, caller);
       default:
-        return this.driver?.ioctl(call, struct) ?? EINVAL;
+        return this.driver?.ioctl(call, struct, caller) ?? EINVAL;
     }
   }
 
+  /** Its groups keep it. */
+  protected released(): void {}
+
   /** `vfio_ioctl_set_iommu`. */
-  #setIommu(type: number): number {
+  #setIommu(type: number, caller: Process): number {
     if (this.groups.length === 0 || this.driver !== undefined) return EINVAL;
-    if (!this.#extensions.includes(type)) return ENODEV;
-    if (type === IommuType.SPAPR_TCE) throw new ModelUnknown("SET_IOMMU to sPAPR TCE v1: only v2 is modelled");
-    // EEH is an extension, and no driver: `tce_iommu_open`.
-    if (type !== IommuType.SPAPR_TCE_V2) return EINVAL;
-    const driver = this.#makeDriver(this);
-    for (const group of this.groups) {
-      // A driver without windows takes every group.
-      driver.attach(group);
+    const driver = this.#kind.makeDriver(type, caller);
+    if (typeof driver === "number") return driver;
+    for (const [index, group] of this.groups.entries()) {
+      const refused = driver.attach(group);
+      if (refused === 0) continue;
+      for (const attached of this.groups.slice(0, index)) driver.detach(attached);
+      driver.release();
+      return refused;
     }
     this.driver = driver;
     return 0;

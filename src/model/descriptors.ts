@@ -1,11 +1,7 @@
-import type { Container } from "./container.ts";
 import { EBADF } from "./errno.ts";
-import type { Group } from "./group.ts";
+import type { OpenFile } from "./open-file.ts";
 
-/** What a file descriptor leads to. */
-export type OpenFile = Container | Group;
-
-/** The file descriptors of the process: the lowest free number each time, after stdin, stdout and stderr. */
+/** The file descriptors of a process: the lowest free number each time, after stdin, stdout and stderr. */
 export class Descriptors {
   readonly #files = new Map<number, OpenFile>();
 
@@ -13,6 +9,7 @@ export class Descriptors {
     let fd = 3;
     while (this.#files.has(fd)) fd++;
     this.#files.set(fd, file);
+    file.hold();
     return fd;
   }
 
@@ -20,11 +17,21 @@ export class Descriptors {
     return this.#files.get(fd);
   }
 
-  /** What it led to, or EBADF. */
-  remove(fd: number): OpenFile | typeof EBADF {
+  /** 0, or EBADF. */
+  close(fd: number): number {
     const file = this.#files.get(fd);
+    if (file === undefined) return EBADF;
     this.#files.delete(fd);
-    return file ?? EBADF;
+    file.letGo();
+    return 0;
+  }
+
+  /** As a child gets them: the same numbers, leading to the same files. */
+  copyTo(child: Descriptors): void {
+    for (const [fd, file] of this.#files) {
+      child.#files.set(fd, file);
+      file.hold();
+    }
   }
 
   /** By number. */

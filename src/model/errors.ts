@@ -7,6 +7,16 @@ export class ModelKernelOops extends Error {
   readonly code = "ERR_MODEL_KERNEL_OOPS";
 }
 
+/** A process that has ended was asked to make a call. */
+export class ModelProcessEnded extends Error {
+  override readonly name = "ModelProcessEnded";
+  readonly code = "ERR_MODEL_PROCESS_ENDED";
+
+  constructor() {
+    super("this process of the model has ended, and makes no calls any more: spawn() another");
+  }
+}
+
 /**
  * Nobody has seen what the real kernel does here, so the model does not pretend to know. `situation` says what it was
  * asked; the way on is to run it on a real kernel and to teach the model the answer.

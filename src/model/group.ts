@@ -1,15 +1,85 @@
-import type { Container } from "./container.ts";
+import { GroupFlag, VfioCall } from "../syscalls.ts";
+import { Container } from "./container.ts";
+import { Device } from "./device.ts";
+import { EBADF, EBADFD, EBUSY, EFAULT, EINVAL, ENODEV, ENOTTY } from "./errno.ts";
+import { OpenFile } from "./open-file.ts";
+import type { Process } from "./process.ts";
+import { GroupStatus, type Struct } from "./structs.ts";
 
-/** An IOMMU group: the devices that cannot be told apart by the IOMMU. `/dev/vfio/<number>`. */
-export class Group {
+/**
+ * An IOMMU group: the devices that cannot be told apart by the IOMMU. `/dev/vfio/<number>`.
+ *
+ * Rules: `drivers/vfio/group.c: vfio_group_fops_unl_ioctl, vfio_group_fops_release`.
+ */
+export class Group extends OpenFile {
   readonly number: number;
-  /** It opens once (`drivers/vfio/group.c: vfio_group_fops_open`). */
-  open = false;
+  readonly path: string;
   container: Container | undefined;
+  /** Devices of it that are open. */
+  devicesOpen = 0;
   /** pSeries: firmware refused a window once, and that lasts until the machine is started again. */
   refusedByFirmware = false;
+  /** The device that is in it, as the bus names it. */
+  readonly device: string;
 
-  constructor(number: number) {
+  constructor(number: number, path: string) {
+    super();
     this.number = number;
+    this.path = path;
+    this.device = `0000:00:${(number % 32).toString(16).padStart(2, "0")}.0`;
+  }
+
+  ioctl(call: number, _argument: number, struct: Struct | undefined, caller: Process): number {
+    switch (call) {
+      case VfioCall.GROUP_GET_STATUS:
+        return this.#getStatus(struct);
+      case VfioCall.GROUP_SET_CONTAINER:
+        return this.#setContainer(struct, caller);
+      case VfioCall.GROUP_UNSET_CONTAINER:
+        return this.#unsetContainer();
+      case VfioCall.GROUP_GET_DEVICE_FD:
+        return this.#getDevice(struct, caller);
+      default:
+        return ENOTTY;
+    }
+  }
+
+  protected released(): void {
+    this.container?.detach(this);
+  }
+
+  /** `vfio_group_ioctl_get_status`. All devices of a model's group are bound to VFIO, so it is viable. */
+  #getStatus(struct: Struct | undefined): number {
+    if (struct === undefined) return EFAULT;
+    struct.need(GroupStatus.BYTES);
+    if (struct.argsz < GroupStatus.BYTES) return EINVAL;
+    struct.setU32(4, GroupFlag.VIABLE | (this.container === undefined ? 0 : GroupFlag.CONTAINER_SET));
+    return 0;
+  }
+
+  /** `vfio_group_ioctl_set_container`: its argument points to an int, the container's descriptor. */
+  #setContainer(struct: Struct | undefined, caller: Process): number {
+    if (struct === undefined) return EFAULT;
+    struct.need(4);
+    const file = caller.descriptors.get(struct.i32(0));
+    if (file === undefined) return EBADF;
+    if (this.container !== undefined) return EINVAL;
+    return file instanceof Container ? file.attach(this) : EBADFD;
+  }
+
+  /** `vfio_group_ioctl_unset_container`. */
+  #unsetContainer(): number {
+    if (this.container === undefined) return EINVAL;
+    if (this.devicesOpen > 0) return EBUSY;
+    this.container.detach(this);
+    return 0;
+  }
+
+  /** `vfio_group_ioctl_get_device_fd`: its argument is a name. The name is looked at first. */
+  #getDevice(struct: Struct | undefined, caller: Process): number {
+    if (struct === undefined) return EFAULT;
+    if (struct.name() !== this.device) return ENODEV;
+    if (this.container?.driver === undefined) return EINVAL;
+    return caller.descriptors.add(new Device(this));
   }
 }

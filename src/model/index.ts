@@ -1,11 +1,17 @@
 import type { Syscalls } from "../syscalls.ts";
 import type { ModelSnapshot } from "./eyes/snapshot.ts";
 import type { ClearedListener } from "./eyes/watch.ts";
-import { Kernel } from "./kernel.ts";
+import { boot } from "./kernel.ts";
 import { type ModelOptions, settingsFrom } from "./options.ts";
 
-export { ModelKernelOops, ModelUnknown } from "./errors.ts";
-export type { ContainerSnapshot, ModelSnapshot, RegistrationSnapshot, WindowSnapshot } from "./eyes/snapshot.ts";
+export { ModelKernelOops, ModelProcessEnded, ModelUnknown } from "./errors.ts";
+export type {
+  ContainerSnapshot,
+  MapSnapshot,
+  ModelSnapshot,
+  RegistrationSnapshot,
+  WindowSnapshot,
+} from "./eyes/snapshot.ts";
 export type { ClearedListener, ClearedRange } from "./eyes/watch.ts";
 export type { LockedMemoryLimits } from "./memory/locked.ts";
 export type { MemorySource } from "./memory/source.ts";
@@ -39,6 +45,23 @@ export interface ModelKernel extends Syscalls {
    */
   watch(listener: ClearedListener): () => void;
 
+  /**
+   * A child of this process: the same open files, a copy of the memory, and nothing registered or locked. A container
+   * that was used belongs to the parent still.
+   *
+   * @throws {@link ModelUnknown} where the memory is real.
+   */
+  fork(): ModelKernel;
+
+  /** Another program on the same machine, with simulated memory. It inherits nothing but the limits. */
+  spawn(): ModelKernel;
+
+  /**
+   * Ends the process, as `kill -9` does: its files are closed, its memory goes, and with it what only the end of a process
+   * frees. Every call after that throws {@link ModelProcessEnded}; the eyes stay open.
+   */
+  exit(): void;
+
   /** One sentence for each thing that is still held: empty once everything was closed and nothing was left behind. */
   leaks(): string[];
 }
@@ -66,5 +89,5 @@ export interface ModelKernel extends Syscalls {
  *   leads out of the caller's memory.
  */
 export function modelKernel(options: ModelOptions = {}): ModelKernel {
-  return new Kernel(settingsFrom(options));
+  return boot(settingsFrom(options));
 }

@@ -1,12 +1,35 @@
+import type { MapSnapshot, RegistrationSnapshot, WindowSnapshot } from "./eyes/snapshot.ts";
 import type { Group } from "./group.ts";
+import type { Process } from "./process.ts";
 import type { Struct } from "./structs.ts";
+
+/** Where a device's access ends up. */
+export interface Reached {
+  /** The page of 4 KiB of the process's memory, as it was mapped. */
+  readonly page: number;
+  /** Whether the device may read it, and write it. */
+  readonly read: boolean;
+  readonly write: boolean;
+}
+
+/** What a driver holds, for the eyes. Each in the order of addresses. */
+export interface DriverHoldings {
+  readonly windows: readonly WindowSnapshot[];
+  readonly registrations: readonly RegistrationSnapshot[];
+  readonly maps: readonly MapSnapshot[];
+}
 
 /** What SET_IOMMU gives a container: the driver that answers its ioctls from then on (`struct vfio_iommu_driver_ops`). */
 export interface IommuDriver {
+  checkExtension(extension: number): number;
   /** `struct` is undefined when the caller's pointer leads nowhere. */
-  ioctl(call: number, struct: Struct | undefined): number;
+  ioctl(call: number, struct: Struct | undefined, caller: Process): number;
   attach(group: Group): number;
   detach(group: Group): void;
   /** After the last group has gone. */
   release(): void;
+
+  /** What a device of the container reaches at a page of 4 KiB of IOVA; `undefined` when the IOMMU stops it. */
+  reach(iovaPage: number): Reached | undefined;
+  holdings(): DriverHoldings;
 }

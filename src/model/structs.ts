@@ -79,6 +79,17 @@ export class Struct {
     return this.#view.getUint32(this.#at + at, true) & 0xfff;
   }
 
+  /** A string that ends with a 0, as the kernel reads it: throws a RangeError where the caller's memory ends first. */
+  name(): string {
+    let text = "";
+    for (let at = 0; ; at++) {
+      this.need(at + 1);
+      const byte = this.#view.getUint8(this.#at + at);
+      if (byte === 0) return text;
+      text += String.fromCharCode(byte);
+    }
+  }
+
   setU32(at: number, value: number): void {
     this.#view.setUint32(this.#at + at, value, true);
   }

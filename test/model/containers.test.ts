@@ -177,13 +177,27 @@ groups("go into one container, and only into a container", () => {
   assert.is(program.setContainer(group), -errno.EINVAL);
 });
 
-groups("have no devices to give", () => {
-  const kernel = modelKernel();
+groups("give their device once SET_IOMMU was there, and stay open and in their container with it", () => {
+  const kernel = modelKernel({ groups: [26] });
+  const program = new Rig(kernel);
+  program.container = kernel.open("/dev/vfio/vfio");
   const group = kernel.open("/dev/vfio/26");
-  assert.throws(
-    () => kernel.ioctl(group, 6 as Call, 0),
-    (error: unknown) => error instanceof ModelUnknown,
-  );
+  const named = (name: string) => new TextEncoder().encode(`${name}\0`);
+  const device = (name = "0000:00:1a.0") => kernel.ioctlStruct(group, VfioCall.GROUP_GET_DEVICE_FD, named(name), 0);
+  assert.is(device(), -errno.EINVAL, "no container");
+  assert.is(device("0000:00:01.0"), -errno.ENODEV);
+  assert.is(program.setContainer(group), 0);
+  assert.is(device(), -errno.EINVAL, "no IOMMU");
+  kernel.ioctl(program.container, VfioCall.SET_IOMMU, IommuType.SPAPR_TCE_V2);
+  const fd = device();
+  assert.is(fd, 5);
+  assert.is(kernel.ioctl(group, VfioCall.GROUP_UNSET_CONTAINER, 0), -errno.EBUSY);
+  assert.is(kernel.close(group), 0);
+  assert.is(kernel.open("/dev/vfio/26"), -errno.EBUSY, "the device keeps it");
+  assert.is(kernel.snapshot().containers[0]?.groups[0], 26);
+  assert.is(kernel.close(fd), 0);
+  assert.equal(kernel.snapshot().containers[0]?.groups, []);
+  assert.is(kernel.open("/dev/vfio/26"), 4);
 });
 
 groups("take the driver along when the last one leaves: windows, registrations and charges go", () => {

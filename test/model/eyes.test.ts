@@ -38,6 +38,7 @@ snapshots("shows everything, in an order that does not depend on how it came abo
           { va, size: page, mapped: 0 },
           { va: va + 4n * page, size: 2n * page, mapped: 2 },
         ],
+        maps: [],
       },
     ],
     zombies: [],

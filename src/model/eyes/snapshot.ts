@@ -1,7 +1,5 @@
 import { bytes, hex } from "../../hex.ts";
-import { Container } from "../container.ts";
-import type { Descriptors } from "../descriptors.ts";
-import type { Group } from "../group.ts";
+import type { Machine } from "../machine.ts";
 import { bytesOf } from "../pages.ts";
 import type { Process } from "../process.ts";
 import type { Registration } from "../spapr/registrations.ts";
@@ -24,6 +22,15 @@ export interface RegistrationSnapshot {
   readonly mapped: number;
 }
 
+/** A map of type1: one MAP_DMA. */
+export interface MapSnapshot {
+  readonly iova: bigint;
+  readonly va: bigint;
+  readonly size: bigint;
+  readonly read: boolean;
+  readonly write: boolean;
+}
+
 export interface ContainerSnapshot {
   /** Counts the containers that this model opened, from 0. */
   readonly id: number;
@@ -34,6 +41,8 @@ export interface ContainerSnapshot {
   readonly windows: readonly WindowSnapshot[];
   /** By address. One range can be in several containers. */
   readonly registrations: readonly RegistrationSnapshot[];
+  /** type1, by IOVA. */
+  readonly maps: readonly MapSnapshot[];
 }
 
 /** The model's whole state as plain data, in an order that does not depend on how it came about. */
@@ -56,61 +65,48 @@ export interface ModelSnapshot {
   readonly lockedBytes: bigint;
 }
 
-export interface ModelState {
-  readonly process: Process;
-  readonly groups: readonly Group[];
-  readonly containers: ReadonlySet<Container>;
-  readonly descriptors: Descriptors;
-}
-
-export function snapshotOf({ process, groups, containers, descriptors }: ModelState): ModelSnapshot {
-  const ranges = [...process.registrations.ranges];
-  const shownContainers = [...containers].map(containerOf);
+/** What is there: `process`'s own, and the machine's. */
+export function snapshotOf(
+  { groups, containers }: Machine,
+  { descriptors, locked, registrations }: Process,
+): ModelSnapshot {
+  const ranges = [...registrations.ranges];
+  const open = descriptors.all;
+  const shownContainers = containers.map(
+    (container): ContainerSnapshot => ({
+      id: container.id,
+      fd: open.find(([, file]) => file === container)?.[0] ?? null,
+      groups: container.groups.map(({ number }) => number).sort((a, b) => a - b),
+      ...(container.driver?.holdings() ?? { windows: [], registrations: [], maps: [] }),
+    }),
+  );
   const tables = shownContainers.flatMap(({ windows }) => windows);
   return {
-    descriptors: descriptors.all.map(([fd, file]) => ({ fd, path: pathOf(file) })),
-    groups: groups.map(({ number, open, container }) => ({ number, open, container: container?.id ?? null })),
+    descriptors: open.map(([fd, { path }]) => ({ fd, path })),
+    groups: groups.map(({ number, isOpen, container }) => ({ number, open: isOpen, container: container?.id ?? null })),
     containers: shownContainers,
     zombies: ranges.filter(({ zombie }) => zombie).map(registrationOf),
     charges: {
       tableBytes: tables.reduce((sum, { tableBytes }) => sum + tableBytes, 0n),
       pinnedBytes: ranges.reduce((sum, { start, end }) => sum + bytesOf(end - start), 0n),
-      leakedBytes: process.locked.leakedBytes,
+      leakedBytes: locked.leakedBytes,
     },
-    lockedBytes: process.locked.report().used,
+    lockedBytes: locked.report().used,
   };
-
-  function containerOf({ id, fd, groups: members, driver }: Container): ContainerSnapshot {
-    const windows = (driver?.windows.slots.all ?? []).map((window) => ({
-      start: bytesOf(window.startPage),
-      size: window.sizeBytes,
-      pageShift: window.pageShift,
-      levels: window.levels,
-      liveTces: window.tces.live,
-      tableBytes: process.locked.bytesOf(window.chargedPages),
-    }));
-    return {
-      id,
-      fd: fd ?? null,
-      groups: members.map(({ number }) => number).sort((a, b) => a - b),
-      windows: windows.sort((a, b) => (a.start < b.start ? -1 : 1)),
-      registrations: [...(driver?.held ?? [])].sort((a, b) => a.start - b.start).map(registrationOf),
-    };
-  }
 }
 
 /** One sentence for each thing that is still held. A program that closed everything leaves none. */
-export function leaksOf(state: ModelState): string[] {
-  const { descriptors, containers, zombies, charges } = snapshotOf(state);
+export function leaksOf({ descriptors, containers, zombies, charges }: ModelSnapshot): string[] {
   const held: string[] = [];
   for (const { fd, path } of descriptors) held.push(`descriptor ${fd} is open: ${path}`);
-  for (const { id, windows, registrations } of containers) {
+  for (const { id, windows, registrations, maps } of containers) {
     for (const { start, size, liveTces, tableBytes } of windows) {
       const live = liveTces === 0 ? "" : `, ${liveTces} live TCEs`;
       held.push(
         `container ${id} has a window at ${hex(start)} of ${bytes(size)}${live}; its table locks ${bytes(tableBytes)}`,
       );
     }
+    for (const { iova, size } of maps) held.push(`container ${id} has ${bytes(size)} mapped at IOVA ${hex(iova)}`);
     for (const { va, size, mapped } of registrations) {
       held.push(`container ${id} has ${bytes(size)} registered at ${hex(va)}, mapped by ${mapped} TCEs`);
     }
@@ -124,10 +120,6 @@ export function leaksOf(state: ModelState): string[] {
   return held;
 }
 
-export function pathOf(file: Container | Group): string {
-  return file instanceof Container ? "/dev/vfio/vfio" : `/dev/vfio/${file.number}`;
-}
-
-function registrationOf({ start, end, mapped }: Registration): RegistrationSnapshot {
+export function registrationOf({ start, end, mapped }: Registration): RegistrationSnapshot {
   return { va: bytesOf(start), size: bytesOf(end - start), mapped };
 }

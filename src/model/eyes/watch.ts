@@ -4,7 +4,7 @@ import type { DmaWindow } from "../spapr/windows.ts";
 
 /** TCEs that were live and are not any more: the devices of the container can no longer reach this IOVA. */
 export interface ClearedRange {
-  /** The call that did it: `VFIO_IOMMU_UNMAP_DMA`, or `close`. A MAP does it too, when it fails halfway. */
+  /** The call that did it: `VFIO_IOMMU_UNMAP_DMA`, or `close`, or `exit` of the process. A MAP does it too, when it fails halfway. */
   readonly call: string;
   readonly iova: bigint;
   /** Bytes. */
@@ -17,7 +17,7 @@ export type ClearedListener = (cleared: ClearedRange) => void;
 export class Watchers {
   readonly #listeners = new Set<ClearedListener>();
   /** The call under way. Its name is looked up only when there is something to say. */
-  call: number | "close" = "close";
+  call: number | "close" | "exit" = "close";
 
   add(listener: ClearedListener): () => void {
     this.#listeners.add(listener);
@@ -38,7 +38,7 @@ export class Watchers {
       if (last?.end === index) last.end++;
       else runs.push({ first: index, end: index + 1 });
     });
-    const call = this.call === "close" ? this.call : vfioCallName(this.call);
+    const call = typeof this.call === "string" ? this.call : vfioCallName(this.call);
     for (const run of runs) {
       const iova = bytesOf(window.startPage + run.first * window.unit);
       const length = bytesOf((run.end - run.first) * window.unit);

@@ -49,6 +49,17 @@ export class AddressSpace {
     }
   }
 
+  /** As a child gets it: the same areas, with copies of the bytes. The child takes no hugepages until it writes. */
+  copyTo(child: AddressSpace): void {
+    const copies = new Map<Store, Store>();
+    for (const area of this.areas) {
+      const { store } = area;
+      if (store !== undefined && !copies.has(store))
+        copies.set(store, { bytes: store.bytes.slice(0), start: store.start, views: 0 });
+      child.areas.insert({ ...area, pooled: false, store: store && copies.get(store) });
+    }
+  }
+
   /** The areas that fill [start, end) without a hole and may all be used as `protection` says; `undefined` otherwise. */
   filling(start: number, end: number, protection: number): Area[] | undefined {
     const found: Area[] = [];

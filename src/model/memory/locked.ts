@@ -14,7 +14,8 @@ export interface LockedMemoryLimits {
  * Rule: `mm/util.c: __account_locked_vm`. The limit is rounded down to whole pages; exactly at the limit is fine.
  */
 export class LockedAccount {
-  readonly #limits: LockedMemoryLimits;
+  /** What a child inherits. */
+  limits: LockedMemoryLimits;
   readonly #pageSize: number;
   /** Pages of the CPU; below 2^52 + 2^52 for tables of any window size, so exact. */
   #pages = 0;
@@ -22,13 +23,13 @@ export class LockedAccount {
   #leakedPages = 0;
 
   constructor(limits: LockedMemoryLimits, pageSize: number) {
-    this.#limits = limits;
+    this.limits = limits;
     this.#pageSize = pageSize;
   }
 
   /** False when the limit is in the way; nothing is charged then. */
   charge(pages: number): boolean {
-    const { limit, privileged } = this.#limits;
+    const { limit, privileged } = this.limits;
     // A JS number on both sides: a limit above 2^53 bytes loses low bits that are below one page anyway.
     if (!privileged && limit !== null && this.#pages + pages > Math.floor(Number(limit) / this.#pageSize)) return false;
     this.#pages += pages;
@@ -42,6 +43,12 @@ export class LockedAccount {
   /** The charge stays, and nobody is left to give it back. */
   leak(pages: number): void {
     this.#leakedPages += pages;
+  }
+
+  /** The process has ended: its account with it. */
+  end(): void {
+    this.#pages = 0;
+    this.#leakedPages = 0;
   }
 
   get leakedBytes(): bigint {
@@ -58,7 +65,7 @@ export class LockedAccount {
   }
 
   report(): LockedMemory {
-    const { limit, privileged } = this.#limits;
+    const { limit, privileged } = this.limits;
     return { limit, used: this.bytesOf(this.#pages), privileged };
   }
 }

@@ -1,8 +1,9 @@
 import { VfioCall } from "../../syscalls.ts";
 import { EBUSY, EFAULT, EINVAL, ENOENT, ENOMEM, ENOTTY, EPERM } from "../errno.ts";
+import { registrationOf } from "../eyes/snapshot.ts";
 import type { Watchers } from "../eyes/watch.ts";
 import type { Group } from "../group.ts";
-import type { IommuDriver } from "../iommu-driver.ts";
+import type { DriverHoldings, IommuDriver, Reached } from "../iommu-driver.ts";
 import { PAGES_OF_ADDRESS_SPACE, trailingZeros } from "../pages.ts";
 import type { Process } from "../process.ts";
 import { INFO_DDW, RegisterMemory, type Struct, TceCreate, TceInfo, TceRemove } from "../structs.ts";
@@ -19,39 +20,45 @@ import { WINDOW_SLOTS } from "./windows.ts";
  * real kernel can tell was seen on 6.12 in emulated POWER9 machines.
  */
 export class SpaprDriver implements IommuDriver {
-  readonly #process: Process;
   readonly #platform: Platform;
-  /** REGISTER, CREATE or REMOVE was tried: the container belongs to the process from then on. */
-  #bound = false;
+  /** Who tried REGISTER, CREATE or REMOVE first: the container belongs to that process from then on. */
+  #owner: Process | undefined;
   /** A REGISTER went well: MAP and UNMAP answer from then on, also after its UNREGISTER. */
   #enabled = false;
   readonly held = new Set<Registration>();
   readonly windows: WindowSet;
 
-  constructor(process: Process, platform: Platform, watchers: Watchers) {
-    this.#process = process;
+  constructor(platform: Platform, watchers: Watchers) {
     this.#platform = platform;
-    this.windows = new WindowSet(process, platform, watchers);
+    this.windows = new WindowSet(platform, watchers);
   }
 
-  ioctl(call: number, struct: Struct | undefined): number {
+  /** `tce_iommu_ioctl` again: the same answers with a container and without. */
+  checkExtension(extension: number): number {
+    return this.#platform.extensions.includes(extension) ? 1 : 0;
+  }
+
+  ioctl(call: number, struct: Struct | undefined, caller: Process): number {
+    if (this.#owner !== undefined && this.#owner !== caller) return EPERM;
     switch (call) {
       case VfioCall.IOMMU_SPAPR_TCE_GET_INFO:
         return this.#getInfo(struct);
       case VfioCall.IOMMU_MAP_DMA:
-        return this.#enabled ? mapDma(struct, this.windows, this.#process, this.#platform) : EPERM;
+        return this.#enabled ? mapDma(struct, this.windows, caller, this.#platform) : EPERM;
       case VfioCall.IOMMU_UNMAP_DMA:
         return this.#enabled ? unmapDma(struct, this.windows) : EPERM;
       case VfioCall.IOMMU_SPAPR_REGISTER_MEMORY:
-        this.#bound = true;
-        return withRange(struct, (start, pages) => this.#register(start, pages));
+        this.#belongTo(caller);
+        return withRange(struct, (start, pages) => this.#register(start, pages, caller));
       case VfioCall.IOMMU_SPAPR_UNREGISTER_MEMORY:
-        return this.#bound ? withRange(struct, (start, pages) => this.#unregister(start, pages)) : EPERM;
+        return this.#owner === undefined
+          ? EPERM
+          : withRange(struct, (start, pages) => this.#unregister(start, pages, caller));
       case VfioCall.IOMMU_SPAPR_TCE_CREATE:
-        this.#bound = true;
+        this.#belongTo(caller);
         return this.#create(struct);
       case VfioCall.IOMMU_SPAPR_TCE_REMOVE:
-        this.#bound = true;
+        this.#belongTo(caller);
         return this.#remove(struct);
       default:
         // ENABLE and DISABLE too: v1 has them.
@@ -70,7 +77,26 @@ export class SpaprDriver implements IommuDriver {
   /** `tce_iommu_release`: the windows first, so that nothing is mapped when the registrations go. */
   release(): void {
     this.windows.release();
-    for (const registration of this.held) this.#giveUp(registration);
+    for (const registration of this.held) giveUp(registration, this.#owner as Process);
+  }
+
+  /** Windows and registrations as they are. */
+  holdings(): DriverHoldings {
+    return {
+      windows: this.windows.describe(),
+      registrations: [...this.held].sort((a, b) => a.start - b.start).map(registrationOf),
+      maps: [],
+    };
+  }
+
+  reach(iovaPage: number): Reached | undefined {
+    return this.windows.slots.containing(iovaPage)?.reach(iovaPage);
+  }
+
+  /** `tce_iommu_mm_set`. */
+  #belongTo(process: Process): void {
+    this.#owner ??= process;
+    this.windows.owner = this.#owner;
   }
 
   /** Fills in what was true at boot, also when the default window is gone. */
@@ -94,8 +120,8 @@ export class SpaprDriver implements IommuDriver {
    * `tce_iommu_register_pages`, and behind it `arch/powerpc/mm/book3s64/iommu_api.c: mm_iommu_do_alloc`: charge, pin,
    * and only then look for an overlap.
    */
-  #register(start: number, pages: number): number {
-    const { registrations, locked, pageUnit } = this.#process;
+  #register(start: number, pages: number, process: Process): number {
+    const { registrations, locked, pageUnit } = process;
     if (start % pageUnit !== 0 || pages % pageUnit !== 0) return EINVAL;
     const end = start + pages;
     // An end of exactly 2^64 is 0 in the kernel's arithmetic: it wraps too, unless nothing is asked for.
@@ -111,14 +137,13 @@ export class SpaprDriver implements IommuDriver {
     }
     const cpuPages = pages / pageUnit;
     if (!locked.charge(cpuPages)) return ENOMEM;
-    const refused = this.#pin(start, end);
+    const refused = this.#pin(start, end, process);
     if (refused !== 0) locked.release(cpuPages);
     else this.#enabled = true;
     return refused;
   }
 
-  #pin(start: number, end: number): number {
-    const { registrations, space, pageUnit } = this.#process;
+  #pin(start: number, end: number, { registrations, space, pageUnit }: Process): number {
     if (start === end) return ENOMEM;
     const { pages, smallestShift, largestShift } = space.pin(start, end);
     if (start + pages < end) return pinnedPart(pages / pageUnit);
@@ -140,19 +165,14 @@ export class SpaprDriver implements IommuDriver {
   }
 
   /** `tce_iommu_unregister_pages`: exactly a range that this container registered. */
-  #unregister(start: number, pages: number): number {
-    const { registrations, pageUnit } = this.#process;
+  #unregister(start: number, pages: number, process: Process): number {
+    const { registrations, pageUnit } = process;
     if (start % pageUnit !== 0 || pages % pageUnit !== 0) return EINVAL;
     const registration = registrations.exactly(start, start + pages);
     if (registration === undefined || !this.held.has(registration)) return ENOENT;
     this.held.delete(registration);
-    this.#giveUp(registration);
+    giveUp(registration, process);
     return 0;
-  }
-
-  #giveUp(registration: Registration): void {
-    const { registrations, locked, pageUnit } = this.#process;
-    if (registrations.giveUp(registration)) locked.release((registration.end - registration.start) / pageUnit);
   }
 
   #create(struct: Struct | undefined): number {
@@ -178,6 +198,10 @@ export class SpaprDriver implements IommuDriver {
     const isZero = struct.u64(TceRemove.START_ADDR) === 0n;
     return this.windows.remove(struct.page(TceRemove.START_ADDR), isZero);
   }
+}
+
+function giveUp(registration: Registration, { registrations, locked, pageUnit }: Process): void {
+  if (registrations.giveUp(registration)) locked.release((registration.end - registration.start) / pageUnit);
 }
 
 /** The range of REGISTER and UNREGISTER, in pages of 4 KiB; one that is no multiple of those is refused here. */

@@ -46,6 +46,11 @@ export class Registrations {
     return this.ranges.overlapping(start, end) !== undefined;
   }
 
+  /** The process has ended: what nobody holds any more is unpinned at last, zombies too. */
+  end(): void {
+    for (const registration of [...this.ranges]) if (registration.holders === 0) this.ranges.remove(registration);
+  }
+
   add(registration: Registration): void {
     this.ranges.insert(registration);
   }

@@ -1,6 +1,8 @@
 import { EINVAL, ENOMEM, ENOSPC } from "../errno.ts";
+import type { WindowSnapshot } from "../eyes/snapshot.ts";
 import type { Watchers } from "../eyes/watch.ts";
 import type { Group } from "../group.ts";
+import { bytesOf } from "../pages.ts";
 import type { Process } from "../process.ts";
 import type { Platform, TableRequest } from "./platform.ts";
 import { DmaWindow, WindowSlots } from "./windows.ts";
@@ -12,7 +14,8 @@ import { DmaWindow, WindowSlots } from "./windows.ts";
  * tce_iommu_create_default_window, tce_iommu_attach_group`.
  */
 export class WindowSet {
-  readonly #process: Process;
+  /** Whose locked memory the tables count against: there is one before any window is made. */
+  owner: Process | undefined;
   readonly #platform: Platform;
   readonly #watchers: Watchers;
   readonly #groups: Group[] = [];
@@ -20,8 +23,7 @@ export class WindowSet {
   #defaultPending = false;
   readonly slots = new WindowSlots();
 
-  constructor(process: Process, platform: Platform, watchers: Watchers) {
-    this.#process = process;
+  constructor(platform: Platform, watchers: Watchers) {
     this.#platform = platform;
     this.#watchers = watchers;
   }
@@ -62,7 +64,7 @@ export class WindowSet {
     if (pageShift > 63 || ((this.#platform.info.pgsizes >> BigInt(pageShift)) & 1n) === 0n) return EINVAL;
     const bytes = this.#platform.tableBytes(request);
     if (bytes === 0n) return EINVAL;
-    const { locked } = this.#process;
+    const { locked } = this.owner as Process;
     const pages = locked.pagesOf(bytes);
     if (!locked.charge(pages)) return ENOMEM;
     const shape = this.#platform.createTable(this.#groups[0] as Group, slot, this.slots, request);
@@ -93,6 +95,19 @@ export class WindowSet {
     return 0;
   }
 
+  /** By start. */
+  describe(): WindowSnapshot[] {
+    const windows = this.slots.all.map((window) => ({
+      start: bytesOf(window.startPage),
+      size: window.sizeBytes,
+      pageShift: window.pageShift,
+      levels: window.levels,
+      liveTces: window.tces.live,
+      tableBytes: this.owner?.locked.bytesOf(window.chargedPages) ?? 0n,
+    }));
+    return windows.sort((a, b) => (a.start < b.start ? -1 : 1));
+  }
+
   /** Clears `count` TCEs from `first` on. */
   clear(window: DmaWindow, first: number, count: number): void {
     this.#watchers.clear(window, first, count);
@@ -105,6 +120,6 @@ export class WindowSet {
   #free(window: DmaWindow): void {
     this.clear(window, 0, window.entries);
     this.slots.take(window);
-    this.#process.locked.release(window.chargedPages);
+    this.owner?.locked.release(window.chargedPages);
   }
 }

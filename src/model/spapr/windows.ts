@@ -1,6 +1,7 @@
+import type { Reached } from "../iommu-driver.ts";
 import { pagesPer } from "../pages.ts";
 import type { TableShape } from "./platform.ts";
-import { TceTable } from "./tces.ts";
+import { Access, TceTable } from "./tces.ts";
 
 /** A DMA window as a container holds it: a stretch of IOVA and its TCE table. */
 export class DmaWindow {
@@ -33,6 +34,18 @@ export class DmaWindow {
   /** The number within the window of the TCE that covers the IOVA page; negative or too large when outside. */
   indexOf(iovaPage: number): number {
     return Math.floor(iovaPage / this.unit) - this.startIndex;
+  }
+
+  /** What a device reaches at the IOVA page, which lies in this window. */
+  reach(iovaPage: number): Reached | undefined {
+    const tce = this.tces.get(this.indexOf(iovaPage));
+    if (tce === undefined) return undefined;
+    const { page, access } = tce;
+    return {
+      page: page + (iovaPage % this.unit),
+      read: (access & Access.READ) !== 0,
+      write: (access & Access.WRITE) !== 0,
+    };
   }
 
   get sizeBytes(): bigint {
