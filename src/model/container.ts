@@ -1,8 +1,10 @@
 import { VFIO_API_VERSION, VfioCall } from "../syscalls.ts";
-import { EINVAL } from "./errno.ts";
+import type { DriverModule } from "./driver-module.ts";
+import { EINVAL, ENODEV, EPERM } from "./errno.ts";
+import type { Counting } from "./eyes/counters.ts";
+import { IovaReports, type Watchers } from "./eyes/watch.ts";
 import type { Group } from "./group.ts";
 import type { IommuDriver } from "./iommu-driver.ts";
-import type { MachineKind } from "./machine-kind.ts";
 import { OpenFile } from "./open-file.ts";
 import type { Process } from "./process.ts";
 import type { Struct } from "./structs.ts";
@@ -18,13 +20,15 @@ export class Container extends OpenFile {
   /** Counts containers of this model, to tell them apart in a snapshot. */
   readonly id: number;
   readonly groups: Group[] = [];
-  readonly #kind: MachineKind;
+  readonly #modules: readonly DriverModule[];
+  readonly #reports: IovaReports;
   driver: IommuDriver | undefined;
 
-  constructor(id: number, kind: MachineKind) {
+  constructor(id: number, modules: readonly DriverModule[], watchers: Watchers, counting: Counting) {
     super();
     this.id = id;
-    this.#kind = kind;
+    this.#reports = new IovaReports(watchers, counting, id);
+    this.#modules = modules;
   }
 
   get isGone(): boolean {
@@ -37,7 +41,7 @@ export class Container extends OpenFile {
       case VfioCall.GET_API_VERSION:
         return VFIO_API_VERSION;
       case VfioCall.CHECK_EXTENSION:
-        return (this.driver ?? this.#kind).checkExtension(argument);
+        return this.#checkExtension(argument);
       case VfioCall.SET_IOMMU:
         return this.#setIommu(argument, caller);
       default:
@@ -48,11 +52,35 @@ export class Container extends OpenFile {
   /** Its groups keep it. */
   protected released(): void {}
 
-  /** `vfio_ioctl_set_iommu`. */
+  /** `vfio_container_ioctl_check_extension`: without a driver every one that may serve the groups is asked. */
+  #checkExtension(extension: number): number {
+    if (this.driver !== undefined) return this.driver.checkExtension(extension);
+    const asked = this.#modules.filter((module) => this.groups.length === 0 || this.#mayServe(module));
+    return asked.map((module) => module.checkExtension(extension)).find((answer) => answer > 0) ?? 0;
+  }
+
+  /** `vfio_ioctl_set_iommu`: the first driver that knows the type and takes all groups; the answer is the last one's. */
   #setIommu(type: number, caller: Process): number {
     if (this.groups.length === 0 || this.driver !== undefined) return EINVAL;
-    const driver = this.#kind.makeDriver(type, caller);
-    if (typeof driver === "number") return driver;
+    let answer = ENODEV;
+    for (const module of this.#modules) {
+      if (!this.#mayServe(module) || module.checkExtension(type) <= 0) continue;
+      const driver = module.open(type, caller, this.#reports);
+      answer = typeof driver === "number" ? driver : this.#attachAll(driver);
+      if (answer !== 0) continue;
+      this.driver = driver as IommuDriver;
+      return 0;
+    }
+    return answer;
+  }
+
+  /** `vfio_iommu_driver_allowed`. All groups of a container are of one kind. */
+  #mayServe(module: DriverModule): boolean {
+    return module.noIommu === (this.groups[0]?.noIommu ?? false);
+  }
+
+  /** `__vfio_container_attach_groups`. */
+  #attachAll(driver: IommuDriver): number {
     for (const [index, group] of this.groups.entries()) {
       const refused = driver.attach(group);
       if (refused === 0) continue;
@@ -60,12 +88,14 @@ export class Container extends OpenFile {
       driver.release();
       return refused;
     }
-    this.driver = driver;
     return 0;
   }
 
   /** `vfio_container_attach_group`. */
-  attach(group: Group): number {
+  attach(group: Group, caller: Process): number {
+    if (group.noIommu && !caller.mayReachAllMemory) return EPERM;
+    const [neighbour] = this.groups;
+    if (neighbour !== undefined && neighbour.noIommu !== group.noIommu) return EPERM;
     const refused = this.driver?.attach(group) ?? 0;
     if (refused !== 0) return refused;
     this.groups.push(group);

@@ -7,17 +7,17 @@ import { OpenFile } from "./open-file.ts";
  * calls on a device itself (regions, interrupts, reset) are not on the seam.
  */
 export class Device extends OpenFile {
-  readonly #group: Group;
+  readonly group: Group;
 
   constructor(group: Group) {
     super();
-    this.#group = group;
+    this.group = group;
     group.devicesOpen++;
     group.hold();
   }
 
   get path(): string {
-    return this.#group.device;
+    return this.group.device;
   }
 
   /** `drivers/vfio/vfio_main.c: vfio_device_fops_unl_ioctl`, and behind it the bus driver. */
@@ -26,7 +26,7 @@ export class Device extends OpenFile {
   }
 
   protected released(): void {
-    this.#group.devicesOpen--;
-    this.#group.letGo();
+    this.group.devicesOpen--;
+    this.group.letGo();
   }
 }

@@ -6,6 +6,7 @@ export const ENOENT = -constants.errno.ENOENT;
 export const ENXIO = -constants.errno.ENXIO;
 export const EBADF = -constants.errno.EBADF;
 export const ENOMEM = -constants.errno.ENOMEM;
+export const EACCES = -constants.errno.EACCES;
 export const EFAULT = -constants.errno.EFAULT;
 export const EBUSY = -constants.errno.EBUSY;
 export const EEXIST = -constants.errno.EEXIST;

@@ -1,19 +1,22 @@
 import { GroupFlag, VfioCall } from "../syscalls.ts";
 import { Container } from "./container.ts";
 import { Device } from "./device.ts";
-import { EBADF, EBADFD, EBUSY, EFAULT, EINVAL, ENODEV, ENOTTY } from "./errno.ts";
+import { EBADF, EBADFD, EBUSY, EFAULT, EINVAL, ENODEV, ENOTTY, EPERM } from "./errno.ts";
 import { OpenFile } from "./open-file.ts";
 import type { Process } from "./process.ts";
 import { GroupStatus, type Struct } from "./structs.ts";
 
 /**
- * An IOMMU group: the devices that cannot be told apart by the IOMMU. `/dev/vfio/<number>`.
+ * An IOMMU group: the devices that cannot be told apart by the IOMMU. `/dev/vfio/<number>`; a device without an IOMMU has a
+ * group of its own, `/dev/vfio/noiommu-<number>`, which the kernel made up for it.
  *
  * Rules: `drivers/vfio/group.c: vfio_group_fops_unl_ioctl, vfio_group_fops_release`.
  */
 export class Group extends OpenFile {
   readonly number: number;
   readonly path: string;
+  /** No IOMMU stands between its device and memory. */
+  readonly noIommu: boolean;
   container: Container | undefined;
   /** Devices of it that are open. */
   devicesOpen = 0;
@@ -22,11 +25,18 @@ export class Group extends OpenFile {
   /** The device that is in it, as the bus names it. */
   readonly device: string;
 
-  constructor(number: number, path: string) {
+  constructor(number: number, noIommu: boolean) {
     super();
     this.number = number;
-    this.path = path;
+    this.noIommu = noIommu;
+    this.path = `/dev/vfio/${noIommu ? "noiommu-" : ""}${number}`;
     this.device = `0000:00:${(number % 32).toString(16).padStart(2, "0")}.0`;
+  }
+
+  /** 0 where it can be opened: once, and without an IOMMU only by who may reach all memory. (`vfio_group_fops_open`) */
+  admit(caller: Process): number {
+    if (this.noIommu && !caller.mayReachAllMemory) return EPERM;
+    return this.isOpen ? EBUSY : 0;
   }
 
   ioctl(call: number, _argument: number, struct: Struct | undefined, caller: Process): number {
@@ -64,7 +74,7 @@ export class Group extends OpenFile {
     const file = caller.descriptors.get(struct.i32(0));
     if (file === undefined) return EBADF;
     if (this.container !== undefined) return EINVAL;
-    return file instanceof Container ? file.attach(this) : EBADFD;
+    return file instanceof Container ? file.attach(this, caller) : EBADFD;
   }
 
   /** `vfio_group_ioctl_unset_container`. */
@@ -80,6 +90,8 @@ export class Group extends OpenFile {
     if (struct === undefined) return EFAULT;
     if (struct.name() !== this.device) return ENODEV;
     if (this.container?.driver === undefined) return EINVAL;
+    // `drivers/vfio/container.c: vfio_group_use_container`.
+    if (this.noIommu && !caller.mayReachAllMemory) return EPERM;
     return caller.descriptors.add(new Device(this));
   }
 }

@@ -1,53 +1,136 @@
 import type { Syscalls } from "../syscalls.ts";
+import type { ModelDevice } from "./dma/device.ts";
+import type { ModelCounters } from "./eyes/counters.ts";
+import type { LiveIova } from "./eyes/live.ts";
 import type { ModelSnapshot } from "./eyes/snapshot.ts";
-import type { ClearedListener } from "./eyes/watch.ts";
+import type { IovaListener } from "./eyes/watch.ts";
 import { boot } from "./kernel.ts";
+import type { LockedMemoryLimits } from "./memory/locked.ts";
 import { type ModelOptions, settingsFrom } from "./options.ts";
 
+export type { DmaFault, DmaResult, ModelDevice } from "./dma/device.ts";
 export { ModelKernelOops, ModelProcessEnded, ModelUnknown } from "./errors.ts";
+export type { CallCount, ModelCounters } from "./eyes/counters.ts";
+export type { LiveIova } from "./eyes/live.ts";
 export type {
   ContainerSnapshot,
+  GroupSnapshot,
   MapSnapshot,
   ModelSnapshot,
+  ProcessSnapshot,
   RegistrationSnapshot,
   WindowSnapshot,
 } from "./eyes/snapshot.ts";
-export type { ClearedListener, ClearedRange } from "./eyes/watch.ts";
+export type { IovaEvent, IovaListener } from "./eyes/watch.ts";
+export { type Fault, type FaultPlace, type FaultyKernel, faulty, killed } from "./faults.ts";
 export type { LockedMemoryLimits } from "./memory/locked.ts";
 export type { MemorySource } from "./memory/source.ts";
-export type { ModelOptions } from "./options.ts";
+export type { ModelOptions, ModelPlatform } from "./options.ts";
+export type { IovaRange } from "./type1/settings.ts";
 
 /** Where a device's access ends up. */
 export interface DeviceReach {
-  /** The address in this process of the very byte. It is the address that was mapped, also after a munmap there. */
+  /** The address of the very byte in the process that mapped it: also after a munmap there, when it is not that byte's any more. */
   readonly va: bigint;
   /** Whether the device may read it, and write it. */
   readonly read: boolean;
   readonly write: boolean;
 }
 
-/** A software kernel: the system calls, and eyes to see what they did. */
+/**
+ * A software kernel as one of its processes sees it: the system calls, and beside them what no program has.
+ *
+ * - {@link device} moves data as a device does; {@link tceAt} and {@link live} say where it would go.
+ * - {@link snapshot}, {@link hash}, {@link counters} and {@link leaks} say what is there; {@link watch} what goes away.
+ * - {@link limitLockedMemory} and {@link makeUnpinnable} change the circumstances; {@link fork}, {@link spawn} and
+ *   {@link exit} the processes.
+ *
+ * After {@link exit} the system calls, `fork`, `limitLockedMemory` and `makeUnpinnable` throw {@link ModelProcessEnded}. All
+ * else goes on: it looks at the machine.
+ */
 export interface ModelKernel extends Syscalls {
   readonly name: "model";
 
-  /** Everything there is, as plain data. Cost: in proportion to descriptors, windows and registrations. */
-  snapshot(): ModelSnapshot;
+  /**
+   * The device of a group. It moves data through the IOMMU as it is at that moment, a page at a time, into and out of the very
+   * memory that was mapped: what `view` shows, or what it would show had the process not unmapped it.
+   *
+   *     kernel.device(26).write(iova, Uint8Array.of(1, 2, 3)); // { bytes: 3 }
+   *     kernel.device(26).read(iova, buffer); // { bytes: 0, fault: { iova, why: "not mapped" } }
+   *
+   * @throws RangeError ERR_OUT_OF_RANGE for a group that the model does not have.
+   */
+  device(group: number): ModelDevice;
 
   /**
    * What a device of `group` reaches at `iova`; `undefined` when the IOMMU stops it.
+   *
    * @throws RangeError ERR_OUT_OF_RANGE for a group that the model does not have, or an IOVA outside 64 bits.
    */
   tceAt(group: number, iova: bigint): DeviceReach | undefined;
 
   /**
-   * Calls `listener` for every range of IOVA that goes from live to not live, during the call that does it. A TCE that
-   * is replaced by another stays live. Returns the way to stop. Without listeners it costs nothing.
+   * All that a device of `group` reaches, by IOVA, neighbours as one. Empty without an IOMMU, where nothing is mapped and
+   * everything reached. Cost: in proportion to live TCEs or maps.
+   *
+   * @throws RangeError ERR_OUT_OF_RANGE for a group that the model does not have.
    */
-  watch(listener: ClearedListener): () => void;
+  live(group: number): LiveIova[];
+
+  /** Everything there is, as plain data. Cost: in proportion to descriptors, windows, registrations and maps. */
+  snapshot(): ModelSnapshot;
 
   /**
-   * A child of this process: the same open files, a copy of the memory, and nothing registered or locked. A container
-   * that was used belongs to the parent still.
+   * A SHA-256 in hex of all that decides what the machine will answer from now on: of every process its descriptors, mmapped
+   * memory, registrations and locked memory; of every container its windows, and what each live IOVA leads to; the pool. The
+   * same state has the same hash however it came about; what differs in anything named has another. The bytes of memory are
+   * not in it, nor physical addresses, counters, or the numbers that snapshots give containers and processes.
+   *
+   * For "this changed nothing": compare before and after. Cost: in proportion to all of that, live TCEs included.
+   */
+  hash(): string;
+
+  /** How often which call was made on this machine, and what came of it. Cost: one small object. */
+  counters(): ModelCounters;
+
+  /**
+   * One sentence for each thing that is still held: empty once everything was closed and nothing was left behind. Descriptors,
+   * zombies and charges are this process's.
+   */
+  leaks(): string[];
+
+  /**
+   * Calls `listener` for every stretch of IOVA that was live and is not any more (`"cleared"`), and on sPAPR for every live one
+   * that a MAP made lead elsewhere (`"replaced"`): during the call that does it, with its name, its process and its container.
+   * A MAP that fails halfway tells of what it took along. A stretch is as long as it was live without a gap, and was changed by
+   * that call. Returns the way to stop. Without listeners it costs nothing.
+   *
+   *     const lost: IovaEvent[] = [];
+   *     const stop = kernel.watch((event) => lost.push(event));
+   */
+  watch(listener: IovaListener): () => void;
+
+  /**
+   * Changes RLIMIT_MEMLOCK (setrlimit) or takes CAP_IPC_LOCK away, of this process and of children from now on. What is locked
+   * already stays so, also above the limit.
+   *
+   * @throws RangeError ERR_OUT_OF_RANGE, TypeError ERR_INVALID_ARG_TYPE
+   */
+  limitLockedMemory(limits: Partial<LockedMemoryLimits>): void;
+
+  /**
+   * Makes whole mmapped pages such as the kernel does not pin, until their munmap: device memory mapped into a process is like
+   * that, or `memfd_secret`. A REGISTER that begins before them answers how many pages it could pin, one that begins in them
+   * EFAULT; a MAP of type1 answers EFAULT. What is pinned already stays pinned.
+   *
+   * @param va bytes, a multiple of the page that is mapped there, as `length` is
+   * @throws RangeError ERR_OUT_OF_RANGE where not all of it is mmapped, or a page would be cut.
+   */
+  makeUnpinnable(va: bigint, length: bigint): void;
+
+  /**
+   * A child of this process: the same open files, a copy of the memory, and nothing registered or locked. A container of sPAPR
+   * that was used belongs to the parent still. Looking at memory through the child shows the child's.
    *
    * @throws {@link ModelUnknown} where the memory is real.
    */
@@ -57,18 +140,15 @@ export interface ModelKernel extends Syscalls {
   spawn(): ModelKernel;
 
   /**
-   * Ends the process, as `kill -9` does: its files are closed, its memory goes, and with it what only the end of a process
-   * frees. Every call after that throws {@link ModelProcessEnded}; the eyes stay open.
+   * Ends the process, as `kill -9` does: its files are closed and its memory goes, and with it what only the end of a process
+   * gives back. The pages of zombies stay pinned even then: Linux has lost them.
    */
   exit(): void;
-
-  /** One sentence for each thing that is still held: empty once everything was closed and nothing was left behind. */
-  leaks(): string[];
 }
 
 /**
- * Linux's VFIO driver for sPAPR TCE v2 as a model: bytes in, bytes out, no IOMMU needed. It answers as Linux 6.12 was
- * seen to answer on POWER9, mistakes included: what leaks there leaks here, what crashes there throws here.
+ * Linux's VFIO drivers as a model: bytes in, bytes out, no IOMMU needed. It answers as Linux 6.12 was seen to answer on POWER9
+ * and on x86, mistakes included: what leaks there leaks here, what crashes there throws here.
  *
  *     const kernel = modelKernel({ platform: "pseries", groups: [26] });
  *     const container = kernel.open("/dev/vfio/vfio");
@@ -78,10 +158,14 @@ export interface ModelKernel extends Syscalls {
  *     kernel.ioctlStruct(group, VfioCall.GROUP_SET_CONTAINER, argument, 0); // 0
  *     kernel.ioctl(container, VfioCall.SET_IOMMU, IommuType.SPAPR_TCE_V2); // 0
  *     // ... CREATE, REGISTER, MAP ...
- *     kernel.tceAt(26, 0x800000000000000n); // { va, read, write }: what the device would touch
- *     kernel.leaks(); // []: nothing was left behind
+ *     kernel.device(26).write(0x800000000000000n, Uint8Array.of(1)); // { bytes: 1 }, or { bytes: 0, fault }
+ *     kernel.leaks(); // what is still open, mapped, registered; []: nothing was left behind
  *
  * A call never throws because the kernel says no: it returns a negative errno, or the kernel's positive numbers.
+ *
+ * Memory is simulated unless `memory` says otherwise: its bytes exist once somebody touches them, through `view` or as a
+ * device, so that windows over terabytes cost nothing. All of it is present that may be used at all. Physical addresses exist:
+ * neighbouring pages are not neighbours there, inside a hugepage they are.
  *
  * @throws {@link ModelKernelOops} where the real kernel crashes.
  * @throws {@link ModelUnknown} where nobody has seen what the real kernel does.

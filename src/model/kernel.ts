@@ -1,13 +1,20 @@
-import { argumentRangeError } from "../errors.ts";
-import { BATCH_ENTRY_BYTES, type LockedMemory, type VfioCall } from "../syscalls.ts";
+import { argumentRangeError, argumentTypeError } from "../errors.ts";
+import { BATCH_ENTRY_BYTES, type LockedMemory, Protection, type VfioCall } from "../syscalls.ts";
+import { deviceOf, type ModelDevice } from "./dma/device.ts";
 import { EBADF } from "./errno.ts";
 import { ModelProcessEnded } from "./errors.ts";
-import { leaksOf, type ModelSnapshot, snapshotOf } from "./eyes/snapshot.ts";
-import type { ClearedListener } from "./eyes/watch.ts";
+import type { Counting, ModelCounters, OtherCall } from "./eyes/counters.ts";
+import { hashOf } from "./eyes/hash.ts";
+import { leaksOf } from "./eyes/leaks.ts";
+import { joined, type LiveIova } from "./eyes/live.ts";
+import { type ModelSnapshot, snapshotOf } from "./eyes/snapshot.ts";
+import type { IovaListener } from "./eyes/watch.ts";
+import type { Group } from "./group.ts";
 import type { DeviceReach, ModelKernel } from "./index.ts";
 import { Machine } from "./machine.ts";
+import type { LockedMemoryLimits } from "./memory/locked.ts";
 import type { ModelSettings } from "./options.ts";
-import { bytesOf, pageOf } from "./pages.ts";
+import { bytesOf, PAGE_BYTES, pageOf } from "./pages.ts";
 import { Process } from "./process.ts";
 import { type Struct, StructReader } from "./structs.ts";
 
@@ -32,15 +39,21 @@ class Kernel implements ModelKernel {
   }
 
   open(path: string): number {
-    const { descriptors } = this.#caller;
-    const file = this.#machine.open(path);
-    return typeof file === "number" ? file : descriptors.add(file);
+    const caller = this.#caller;
+    const file = this.#machine.open(path, caller);
+    const result = typeof file === "number" ? file : caller.descriptors.add(file);
+    this.#counting.other("open", result < 0);
+    return result;
   }
 
   close(fd: number): number {
-    const { descriptors } = this.#caller;
-    this.#machine.watchers.call = "close";
-    return descriptors.close(fd);
+    const caller = this.#caller;
+    const { watchers } = this.#machine;
+    watchers.call = "close";
+    watchers.caller = caller;
+    const result = caller.descriptors.close(fd);
+    this.#counting.other("close", result < 0);
+    return result;
   }
 
   ioctl(fd: number, call: VfioCall, argument: number): number {
@@ -65,27 +78,35 @@ class Kernel implements ModelKernel {
   }
 
   mmap(address: bigint, length: bigint, protection: number, flags: number, hugePageShift: number): bigint {
-    return this.#caller.memory.mmap(address, length, protection, flags, hugePageShift);
+    const result = this.#caller.memory.mmap(address, length, protection, flags, hugePageShift);
+    this.#counting.other("mmap", result < 0n);
+    return result;
   }
 
   munmap(address: bigint, length: bigint): number {
-    return this.#caller.memory.munmap(address, length);
+    const result = this.#caller.memory.munmap(address, length);
+    this.#counting.other("munmap", result < 0);
+    return result;
   }
 
   view(address: bigint, length: bigint): Uint8Array {
-    return this.#caller.memory.view(address, length);
+    const { memory } = this.#caller;
+    return this.#counted("view", () => memory.view(address, length));
   }
 
   unview(view: Uint8Array): void {
-    this.#caller.memory.unview(view);
+    const { memory } = this.#caller;
+    this.#counted("unview", () => memory.unview(view));
   }
 
   physicalAddresses(va: bigint, pages: number, pageSize: number): BigUint64Array {
-    return this.#caller.memory.physicalAddresses(va, pages, pageSize);
+    const { memory } = this.#caller;
+    return this.#counted("physicalAddresses", () => memory.physicalAddresses(va, pages, pageSize));
   }
 
   lockedMemory(): LockedMemory {
-    return this.#caller.locked.report();
+    const { locked } = this.#caller;
+    return this.#counted("lockedMemory", () => locked.report());
   }
 
   fork(): ModelKernel {
@@ -97,7 +118,9 @@ class Kernel implements ModelKernel {
   }
 
   exit(): void {
-    this.#machine.watchers.call = "exit";
+    const { watchers } = this.#machine;
+    watchers.call = "exit";
+    watchers.caller = this.#process;
     this.#process.exit();
   }
 
@@ -109,18 +132,80 @@ class Kernel implements ModelKernel {
     return leaksOf(this.snapshot());
   }
 
-  watch(listener: ClearedListener): () => void {
+  hash(): string {
+    return hashOf(this.#machine);
+  }
+
+  counters(): ModelCounters {
+    return this.#counting.report();
+  }
+
+  device(group: number): ModelDevice {
+    return deviceOf(this.#group(group));
+  }
+
+  live(group: number): LiveIova[] {
+    const driver = this.#group(group).container?.driver;
+    if (driver === undefined) return [];
+    return joined([...driver.live()].filter(({ iovaPage }) => driver.reach(iovaPage) !== undefined));
+  }
+
+  limitLockedMemory(limits: Partial<LockedMemoryLimits>): void {
+    const { locked } = this.#caller;
+    const { limit, privileged } = { ...locked.limits, ...limits };
+    if (limit !== null && typeof limit !== "bigint") throw argumentTypeError("limit", "a bigint, or null", limit);
+    if (limit !== null && limit < 0n) throw argumentRangeError("limit", "0 or more bytes", limit);
+    if (typeof privileged !== "boolean") throw argumentTypeError("privileged", "a boolean", privileged);
+    locked.limits = { limit, privileged };
+  }
+
+  makeUnpinnable(va: bigint, length: bigint): void {
+    const { space } = this.#caller;
+    for (const [name, value] of Object.entries({ va, length })) {
+      if (typeof value !== "bigint") throw argumentTypeError(name, "a bigint", value);
+    }
+    const [start, end] = [pageOf(va), pageOf(va + length)];
+    const areWholePages =
+      length > 0n && va >= 0n && (va | length) % BigInt(PAGE_BYTES) === 0n && !space.cutsPage(start, end);
+    if (!areWholePages || space.filling(start, end, Protection.NONE) === undefined) {
+      throw argumentRangeError("va", "the start of whole pages that are all mmapped", va);
+    }
+    space.makeUnpinnable(start, end);
+  }
+
+  watch(listener: IovaListener): () => void {
     return this.#machine.watchers.add(listener);
   }
 
   tceAt(group: number, iova: bigint): DeviceReach | undefined {
-    const found = this.#machine.groups.find(({ number }) => number === group);
-    if (found === undefined) throw argumentRangeError("group", "a group of this model", group);
+    const found = this.#group(group);
+    if (typeof iova !== "bigint") throw argumentTypeError("iova", "a bigint", iova);
     if (iova < 0n || iova >= 1n << 64n) throw argumentRangeError("iova", "0..2^64-1", iova);
     const reached = found.container?.driver?.reach(pageOf(iova));
     if (reached === undefined) return undefined;
     const { page, read, write } = reached;
     return { va: bytesOf(page) + (iova & 0xfffn), read, write };
+  }
+
+  get #counting(): Counting {
+    return this.#machine.counting;
+  }
+
+  #counted<T>(name: OtherCall, call: () => T): T {
+    let failed = true;
+    try {
+      const result = call();
+      failed = false;
+      return result;
+    } finally {
+      this.#counting.other(name, failed);
+    }
+  }
+
+  #group(number: number): Group {
+    const found = this.#machine.groups.find((group) => group.number === number);
+    if (found === undefined) throw argumentRangeError("group", "a group of this model", number);
+    return found;
   }
 
   /** @throws ModelProcessEnded */
@@ -132,8 +217,11 @@ class Kernel implements ModelKernel {
   #dispatch(fd: number, call: number, argument: number, struct: Struct | undefined): number {
     const process = this.#caller;
     const file = process.descriptors.get(fd);
-    if (file === undefined) return EBADF;
-    this.#machine.watchers.call = call;
-    return file.ioctl(call, argument, struct, process);
+    const { watchers, counting } = this.#machine;
+    watchers.call = call;
+    watchers.caller = process;
+    const result = file === undefined ? EBADF : file.ioctl(call, argument, struct, process);
+    counting.ioctl(call, result);
+    return result;
   }
 }

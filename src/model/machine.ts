@@ -1,52 +1,90 @@
 import { Container } from "./container.ts";
-import { EBUSY, ENOENT } from "./errno.ts";
+import type { DriverModule } from "./driver-module.ts";
+import { ENOENT } from "./errno.ts";
+import { Counting } from "./eyes/counters.ts";
 import { Watchers } from "./eyes/watch.ts";
 import { Group } from "./group.ts";
-import type { MachineKind } from "./machine-kind.ts";
+import { Frames } from "./memory/frames.ts";
 import { HugepagePool } from "./memory/hugepage-pool.ts";
+import { noIommuModule } from "./noiommu.ts";
 import type { OpenFile } from "./open-file.ts";
-import type { ModelSettings } from "./options.ts";
-import { spaprMachine } from "./spapr/machine.ts";
+import type { IommuSettings, ModelSettings } from "./options.ts";
+import type { Process } from "./process.ts";
+import { spaprModule } from "./spapr/module.ts";
 import { powernv } from "./spapr/powernv.ts";
 import { pseries } from "./spapr/pseries.ts";
+import { type1Module } from "./type1/module.ts";
+import { type1Settings } from "./type1/settings.ts";
 
 /** What all processes of a machine share: its IOMMU, its groups, the containers that are there, its hugepages. */
 export class Machine {
   /** The CPU's page in bytes. */
   readonly pageSize: number;
+  /** What it is, and stays. */
+  readonly fixed: Pick<ModelSettings, "iommu" | "pageSize">;
   readonly pool: HugepagePool;
+  /** Its physical memory. */
+  readonly frames = new Frames();
   readonly watchers = new Watchers();
+  readonly counting = new Counting();
   readonly groups: readonly Group[];
   readonly #containers = new Set<Container>();
-  readonly #kind: MachineKind;
+  readonly #modules: readonly DriverModule[];
   readonly #byPath: ReadonlyMap<string, Group>;
   #opened = 0;
+  #begun = 0;
+  #processes: Process[] = [];
 
-  constructor({ platform, pageSize, groups, info, hugepages }: ModelSettings) {
+  constructor({ iommu, pageSize, groups, hugepages }: ModelSettings) {
     this.pageSize = pageSize;
+    this.fixed = { iommu, pageSize };
     this.pool = new HugepagePool(hugepages);
-    const tables = platform === "powernv" ? powernv(info, pageSize) : pseries(info);
-    this.#kind = spaprMachine(tables, this.watchers);
-    this.groups = [...groups].sort((a, b) => a - b).map((group) => new Group(group, this.#kind.groupPath(group)));
+    this.groups = groups.map(({ number, noIommu }) => new Group(number, noIommu));
+    this.#modules = this.#modulesFor(iommu);
     this.#byPath = new Map(this.groups.map((group) => [group.path, group]));
   }
 
+  /** A process begins: gives it its number. */
+  begin(process: Process): number {
+    this.#processes.push(process);
+    return this.#begun++;
+  }
+
+  /** Those that have not ended, in the order in which they began. */
+  get processes(): readonly Process[] {
+    this.#processes = this.#processes.filter(({ ended }) => !ended);
+    return this.#processes;
+  }
+
   /** The file, or a negative errno. */
-  open(path: string): OpenFile | number {
+  open(path: string, caller: Process): OpenFile | number {
     if (path === "/dev/vfio/vfio") {
-      const container = new Container(this.#opened++, this.#kind);
+      const container = new Container(this.#opened++, this.#modules, this.watchers, this.counting);
       this.#containers.add(container);
       return container;
     }
     const group = this.#byPath.get(path);
     if (group === undefined) return ENOENT;
-    // It opens once: `drivers/vfio/group.c: vfio_group_fops_open`.
-    return group.isOpen ? EBUSY : group;
+    const refused = group.admit(caller);
+    return refused === 0 ? group : refused;
   }
 
   /** A container goes when neither a descriptor nor a group holds it. */
   get containers(): readonly Container[] {
     for (const container of this.#containers) if (container.isGone) this.#containers.delete(container);
     return [...this.#containers];
+  }
+
+  /**
+   * What the machine's kernel has loaded. vfio_iommu_type1 comes with vfio on every x86 and Arm, also where there is no
+   * IOMMU. The other is part of vfio itself, and answers when the unsafe mode is on: here when a group needs it.
+   */
+  #modulesFor(iommu: IommuSettings): readonly DriverModule[] {
+    const { pageSize, frames } = this;
+    if (iommu.platform === "powernv") return [spaprModule(powernv(iommu.info, pageSize))];
+    if (iommu.platform === "pseries") return [spaprModule(pseries(iommu.info, iommu.firmware))];
+    const type1 = iommu.platform === "type1" ? iommu.type1 : type1Settings({}, pageSize);
+    const unsafe = this.groups.some(({ noIommu }) => noIommu) || iommu.platform === "noiommu";
+    return [type1Module(type1, pageSize), ...(unsafe ? [noIommuModule(frames)] : [])];
   }
 }

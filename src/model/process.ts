@@ -16,6 +16,8 @@ export type Memory = "simulated" | MemorySource;
  * every one of them.
  */
 export class Process {
+  /** Counts the processes of the machine, from 0. */
+  readonly id: number;
   readonly space = new AddressSpace();
   readonly descriptors = new Descriptors();
   readonly registrations = new Registrations();
@@ -25,19 +27,27 @@ export class Process {
   readonly pageUnit: number;
   readonly #machine: Machine;
   readonly #source: Memory;
+  /** Pages of 4 KiB that maps of type1 have pinned and charged, of all containers; one that is mapped twice counts twice. */
+  pinnedByMaps = 0;
   /** It makes no calls any more. */
   ended = false;
 
   constructor(machine: Machine, source: Memory, limits: LockedMemoryLimits) {
-    const { pageSize, pool } = machine;
+    const { pageSize, pool, frames } = machine;
+    this.id = machine.begin(this);
     this.#machine = machine;
     this.#source = source;
     this.pageUnit = pageSize / PAGE_BYTES;
     this.locked = new LockedAccount(limits, pageSize);
     this.memory =
       source === "simulated"
-        ? new SimulatedMemory(this.space, pageSize, pool)
-        : recordedMemory(source, this.space, pageSize);
+        ? new SimulatedMemory(this.space, pageSize, pool, frames)
+        : recordedMemory(source, this.space, pageSize, frames);
+  }
+
+  /** CAP_SYS_RAWIO. A process of the model has it together with CAP_IPC_LOCK: both are root's. */
+  get mayReachAllMemory(): boolean {
+    return this.locked.limits.privileged;
   }
 
   /** A child: its own copy of the memory, the same open files, nothing registered or locked. (`kernel/fork.c: dup_mm`) */
@@ -49,12 +59,14 @@ export class Process {
     return child;
   }
 
-  /** The end, however it came: files are closed one by one, and then the memory goes. (`kernel/exit.c: do_exit`) */
+  /**
+   * The end, however it came: files are closed one by one, and then the memory goes, as far as nothing has it pinned.
+   * (`kernel/exit.c: do_exit`)
+   */
   exit(): void {
     if (this.ended) return;
     this.ended = true;
     for (const [fd] of this.descriptors.all) this.descriptors.close(fd);
-    this.registrations.end();
     this.locked.end();
     if (this.#source !== "simulated") return;
     for (const { start, end } of [...this.space.areas]) {

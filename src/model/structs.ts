@@ -13,6 +13,8 @@ import { argumentRangeError } from "../errors.ts";
  *     spapr_tce_remove        0 argsz   4 flags   8 start_addr (8)                                              = 16
  *     type1_dma_map           0 argsz   4 flags   8 vaddr (8)          16 iova (8)      24 size (8)             = 32
  *     type1_dma_unmap         0 argsz   4 flags   8 iova (8)           16 size (8)                              = 24
+ *     type1_info              0 argsz   4 flags   8 iova_pgsizes (8)   16 cap_offset   20 -                         = 24
+ *     type1_dirty_bitmap      0 argsz   4 flags   then what the flags say                                       =  8
  *     group_status            0 argsz   4 flags                                                                 =  8
  */
 export const TceInfo = { FIXED_BYTES: 16, BYTES: 32, START32: 8, SIZE32: 12, PGSIZES: 16, WINDOWS: 24, LEVELS: 28 };
@@ -21,6 +23,8 @@ export const TceCreate = { BYTES: 40, PAGE_SHIFT: 8, WINDOW_SIZE: 16, LEVELS: 24
 export const TceRemove = { BYTES: 16, START_ADDR: 8 };
 export const DmaMap = { BYTES: 32, READ: 1, WRITE: 2, VADDR: 8, IOVA: 16, SIZE: 24 };
 export const DmaUnmap = { BYTES: 24, IOVA: 8, SIZE: 16 };
+export const Type1Info = { FIXED_BYTES: 16, BYTES: 24, PGSIZES: 8, CAP_OFFSET: 16 };
+export const DirtyBitmap = { BYTES: 8 };
 export const GroupStatus = { BYTES: 8 };
 
 /** What GROUP_SET_CONTAINER points to: an int. */
@@ -96,6 +100,16 @@ export class Struct {
 
   setI32(at: number, value: number): void {
     this.#view.setInt32(this.#at + at, value, true);
+  }
+
+  setU8(at: number, value: number): void {
+    this.#view.setUint8(this.#at + at, value);
+  }
+
+  /** Writes `pages` of 4 KiB, below 2^52, as bytes into a field of 64 bits. */
+  setPages(at: number, pages: number): void {
+    this.setU32(at, (pages % 2 ** 20) * 4096);
+    this.setU32(at + 4, Math.floor(pages / 2 ** 20));
   }
 
   setU64(at: number, value: bigint): void {

@@ -148,4 +148,23 @@ places("pSeries: a second dynamic window answers ENODEV, and so does everything 
   assert.is(new Rig(kernel).start(2).create(16, 2n * GiB), 0, "another group is not concerned");
 });
 
+places("pSeries: firmware's own place for windows, and a largest one, which it does not hold against the group", () => {
+  const start = 1n << 40n;
+  const program = started({ platform: "pseries", firmwareWindowStart: start, firmwareLargestBlock: 65536n });
+  const before = program.locked;
+  assert.is(program.create(16, 8n * GiB), -errno.EINVAL, "131072 TCEs");
+  assert.is(program.locked, before + MiB + 2n * MiB, "the charge stays; and the default window has been made");
+  assert.is(program.create(16, 4n * GiB), 0);
+  assert.is(program.startAddress, start);
+});
+
+places("firmware can only do what firmware can do, and only where there is one", () => {
+  const wrong = [0n, 1n << 31n, (1n << 40n) + 4096n, 1n << 63n].map((firmwareWindowStart) => ({ firmwareWindowStart }));
+  for (const options of [...wrong, { firmwareLargestBlock: -1n }, { firmwareLargestBlock: 1n << 64n }]) {
+    assert.throws(() => modelKernel({ platform: "pseries", ...options }), /ERR_OUT_OF_RANGE|must be/);
+  }
+  assert.throws(() => modelKernel({ platform: "pseries", firmwareLargestBlock: 5 as never }), /a bigint/);
+  assert.throws(() => modelKernel({ platform: "powernv", firmwareLargestBlock: 5n }), /belongs to pseries/);
+});
+
 places.run();

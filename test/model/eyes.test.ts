@@ -1,6 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type ClearedRange, type ModelOptions, modelKernel } from "../../src/model/index.ts";
+import { type IovaEvent, type ModelOptions, modelKernel } from "../../src/model/index.ts";
+import { IommuType, MapFlag, VfioCall } from "../../src/syscalls.ts";
 import { errno, GiB, HIGH, KiB, MiB, Rig } from "./rig.ts";
 
 const page = 4n * KiB;
@@ -17,13 +18,15 @@ snapshots("shows everything, in an order that does not depend on how it came abo
   program.map(va + 4n * page, 0n, 2n * page);
   program.map(va + 5n * page, page, page);
   assert.equal(kernel.snapshot(), {
+    process: 0,
+    processes: [{ id: 0, lockedBytes: 8n * MiB + 512n * KiB + 3n * page }],
     descriptors: [
       { fd: 3, path: "/dev/vfio/vfio" },
       { fd: 4, path: "/dev/vfio/9" },
     ],
     groups: [
-      { number: 3, open: false, container: null },
-      { number: 9, open: true, container: 0 },
+      { number: 3, open: false, container: null, device: "0000:00:03.0", devicesOpen: 0 },
+      { number: 9, open: true, container: 0, device: "0000:00:09.0", devicesOpen: 0 },
     ],
     containers: [
       {
@@ -31,8 +34,8 @@ snapshots("shows everything, in an order that does not depend on how it came abo
         fd: 3,
         groups: [9],
         windows: [
-          { start: 0n, size: 2n * GiB, pageShift: 12, levels: 1, liveTces: 2, tableBytes: 8n * MiB },
-          { start: HIGH, size: 2n * GiB, pageShift: 16, levels: 1, liveTces: 0, tableBytes: 512n * KiB },
+          { start: 0n, size: 2n * GiB, pageShift: 12, levels: 1, liveTces: 2, tableBytes: 8n * MiB, process: 0 },
+          { start: HIGH, size: 2n * GiB, pageShift: 16, levels: 1, liveTces: 0, tableBytes: 512n * KiB, process: 0 },
         ],
         registrations: [
           { va, size: page, mapped: 0 },
@@ -42,6 +45,11 @@ snapshots("shows everything, in an order that does not depend on how it came abo
       },
     ],
     zombies: [],
+    hugepages: [
+      { pageShift: 21, free: 1024 },
+      { pageShift: 24, free: 128 },
+      { pageShift: 30, free: 2 },
+    ],
     charges: { tableBytes: 8n * MiB + 512n * KiB, pinnedBytes: 3n * page, leakedBytes: 0n },
     lockedBytes: 8n * MiB + 512n * KiB + 3n * page,
   });
@@ -80,7 +88,7 @@ function watched(options: ModelOptions = {}) {
   const program = new Rig(kernel).start();
   const va = program.allocate(256n * page);
   program.register(va, 256n * page);
-  const heard: ClearedRange[] = [];
+  const heard: IovaEvent[] = [];
   const stop = kernel.watch((cleared) => heard.push(cleared));
   return { kernel, program, va, heard, stop };
 }
@@ -92,10 +100,11 @@ watching("hears of each run of TCEs that an UNMAP clears, and of no others", () 
   program.unmap(0n, 64n * page);
   program.unmap(0n, MiB);
   program.unmap(0n, MiB);
+  const cleared = { kind: "cleared", call: "VFIO_IOMMU_UNMAP_DMA", process: 0, container: 0 };
   assert.equal(heard, [
-    { call: "VFIO_IOMMU_UNMAP_DMA", iova: 62n * page, length: 2n * page },
-    { call: "VFIO_IOMMU_UNMAP_DMA", iova: 64n * page, length: 2n * page },
-    { call: "VFIO_IOMMU_UNMAP_DMA", iova: 80n * page, length: page },
+    { ...cleared, iova: 62n * page, length: 2n * page },
+    { ...cleared, iova: 64n * page, length: 2n * page },
+    { ...cleared, iova: 80n * page, length: page },
   ]);
 });
 
@@ -109,20 +118,71 @@ watching("hears in order, also of an UNMAP over a window that is almost empty", 
   );
 });
 
-watching("hears of a failing MAP, a REMOVE, and a close, but not of a TCE that is replaced", () => {
+/** What is said of each event besides its process and its container. */
+const told = (heard: readonly IovaEvent[]) => heard.map(({ kind, call, iova, length }) => [kind, call, iova, length]);
+
+watching("hears of a failing MAP, a REMOVE, and a close", () => {
   const { kernel, program, va, heard } = watched();
   program.map(va, 0n, 2n * page);
-  program.map(va + page, 0n, page);
   assert.equal(heard, []);
   assert.is(program.map(va + 255n * page, 0n, 2n * page), -errno.EINVAL);
   program.remove(0n);
   program.create(16, GiB);
   program.map(va + 240n * page, 0n, 64n * KiB);
   for (const { fd } of kernel.snapshot().descriptors) kernel.close(fd);
-  assert.equal(heard, [
-    { call: "VFIO_IOMMU_MAP_DMA", iova: 0n, length: page },
-    { call: "VFIO_IOMMU_SPAPR_TCE_REMOVE", iova: page, length: page },
+  assert.equal(told(heard), [
+    ["cleared", "VFIO_IOMMU_MAP_DMA", 0n, page],
+    ["cleared", "VFIO_IOMMU_SPAPR_TCE_REMOVE", page, page],
   ]);
+});
+
+watching("hears of TCEs that a MAP replaced, where they lead elsewhere or allow something else", () => {
+  const { program, va, heard } = watched();
+  program.map(va, page, 4n * page);
+  program.map(va, page, 4n * page);
+  assert.equal(heard, [], "they say what they said");
+  program.map(va + 8n * page, 0n, 3n * page);
+  program.map(va + 3n * page, 4n * page, page, { flags: 1 });
+  assert.equal(told(heard), [
+    ["replaced", "VFIO_IOMMU_MAP_DMA", page, 2n * page],
+    ["replaced", "VFIO_IOMMU_MAP_DMA", 4n * page, page],
+  ]);
+});
+
+watching("says which container and whose call it was", () => {
+  const kernel = modelKernel({ groups: [1, 2], platform: "type1" });
+  const [one, two] = [1, 2].map((group) => new Rig(kernel).start(group, IommuType.TYPE1v2)) as [Rig, Rig];
+  const va = one.allocate(page);
+  for (const program of [one, two]) program.map(va, 0n, page);
+  const child = kernel.fork();
+  const heard: IovaEvent[] = [];
+  child.watch((event) => heard.push(event));
+  const inChild = new Rig(child);
+  inChild.container = two.container;
+  assert.is(inChild.unmap(0n, page), 0);
+  kernel.exit();
+  child.exit();
+  assert.equal(
+    heard.map(({ call, process, container }) => [call, process, container]),
+    [
+      ["VFIO_IOMMU_UNMAP_DMA", 1, 1],
+      ["exit", 1, 0],
+    ],
+  );
+});
+
+watching("is heard by each listener once, and may be asked for twice by one", () => {
+  const { kernel, program, va, heard } = watched();
+  const listener = (event: IovaEvent) => heard.push(event);
+  const [first] = [kernel.watch(listener), kernel.watch(listener)];
+  program.map(va, 0n, page);
+  program.unmap(0n, page);
+  assert.is(heard.length, 3);
+  first();
+  first();
+  program.map(va, 0n, page);
+  program.unmap(0n, page);
+  assert.is(heard.length, 5);
 });
 
 watching("hears of a close with live mappings, in addresses of the window", () => {
@@ -130,7 +190,7 @@ watching("hears of a close with live mappings, in addresses of the window", () =
   program.create(12, MiB);
   program.map(va, HIGH + page, 3n * page);
   for (const { fd } of kernel.snapshot().descriptors) kernel.close(fd);
-  assert.equal(heard, [{ call: "close", iova: HIGH + page, length: 3n * page }]);
+  assert.equal(told(heard), [["cleared", "close", HIGH + page, 3n * page]]);
 });
 
 watching("stops when asked", () => {
@@ -163,6 +223,128 @@ reaching("stops at the last byte of what is mapped", () => {
 });
 
 reaching.run();
+
+const living = suite("live");
+
+living("lists what a device reaches, neighbours as one, parted where anything changes", () => {
+  const { kernel, program, va } = watched();
+  program.map(va, page, 3n * page);
+  program.map(va + 3n * page, 4n * page, page);
+  program.map(va + 4n * page, 5n * page, page, { flags: 2 });
+  program.map(va + 9n * page, 6n * page, page, { flags: 2 });
+  const range = { read: true, write: true, present: true };
+  assert.equal(kernel.live(26), [
+    { iova: page, length: 4n * page, va, ...range },
+    { iova: 5n * page, length: page, va: va + 4n * page, ...range, read: false },
+    { iova: 6n * page, length: page, va: va + 9n * page, ...range, read: false },
+  ]);
+  kernel.munmap(va + page, 2n * page);
+  kernel.mmap(va + page, page, 3, MapFlag.FIXED, 0);
+  assert.equal(
+    kernel.live(26).map(({ iova, length, present }) => [iova / page, length / page, present]),
+    [
+      [1n, 1n, true],
+      [2n, 2n, false],
+      [4n, 1n, true],
+      [5n, 1n, true],
+      [6n, 1n, true],
+    ],
+  );
+});
+
+living("parts a map of type1 where the process has given memory back, or put other memory there", () => {
+  const kernel = modelKernel({ platform: "type1" });
+  const program = new Rig(kernel).start(26, IommuType.TYPE1v2);
+  const va = kernel.mmap(0x7000_0000_0000n, 16n * page, 3, 0, 0);
+  program.map(va, 0n, 16n * page);
+  kernel.munmap(va + 2n * page, 2n * page);
+  kernel.mmap(va + 8n * page, 2n * page, 3, MapFlag.FIXED, 0);
+  kernel.munmap(va + 10n * page, page);
+  kernel.munmap(va + 15n * page, page);
+  assert.equal(
+    kernel.live(26).map(({ iova, length, va: at, present }) => [iova / page, length / page, (at - va) / page, present]),
+    [
+      [0n, 2n, 0n, true],
+      [2n, 2n, 2n, false],
+      [4n, 4n, 4n, true],
+      [8n, 3n, 8n, false],
+      [11n, 4n, 11n, true],
+      [15n, 1n, 15n, false],
+    ],
+  );
+});
+
+living("leaves out what a MAP wrote behind a window's end, and is empty where nothing is mapped", () => {
+  const kernel = modelKernel({ groups: [26, 27] });
+  const program = new Rig(kernel).start();
+  assert.equal(kernel.live(26), []);
+  assert.equal(kernel.live(27), []);
+  const va = program.allocate(2n * page);
+  program.register(va, 2n * page);
+  program.map(va, 2n * GiB - page, 2n * page);
+  assert.is(kernel.snapshot().containers[0]?.windows[0]?.liveTces, 2);
+  assert.equal(
+    kernel.live(26).map(({ iova, length }) => [iova, length]),
+    [[2n * GiB - page, page]],
+  );
+  assert.throws(
+    () => kernel.live(28),
+    (error: { code: string }) => error.code === "ERR_OUT_OF_RANGE",
+  );
+});
+
+living.run();
+
+const counting = suite("counters");
+
+counting("count calls by name, and failed ones", () => {
+  const { kernel, program, va } = watched();
+  program.map(va, 0n, 3n * page);
+  assert.is(program.map(va, 1n, page), 1);
+  program.unmap(0n, page);
+  program.unmap(0n, 16n * page);
+  assert.is(kernel.close(99), -errno.EBADF);
+  assert.throws(() => kernel.view(0n, page), /mmapped/);
+  kernel.ioctl(program.container, 99 as VfioCall, 0);
+  kernel.ioctl(program.container, VfioCall.CHECK_EXTENSION, 7);
+  assert.equal(kernel.counters(), {
+    calls: {
+      VFIO_CHECK_EXTENSION: { calls: 1, failed: 0 },
+      VFIO_SET_IOMMU: { calls: 1, failed: 0 },
+      VFIO_GROUP_SET_CONTAINER: { calls: 1, failed: 0 },
+      VFIO_IOMMU_MAP_DMA: { calls: 2, failed: 1 },
+      VFIO_IOMMU_UNMAP_DMA: { calls: 2, failed: 0 },
+      VFIO_IOMMU_SPAPR_REGISTER_MEMORY: { calls: 1, failed: 0 },
+      other: { calls: 1, failed: 1 },
+      open: { calls: 2, failed: 0 },
+      close: { calls: 1, failed: 1 },
+      mmap: { calls: 1, failed: 0 },
+      view: { calls: 1, failed: 1 },
+    },
+    pagesMapped: 3,
+    pagesUnmapped: 3,
+  });
+});
+
+counting("count each call of a batch, pages of 4 KiB whatever the IOMMU's are, and what all processes do", () => {
+  for (const platform of ["pseries", "type1"] as const) {
+    const kernel = modelKernel({ platform });
+    const program = new Rig(kernel).start(26, platform === "type1" ? IommuType.TYPE1v2 : IommuType.SPAPR_TCE_V2);
+    const va = program.allocateHuge(2n * MiB, 21);
+    if (platform === "pseries") {
+      program.register(va, 2n * MiB);
+      program.create(21, GiB);
+    }
+    assert.is(program.map(va, platform === "pseries" ? HIGH : 0n, 2n * MiB), 0);
+    kernel.spawn().open("/dev/vfio/26");
+    assert.equal(kernel.counters().calls.open, { calls: 3, failed: 1 });
+    assert.is(kernel.counters().pagesMapped, 512);
+    kernel.exit();
+    assert.is(kernel.counters().pagesUnmapped, 512);
+  }
+});
+
+counting.run();
 
 const leaking = suite("leaks");
 

@@ -186,17 +186,36 @@ hugepages("wants vaddr, iova and size in its own pages", () => {
   assert.is(program.map(va, 4n * MiB, 4n * MiB), 0);
 });
 
-hugepages("goes unanswered for a range that lies on pages of several sizes", () => {
+/** A registered range of 4 MiB: a hugepage, and 2 MiB of ordinary pages behind it or before it. */
+function mixed(program: Rig, hugepageAt: bigint): bigint {
+  const va = 0x7000_0000_0000n;
+  for (const at of [0n, 2n * MiB]) {
+    const flags = MapFlag.FIXED | (at === hugepageAt ? MapFlag.HUGETLB : 0);
+    program.kernel.mmap(va + at, 2n * MiB, 3, flags, at === hugepageAt ? 21 : 0);
+  }
+  assert.is(program.register(va, 4n * MiB), 0);
+  return va;
+}
+
+hugepages("refuses all of a registered range that begins with ordinary pages", () => {
   const { program } = hugeWindow();
-  const at = 0x7000_0000_0000n;
-  program.kernel.mmap(at, 2n * MiB, 3, MapFlag.HUGETLB | MapFlag.FIXED, 21);
-  program.kernel.mmap(at + 2n * MiB, 2n * MiB, 3, MapFlag.FIXED, 0);
-  program.register(at, 4n * MiB);
-  assert.throws(
-    () => program.map(at, 0n, 2n * MiB),
-    (error: unknown) => error instanceof ModelUnknown && error.situation.includes("several page sizes"),
-  );
+  const va = mixed(program, 2n * MiB);
+  assert.is(program.map(va, 0n, 2n * MiB), -errno.EINVAL);
+  assert.is(program.map(va + 2n * MiB, 0n, 2n * MiB), -errno.EINVAL);
 });
+
+hugepages(
+  "takes the hugepages of a range that begins with them; of the ordinary pages behind, the model does not know",
+  () => {
+    const { program } = hugeWindow();
+    const va = mixed(program, 0n);
+    assert.is(program.map(va, 0n, 2n * MiB), 0);
+    assert.throws(
+      () => program.map(va + 2n * MiB, 2n * MiB, 2n * MiB),
+      (error: unknown) => error instanceof ModelUnknown && error.situation.includes("registered behind hugepages"),
+    );
+  },
+);
 
 hugepages.run();
 

@@ -118,6 +118,41 @@ hugepages("cannot be cut", () => {
   assert.is(kernel.munmap(at + page, 2n * MiB), -errno.EINVAL);
   assert.is(kernel.munmap(at + 2n * MiB, 2n * MiB), 0);
   assert.is(kernel.mmap(at + page, 2n * MiB, RW, HUGE | MapFlag.FIXED, 21), BigInt(-errno.EINVAL));
+  assert.is(kernel.mmap(at + 2n * MiB - page, 2n * page, RW, MapFlag.FIXED, 0), BigInt(-errno.EINVAL));
+  assert.is(
+    kernel.mmap(at - page, 2n * page, RW, MapFlag.FIXED, 0),
+    BigInt(-errno.EINVAL),
+    "nor by an edge of other memory",
+  );
+  const other = kernel.mmap(0n, 4n * MiB, RW, HUGE, 21);
+  assert.is(kernel.mmap(other, 2n * MiB, RW, MapFlag.FIXED, 0), other, "a whole one can be replaced");
+});
+
+hugepages("go back to the pool one by one, each when neither the process nor a device needs it", () => {
+  const kernel = modelKernel({ hugepages: { 21: 4 } });
+  const program = new Rig(kernel).start();
+  const at = kernel.mmap(0n, 8n * MiB, RW, HUGE, 21);
+  const free = () => kernel.snapshot().hugepages[0]?.free;
+  program.register(at + 2n * MiB, 2n * MiB);
+  // Its edges lie inside hugepages: those are pinned in whole.
+  program.register(at + 5n * MiB, 2n * MiB);
+  assert.is(kernel.munmap(at, 8n * MiB), 0);
+  assert.is(free(), 1);
+  program.unregister(at + 2n * MiB, 2n * MiB);
+  assert.is(free(), 2);
+  program.unregister(at + 5n * MiB, 2n * MiB);
+  assert.is(free(), 4);
+});
+
+hugepages("stay with a REGISTER that failed no longer than the call", () => {
+  const kernel = modelKernel({ hugepages: { 21: 2 } });
+  const program = new Rig(kernel).start();
+  const at = kernel.mmap(0x7000_0000_0000n, 4n * MiB, RW, HUGE, 21);
+  program.register(at, 2n * MiB);
+  assert.is(program.register(at, 4n * MiB), -errno.EINVAL);
+  assert.is(program.register(at + 2n * MiB, 4n * MiB), 512);
+  kernel.munmap(at, 4n * MiB);
+  assert.is(kernel.snapshot().hugepages[0]?.free, 1);
 });
 
 hugepages.run();
@@ -186,6 +221,74 @@ views("refuse memory that is not there, may not be touched, or was viewed in par
   kernel.view(at, page);
   assert.throws(() => kernel.view(at, 2n * MiB), /viewed on its own/);
   assert.is(kernel.view(at, MiB).length, 2 ** 20, "a view makes the whole area's bytes");
+});
+
+views("run over memory that was viewed, or touched by a device, in pieces: nobody looks at those any more", () => {
+  const kernel = modelKernel();
+  const program = new Rig(kernel).start();
+  const at = kernel.mmap(0x7000_0000_0000n, MiB, RW, 0, 0);
+  kernel.mmap(at + MiB, MiB, RW, 0, 0);
+  program.register(at, 2n * MiB);
+  program.map(at, 0n, 2n * MiB);
+  kernel.device(26).write(5000n, Uint8Array.of(1));
+  const second = kernel.view(at + MiB, page);
+  second[3] = 2;
+  kernel.unview(second);
+  const both = kernel.view(at, 2n * MiB);
+  assert.equal([both[5000], both[2 ** 20 + 3]], [1, 2]);
+  kernel.device(26).write(2n ** 20n - 1n, Uint8Array.of(3, 4));
+  assert.equal([both[2 ** 20 - 1], both[2 ** 20]], [3, 4]);
+  assert.is(kernel.view(at + MiB - 1n, 2n)[1], 4);
+});
+
+views("of large memory cost only what is looked at, and show what the device wrote there before", () => {
+  const kernel = modelKernel();
+  const program = new Rig(kernel).start();
+  const at = kernel.mmap(0n, 1024n * GiB, RW, 0, 0);
+  const far = at + 900n * GiB;
+  program.register(far, GiB);
+  program.map(far, 0n, GiB);
+  const before = process.memoryUsage().arrayBuffers;
+  kernel.device(26).write(GiB - 1n, Uint8Array.of(7));
+  const view = kernel.view(far + GiB - page, page);
+  assert.is(view[4095], 7);
+  view[0] = 8;
+  const around = () => kernel.view(far + GiB - 2n * MiB, 2n * MiB);
+  assert.throws(around, /being viewed on its own/);
+  kernel.unview(view);
+  const whole = around();
+  assert.equal([whole[2 ** 21 - 4096], whole[2 ** 21 - 1]], [8, 7]);
+  assert.ok(process.memoryUsage().arrayBuffers - before < 8 * 2 ** 20);
+  assert.throws(() => kernel.view(at, 5n * GiB), /at most 4 GiB/);
+});
+
+views("and devices leave alone what others have touched beside them", () => {
+  const kernel = modelKernel();
+  const program = new Rig(kernel).start();
+  const at = kernel.mmap(0x7000_0000_0000n, 8n * GiB, RW, 0, 0);
+  program.register(at, 4n * MiB);
+  program.map(at, 0n, 4n * MiB);
+  const write = (iova: bigint, byte: number) => kernel.device(26).write(iova, Uint8Array.of(byte));
+  const touch = (offset: bigint, length: bigint, byte: number) => {
+    const view = kernel.view(at + offset, length);
+    view[0] = byte;
+    kernel.unview(view);
+  };
+  touch(10n * page, page, 1);
+  write(20n * page, 2);
+  write(5n * page, 3);
+  touch(MiB + 10n * page, page, 4);
+  write(MiB + 5n * page, 5);
+  write(2n * MiB + 5n * page, 6);
+  // Takes the last page of what the device touched and the one behind it; then one before it, and its first.
+  touch(3n * MiB - page, 2n * page, 7);
+  touch(2n * MiB - page, 2n * page, 8);
+  const places = [10n, 20n, 5n, 266n, 261n, 517n, 767n, 511n];
+  const byte = new Uint8Array(1);
+  for (const [index, place] of places.entries()) {
+    kernel.device(26).read(place * page, byte);
+    assert.is(byte[0], index + 1, `page ${place}`);
+  }
 });
 
 views("are zero again after munmap and mmap", () => {
@@ -262,6 +365,66 @@ source("that says no changes nothing in the record", () => {
   assert.is(kernel.view(va, page).length, 4096);
   kernel.unview(kernel.view(va, 8n));
   assert.equal(memory.asked.at(-1), ["unview", 8]);
+});
+
+source("is where a device's data goes, as long as it is mapped there", () => {
+  const bytes = new Uint8Array(16384);
+  const asked: string[] = [];
+  const base = 0x7000_0000_0000n;
+  const memory: MemorySource = {
+    mmap: () => base,
+    munmap: () => 0,
+    view(address, length) {
+      asked.push(`view ${address - base} ${length}`);
+      return bytes.subarray(Number(address - base), Number(address - base + length));
+    },
+    unview: () => asked.push("unview"),
+    physicalAddresses: (_va, pages) => BigUint64Array.from({ length: pages }, (_, index) => BigInt(100 - index) * page),
+  };
+  for (const platform of ["powernv", "type1"] as const) {
+    bytes.fill(0);
+    const kernel = modelKernel({ memory, platform });
+    const program = new Rig(kernel).start(26, platform === "type1" ? 3 : 7);
+    const va = kernel.mmap(0n, 16384n, RW, 0, 0);
+    if (platform === "powernv") program.register(va, 16384n);
+    program.map(va, 0n, 16384n);
+    asked.length = 0;
+    assert.equal(kernel.device(26).write(page + 7n, Uint8Array.of(1, 2)), { bytes: 2 });
+    assert.equal([bytes[4103], bytes[4104]], [1, 2]);
+    assert.equal(asked, ["view 4096 4096", "unview"]);
+    assert.is(kernel.munmap(va, page), 0);
+    const touch = (iova: bigint) => kernel.device(26).read(iova, new Uint8Array(1));
+    assert.throws(
+      () => touch(0n),
+      (error: unknown) => error instanceof ModelUnknown && /unmapped since/.test(error.situation),
+    );
+    assert.is(touch(page).bytes, 1);
+    kernel.mmap(0n, 16384n, RW, 0, 0);
+    assert.throws(() => touch(page), /unmapped since/);
+  }
+});
+
+source("tells the model where a device without an IOMMU finds its pages", () => {
+  const bytes = new Uint8Array(8192);
+  const base = 0x7000_0000_0000n;
+  const memory: MemorySource = {
+    mmap: () => base,
+    munmap: () => 0,
+    view: (address, length) => bytes.subarray(Number(address - base), Number(address - base + length)),
+    unview() {},
+    physicalAddresses: (_va, pages) =>
+      BigUint64Array.from({ length: pages }, (_, index) => (index === 0 ? 50n * page : 2n ** 64n - 1n)),
+  };
+  const kernel = modelKernel({ memory, platform: "noiommu" });
+  new Rig(kernel).start("noiommu-26", 8);
+  kernel.mmap(0n, 8192n, RW, 0, 0);
+  assert.is(kernel.device(26).write(50n * page, Uint8Array.of(1)).fault?.why, "not mapped", "nobody has asked yet");
+  kernel.physicalAddresses(base, 2, 4096);
+  assert.is(kernel.device(26).write(50n * page + 9n, Uint8Array.of(4)).bytes, 1);
+  assert.is(bytes[9], 4);
+  assert.is(kernel.device(26).write(2n ** 64n - 1n, Uint8Array.of(4)).bytes, 0);
+  kernel.munmap(base, page);
+  assert.is(kernel.device(26).write(50n * page, Uint8Array.of(1)).bytes, 0);
 });
 
 source.run();

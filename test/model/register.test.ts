@@ -240,7 +240,7 @@ zombies("outlives unmap and close", () => {
   assert.is(program.locked, 2n * page);
   assert.equal(kernel.snapshot().zombies, [{ va, size: 2n * page, mapped: 0 }]);
   assert.is(kernel.leaks().length, 1);
-  assert.match(kernel.leaks()[0] ?? "", "stays pinned until the process ends");
+  assert.match(kernel.leaks()[0] ?? "", "stays pinned until the machine is started again");
 });
 
 zombies("comes of a MAP past the end too: nothing clears what lies behind a window", () => {

@@ -32,11 +32,11 @@ export class Rig {
   }
 
   /** Opens a container and a group, and sets the IOMMU. */
-  start(group = 26): this {
+  start(group: number | string = 26, type: number = IommuType.SPAPR_TCE_V2): this {
     this.container = this.kernel.open("/dev/vfio/vfio");
     const fd = this.kernel.open(`/dev/vfio/${group}`);
     this.setContainer(fd);
-    this.kernel.ioctl(this.container, VfioCall.SET_IOMMU, IommuType.SPAPR_TCE_V2);
+    this.kernel.ioctl(this.container, VfioCall.SET_IOMMU, type);
     return this;
   }
 

@@ -1,9 +1,9 @@
-import { bytes, hex } from "../../hex.ts";
 import type { Machine } from "../machine.ts";
 import { bytesOf } from "../pages.ts";
 import type { Process } from "../process.ts";
 import type { Registration } from "../spapr/registrations.ts";
 
+/** A DMA window of sPAPR. */
 export interface WindowSnapshot {
   readonly start: bigint;
   /** What its table covers, which can be more than was asked for. */
@@ -13,8 +13,11 @@ export interface WindowSnapshot {
   /** Those that a MAP wrote behind the window's end count too. */
   readonly liveTces: number;
   readonly tableBytes: bigint;
+  /** Whose locked memory the table counts against. */
+  readonly process: number;
 }
 
+/** One REGISTER. */
 export interface RegistrationSnapshot {
   readonly va: bigint;
   readonly size: bigint;
@@ -31,10 +34,11 @@ export interface MapSnapshot {
   readonly write: boolean;
 }
 
+/** A container that is open, or that a group holds. */
 export interface ContainerSnapshot {
   /** Counts the containers that this model opened, from 0. */
   readonly id: number;
-  /** `null` once closed: a group keeps it alive. */
+  /** The lowest descriptor of this process that leads to it; `null` when none does: a group, or another process, keeps it alive. */
   readonly fd: number | null;
   readonly groups: readonly number[];
   /** By start. */
@@ -45,34 +49,61 @@ export interface ContainerSnapshot {
   readonly maps: readonly MapSnapshot[];
 }
 
-/** The model's whole state as plain data, in an order that does not depend on how it came about. */
+/** An IOMMU group, and the device in it. */
+export interface GroupSnapshot {
+  readonly number: number;
+  /** By a descriptor, or by its open device. */
+  readonly open: boolean;
+  /** The id of the container that it is in. */
+  readonly container: number | null;
+  /** The device's name, as GET_DEVICE_FD wants it. */
+  readonly device: string;
+  /** How often the device is open. */
+  readonly devicesOpen: number;
+}
+
+/** A process that has not ended. */
+export interface ProcessSnapshot {
+  /** Counts the processes of this model, from 0: the first is the one that `modelKernel` gives. */
+  readonly id: number;
+  /** Its VmLck. */
+  readonly lockedBytes: bigint;
+}
+
+/** What is there, as plain data, in an order that does not depend on how it came about. */
 export interface ModelSnapshot {
+  /** Whose snapshot it is: descriptors, zombies, charges and locked bytes are its own, all else is the machine's. */
+  readonly process: number;
+  readonly processes: readonly ProcessSnapshot[];
+  /** By number. */
   readonly descriptors: readonly { readonly fd: number; readonly path: string }[];
-  readonly groups: readonly { readonly number: number; readonly open: boolean; readonly container: number | null }[];
+  /** By number. */
+  readonly groups: readonly GroupSnapshot[];
+  /** By id. */
   readonly containers: readonly ContainerSnapshot[];
-  /** Memory that was given up while mapped, by address: it stays pinned until the process ends. */
+  /** Memory that was given up while mapped, by address. It is charged until the process ends, and stays pinned even then. */
   readonly zombies: readonly RegistrationSnapshot[];
+  /** The hugetlb pool, by size. Hugepages that are pinned are not free, mapped or not. */
+  readonly hugepages: readonly { readonly pageShift: number; readonly free: number }[];
   /** What `lockedBytes` is made of. */
   readonly charges: {
     /** For the tables of windows. */
     readonly tableBytes: bigint;
-    /** For registered memory, zombies too; each range once. */
+    /** For registered memory, zombies too, each range once; on type1 for each map, however often its memory is mapped. */
     readonly pinnedBytes: bigint;
-    /** For tables that were never made. Nothing gives it back. */
+    /** For tables that were never made. Nothing gives it back but the end of the process. */
     readonly leakedBytes: bigint;
   };
-  /** VmLck. */
+  /** VmLck. 0 once the process has ended. */
   readonly lockedBytes: bigint;
 }
 
-/** What is there: `process`'s own, and the machine's. */
-export function snapshotOf(
-  { groups, containers }: Machine,
-  { descriptors, locked, registrations }: Process,
-): ModelSnapshot {
+/** What `process` sees of the machine. */
+export function snapshotOf(machine: Machine, process: Process): ModelSnapshot {
+  const { descriptors, locked, registrations, pinnedByMaps } = process;
   const ranges = [...registrations.ranges];
   const open = descriptors.all;
-  const shownContainers = containers.map(
+  const containers = machine.containers.map(
     (container): ContainerSnapshot => ({
       id: container.id,
       fd: open.find(([, file]) => file === container)?.[0] ?? null,
@@ -80,44 +111,30 @@ export function snapshotOf(
       ...(container.driver?.holdings() ?? { windows: [], registrations: [], maps: [] }),
     }),
   );
-  const tables = shownContainers.flatMap(({ windows }) => windows);
+  // An account ends with its process, whatever outlives that.
+  const tables = containers.flatMap(({ windows }) => windows.filter((window) => window.process === process.id));
+  const charged = process.ended ? { tables: [], ranges: [], maps: 0 } : { tables, ranges, maps: pinnedByMaps };
   return {
+    process: process.id,
+    processes: machine.processes.map(({ id, locked }) => ({ id, lockedBytes: locked.report().used })),
     descriptors: open.map(([fd, { path }]) => ({ fd, path })),
-    groups: groups.map(({ number, isOpen, container }) => ({ number, open: isOpen, container: container?.id ?? null })),
-    containers: shownContainers,
+    groups: machine.groups.map(({ number, isOpen, container, device, devicesOpen }) => ({
+      number,
+      open: isOpen,
+      container: container?.id ?? null,
+      device,
+      devicesOpen,
+    })),
+    containers,
     zombies: ranges.filter(({ zombie }) => zombie).map(registrationOf),
+    hugepages: machine.pool.all,
     charges: {
-      tableBytes: tables.reduce((sum, { tableBytes }) => sum + tableBytes, 0n),
-      pinnedBytes: ranges.reduce((sum, { start, end }) => sum + bytesOf(end - start), 0n),
+      tableBytes: charged.tables.reduce((sum, { tableBytes }) => sum + tableBytes, 0n),
+      pinnedBytes: charged.ranges.reduce((sum, { start, end }) => sum + bytesOf(end - start), bytesOf(charged.maps)),
       leakedBytes: locked.leakedBytes,
     },
     lockedBytes: locked.report().used,
   };
-}
-
-/** One sentence for each thing that is still held. A program that closed everything leaves none. */
-export function leaksOf({ descriptors, containers, zombies, charges }: ModelSnapshot): string[] {
-  const held: string[] = [];
-  for (const { fd, path } of descriptors) held.push(`descriptor ${fd} is open: ${path}`);
-  for (const { id, windows, registrations, maps } of containers) {
-    for (const { start, size, liveTces, tableBytes } of windows) {
-      const live = liveTces === 0 ? "" : `, ${liveTces} live TCEs`;
-      held.push(
-        `container ${id} has a window at ${hex(start)} of ${bytes(size)}${live}; its table locks ${bytes(tableBytes)}`,
-      );
-    }
-    for (const { iova, size } of maps) held.push(`container ${id} has ${bytes(size)} mapped at IOVA ${hex(iova)}`);
-    for (const { va, size, mapped } of registrations) {
-      held.push(`container ${id} has ${bytes(size)} registered at ${hex(va)}, mapped by ${mapped} TCEs`);
-    }
-  }
-  for (const { va, size } of zombies) {
-    held.push(`${bytes(size)} at ${hex(va)} stays pinned until the process ends: it was unregistered while mapped`);
-  }
-  if (charges.leakedBytes > 0n) {
-    held.push(`${bytes(charges.leakedBytes)} of locked memory stay charged for windows that could not be made`);
-  }
-  return held;
 }
 
 export function registrationOf({ start, end, mapped }: Registration): RegistrationSnapshot {

@@ -1,48 +1,91 @@
 import { vfioCallName } from "../../syscalls.ts";
 import { bytesOf } from "../pages.ts";
-import type { DmaWindow } from "../spapr/windows.ts";
+import type { Process } from "../process.ts";
+import type { Counting } from "./counters.ts";
 
-/** TCEs that were live and are not any more: the devices of the container can no longer reach this IOVA. */
-export interface ClearedRange {
-  /** The call that did it: `VFIO_IOMMU_UNMAP_DMA`, or `close`, or `exit` of the process. A MAP does it too, when it fails halfway. */
+/** A live stretch of IOVA that is not what it was: the devices of the container do not reach there what they did. */
+export interface IovaEvent {
+  /**
+   * `"cleared"`: it was live, and no device reaches anything there any more. `"replaced"` (sPAPR, where MAP asks nobody): it
+   * is live, and leads to other memory, or may be used in other ways, since.
+   */
+  readonly kind: "cleared" | "replaced";
+  /** The call that did it: `VFIO_IOMMU_UNMAP_DMA`, or `close`, or `exit` of the process. A MAP that fails halfway clears too. */
   readonly call: string;
+  /** Whose call it was: processes of this machine are counted from 0, in the order in which they began. */
+  readonly process: number;
+  /** The container, as a snapshot numbers them. */
+  readonly container: number;
   readonly iova: bigint;
   /** Bytes. */
   readonly length: bigint;
 }
 
-export type ClearedListener = (cleared: ClearedRange) => void;
+/** Hears of each event during the call that does it. */
+export type IovaListener = (event: IovaEvent) => void;
 
-/** Clears TCEs, and tells those who want to hear of it. Costs one comparison per call when nobody does. */
+/** Those who want to hear of IOVAs that change under a device. Costs one comparison per call when nobody does. */
 export class Watchers {
-  readonly #listeners = new Set<ClearedListener>();
-  /** The call under way. Its name is looked up only when there is something to say. */
+  readonly #listeners = new Set<IovaListener>();
+  /** The call under way, and whose it is. Its name is looked up only when there is something to say. */
   call: number | "close" | "exit" = "close";
+  caller: Process | undefined;
 
-  add(listener: ClearedListener): () => void {
-    this.#listeners.add(listener);
+  /** Returns the way to stop. The same listener may be added twice. */
+  add(listener: IovaListener): () => void {
+    const added: IovaListener = (event) => listener(event);
+    this.#listeners.add(added);
     return () => {
-      this.#listeners.delete(listener);
+      this.#listeners.delete(added);
     };
   }
 
-  /** Clears `count` TCEs of `window` from `first` on; one report for each run of neighbours that were live. */
-  clear(window: DmaWindow, first: number, count: number): void {
-    if (this.#listeners.size === 0) {
-      window.tces.clear(first, count);
-      return;
-    }
-    const runs: { first: number; end: number }[] = [];
-    window.tces.clear(first, count, (index) => {
-      const last = runs[runs.length - 1];
-      if (last?.end === index) last.end++;
-      else runs.push({ first: index, end: index + 1 });
-    });
+  get areListening(): boolean {
+    return this.#listeners.size > 0;
+  }
+
+  tell(kind: IovaEvent["kind"], container: number, iovaPage: number, pages: number): void {
     const call = typeof this.call === "string" ? this.call : vfioCallName(this.call);
-    for (const run of runs) {
-      const iova = bytesOf(window.startPage + run.first * window.unit);
-      const length = bytesOf((run.end - run.first) * window.unit);
-      for (const listener of this.#listeners) listener({ call, iova, length });
-    }
+    const process = this.caller?.id ?? 0;
+    const event = { kind, call, process, container, iova: bytesOf(iovaPage), length: bytesOf(pages) };
+    for (const listener of this.#listeners) listener(event);
+  }
+}
+
+/** What a driver tells of the IOVAs of its container. In pages of 4 KiB. */
+export class IovaReports {
+  readonly #watchers: Watchers;
+  readonly #counting: Counting;
+  readonly #container: number;
+
+  constructor(watchers: Watchers, counting: Counting, container: number) {
+    this.#watchers = watchers;
+    this.#counting = counting;
+    this.#container = container;
+  }
+
+  /** Somebody listens: a driver may ask first, and go without the bookkeeping that only {@link cleared} needs. */
+  get isWanted(): boolean {
+    return this.#watchers.areListening;
+  }
+
+  /** A MAP went well. */
+  mapped(pages: number): void {
+    this.#counting.pagesMapped += pages;
+  }
+
+  /** So many live pages are not live any more. */
+  unmapped(pages: number): void {
+    this.#counting.pagesUnmapped += pages;
+  }
+
+  /** [iovaPage, iovaPage + pages) was live in whole, and is not any more. */
+  cleared(iovaPage: number, pages: number): void {
+    if (this.isWanted) this.#watchers.tell("cleared", this.#container, iovaPage, pages);
+  }
+
+  /** It is live, and leads elsewhere now. */
+  replaced(iovaPage: number, pages: number): void {
+    if (this.isWanted) this.#watchers.tell("replaced", this.#container, iovaPage, pages);
   }
 }

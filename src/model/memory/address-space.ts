@@ -1,5 +1,8 @@
 import { Protection } from "../../syscalls.ts";
+import { pagesPer } from "../pages.ts";
 import { type Range, SortedRanges } from "../sorted.ts";
+import type { Backing } from "./backing.ts";
+import { PinnedMemory, type PinnedPart } from "./pinned.ts";
 
 /** Memory that was mmapped with one call, or what is left of it. In pages of 4 KiB. */
 export interface Area extends Range {
@@ -7,56 +10,54 @@ export interface Area extends Range {
   readonly end: number;
   /** Bits of `Protection`. */
   readonly protection: number;
-  /** The size of its own pages: the CPU's, or a hugepage's. */
-  readonly pageShift: number;
-  /** It holds hugepages of the pool. */
-  readonly pooled: boolean;
-  /** Its bytes in simulated memory, from the first view on. */
-  store: Store | undefined;
-}
-
-/** Bytes of simulated memory; `start` is the page of 4 KiB that the first of them belongs to. */
-export interface Store {
-  bytes: ArrayBuffer;
-  readonly start: number;
-  /** Views of it that have not been ended. */
-  views: number;
+  readonly backing: Backing;
+  /** False: the kernel does not pin it, though the process uses it as any other. */
+  readonly pinnable: boolean;
 }
 
 /** What the kernel finds when it pins a range for a device. */
 export interface Pinned {
   /** Pages of 4 KiB at the range's start that could be pinned. */
   readonly pages: number;
-  /** The smallest and the largest page that backs them. */
-  readonly smallestShift: number;
-  readonly largestShift: number;
+  /** Kept until it is released. `undefined` unless the whole range could be pinned: nothing is kept then. */
+  readonly memory: PinnedMemory | undefined;
 }
 
 /** Which addresses of a process are mmapped, and how: for the simulated memory and for a record of real memory. */
 export class AddressSpace {
   readonly areas = new SortedRanges<Area>();
 
-  /** Takes [start, end) out, cutting the areas at its ends, and says what was there. */
-  carve(start: number, end: number): Area[] {
-    const taken: Area[] = [];
-    for (;;) {
-      const area = this.areas.overlapping(start, end);
-      if (area === undefined) return taken;
-      this.areas.remove(area);
-      if (area.start < start) this.areas.insert({ ...area, end: start });
-      if (area.end > end) this.areas.insert({ ...area, start: end });
-      taken.push({ ...area, start: Math.max(area.start, start), end: Math.min(area.end, end) });
-    }
+  /** Trusted: nothing is mapped there. */
+  add(area: Area): void {
+    this.areas.insert(area);
+    area.backing.hold(area.start, area.end);
   }
 
-  /** As a child gets it: the same areas, with copies of the bytes. The child takes no hugepages until it writes. */
+  /** Takes [start, end) out, cutting the areas at its ends. Their pages stay for as long as a pin needs them. */
+  carve(start: number, end: number): void {
+    for (const area of this.#cutOut(start, end)) area.backing.letGo(area.start, area.end);
+  }
+
+  /** From now on [start, end) cannot be pinned. Pins that are there stay. */
+  makeUnpinnable(start: number, end: number): void {
+    for (const area of this.#cutOut(start, end)) this.areas.insert({ ...area, pinnable: false });
+  }
+
+  /** Whether one of the range's edges lies inside a page of what is mapped there. */
+  cutsPage(start: number, end: number): boolean {
+    return [start, end].some((edge) => {
+      const area = this.areas.at(edge);
+      return area !== undefined && edge > area.start && edge % pagesPer(area.backing.pageShift) !== 0;
+    });
+  }
+
+  /** As a child gets it: the same areas, with copies of the bytes. */
   copyTo(child: AddressSpace): void {
-    const copies = new Map<Store, Store>();
+    const copies = new Map<Backing, Backing>();
     for (const area of this.areas) {
-      const { store } = area;
-      if (store !== undefined && !copies.has(store))
-        copies.set(store, { bytes: store.bytes.slice(0), start: store.start, views: 0 });
-      child.areas.insert({ ...area, pooled: false, store: store && copies.get(store) });
+      const backing = copies.get(area.backing) ?? area.backing.copyFor(child);
+      copies.set(area.backing, backing);
+      child.add({ ...area, backing });
     }
   }
 
@@ -73,20 +74,49 @@ export class AddressSpace {
   }
 
   /**
-   * Pins from `start` on until something is in the way: it pins for writing, so memory that is absent or not writable
-   * is. Rule: `mm/gup.c: pin_user_pages` with FOLL_WRITE.
+   * Pins from `start` on until something is in the way: memory that is absent, or that may not be used as the device is
+   * going to. Rule: `mm/gup.c: pin_user_pages`, with FOLL_WRITE when the device may write.
    */
-  pin(start: number, end: number): Pinned {
-    let smallestShift = Number.POSITIVE_INFINITY;
-    let largestShift = 0;
+  pin(start: number, end: number, forWriting: boolean): Pinned {
+    const needed = forWriting ? Protection.WRITE : Protection.READ;
+    const parts: PinnedPart[] = [];
     let at = start;
     while (at < end) {
       const area = this.areas.at(at);
-      if (area === undefined || (area.protection & Protection.WRITE) === 0) break;
-      smallestShift = Math.min(smallestShift, area.pageShift);
-      largestShift = Math.max(largestShift, area.pageShift);
-      at = Math.min(area.end, end);
+      if (area === undefined || (area.protection & needed) === 0 || !area.pinnable) break;
+      const partEnd = Math.min(area.end, end);
+      parts.push({ start: at, end: partEnd, backing: area.backing });
+      at = partEnd;
     }
-    return { pages: at - start, smallestShift, largestShift };
+    return { pages: at - start, memory: at < end ? undefined : new PinnedMemory(parts) };
+  }
+
+  /** The pieces of [start, end) where something else is mapped than `backing`, or nothing. */
+  without(backing: Backing, start: number, end: number): Range[] {
+    const pieces: Range[] = [];
+    let at = start;
+    while (at < end) {
+      const area = this.areas.overlapping(at, end);
+      const from = Math.max(area?.start ?? end, at);
+      const isIts = area?.backing === backing;
+      const to = area === undefined ? end : Math.min(area.end, end);
+      if (isIts && from > at) pieces.push({ start: at, end: from });
+      if (!isIts) pieces.push({ start: at, end: to });
+      at = to;
+    }
+    return pieces;
+  }
+
+  /** Takes what lies in [start, end) out of the areas, and gives it back cut to fit. */
+  #cutOut(start: number, end: number): Area[] {
+    const taken: Area[] = [];
+    for (;;) {
+      const area = this.areas.overlapping(start, end);
+      if (area === undefined) return taken;
+      this.areas.remove(area);
+      if (area.start < start) this.areas.insert({ ...area, end: start });
+      if (area.end > end) this.areas.insert({ ...area, start: end });
+      taken.push({ ...area, start: Math.max(area.start, start), end: Math.min(area.end, end) });
+    }
   }
 }

@@ -11,6 +11,11 @@ export class HugepagePool {
     return this.#free.has(shift);
   }
 
+  /** What is free of each size. */
+  get all(): { readonly pageShift: number; readonly free: number }[] {
+    return [...this.#free].map(([pageShift, free]) => ({ pageShift, free })).sort((a, b) => a.pageShift - b.pageShift);
+  }
+
   /** False, and nothing taken, when there are not enough. */
   take(shift: number, count: number): boolean {
     const free = this.#free.get(shift) ?? 0;

@@ -4,7 +4,7 @@ import type { LockedMemory } from "../../syscalls.ts";
 export interface LockedMemoryLimits {
   /** RLIMIT_MEMLOCK in bytes; `null` when unlimited. */
   readonly limit: bigint | null;
-  /** With CAP_IPC_LOCK nothing is ever refused. */
+  /** CAP_IPC_LOCK, in the initial user namespace: nothing is ever refused. In the model CAP_SYS_RAWIO comes with it. */
   readonly privileged: boolean;
 }
 
@@ -21,6 +21,7 @@ export class LockedAccount {
   #pages = 0;
   /** Of those: charged for a table that was never made, and never given back. */
   #leakedPages = 0;
+  #ended = false;
 
   constructor(limits: LockedMemoryLimits, pageSize: number) {
     this.limits = limits;
@@ -36,8 +37,9 @@ export class LockedAccount {
     return true;
   }
 
+  /** A container can outlive its owner: nobody is paid back then. */
   release(pages: number): void {
-    this.#pages -= pages;
+    if (!this.#ended) this.#pages -= pages;
   }
 
   /** The charge stays, and nobody is left to give it back. */
@@ -47,6 +49,7 @@ export class LockedAccount {
 
   /** The process has ended: its account with it. */
   end(): void {
+    this.#ended = true;
     this.#pages = 0;
     this.#leakedPages = 0;
   }

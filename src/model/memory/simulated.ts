@@ -4,8 +4,12 @@ import { MapFlag, Protection } from "../../syscalls.ts";
 import { EEXIST, EINVAL, ENOMEM, EPERM } from "../errno.ts";
 import { ModelUnknown } from "../errors.ts";
 import { bytesOf, PAGE_BYTES, pageOf, pagesPer } from "../pages.ts";
-import type { AddressSpace, Area, Store } from "./address-space.ts";
+import type { AddressSpace, Area } from "./address-space.ts";
+import type { Extents, Store } from "./extents.ts";
+import type { Frames } from "./frames.ts";
 import type { HugepagePool } from "./hugepage-pool.ts";
+import { addressesOf } from "./physical.ts";
+import { SimulatedBacking } from "./simulated-backing.ts";
 import type { MemorySource } from "./source.ts";
 
 /**
@@ -18,24 +22,31 @@ const LOWEST_PAGE = pageOf(0x1_0000n);
 const TOP = 0x7fff_ffff_f000n;
 const LARGEST_ADDRESS = 1n << 64n;
 
+/** As on Linux, where the shim says no above it. */
+const LONGEST_VIEW = 1n << 32n;
+
+/** Areas of up to 1 GiB get one store for all their bytes at the first view. */
+const GATHERED_PAGES = 2 ** 18;
+
 /**
  * mmap and munmap as `mm/mmap.c: do_mmap, __do_munmap` and `mm/hugetlb.c` answer them, for anonymous memory, over an
- * address space that exists only here. Bytes exist from the first {@link MemorySource.view} on.
+ * address space that exists only here. Bytes exist from the first {@link MemorySource.view} or a device's first access on.
  *
- * Simpler than Linux in two ways: hugepages go back to the pool at munmap even while a device still has them pinned,
- * and neighbouring areas stay apart.
+ * Simpler than Linux in two ways: neighbouring areas stay apart, and every page is present that may be used at all.
  */
 export class SimulatedMemory implements MemorySource {
   readonly #space: AddressSpace;
   readonly #pageShift: number;
   readonly #pool: HugepagePool;
+  readonly #frames: Frames;
   /** Views that have not been ended, and the storage that they show. */
   readonly #views = new WeakMap<Uint8Array, Store>();
 
-  constructor(space: AddressSpace, pageSize: number, pool: HugepagePool) {
+  constructor(space: AddressSpace, pageSize: number, pool: HugepagePool, frames: Frames) {
     this.#space = space;
     this.#pageShift = Math.log2(pageSize);
     this.#pool = pool;
+    this.#frames = frames;
   }
 
   mmap(address: bigint, length: bigint, protection: number, flags: number, hugePageShift: number): bigint {
@@ -52,12 +63,13 @@ export class SimulatedMemory implements MemorySource {
     const pooled = huge && !(protection === Protection.NONE && (flags & MapFlag.NORESERVE) !== 0);
     const start = this.#place(address, pages, pageShift, flags);
     if (start < 0) return BigInt(start);
+    // As in munmap; seen for memory of any kind over a part of a hugepage, which stays then.
+    if (this.#space.cutsPage(start, start + pages)) return BigInt(EINVAL);
     const hugepages = pages / pagesPer(pageShift);
     // Linux removes what was mapped there first and then looks for hugepages, so it is gone when there are none.
-    const replaced = this.#space.carve(start, start + pages);
-    this.#giveBack(replaced);
+    this.#space.carve(start, start + pages);
     if (pooled && !this.#pool.take(hugePageShift, hugepages)) return BigInt(ENOMEM);
-    this.#space.areas.insert({ start, end: start + pages, protection, pageShift, pooled, store: undefined });
+    this.#add(start, start + pages, protection, pageShift, pooled);
     return bytesOf(start);
   }
 
@@ -68,38 +80,32 @@ export class SimulatedMemory implements MemorySource {
     const start = pageOf(address);
     const end = start + roundUp(length, this.#pageShift);
     // A hugepage cannot be cut: `mm/hugetlb.c: hugetlb_vm_op_split`.
-    for (const edge of [start, end]) {
-      const area = this.#space.areas.at(edge);
-      if (area !== undefined && edge > area.start && edge % pagesPer(area.pageShift) !== 0) return EINVAL;
-    }
-    this.#giveBack(this.#space.carve(start, end));
+    if (this.#space.cutsPage(start, end)) return EINVAL;
+    this.#space.carve(start, end);
     return 0;
   }
 
   /**
-   * Views of the same memory show the same bytes, before and after {@link unview}. The first view of some areas gives
-   * all of them one piece of storage; a later view may not run from one piece into the next.
+   * Views of the same memory show the same bytes, before and after {@link unview}. A view lies in one piece of storage: where
+   * there are several, and nobody looks at them, they are moved into one.
    */
   view(address: bigint, length: bigint): Uint8Array {
     checkAddress("address", address);
     checkAddress("length", length);
+    const start = pageOf(address);
     const end = pageOf(address + length + BigInt(PAGE_BYTES - 1));
-    const areas = this.#space.filling(pageOf(address), end, Protection.READ | Protection.WRITE);
-    const [first] = areas ?? [];
-    if (areas === undefined || first === undefined) {
-      throw argumentRangeError(
-        "view",
-        "a range of mmapped memory, readable and writable",
-        `${hex(address)} + ${bytes(length)}`,
-      );
+    const what = `${hex(address)} + ${bytes(length)}`;
+    const areas = this.#space.filling(start, end, Protection.READ | Protection.WRITE);
+    if (areas === undefined || areas.length === 0) {
+      throw argumentRangeError("view", "a range of mmapped memory, readable and writable", what);
     }
-    if (areas.every((area) => area.store === undefined)) giveStore(areas);
-    const store = first.store;
-    if (store === undefined || areas.some((area) => area.store !== store)) {
+    if (length > LONGEST_VIEW) throw argumentRangeError("view", `at most ${bytes(LONGEST_VIEW)}`, what);
+    const store = storeOf(areas, start, end) ?? gather(areas, start, end);
+    if (store === undefined) {
       throw argumentRangeError(
         "view",
-        "a range of simulated memory of which no part was viewed on its own before",
-        `${hex(address)} + ${bytes(length)}`,
+        "a range of which no part is being viewed on its own: end those views first",
+        what,
       );
     }
     const view = new Uint8Array(store.bytes, Number(address - bytesOf(store.start)), Number(length));
@@ -120,8 +126,8 @@ export class SimulatedMemory implements MemorySource {
     if (store.views === 0) store.bytes = structuredClone(store.bytes, { transfer: [store.bytes] });
   }
 
-  physicalAddresses(): BigUint64Array {
-    throw new ModelUnknown("the physical address of simulated memory");
+  physicalAddresses(va: bigint, pages: number, pageSize: number): BigUint64Array {
+    return addressesOf(this.#space, va, pages, pageSize, this.#pageBytes);
   }
 
   get #pageBytes(): number {
@@ -158,10 +164,10 @@ export class SimulatedMemory implements MemorySource {
     return start >= LOWEST_PAGE ? start : ENOMEM;
   }
 
-  #giveBack(areas: readonly Area[]): void {
-    for (const { pooled, pageShift, start, end } of areas) {
-      if (pooled) this.#pool.giveBack(pageShift, (end - start) / pagesPer(pageShift));
-    }
+  #add(start: number, end: number, protection: number, pageShift: number, pooled: boolean): void {
+    const pool = pooled ? this.#pool : undefined;
+    const backing = new SimulatedBacking({ space: this.#space, start, end, pageShift, frames: this.#frames, pool });
+    this.#space.add({ start, end, protection, backing, pinnable: true });
   }
 }
 
@@ -171,11 +177,38 @@ function roundUp(length: bigint, shift: number): number {
   return pageOf(((length + unit - 1n) / unit) * unit);
 }
 
-function giveStore(areas: readonly Area[]): void {
-  const start = (areas[0] as Area).start;
-  const end = (areas[areas.length - 1] as Area).end;
+/** The one store that holds the bytes of [start, end); `undefined` when there are several, or none yet. */
+function storeOf(areas: readonly Area[], start: number, end: number): Store | undefined {
+  const stores = areas.map((area) => extentsOf(area).storeOf(Math.max(area.start, start), Math.min(area.end, end)));
+  return stores.every((store) => store === stores[0]) ? stores[0] : undefined;
+}
+
+/**
+ * Moves the bytes of whole areas into one store, so that later views of any part of them need no other; of large areas, and
+ * beside views that are open, those of [start, end) alone. `undefined` when a view is in the way.
+ */
+function gather(areas: readonly Area[], start: number, end: number): Store | undefined {
+  const first = (areas[0] as Area).start;
+  const last = (areas[areas.length - 1] as Area).end;
+  if (last - first <= GATHERED_PAGES && !isViewed(areas, first, last)) return moveInto(areas, first, last);
+  return isViewed(areas, start, end) ? undefined : moveInto(areas, start, end);
+}
+
+function moveInto(areas: readonly Area[], start: number, end: number): Store {
   const store: Store = { bytes: new ArrayBuffer((end - start) * PAGE_BYTES), start, views: 0 };
-  for (const area of areas) area.store = store;
+  for (const area of areas) {
+    extentsOf(area).moveTo(store, Math.max(area.start, start), Math.min(area.end, end));
+  }
+  return store;
+}
+
+function isViewed(areas: readonly Area[], start: number, end: number): boolean {
+  return areas.some((area) => extentsOf(area).isViewed(Math.max(area.start, start), Math.min(area.end, end)));
+}
+
+/** All areas of simulated memory are {@link SimulatedMemory}'s own. */
+function extentsOf({ backing }: Area): Extents {
+  return (backing as SimulatedBacking).extents;
 }
 
 function checkAddress(name: string, value: bigint): void {

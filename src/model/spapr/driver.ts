@@ -1,14 +1,14 @@
 import { VfioCall } from "../../syscalls.ts";
 import { EBUSY, EFAULT, EINVAL, ENOENT, ENOMEM, ENOTTY, EPERM } from "../errno.ts";
 import { registrationOf } from "../eyes/snapshot.ts";
-import type { Watchers } from "../eyes/watch.ts";
+import type { IovaReports } from "../eyes/watch.ts";
 import type { Group } from "../group.ts";
-import type { DriverHoldings, IommuDriver, Reached } from "../iommu-driver.ts";
-import { PAGES_OF_ADDRESS_SPACE, trailingZeros } from "../pages.ts";
+import type { DriverHoldings, IommuDriver, LiveRange, Reached } from "../iommu-driver.ts";
+import { PAGE_SHIFT, PAGES_OF_ADDRESS_SPACE } from "../pages.ts";
 import type { Process } from "../process.ts";
 import { INFO_DDW, RegisterMemory, type Struct, TceCreate, TceInfo, TceRemove } from "../structs.ts";
 import type { Platform } from "./platform.ts";
-import type { Registration } from "./registrations.ts";
+import { type Registration, tcePageShift } from "./registrations.ts";
 import { mapDma, unmapDma } from "./translate.ts";
 import { WindowSet } from "./window-set.ts";
 import { WINDOW_SLOTS } from "./windows.ts";
@@ -28,9 +28,9 @@ export class SpaprDriver implements IommuDriver {
   readonly held = new Set<Registration>();
   readonly windows: WindowSet;
 
-  constructor(platform: Platform, watchers: Watchers) {
+  constructor(platform: Platform, reports: IovaReports) {
     this.#platform = platform;
-    this.windows = new WindowSet(platform, watchers);
+    this.windows = new WindowSet(platform, reports);
   }
 
   /** `tce_iommu_ioctl` again: the same answers with a container and without. */
@@ -86,6 +86,21 @@ export class SpaprDriver implements IommuDriver {
       windows: this.windows.describe(),
       registrations: [...this.held].sort((a, b) => a.start - b.start).map(registrationOf),
       maps: [],
+    };
+  }
+
+  live(): Iterable<LiveRange> {
+    return this.windows.live();
+  }
+
+  state(nameOf: (process: Process) => string): Record<string, unknown> {
+    const { slots, isDefaultPending } = this.windows;
+    const slotOf = (slot: number) => slots.at(slot)?.startPage ?? null;
+    return {
+      owner: this.#owner === undefined ? null : nameOf(this.#owner),
+      enabled: this.#enabled,
+      isDefaultPending,
+      slots: [slotOf(0), slotOf(1)],
     };
   }
 
@@ -145,16 +160,19 @@ export class SpaprDriver implements IommuDriver {
 
   #pin(start: number, end: number, { registrations, space, pageUnit }: Process): number {
     if (start === end) return ENOMEM;
-    const { pages, smallestShift, largestShift } = space.pin(start, end);
-    if (start + pages < end) return pinnedPart(pages / pageUnit);
-    if (registrations.overlaps(start, end)) return EINVAL;
-    // A TCE page may be as large as hugetlb pages and the range's own alignment allow.
-    const aligned = 12 + Math.min(trailingZeros(start), trailingZeros(end - start));
+    const { pages, memory } = space.pin(start, end, true);
+    if (memory === undefined) return pinnedPart(pages / pageUnit);
+    if (registrations.overlaps(start, end)) {
+      memory.release();
+      return EINVAL;
+    }
+    const { pageShifts } = memory;
     const registration = {
       start,
       end,
-      pageShift: Math.min(aligned, smallestShift),
-      mixed: smallestShift !== largestShift,
+      pageShift: tcePageShift(start, end, pageShifts, PAGE_SHIFT + Math.log2(pageUnit)),
+      smallestShift: pageShifts.reduce((smallest, shift) => Math.min(smallest, shift)),
+      memory,
       holders: 1,
       mapped: 0,
       zombie: false,

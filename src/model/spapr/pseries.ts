@@ -4,8 +4,15 @@ import { ModelUnknown } from "../errors.ts";
 import { pageOf } from "../pages.ts";
 import { isPowerOfTwo, log2Floor, type Platform, type PlatformInfo, type TableRequest } from "./platform.ts";
 
-/** Where firmware puts every window that is not the default one: 1 << 59. */
-const DYNAMIC_WINDOW_PAGE = pageOf(1n << 59n);
+/** What an LPAR's firmware does with windows that are not the default one. */
+export interface Firmware {
+  /** Where they begin, in bytes: 1 << 59 in every LPAR that was seen. */
+  readonly windowStart: bigint;
+  /** TCEs of the largest that it still makes (`query_ddw`: largest_available_block); `undefined`: any that we know of. */
+  readonly largestBlock: bigint | undefined;
+}
+
+export const usualFirmware: Firmware = { windowStart: 1n << 59n, largestBlock: undefined };
 
 /** The kernel's answer to "how large is a table of several levels": there is none, and it charges this (`~0U`). */
 const NO_SUCH_TABLE = 0xffff_ffffn;
@@ -26,12 +33,13 @@ export const pseriesInfo: PlatformInfo = {
  * An LPAR: the hypervisor owns the TCE tables, and its firmware decides where a window lies (DDW, LoPAR 7.3.14).
  *
  *     slot 0   the default window at 0, or after its removal: up to its size with 4 KiB pages -> at 0 again;
- *              everything else -> a dynamic window at 1 << 59
- *     slot 1   always a dynamic window at 1 << 59
+ *              everything else -> a dynamic window where firmware puts it, 1 << 59
+ *     slot 1   always a dynamic window there
  *
  * There is room for one dynamic window. Rule: `arch/powerpc/platforms/pseries/iommu.c: spapr_tce_create_table`.
  */
-export function pseries(info: PlatformInfo): Platform {
+export function pseries(info: PlatformInfo, { windowStart, largestBlock }: Firmware): Platform {
+  const dynamicPage = pageOf(windowStart);
   const isDefaultLike = (slot: number, { pageShift, windowSize }: TableRequest) =>
     slot === 0 && pageShift === 12 && windowSize >= 4096n && windowSize <= info.defaultWindowSize;
 
@@ -52,17 +60,19 @@ export function pseries(info: PlatformInfo): Platform {
       if (isDefaultLike(slot, request)) return { startPage: 0, entries };
       if (windowSize >> BigInt(pageShift) === 0n || windowSize >= TOO_LARGE) return EINVAL;
       const beside = windows.at(0);
-      if (slot === 1 && beside !== undefined && beside.startPage === DYNAMIC_WINDOW_PAGE) {
+      if (slot === 1 && beside !== undefined && beside.startPage === dynamicPage) {
         group.refusedByFirmware = true;
         return ENODEV;
       }
+      // Not remembered against the group: a smaller window may do.
+      if (largestBlock !== undefined && BigInt(entries) > largestBlock) return EINVAL;
       const tableBytes = windowSize >> BigInt(pageShift - 3);
       if (tableBytes >= TABLE_BEYOND_KNOWLEDGE) {
         throw new ModelUnknown(
           `CREATE on pSeries with a TCE table of ${bytes(tableBytes)}: more memory than a machine has`,
         );
       }
-      return { startPage: DYNAMIC_WINDOW_PAGE, entries };
+      return { startPage: dynamicPage, entries };
     },
     // `spapr_tce_set_window`: a table belongs to the group it was made for.
     program: (groups) => (groups.length > 1 ? EPERM : 0),

@@ -1,23 +1,30 @@
+import type { PinnedMemory } from "../memory/pinned.ts";
+import { PAGE_SHIFT, trailingZeros } from "../pages.ts";
 import { type Range, SortedRanges } from "../sorted.ts";
 
 /**
  * Memory that a process registered: pinned for as long as it is here, so that a device can be given it.
  *
  *     REGISTER ──> held by 1..n containers ──UNREGISTER by the last──> mapped == 0 ? gone : zombie, for ever
+ *
+ * A zombie's pages stay pinned when its process ends: `arch/powerpc/mm/book3s64/mmu_context.c: destroy_context` warns, and
+ * forgets them. Hugepages were seen not to come back to their pool.
  */
 export interface Registration extends Range {
   /** First page of 4 KiB, and one past the last. */
   readonly start: number;
   readonly end: number;
-  /** The largest TCE page that this memory may be mapped with: it is no larger than the memory's own pages. */
+  /** The largest TCE page that the kernel lets this memory be mapped with. See {@link tcePageShift}. */
   readonly pageShift: number;
-  /** It lies on pages of several sizes, and how the kernel judges such a range has not been seen. */
-  readonly mixed: boolean;
+  /** The smallest page that it lies on. */
+  readonly smallestShift: number;
+  /** Its pages, kept until it is gone. */
+  readonly memory: PinnedMemory;
   /** Containers that registered it. */
   holders: number;
   /** Live TCEs that point into it. */
   mapped: number;
-  /** It was given up by its last container while mapped: nothing removes it now until the process ends. */
+  /** It was given up by its last container while mapped: nothing removes it any more. */
   zombie: boolean;
 }
 
@@ -46,11 +53,6 @@ export class Registrations {
     return this.ranges.overlapping(start, end) !== undefined;
   }
 
-  /** The process has ended: what nobody holds any more is unpinned at last, zombies too. */
-  end(): void {
-    for (const registration of [...this.ranges]) if (registration.holders === 0) this.ranges.remove(registration);
-  }
-
   add(registration: Registration): void {
     this.ranges.insert(registration);
   }
@@ -67,6 +69,27 @@ export class Registrations {
       return false;
     }
     this.ranges.remove(registration);
+    registration.memory.release();
     return true;
   }
+}
+
+/**
+ * The largest TCE page that a range from `start` to `end` may be mapped with: as large as its alignment allows, and no larger
+ * than its pages. Which the kernel gets wrong: an ordinary page takes the size of the hugepage before it.
+ *
+ *     pages     4K 4K 2M 2M        2M 2M 4K 4K
+ *     judged    4K 4K 2M 2M: 4K    2M 2M 2M 2M: 2M
+ *
+ * Rule: `arch/powerpc/mm/book3s64/iommu_api.c: mm_iommu_do_alloc`; both were seen on pSeries. Hugepages are all that is larger
+ * than a page of the CPU.
+ */
+export function tcePageShift(start: number, end: number, pageShifts: readonly number[], cpuShift: number): number {
+  let smallest = PAGE_SHIFT + Math.min(trailingZeros(start), trailingZeros(end - start));
+  let judged = cpuShift;
+  for (const shift of pageShifts) {
+    if (shift > cpuShift) judged = shift;
+    smallest = Math.min(smallest, judged);
+  }
+  return smallest;
 }

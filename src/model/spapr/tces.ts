@@ -6,6 +6,8 @@ export interface Tce {
   readonly page: number;
   /** Bits of {@link Access}. */
   readonly access: number;
+  /** What it points into. */
+  readonly memory: Registration;
 }
 
 /** What the device may do. */
@@ -42,7 +44,23 @@ export class TceTable {
     const slot = index % CHUNK;
     const access = chunk?.access[slot] ?? 0;
     if (chunk === undefined || access === 0) return undefined;
-    return { page: chunk.pages[slot] as number, access };
+    return { page: chunk.pages[slot] as number, access, memory: chunk.memory[slot] as Registration };
+  }
+
+  /** Whether the TCE is live and says something else. */
+  leadsElsewhere(index: number, page: number, access: number): boolean {
+    const now = this.get(index);
+    return now !== undefined && (now.page !== page || now.access !== access);
+  }
+
+  /** The live ones with their numbers, in order. */
+  *all(): IterableIterator<Tce & { readonly index: number }> {
+    for (const key of [...this.#chunks.keys()].sort((a, b) => a - b)) {
+      for (let slot = 0; slot < CHUNK; slot++) {
+        const tce = this.get(key * CHUNK + slot);
+        if (tce !== undefined) yield { ...tce, index: key * CHUNK + slot };
+      }
+    }
   }
 
   /** Replaces what was there without a word, as the kernel does. */

@@ -4,6 +4,7 @@ import type { Process } from "../process.ts";
 import { DmaMap, DmaUnmap, type Struct } from "../structs.ts";
 import type { Platform } from "./platform.ts";
 import type { Registration } from "./registrations.ts";
+import type { Runs } from "./runs.ts";
 import type { WindowSet } from "./window-set.ts";
 import type { DmaWindow } from "./windows.ts";
 
@@ -30,8 +31,12 @@ export function mapDma(struct: Struct | undefined, windows: WindowSet, process: 
   if (struct.offset(DmaMap.IOVA) !== 0 || iovaPage % unit !== 0) return UNALIGNED_IOVA;
   const first = window.indexOf(iovaPage);
   const count = pages / unit;
-  const done = writeTces(window, first, count, page, flags, process, platform);
-  if (done === count) return 0;
+  const replaced = windows.replacing();
+  const done = writeTces(window, first, count, page, flags, process, platform, replaced);
+  if (done === count) {
+    windows.mapped(window, count, replaced);
+    return 0;
+  }
   // What was mapped there before is gone with what this call wrote.
   windows.clear(window, first, done);
   return EINVAL;
@@ -46,6 +51,7 @@ function writeTces(
   access: number,
   { registrations, pageUnit }: Process,
   platform: Platform,
+  replaced: Runs | undefined,
 ): number {
   const { unit, pageShift, entries, tces } = window;
   let memory: Registration | undefined;
@@ -54,15 +60,19 @@ function writeTces(
     if (memory === undefined || page + unit > memory.end) memory = registrations.around(page, page + unit);
     if (memory === undefined) return done;
     // Memory's own pages are never smaller than the CPU's: only larger TCE pages have to be looked at.
-    if (unit > pageUnit && memory.pageShift < pageShift) {
-      if (memory.mixed) throw new ModelUnknown("MAP with large TCE pages of a registered range of several page sizes");
-      return done;
+    if (unit > pageUnit && memory.pageShift < pageShift) return done;
+    if (memory.smallestShift < pageShift && unit > pageUnit && memory.memory.pageShiftAt(page) < pageShift) {
+      throw new ModelUnknown(
+        "MAP with TCE pages larger than the memory's, which was registered behind hugepages: Linux answers 0, and a device then " +
+          "reaches whatever lies physically behind the first page",
+      );
     }
     if (first + done >= entries && platform.pastTheEnd === "oops") {
       throw new ModelKernelOops(
         `MAP_DMA ran past the end of a window of ${entries} TCEs: TCE ${first + done} has no place in its table`,
       );
     }
+    if (replaced !== undefined && tces.leadsElsewhere(first + done, page, access)) replaced.add(first + done);
     tces.set(first + done, page, access, memory);
   }
   return count;

@@ -1,10 +1,12 @@
 import { EINVAL, ENOMEM, ENOSPC } from "../errno.ts";
 import type { WindowSnapshot } from "../eyes/snapshot.ts";
-import type { Watchers } from "../eyes/watch.ts";
+import type { IovaReports } from "../eyes/watch.ts";
 import type { Group } from "../group.ts";
+import type { LiveRange } from "../iommu-driver.ts";
 import { bytesOf } from "../pages.ts";
 import type { Process } from "../process.ts";
 import type { Platform, TableRequest } from "./platform.ts";
+import { Runs } from "./runs.ts";
 import { DmaWindow, WindowSlots } from "./windows.ts";
 
 /**
@@ -17,15 +19,15 @@ export class WindowSet {
   /** Whose locked memory the tables count against: there is one before any window is made. */
   owner: Process | undefined;
   readonly #platform: Platform;
-  readonly #watchers: Watchers;
+  readonly #reports: IovaReports;
   readonly #groups: Group[] = [];
   /** The default window is made by the first call that needs one. */
   #defaultPending = false;
   readonly slots = new WindowSlots();
 
-  constructor(platform: Platform, watchers: Watchers) {
+  constructor(platform: Platform, reports: IovaReports) {
     this.#platform = platform;
-    this.#watchers = watchers;
+    this.#reports = reports;
   }
 
   attach(group: Group): number {
@@ -45,6 +47,11 @@ export class WindowSet {
 
   release(): void {
     for (const window of this.slots.all) this.#free(window);
+  }
+
+  /** The default window is not there yet, and will be made by the first call that needs it. */
+  get isDefaultPending(): boolean {
+    return this.#defaultPending;
   }
 
   /** 0, or why the default window could not be made; it is tried again next time. */
@@ -95,22 +102,50 @@ export class WindowSet {
     return 0;
   }
 
+  /** All live TCEs, by IOVA. */
+  *live(): IterableIterator<LiveRange> {
+    for (const window of this.slots.all.sort((a, b) => a.startPage - b.startPage)) yield* window.live();
+  }
+
   /** By start. */
   describe(): WindowSnapshot[] {
+    // There is an owner before there is any window.
+    const owner = this.owner as Process;
     const windows = this.slots.all.map((window) => ({
       start: bytesOf(window.startPage),
       size: window.sizeBytes,
       pageShift: window.pageShift,
       levels: window.levels,
       liveTces: window.tces.live,
-      tableBytes: this.owner?.locked.bytesOf(window.chargedPages) ?? 0n,
+      tableBytes: owner.locked.bytesOf(window.chargedPages),
+      process: owner.id,
     }));
     return windows.sort((a, b) => (a.start < b.start ? -1 : 1));
   }
 
-  /** Clears `count` TCEs from `first` on. */
+  /** Clears `count` TCEs from `first` on; one report for each run of neighbours that were live. */
   clear(window: DmaWindow, first: number, count: number): void {
-    this.#watchers.clear(window, first, count);
+    const { tces } = window;
+    const before = tces.live;
+    const runs = this.#reports.isWanted ? new Runs() : undefined;
+    tces.clear(first, count, runs && ((index) => runs.add(index)));
+    this.#reports.unmapped((before - tces.live) * window.unit);
+    for (const run of runs?.found ?? []) {
+      this.#reports.cleared(window.startPage + run.first * window.unit, run.count * window.unit);
+    }
+  }
+
+  /** For the numbers of TCEs that a MAP makes lead elsewhere; `undefined` when nobody wants to know. */
+  replacing(): Runs | undefined {
+    return this.#reports.isWanted ? new Runs() : undefined;
+  }
+
+  /** A MAP of `count` TCEs went well, and `replaced` are those of them that were live and lead elsewhere since. */
+  mapped(window: DmaWindow, count: number, replaced: Runs | undefined): void {
+    this.#reports.mapped(count * window.unit);
+    for (const run of replaced?.found ?? []) {
+      this.#reports.replaced(window.startPage + run.first * window.unit, run.count * window.unit);
+    }
   }
 
   /**

@@ -1,4 +1,4 @@
-import type { Reached } from "../iommu-driver.ts";
+import type { LiveRange, Reached } from "../iommu-driver.ts";
 import { pagesPer } from "../pages.ts";
 import type { TableShape } from "./platform.ts";
 import { Access, TceTable } from "./tces.ts";
@@ -40,17 +40,29 @@ export class DmaWindow {
   reach(iovaPage: number): Reached | undefined {
     const tce = this.tces.get(this.indexOf(iovaPage));
     if (tce === undefined) return undefined;
-    const { page, access } = tce;
+    const { page, access, memory } = tce;
     return {
       page: page + (iovaPage % this.unit),
-      read: (access & Access.READ) !== 0,
-      write: (access & Access.WRITE) !== 0,
+      memory: memory.memory,
+      ...allowedBy(access),
     };
+  }
+
+  /** What all its TCEs lead to. */
+  *live(): IterableIterator<LiveRange> {
+    for (const { index, page, access, memory } of this.tces.all()) {
+      const iovaPage = this.startPage + index * this.unit;
+      yield { iovaPage, pages: this.unit, page, memory: memory.memory, ...allowedBy(access) };
+    }
   }
 
   get sizeBytes(): bigint {
     return BigInt(this.entries) << BigInt(this.pageShift);
   }
+}
+
+function allowedBy(access: number) {
+  return { read: (access & Access.READ) !== 0, write: (access & Access.WRITE) !== 0 };
 }
 
 /** Windows of a container (`IOMMU_TABLE_GROUP_MAX_TABLES`). */

@@ -1,0 +1,125 @@
+import { createHash } from "node:crypto";
+import { Container } from "../container.ts";
+import { Device } from "../device.ts";
+import { Group } from "../group.ts";
+import type { Machine } from "../machine.ts";
+import type { Area } from "../memory/address-space.ts";
+import type { OpenFile } from "../open-file.ts";
+import type { Process } from "../process.ts";
+import { joined } from "./live.ts";
+import { registrationOf } from "./snapshot.ts";
+
+/**
+ * A name for all that decides what the machine will answer: two machines with the same one answer alike from now on. What it
+ * is made of says nothing about how it came about, so nothing is called by when it was made:
+ *
+ *     process      its place among those that have not ended
+ *     container    the first descriptor that leads to it, or the first group in it
+ *
+ * The bytes of memory are not in it, nor the physical addresses that pages have got.
+ */
+export function hashOf(machine: Machine): string {
+  return createHash("sha256")
+    .update(canonical(stateOf(machine)))
+    .digest("hex");
+}
+
+function stateOf(machine: Machine): unknown {
+  const { processes, containers, groups, pool } = machine;
+  const names = new Names(processes, containers);
+  return {
+    machine: machine.fixed,
+    hugepages: pool.all,
+    groups: groups.map((group) => ({
+      number: group.number,
+      open: group.isOpen,
+      container: group.container === undefined ? null : names.ofFile(group.container),
+      refusedByFirmware: group.refusedByFirmware,
+    })),
+    containers: Object.fromEntries(
+      containers.map((container) => [names.ofFile(container), containerState(container, names)]),
+    ),
+    processes: processes.map((process) => processState(process, names)),
+  };
+}
+
+function containerState({ isOpen, driver }: Container, names: Names): unknown {
+  if (driver === undefined) return { isOpen };
+  const { windows, registrations, maps } = driver.holdings();
+  // Processes are called by number there, which is when they began; `state` names them.
+  const tables = windows.map(({ process: _, ...table }) => table);
+  const state = driver.state((process) => names.ofProcess(process));
+  return { isOpen, tables, registrations, maps, live: joined(driver.live()), state };
+}
+
+function processState(process: Process, names: Names): unknown {
+  const { descriptors, registrations, locked, space } = process;
+  const { used, limit, privileged } = locked.report();
+  return {
+    descriptors: descriptors.all.map(([fd, file]) => [fd, names.ofFile(file)]),
+    memory: joinedAreas(space.areas),
+    registrations: [...registrations.ranges].map((registration) => ({
+      ...registrationOf(registration),
+      pageShift: registration.pageShift,
+      holders: registration.holders,
+      zombie: registration.zombie,
+      gone: registration.memory.gone(registration.start, registration.end),
+    })),
+    locked: { used, limit, privileged },
+  };
+}
+
+/** Neighbouring areas of one kind as one: no call tells them apart. */
+function joinedAreas(areas: Iterable<Area>): unknown[] {
+  const found: { start: number; end: number; protection: number; pinnable: boolean; kind: string }[] = [];
+  for (const { start, end, protection, pinnable, backing } of areas) {
+    const kind = backing.kind;
+    const last = found[found.length - 1];
+    const continues =
+      last?.end === start && last.protection === protection && last.pinnable === pinnable && last.kind === kind;
+    if (continues) last.end = end;
+    else found.push({ start, end, protection, pinnable, kind });
+  }
+  return found;
+}
+
+/** What files and processes are called. */
+class Names {
+  readonly #places: Map<Process, number>;
+  readonly #containers = new Map<OpenFile, string>();
+
+  constructor(processes: readonly Process[], containers: readonly Container[]) {
+    this.#places = new Map(processes.map((process, place) => [process, place]));
+    for (const [place, { descriptors }] of processes.entries()) {
+      for (const [fd, file] of descriptors.all) {
+        if (file instanceof Container && !this.#containers.has(file))
+          this.#containers.set(file, `process ${place}, ${fd}`);
+      }
+    }
+    for (const container of containers) {
+      if (this.#containers.has(container)) continue;
+      const first = Math.min(...container.groups.map(({ number }) => number));
+      this.#containers.set(container, `group ${first}'s`);
+    }
+  }
+
+  ofProcess(process: Process): string {
+    const place = this.#places.get(process);
+    return place === undefined ? "one that has ended" : `process ${place}`;
+  }
+
+  ofFile(file: OpenFile): string {
+    if (file instanceof Group) return `group ${file.number}`;
+    if (file instanceof Device) return `device of group ${file.group.number}`;
+    return `container of ${this.#containers.get(file)}`;
+  }
+}
+
+/** One text for one value: keys in order, bigint and number apart. */
+function canonical(value: unknown): string {
+  if (typeof value === "bigint") return `${value}n`;
+  if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "undefined";
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${entries.map(([key, field]) => `${JSON.stringify(key)}:${canonical(field)}`).join()}}`;
+}

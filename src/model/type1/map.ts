@@ -1,0 +1,85 @@
+import { hex } from "../../hex.ts";
+import { EEXIST, EFAULT, EINVAL, ENOENT, ENOMEM, ENOSPC } from "../errno.ts";
+import { ModelUnknown } from "../errors.ts";
+import { bytesOf, PAGES_OF_ADDRESS_SPACE } from "../pages.ts";
+import type { Process } from "../process.ts";
+import { DmaMap, type Struct } from "../structs.ts";
+import type { DmaMaps } from "./maps.ts";
+import type { Type1Settings } from "./settings.ts";
+
+/** VFIO_DMA_MAP_FLAG_VADDR: gives a map whose address was taken away another one. */
+const NEW_VADDR = 4;
+
+const ACCESS = DmaMap.READ | DmaMap.WRITE;
+
+/**
+ * MAP_DMA. Rules, and the order of the checks: `drivers/vfio/vfio_iommu_type1.c: vfio_iommu_type1_map_dma,
+ * vfio_dma_do_map`.
+ */
+export function mapDma(struct: Struct | undefined, maps: DmaMaps, process: Process, settings: Type1Settings): number {
+  if (struct === undefined) return EFAULT;
+  struct.need(DmaMap.BYTES);
+  const { flags } = struct;
+  if (struct.argsz < DmaMap.BYTES || (flags & ~(ACCESS | NEW_VADDR)) !== 0) return EINVAL;
+  const access = flags & ACCESS;
+  // One or the other. To a kernel that does not know the flag it is an unknown one, with the same answer.
+  if ((access !== 0) === ((flags & NEW_VADDR) !== 0)) return EINVAL;
+
+  const start = struct.page(DmaMap.IOVA);
+  const page = struct.page(DmaMap.VADDR);
+  const pages = struct.page(DmaMap.SIZE);
+  const { pageUnit } = process;
+  if ((struct.offset(DmaMap.IOVA) | struct.offset(DmaMap.VADDR) | struct.offset(DmaMap.SIZE)) !== 0) return EINVAL;
+  if (start % pageUnit !== 0 || page % pageUnit !== 0 || pages % pageUnit !== 0 || pages === 0) return EINVAL;
+  if (start + pages > PAGES_OF_ADDRESS_SPACE || page + pages > PAGES_OF_ADDRESS_SPACE) return EINVAL;
+
+  const end = start + pages;
+  // The kernel's search forms the end, and one of exactly 2^64 is 0: it finds nothing then (`vfio_find_dma`).
+  const isTaken = end < PAGES_OF_ADDRESS_SPACE && maps.overlap(start, end);
+  if (access === 0) return settings.infoCapabilities ? newAddress(start, end, isTaken, maps, process) : EINVAL;
+  if (isTaken) return EEXIST;
+  if (maps.available === 0) return ENOSPC;
+  if (!isAllowed(start, end, settings)) return EINVAL;
+  return pinAndMap(start, end, page, access, maps, process);
+}
+
+/** The flag VADDR: exactly a map that has no address gets one again. */
+function newAddress(start: number, end: number, isTaken: boolean, maps: DmaMaps, process: Process): number {
+  if (!isTaken) return ENOENT;
+  const mapping = maps.at(start);
+  if (mapping === undefined || !mapping.addressTaken || mapping.start !== start || mapping.end !== end) return EINVAL;
+  return maps.giveAddress(mapping, process) ? 0 : ENOMEM;
+}
+
+/** `vfio_iommu_iova_dma_valid`: inside one range; two that adjoin do not count as one. */
+function isAllowed(start: number, end: number, { allowed, infoCapabilities }: Type1Settings): boolean {
+  if (infoCapabilities) {
+    for (const range of allowed) if (start >= range.start && end <= range.end) return true;
+    return false;
+  }
+  // Before Linux 5.4 nobody looked, and the IOMMU's own driver had the last word: about what it cannot reach.
+  const [first, last] = [allowed[0], allowed[allowed.length - 1]];
+  if (first !== undefined && last !== undefined && start >= first.start && end <= last.end) return true;
+  const asked = `${hex(bytesOf(start))}-${hex(bytesOf(end) - 1n)}`;
+  throw new ModelUnknown(`MAP of IOVA ${asked} on a kernel without capabilities, past what the IOMMU reaches`);
+}
+
+/**
+ * `vfio_pin_map_dma`, page by page: each is pinned first, and then looked at whether it may be locked. So the limit is what
+ * answers where it is reached before the first page that cannot be pinned. Nothing is left of a map that fails.
+ */
+function pinAndMap(start: number, end: number, page: number, access: number, maps: DmaMaps, process: Process): number {
+  const pinned = process.space.pin(page, page + end - start, (access & DmaMap.WRITE) !== 0);
+  if (pinned.pages === 0) return EFAULT;
+  const cpuPages = pinned.pages / process.pageUnit;
+  if (!process.locked.charge(cpuPages)) {
+    pinned.memory?.release();
+    return ENOMEM;
+  }
+  if (pinned.memory === undefined) {
+    process.locked.release(cpuPages);
+    return EFAULT;
+  }
+  maps.add({ start, end, page, access, process, memory: pinned.memory, addressTaken: false });
+  return 0;
+}
