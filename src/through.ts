@@ -1,6 +1,6 @@
 /**
- * A kernel in front of a kernel: every call passes through one place, where a test can look at it or answer it itself.
- * A batch passes entry by entry, as the seam says that it is made.
+ * A kernel in front of a kernel: every call passes through one place, where it can be looked at, written down, or answered
+ * without asking. A batch passes entry by entry, as the seam says that it is made.
  */
 import { BATCH_ENTRY_BYTES, type LockedMemory, type Syscalls, type VfioCall, vfioCallName } from "./syscalls.ts";
 
@@ -10,12 +10,17 @@ export interface Passing {
   readonly name: string;
   readonly fd?: number;
   readonly path?: string;
+  /** The number of an ioctl, as its distance from `VFIO_BASE`. */
+  readonly call?: number;
   readonly argument?: number;
   readonly memory?: Uint8Array;
   readonly at?: number;
   readonly va?: bigint;
   readonly length?: bigint;
   readonly protection?: number;
+  /** Bits of `MapFlag`. */
+  readonly flags?: number;
+  readonly hugePageShift?: number;
 }
 
 export abstract class Through implements Syscalls {
@@ -41,16 +46,18 @@ export abstract class Through implements Syscalls {
   }
 
   ioctl(fd: number, call: VfioCall, argument: number): number {
-    return this.pass({ name: vfioCallName(call), fd, argument }, () => this.inner.ioctl(fd, call, argument));
+    return this.pass({ name: vfioCallName(call), fd, call, argument }, () => this.inner.ioctl(fd, call, argument));
   }
 
   ioctlStruct(fd: number, call: VfioCall, memory: Uint8Array, offset: number): number {
-    return this.pass({ name: vfioCallName(call), fd, memory, at: offset }, () =>
+    return this.pass({ name: vfioCallName(call), fd, call, memory, at: offset }, () =>
       this.inner.ioctlStruct(fd, call, memory, offset),
     );
   }
 
   ioctlBatch(fd: number, memory: Uint8Array, table: number, count: number): number {
+    // A table that cannot be is the kernel's own to refuse.
+    if (!holdsBatch(memory, table, count)) return this.inner.ioctlBatch(fd, memory, table, count);
     const view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
     for (let done = 0; done < count; done++) {
       const entry = table + done * BATCH_ENTRY_BYTES;
@@ -63,7 +70,7 @@ export abstract class Through implements Syscalls {
   }
 
   mmap(address: bigint, length: bigint, protection: number, flags: number, hugePageShift: number): bigint {
-    return this.pass({ name: "mmap", va: address, length, protection }, () =>
+    return this.pass({ name: "mmap", va: address, length, protection, flags, hugePageShift }, () =>
       this.inner.mmap(address, length, protection, flags, hugePageShift),
     );
   }
@@ -87,4 +94,17 @@ export abstract class Through implements Syscalls {
   physicalAddresses(va: bigint, pages: number, pageSize: number): BigUint64Array {
     return this.inner.physicalAddresses(va, pages, pageSize);
   }
+}
+
+/** Whether the memory holds `count` whole entries at a place where a table may be. */
+export function holdsBatch(memory: Uint8Array, table: number, count: number): boolean {
+  return (
+    memory instanceof Uint8Array &&
+    Number.isInteger(count) &&
+    Number.isInteger(table) &&
+    count >= 0 &&
+    table >= 0 &&
+    table % 8 === 0 &&
+    table + count * BATCH_ENTRY_BYTES <= memory.byteLength
+  );
 }

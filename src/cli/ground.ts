@@ -4,12 +4,15 @@ import { openContainer } from "../container/open.ts";
 import { MemsegTable } from "../memory/table.ts";
 import type { MemsegList } from "../memory/types.ts";
 import { type IovaMode, type PlanRequest, planWindow, type WindowPlan } from "../plan/index.ts";
+import type { Syscalls } from "../syscalls.ts";
 import type { Machine } from "./machine.ts";
 import { Witness } from "./witness.ts";
 
 export interface GroundOptions {
   readonly iovaMode: IovaMode;
   readonly growTo?: bigint;
+  /** Gives what the library sees of the kernel: the kernel itself, unless something is to stand between the two. */
+  readonly inFront?: (kernel: Syscalls) => Syscalls;
 }
 
 /** Room for the holes that a storm leaves between its segments. */
@@ -34,8 +37,8 @@ export class Ground {
     this.#machine = machine;
     this.#options = options;
     this.witness = new Witness(machine.makeKernel());
-    const { kernel } = this.witness;
-    const { iovaMode } = options;
+    const { iovaMode, inFront } = options;
+    const kernel = inFront === undefined ? this.witness.kernel : inFront(this.witness.kernel);
     this.memory = new MemsegTable({ kernel, ...(iovaMode === "pa" ? { physical: machine.physical } : {}) });
     try {
       const { pageSize, pages } = machine.pool;

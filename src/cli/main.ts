@@ -2,8 +2,9 @@
 /** The command `dma-window`. Results go to stdout; everything else, to stderr. */
 import { readFileSync } from "node:fs";
 import { DmaWindowError } from "../errors.ts";
-import { type CommandLine, HELP, parseCommandLine } from "./options.ts";
+import { type CommandLine, HELP, parseCommandLine, type ReplayLine } from "./options.ts";
 import { planCommand } from "./plan.ts";
+import { replayCommand } from "./replay.ts";
 import { runCommand } from "./run.ts";
 import { UsageError } from "./usage.ts";
 
@@ -16,12 +17,14 @@ function version(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
-function perform(line: CommandLine): number {
+function perform(line: CommandLine | ReplayLine): number {
   switch (line.command) {
     case "run":
       return runCommand(line, print);
     case "plan":
       return planCommand(line, print);
+    case "replay":
+      return replayCommand(line, print);
     case "help":
       print(HELP.trimEnd());
       return 0;

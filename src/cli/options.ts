@@ -10,11 +10,15 @@ export const HELP = `dma-window: a DMA window, sized once
   dma-window run     plan a window for this machine, create it, map memory into it, and let a storm of allocations
                      and frees go through it; then the same storm under the scheme that resizes its window
   dma-window plan    plan a window for this machine and say why, without creating it
+  dma-window replay FILE
+                     make the system calls of a trace again, and list every answer that is another one
 
   --kernel model|linux     the software kernel (default), or this machine's VFIO
   --platform powernv|pseries
-                           what the software kernel is like: bare metal (default) or an LPAR
-  --group N                with --kernel linux: the IOMMU group of the device, bound to vfio-pci; may be repeated
+                           what the software kernel is like: bare metal (default) or an LPAR; a replay also takes
+                           type1 and noiommu, and by default what the trace was recorded on
+  --group N                with --kernel linux: the IOMMU group of the device, bound to vfio-pci; may be repeated; a
+                           replay uses it instead of the trace's own
   --iova rebased|va|pa     what a device's address is: an offset in the window (default), the virtual address, or the
                            physical one
   --grow-to SIZE           how large memory may become, such as 64G (default: what the memory's lists can hold; in mode
@@ -22,24 +26,31 @@ export const HELP = `dma-window: a DMA window, sized once
   --highest-ram ADDRESS    the last address of RAM, where /proc/iomem does not say
   --steps N                of the storm (default 4000)
   --seed N                 of the storm (default 1)
+  --trace FILE             with run: write down every system call under the static window, for replay
   --json                   one JSON document instead of words
   --help, --version
 
-  Exit codes: 0 done; 1 it could not be done, or the storm met with failures, interruptions or leaks; 2 wrong usage.
+  Exit codes: 0 done; 1 it could not be done, the storm met with failures, interruptions or leaks, or the replay with
+  differences; 2 wrong usage.
 `;
+
+/** What the model can be, and on which of them a window can be made. */
+const PLATFORMS = ["powernv", "pseries", "type1", "noiommu"] as const satisfies readonly PlatformName[];
+const WINDOW_PLATFORMS = ["powernv", "pseries"] as const satisfies readonly PlatformName[];
 
 const config = {
   allowPositionals: true,
   strict: true,
   options: {
     kernel: { type: "string", default: "model" },
-    platform: { type: "string", default: "powernv" },
+    platform: { type: "string" },
     group: { type: "string", multiple: true, default: [] },
     iova: { type: "string", default: "rebased" },
     "grow-to": { type: "string" },
     "highest-ram": { type: "string" },
     steps: { type: "string", default: "4000" },
     seed: { type: "string", default: "1" },
+    trace: { type: "string" },
     json: { type: "boolean", default: false },
     help: { type: "boolean", default: false, short: "h" },
     version: { type: "boolean", default: false },
@@ -54,16 +65,38 @@ export interface CommandLine {
   readonly steps: number;
   readonly seed: number;
   readonly json: boolean;
+  /** Where `run` writes the trace of its calls. */
+  readonly traceFile?: string;
+}
+
+/** `replay` needs no machine: what it works with is in its file. */
+export interface ReplayLine {
+  readonly command: "replay";
+  readonly file: string;
+  readonly kernel: KernelName;
+  /** Left out: what the trace was recorded on. */
+  readonly platform?: PlatformName;
+  /** Instead of the trace's, in the order in which it opens them. */
+  readonly groups: readonly number[];
+  readonly json: boolean;
 }
 
 /** @throws UsageError, saying which option takes what. */
-export function parseCommandLine(args: readonly string[]): CommandLine {
+export function parseCommandLine(args: readonly string[]): CommandLine | ReplayLine {
   const { values, positionals } = parse(args);
   const kernel = parseChoice<KernelName>("kernel", values.kernel, ["model", "linux"]);
-  const platform = parseChoice<PlatformName>("platform", values.platform, ["powernv", "pseries"]);
   const groups = values.group.map((group) => parseCount("group", group, 0, 2 ** 31 - 1));
   const wantsHelp = values.help || (positionals.length === 0 && !values.version);
   const command = wantsHelp ? "help" : values.version ? "version" : commandOf(positionals);
+  if (command !== "run" && command !== "help" && command !== "version" && values.trace !== undefined) {
+    throw new UsageError("--trace goes with run: only that has system calls to write down");
+  }
+  if (command === "replay") {
+    const stated = values.platform;
+    const platform = stated === undefined ? {} : { platform: parseChoice("platform", stated, PLATFORMS) };
+    return { command, file: fileOf(positionals), kernel, ...platform, groups, json: values.json };
+  }
+  const platform = parseChoice("platform", values.platform ?? "powernv", WINDOW_PLATFORMS);
   if (kernel === "linux" && groups.length === 0 && (command === "run" || command === "plan")) {
     throw new UsageError("--kernel linux needs --group N: the IOMMU group of a device that is bound to vfio-pci");
   }
@@ -83,6 +116,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     // The generator has no state 0.
     seed: parseCount("seed", values.seed, 1, 2 ** 32 - 1),
     json: values.json,
+    ...(values.trace === undefined ? {} : { traceFile: values.trace }),
   };
 }
 
@@ -94,9 +128,18 @@ function parse(args: readonly string[]) {
   }
 }
 
-function commandOf(positionals: readonly string[]): "run" | "plan" {
+function commandOf(positionals: readonly string[]): "run" | "plan" | "replay" {
   const [command = "", extra] = positionals;
+  if (command === "replay") return command;
   if (extra !== undefined) throw new UsageError(`one command at a time; got ${positionals.join(" ")}`);
   if (command === "run" || command === "plan") return command;
-  throw new UsageError(`there is no command ${JSON.stringify(command)}: the commands are run and plan`);
+  throw new UsageError(`there is no command ${JSON.stringify(command)}: the commands are run, plan and replay`);
+}
+
+function fileOf(positionals: readonly string[]): string {
+  const [, file, extra] = positionals;
+  if (file === undefined || file === "")
+    throw new UsageError("replay takes the FILE of a trace: dma-window replay FILE");
+  if (extra !== undefined) throw new UsageError(`replay takes one FILE; got ${positionals.slice(1).join(" ")}`);
+  return file;
 }

@@ -1,15 +1,34 @@
 /** `dma-window run`: the main job on this machine. */
-import { lookAround } from "./machine.ts";
-import { doMainJob } from "./main-job.ts";
+import type { DmaWindowError } from "../errors.ts";
+import { recordTrace } from "../trace/index.ts";
+import { lookAround, type Machine } from "./machine.ts";
+import { doMainJob, type MainJobResult } from "./main-job.ts";
 import type { CommandLine } from "./options.ts";
 import { machineLines, planLines, resultLines, toJson } from "./report.ts";
+import { TraceFile } from "./trace-file.ts";
 
 /** 0 when the storm went through without a failure, an interruption or a leak. */
 export function runCommand(line: CommandLine, print: (text: string) => void): number {
   const machine = lookAround(line.machine);
-  const result = doMainJob(machine, line);
+  const result = line.traceFile === undefined ? doMainJob(machine, line) : recorded(machine, line, line.traceFile);
   if (line.json) print(toJson(machine, result));
   else print([...machineLines(machine), "", ...planLines(result.plan), "", ...resultLines(result, line)].join("\n"));
   const { storm, liveIovasInterrupted, resizes, leaks } = result;
   return storm.failures + liveIovasInterrupted + resizes + leaks.length === 0 ? 0 : 1;
+}
+
+/** The same with a trace of what the static window asks of the kernel. */
+function recorded(machine: Machine, line: CommandLine, path: string): MainJobResult {
+  const file = new TraceFile(path);
+  const { kernel, platform } = line.machine;
+  const note = `dma-window run, seed ${line.seed}, IOVA mode ${line.iovaMode}${kernel === "model" ? `, ${platform}` : ""}`;
+  let problem: DmaWindowError | undefined;
+  let result: MainJobResult;
+  try {
+    result = doMainJob(machine, { ...line, inFront: (inner) => recordTrace(inner, file.write, { note }) });
+  } finally {
+    problem = file.close();
+  }
+  if (problem !== undefined) throw problem;
+  return result;
 }

@@ -1,10 +1,17 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { HELP, parseCommandLine } from "../../src/cli/options.ts";
+import { type CommandLine, HELP, parseCommandLine } from "../../src/cli/options.ts";
 import { UsageError } from "../../src/cli/usage.ts";
 import { thrownBy } from "../support/failure.ts";
 
-const parse = (line: string) => parseCommandLine(line.split(" ").filter((word) => word !== ""));
+const parseAny = (line: string) => parseCommandLine(line.split(" ").filter((word) => word !== ""));
+
+/** Of every command but replay. */
+function parse(line: string): CommandLine {
+  const parsed = parseAny(line);
+  if (parsed.command === "replay") throw new Error("a replay");
+  return parsed;
+}
 
 const good = suite("a command line");
 
@@ -51,6 +58,25 @@ good("takes every value that the help names", () => {
   assert.is(parse("run --kernel linux --group 3").machine.kernel, "linux");
 });
 
+good("may name the file that a run writes its trace to", () => {
+  assert.is(parse("run --trace a.jsonl").traceFile, "a.jsonl");
+});
+
+good("for a replay names its file; the platform is the trace's own unless it is stated", () => {
+  const replay = { command: "replay", file: "a.jsonl", kernel: "model", groups: [], json: false };
+  assert.equal(parseAny("replay a.jsonl"), replay);
+  const stated = parseAny("replay a.jsonl --platform type1 --kernel linux --group 3 --group 4 --json");
+  assert.equal(stated, { ...replay, kernel: "linux", platform: "type1", groups: [3, 4], json: true });
+  for (const platform of ["powernv", "pseries", "noiommu"] as const) {
+    assert.equal(parseAny(`--platform ${platform} replay a.jsonl`), { ...replay, platform });
+  }
+  assert.equal(
+    parseAny("replay a.jsonl --kernel linux"),
+    { ...replay, kernel: "linux" },
+    "its groups are in the trace",
+  );
+});
+
 good("asks for help with --help, -h, or no command; also where there is a command", () => {
   for (const line of ["", "--help", "-h", "run --help", "plan -h", "--help --version", "--json"]) {
     assert.is(parse(line).command, "help", line);
@@ -70,11 +96,17 @@ good.run();
 const bad = suite("a command line that cannot be");
 
 const refused: readonly (readonly [string, RegExp])[] = [
-  ["fly", /^there is no command "fly": the commands are run and plan$/],
+  ["fly", /^there is no command "fly": the commands are run, plan and replay$/],
   ["RUN", /^there is no command "RUN"/],
   ["run plan", /^one command at a time; got run plan$/],
   ["run run", /^one command at a time/],
   ["plan 64G", /^one command at a time; got plan 64G$/],
+  ["replay", /^replay takes the FILE of a trace: dma-window replay FILE$/],
+  ["replay a b", /^replay takes one FILE; got a b$/],
+  ["replay a --platform x86", /^--platform takes powernv, pseries, type1, noiommu; got "x86"$/],
+  ["replay a --trace b", /^--trace goes with run/],
+  ["plan --trace b", /^--trace goes with run/],
+  ["run --platform type1", /^--platform takes powernv, pseries; got "type1"$/],
   ["run --kernel bsd", /^--kernel takes model, linux; got "bsd"$/],
   ["run --kernel=", /^--kernel takes model, linux; got ""$/],
   ["run --platform x86", /^--platform takes powernv, pseries; got "x86"$/],
@@ -106,7 +138,7 @@ const refused: readonly (readonly [string, RegExp])[] = [
 
 for (const [line, message] of refused) {
   bad(`is refused in words: dma-window ${line}`, () => {
-    const error = thrownBy(() => parse(line));
+    const error = thrownBy(() => parseAny(line));
     assert.instance(error, UsageError);
     assert.match(error.message, message);
   });
@@ -121,11 +153,12 @@ bad.run();
 const help = suite("the help");
 
 help("names every option, every command and every exit code", () => {
-  const options = ["kernel", "platform", "group", "iova", "grow-to", "highest-ram", "steps", "seed", "json", "help"];
-  for (const option of [...options, "version"]) assert.match(HELP, `--${option}`);
+  const options = ["kernel", "platform", "group", "iova", "grow-to", "highest-ram", "steps", "seed", "trace", "json"];
+  for (const option of [...options, "help", "version"]) assert.match(HELP, `--${option}`);
   assert.match(HELP, "dma-window run ");
   assert.match(HELP, "dma-window plan ");
-  assert.match(HELP, /Exit codes: 0 .*; 1 .*; 2 /);
+  assert.match(HELP, "dma-window replay FILE");
+  assert.match(HELP, /Exit codes: 0 [^;]*; 1 [^;]*; 2 /);
 });
 
 help("states the defaults that a command line without options gets", () => {

@@ -1,0 +1,63 @@
+/** Structs between their bytes and the values of a trace. */
+import { hasArgsz, type StructField, type StructLayout } from "./calls.ts";
+
+/**
+ * Bytes behind the fields that are kept. No struct of VFIO has more of them; `argsz` is a number that a program may set to
+ * anything, and what lies behind the struct is not the trace's business.
+ */
+const REST_BYTES_MAX = 256;
+
+/** At least this much memory stands behind a struct that is written: no call without capabilities takes more. */
+const STRUCT_BYTES_MIN = 64;
+
+/** The most that is written for an `argsz` that says so: far more than the longest capability chain. */
+const STRUCT_BYTES_MAX = 1 << 16;
+
+/** What a field holds, or is to hold: `rest` is apart, being bytes. */
+export type Values = Map<StructField, bigint>;
+
+/** Bytes at `at`, as many as there are up to `length`, and zeros behind the end of the memory. */
+export function copyOf(memory: Uint8Array, at: number, length: number): Uint8Array {
+  const copy = new Uint8Array(length);
+  copy.set(memory.subarray(at, at + length));
+  return copy;
+}
+
+/** The fields, and the bytes behind them up to `argsz` without the zeros at their end. */
+export function readStruct(layout: StructLayout, memory: Uint8Array, at: number): { values: Values; rest: string } {
+  const known = copyOf(memory, at, Math.max(layout.bytes, 4));
+  const view = new DataView(known.buffer);
+  const values: Values = new Map();
+  for (const field of layout.fields) values.set(field, read(view, field));
+  const argsz = hasArgsz(layout) ? view.getUint32(0, true) : 0;
+  const end = Math.min(argsz, layout.bytes + REST_BYTES_MAX, memory.length - at);
+  const rest = end > layout.bytes ? memory.subarray(at + layout.bytes, at + end) : new Uint8Array();
+  return {
+    values,
+    rest: Buffer.from(rest)
+      .toString("hex")
+      .replace(/(00)+$/, ""),
+  };
+}
+
+/** Memory with the struct at its start, and room for all that the kernel may write. */
+export function writeStruct(layout: StructLayout, values: Values, rest: string): Uint8Array {
+  const tail = Buffer.from(rest, "hex");
+  const [first] = layout.fields;
+  const argsz = hasArgsz(layout) && first !== undefined ? Number(values.get(first) ?? 0n) : 0; // 32 bits
+  const room = Math.min(Math.max(argsz, STRUCT_BYTES_MIN), STRUCT_BYTES_MAX);
+  const memory = new Uint8Array(Math.max(room, layout.bytes + tail.length));
+  const view = new DataView(memory.buffer);
+  for (const field of layout.fields) {
+    const value = values.get(field) ?? 0n;
+    if (field.bytes === 4) view.setUint32(field.at, Number(BigInt.asUintN(32, value)), true);
+    else view.setBigUint64(field.at, value, true);
+  }
+  memory.set(tail, layout.bytes);
+  return memory;
+}
+
+function read(view: DataView, { at, bytes, kind }: StructField): bigint {
+  if (bytes === 8) return view.getBigUint64(at, true);
+  return BigInt(kind === "file" ? view.getInt32(at, true) : view.getUint32(at, true));
+}
