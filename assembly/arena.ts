@@ -96,7 +96,10 @@ export function release(block: u32, bytes: u64): void {
   bytesInUse -= (<u64>1) << shift;
 }
 
-/** A larger block with the old one's content; the old one is given back. 0, and nothing happened, when there is no room. */
+/**
+ * A larger block with the old one's content; the old one is given back. 0, and nothing happened, when there is no room. The
+ * old one may be the null block, of 0 bytes.
+ */
 export function regrow(block: u32, bytes: u64, wanted: u64): u32 {
   const larger = acquire(wanted);
   if (larger == 0) return 0;

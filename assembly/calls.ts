@@ -69,16 +69,13 @@ function grow(): bool {
   const wanted: u32 = capacity == 0 ? 64 : capacity << 1;
   const newEntries = acquire((<u64>wanted) << ENTRY_SHIFT);
   if (newEntries == 0) return false;
-  const bytes = <u64>wanted * STRUCT_BYTES;
-  const newStructs = capacity == 0 ? acquire(bytes) : regrow(structs, <u64>capacity * STRUCT_BYTES, bytes);
+  const newStructs = regrow(structs, <u64>capacity * STRUCT_BYTES, <u64>wanted * STRUCT_BYTES);
   if (newStructs == 0) {
     release(newEntries, (<u64>wanted) << ENTRY_SHIFT);
     return false;
   }
-  if (capacity != 0) {
-    memory.copy(newEntries, entries, capacity << ENTRY_SHIFT);
-    release(entries, (<u64>capacity) << ENTRY_SHIFT);
-  }
+  memory.copy(newEntries, entries, capacity << ENTRY_SHIFT);
+  release(entries, (<u64>capacity) << ENTRY_SHIFT);
   entries = newEntries;
   structs = newStructs;
   capacity = wanted;

@@ -7,6 +7,8 @@
  *     length      [ u64   | u64  | ... ]
  *     permission  [ u32   | u32  | ... ]      of a map
  *     and the core's own: registration, state
+ *
+ * One column lies behind the other, in one block.
  */
 import { acquire, release } from "./arena";
 import { lastOf } from "./range";
@@ -36,8 +38,11 @@ export function permissionColumn(): u32 {
   return permissions;
 }
 
-/** More than any batch: their columns, calls and structs take 2 GiB. What is larger is refused before memory is taken. */
+/** More than any batch: their columns, calls and structs take 3 GiB. What is larger is refused before memory is taken. */
 const REQUESTS_MAX: u32 = 1 << 24;
+
+/** Of all columns: three of 8 bytes, three of 4. */
+const ROW_BYTES: u64 = 36;
 
 /** Room for `wanted` requests. What is in the columns is lost. */
 export function reserveRequests(wanted: u32): bool {
@@ -45,41 +50,17 @@ export function reserveRequests(wanted: u32): bool {
   if (wanted > REQUESTS_MAX) return false;
   let rows: u32 = max<u32>(capacity, 64);
   while (rows < wanted) rows <<= 1;
-  const newVas = acquire((<u64>rows) << 3);
-  const newIovas = acquire((<u64>rows) << 3);
-  const newLengths = acquire((<u64>rows) << 3);
-  const newPermissions = acquire((<u64>rows) << 2);
-  const newRegistrations = acquire((<u64>rows) << 2);
-  const newStates = acquire((<u64>rows) << 2);
-  if (
-    newVas == 0 ||
-    newIovas == 0 ||
-    newLengths == 0 ||
-    newPermissions == 0 ||
-    newRegistrations == 0 ||
-    newStates == 0
-  ) {
-    releaseColumns(newVas, newIovas, newLengths, newPermissions, newRegistrations, newStates, rows);
-    return false;
-  }
-  releaseColumns(vas, iovas, lengths, permissions, registrations, states, capacity);
-  vas = newVas;
-  iovas = newIovas;
-  lengths = newLengths;
-  permissions = newPermissions;
-  registrations = newRegistrations;
-  states = newStates;
+  const block = acquire(<u64>rows * ROW_BYTES);
+  if (block == 0) return false;
+  release(vas, <u64>capacity * ROW_BYTES);
+  vas = block;
+  iovas = vas + (rows << 3);
+  lengths = iovas + (rows << 3);
+  permissions = lengths + (rows << 3);
+  registrations = permissions + (rows << 2);
+  states = registrations + (rows << 2);
   capacity = rows;
   return true;
-}
-
-function releaseColumns(a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, rows: u32): void {
-  release(a, (<u64>rows) << 3);
-  release(b, (<u64>rows) << 3);
-  release(c, (<u64>rows) << 3);
-  release(d, (<u64>rows) << 2);
-  release(e, (<u64>rows) << 2);
-  release(f, (<u64>rows) << 2);
 }
 
 export function va(i: u32): u64 {

@@ -7,7 +7,7 @@
  * A slot's generation rises when its object goes, so a handle that outlived its object is recognised instead of
  * reaching the object that came after it. A slot whose generations are used up is retired.
  */
-import { acquire, regrow } from "./arena";
+import { regrow } from "./arena";
 
 export const TABLE: u32 = 1;
 export const CONTAINER: u32 = 2;
@@ -26,10 +26,7 @@ let freeSlot: u32 = 0;
 function grow(): bool {
   if (capacity == SLOTS_MAX) return false;
   const wanted = capacity == 0 ? 64 : capacity << 1;
-  const block =
-    capacity == 0
-      ? acquire((<u64>wanted) << SLOT_SHIFT)
-      : regrow(slots, (<u64>capacity) << SLOT_SHIFT, (<u64>wanted) << SLOT_SHIFT);
+  const block = regrow(slots, (<u64>capacity) << SLOT_SHIFT, (<u64>wanted) << SLOT_SHIFT);
   if (block == 0) return false;
   slots = block;
   capacity = wanted;

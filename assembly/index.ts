@@ -12,9 +12,9 @@ export * from "./exports/blocks";
 export * from "./exports/containers";
 export * from "./exports/tables";
 export * from "./exports/windows";
-export { afterFailure, collectMaps, collectUndo, leftMapped, leftRegistered, prepareUndo } from "./maps";
+export { afterFailure, collectMaps, leftMapped, leftRegistered, prepareUndo } from "./maps";
 export { contains as rangeContains, isRange, overlaps as rangesOverlap, rebase } from "./range";
-export { refusedRequest } from "./requests";
+export { refusedRequest, wrongUnmap } from "./requests";
 export {
   createdStart,
   groupFlags,
@@ -24,6 +24,7 @@ export {
   infoLevels,
   infoPageSizes,
   infoWindows,
+  unmappedLength,
   writeCreate,
   writeFile,
   writeGroupStatus,
@@ -34,3 +35,12 @@ export {
   writeUnmap,
 } from "./structs";
 export { maskBits, powernvCharge, powernvLevelBytes, powernvShape, powernvTableBytes, pseriesCharge } from "./tce";
+export {
+  capabilityCount,
+  infoBytes,
+  infoCapability,
+  rangeLast,
+  rangeStart,
+  type1PageSizes,
+  writeType1Info,
+} from "./type1-info";

@@ -19,12 +19,14 @@ import { NONE, next } from "./radix";
 import {
   addRegistration,
   anyRegistered,
+  Container,
   checkRegistered,
-  countMapped,
   NO_REGISTRATION,
+  NOIOMMU,
   removeRegistration,
+  SPAPR,
 } from "./registrations";
-import { Batch, checkShape } from "./requests";
+import { Batch, checkShape, countRequest, hasUnmapped, keptFrom, keptLast } from "./requests";
 import * as status from "./status";
 import { anyLive, claim, forgetMap, prepareMap, recordMap, tceIova, unclaim, Window } from "./window";
 
@@ -54,6 +56,7 @@ function checkMap(window: Window, i: u32, owner: u32): i32 {
   if (anyLive(window, iova(i), iovaLast(i))) return status.ALREADY_LIVE;
   if (next(window.toIova, va(i), vaLast(i)) != NONE) return status.VA_ALREADY_MAPPED;
   const container = window.container;
+  if (container.iommu != SPAPR) return status.OK;
   if (anyRegistered(container, va(i), vaLast(i))) {
     return checkRegistered(container, va(i), vaLast(i));
   }
@@ -63,34 +66,39 @@ function checkMap(window: Window, i: u32, owner: u32): i32 {
   return status.OK;
 }
 
+/** Writes the calls of request `i`; `number` is what is recorded for it alone. */
+function writeCalls(container: Container, i: u32, number: u32): bool {
+  if (container.iommu == NOIOMMU) return true;
+  const register = container.iommu == SPAPR && number != NO_REGISTRATION;
+  if (register && !calls.appendRegister(i, va(i), length(i))) return false;
+  return calls.appendMap(i, permission(i), va(i), iova(i), length(i));
+}
+
 /** Records request `i`, checked, as mapped, and writes its calls. */
 function recordAndWrite(window: Window, i: u32): bool {
   const container = window.container;
+  const from = keptFrom(container, i);
   let number = NO_REGISTRATION;
-  if (!anyRegistered(container, va(i), vaLast(i))) {
-    number = addRegistration(container, va(i), length(i));
+  if (container.iommu != NOIOMMU && !anyRegistered(container, from, keptLast(container, i))) {
+    number = addRegistration(container, from, length(i));
     if (number == NO_REGISTRATION) return false;
   }
-  const written =
-    prepareMap(window, va(i), vaLast(i), iova(i), iovaLast(i)) &&
-    (number == NO_REGISTRATION || calls.appendRegister(i, va(i), length(i))) &&
-    calls.appendMap(i, permission(i), va(i), iova(i), length(i));
-  if (!written) {
+  if (!prepareMap(window, va(i), vaLast(i), iova(i), iovaLast(i)) || !writeCalls(container, i, number)) {
     forgetMap(window, va(i), vaLast(i), iova(i), iovaLast(i));
     if (number != NO_REGISTRATION) removeRegistration(container, number);
     return false;
   }
   claim(window, iova(i), iovaLast(i));
   recordMap(window, va(i), vaLast(i), iova(i), iovaLast(i));
-  countMapped(container, va(i), vaLast(i), true);
+  countRequest(container, i, true);
   setRegistration(i, number);
-  setState(i, 0);
+  setState(i, container.iommu == NOIOMMU ? MAPPED : 0);
   return true;
 }
 
 /** Forgets request `i`, and its registration too if nothing of it is left in the kernel. */
 function takeBack(window: Window, i: u32, withRegistration: bool): void {
-  countMapped(window.container, va(i), vaLast(i), false);
+  countRequest(window.container, i, false);
   unclaim(window, iova(i), iovaLast(i));
   forgetMap(window, va(i), vaLast(i), iova(i), iovaLast(i));
   if (withRegistration && registration(i) != NO_REGISTRATION) removeRegistration(window.container, registration(i));
@@ -151,12 +159,13 @@ export function afterFailure(failed: u32): u32 {
 }
 
 /** Reads the results of the undo. */
-export function collectUndo(): void {
+export function collectUndo(window: Window): void {
   const total = calls.callCount();
   for (let k: u32 = 0; k < total; k++) {
-    if (calls.resultAt(k) != 0) continue;
+    const unmap = calls.callAt(k) == calls.UNMAP;
+    if (unmap ? !hasUnmapped(window.container, k) : calls.resultAt(k) != 0) continue;
     const i = calls.requestAt(k);
-    setState(i, state(i) & ~(calls.callAt(k) == calls.UNMAP ? MAPPED : REGISTERED));
+    setState(i, state(i) & ~(unmap ? MAPPED : REGISTERED));
   }
 }
 

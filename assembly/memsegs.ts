@@ -8,7 +8,7 @@
  *                va      [ u64   | u64   | u64   | ... ]      of a free number: the next free one + 1
  *                length  [ u64   | u64   | u64   | ... ]      0 where the number is free
  *                iova    [ u64   | u64   | u64   | ... ]      BAD where it is not known, or the number is free
- *                list    [ u32   | u32   | u32   | ... ]
+ *                list    [ u32   | u32   | u32   | ... ]      one column lies behind the other, in one block
  *
  *     numbers    constant radix: page -> number of its memseg << 12
  *
@@ -31,6 +31,8 @@ export const EXTERNAL: u32 = 1;
 export const HEAP: u32 = 2;
 
 const LIST_BYTES: u32 = 32;
+/** Of all columns: three of 8 bytes, one of 4. */
+const MEMSEG_BYTES: u64 = 28;
 const NUMBER_SHIFT: u64 = 12;
 const NO_MEMSEG: u32 = u32.MAX_VALUE;
 
@@ -75,13 +77,8 @@ export function dropTable(table: Table): void {
     const list = listAt(table, i);
     if (list.length != 0) dropPages(list);
   }
-  if (table.listCapacity != 0) release(table.lists, <u64>table.listCapacity * LIST_BYTES);
-  if (table.capacity != 0) {
-    release(table.va, (<u64>table.capacity) << 3);
-    release(table.lengths, (<u64>table.capacity) << 3);
-    release(table.iova, (<u64>table.capacity) << 3);
-    release(table.list, (<u64>table.capacity) << 2);
-  }
+  release(table.lists, <u64>table.listCapacity * LIST_BYTES);
+  release(table.va, <u64>table.capacity * MEMSEG_BYTES);
   drop(table.numbers);
   release(changetype<u32>(table.numbers), offsetof<Radix>());
 }
@@ -143,8 +140,7 @@ export function addList(table: Table, base: u64, length: u64, pageShift: u32, fl
 function growLists(table: Table): bool {
   const capacity = table.listCapacity;
   const wanted: u32 = capacity == 0 ? 16 : capacity << 1;
-  const bytes = <u64>wanted * LIST_BYTES;
-  const block = capacity == 0 ? acquire(bytes) : regrow(table.lists, <u64>capacity * LIST_BYTES, bytes);
+  const block = regrow(table.lists, <u64>capacity * LIST_BYTES, <u64>wanted * LIST_BYTES);
   if (block == 0) return false;
   table.lists = block;
   table.listCapacity = wanted;
@@ -164,27 +160,16 @@ export function removeList(table: Table, index: i32): i32 {
 function growMemsegs(table: Table): bool {
   const capacity = table.capacity;
   const wanted: u32 = capacity == 0 ? 64 : capacity << 1;
-  const va = acquire((<u64>wanted) << 3);
-  const lengths = acquire((<u64>wanted) << 3);
-  const iova = acquire((<u64>wanted) << 3);
-  const list = acquire((<u64>wanted) << 2);
-  if (va == 0 || lengths == 0 || iova == 0 || list == 0) {
-    release(va, (<u64>wanted) << 3);
-    release(lengths, (<u64>wanted) << 3);
-    release(iova, (<u64>wanted) << 3);
-    release(list, (<u64>wanted) << 2);
-    return false;
-  }
-  if (capacity != 0) {
-    memory.copy(va, table.va, (<usize>capacity) << 3);
-    memory.copy(lengths, table.lengths, (<usize>capacity) << 3);
-    memory.copy(iova, table.iova, (<usize>capacity) << 3);
-    memory.copy(list, table.list, (<usize>capacity) << 2);
-    release(table.va, (<u64>capacity) << 3);
-    release(table.lengths, (<u64>capacity) << 3);
-    release(table.iova, (<u64>capacity) << 3);
-    release(table.list, (<u64>capacity) << 2);
-  }
+  const va = acquire(<u64>wanted * MEMSEG_BYTES);
+  if (va == 0) return false;
+  const lengths = va + (wanted << 3);
+  const iova = lengths + (wanted << 3);
+  const list = iova + (wanted << 3);
+  memory.copy(va, table.va, capacity << 3);
+  memory.copy(lengths, table.lengths, capacity << 3);
+  memory.copy(iova, table.iova, capacity << 3);
+  memory.copy(list, table.list, capacity << 2);
+  release(table.va, <u64>capacity * MEMSEG_BYTES);
   table.va = va;
   table.lengths = lengths;
   table.iova = iova;

@@ -59,30 +59,42 @@ export function initRadix(radix: Radix, affine: bool): void {
   radix.affine = affine;
 }
 
-function rootEntry(radix: Radix, key: u64): u32 {
-  const index = key >> ROOT_SHIFT;
-  // Behind the extent everything is absent: the null page's first entry says so.
-  return index < <u64>radix.extent ? radix.root + ((<u32>index) << 3) : 0;
-}
+/**
+ * Where entries lie. A look-up is these and nothing else, so they are inlined by name; all else the compiler leaves as
+ * calls, because the release build is optimised for size. (A function cannot be decorated in TypeScript, a method can.)
+ */
+class Entry {
+  @inline
+  static root(radix: Radix, key: u64): u32 {
+    const index = key >> ROOT_SHIFT;
+    // Behind the extent everything is absent: the null page's first entry says so.
+    return index < <u64>radix.extent ? radix.root + ((<u32>index) << 3) : 0;
+  }
 
-function gigaEntry(table: u32, key: u64): u32 {
-  return table + ((<u32>(key >> GIGA_SHIFT) & INDEX_MASK) << 3);
-}
+  @inline
+  static giga(table: u32, key: u64): u32 {
+    return table + ((<u32>(key >> GIGA_SHIFT) & INDEX_MASK) << 3);
+  }
 
-function slotEntry(table: u32, key: u64): u32 {
-  return table + ((<u32>(key >> SLOT_SHIFT) & INDEX_MASK) << 3);
-}
+  @inline
+  static slot(table: u32, key: u64): u32 {
+    return table + ((<u32>(key >> SLOT_SHIFT) & INDEX_MASK) << 3);
+  }
 
-function pageEntry(table: u32, key: u64): u32 {
-  return table + ((<u32>(key >> PAGE_SHIFT) & INDEX_MASK) << 3);
+  @inline
+  static page(table: u32, key: u64): u32 {
+    return table + ((<u32>(key >> PAGE_SHIFT) & INDEX_MASK) << 3);
+  }
+
+  /** The table that a slot's split entry leads to. */
+  @inline
+  static table(entry: u64): u32 {
+    return <u32>entry & ~(<u32>PAGE_MASK);
+  }
 }
 
 function slotEntryOf(radix: Radix, key: u64): u32 {
-  return slotEntry(load<u32>(gigaEntry(load<u32>(rootEntry(radix, key)), key)), key);
-}
-
-function tableOf(entry: u64): u32 {
-  return <u32>entry & ~(<u32>PAGE_MASK);
+  return Entry.slot(load<u32>(Entry.giga(load<u32>(Entry.root(radix, key)), key)), key);
 }
 
 /** The value at `key`: of an affine map the exact address, of a constant one the value. NONE when absent. */
@@ -90,7 +102,7 @@ export function get(radix: Radix, key: u64): u64 {
   let entry = load<u64>(slotEntryOf(radix, key));
   let mask = SLOT_MASK;
   if ((entry & SPLIT) != 0) {
-    entry = load<u64>(pageEntry(tableOf(entry), key));
+    entry = load<u64>(Entry.page(Entry.table(entry), key));
     mask = PAGE_MASK;
   }
   if (entry == 0) return NONE;
@@ -106,8 +118,7 @@ function growRoot(radix: Radix, key: u64): bool {
   const index = key >> ROOT_SHIFT; // below 2^25
   if (index < <u64>radix.extent) return true;
   const extent = <u32>powerOfTwoAtLeast(index + 1);
-  const root =
-    radix.extent == 0 ? acquire((<u64>extent) << 3) : regrow(radix.root, (<u64>radix.extent) << 3, (<u64>extent) << 3);
+  const root = regrow(radix.root, (<u64>radix.extent) << 3, (<u64>extent) << 3);
   if (root == 0) return false;
   radix.root = root;
   radix.extent = extent;
@@ -125,8 +136,8 @@ function descend(address: u32): u32 {
 
 /** Writes a slot's entry, whose table is there, and keeps the count above it. */
 function writeSlot(radix: Radix, key: u64, entry: u64): void {
-  const gigaAt = gigaEntry(load<u32>(rootEntry(radix, key)), key);
-  const slotAt = slotEntry(load<u32>(gigaAt), key);
+  const gigaAt = Entry.giga(load<u32>(Entry.root(radix, key)), key);
+  const slotAt = Entry.slot(load<u32>(gigaAt), key);
   const before = load<u64>(slotAt);
   store<u64>(slotAt, entry);
   if ((before == 0) != (entry == 0)) count(gigaAt, entry != 0);
@@ -134,10 +145,10 @@ function writeSlot(radix: Radix, key: u64, entry: u64): void {
 
 /** Gives back the tables on the way to `key` in which nothing is in use. */
 function trim(radix: Radix, key: u64): void {
-  const rootAt = rootEntry(radix, key);
+  const rootAt = Entry.root(radix, key);
   const giga = load<u32>(rootAt);
   if (giga == 0) return;
-  const gigaAt = gigaEntry(giga, key);
+  const gigaAt = Entry.giga(giga, key);
   const slots = load<u32>(gigaAt);
   if (slots != 0) {
     if (load<u64>(gigaAt) >> 32 != 0) return;
@@ -175,15 +186,15 @@ export function prepare(radix: Radix, key: u64, last: u64): bool {
   const lastSlot = last >> SLOT_SHIFT;
   for (let slot = key >> SLOT_SHIFT; slot <= lastSlot; slot++) {
     const start = slot << SLOT_SHIFT;
-    const rootAt = rootEntry(radix, start);
+    const rootAt = Entry.root(radix, start);
     const giga = descend(rootAt);
     if (giga == 0) return false;
-    const gigaAt = gigaEntry(giga, start);
+    const gigaAt = Entry.giga(giga, start);
     if (load<u32>(gigaAt) == 0) {
       if (descend(gigaAt) == 0) return false;
       count(rootAt, true);
     }
-    const entry = load<u64>(slotEntry(load<u32>(gigaAt), start));
+    const entry = load<u64>(Entry.slot(load<u32>(gigaAt), start));
     const whole = key <= start && last >= (start | SLOT_MASK);
     if (!whole && (entry & SPLIT) == 0 && !split(radix, start, entry)) return false;
   }
@@ -203,11 +214,11 @@ export function set(radix: Radix, key: u64, last: u64, value: u64): void {
       continue;
     }
     const slotAt = slotEntryOf(radix, start);
-    const table = tableOf(load<u64>(slotAt));
+    const table = Entry.table(load<u64>(slotAt));
     const pages = ((to - from) >> PAGE_SHIFT) + 1;
     for (let i: u64 = 0; i < pages; i++) {
       const pageValue = radix.affine ? at + (i << PAGE_SHIFT) : at;
-      store<u64>(pageEntry(table, from + (i << PAGE_SHIFT)), pageValue | PRESENT);
+      store<u64>(Entry.page(table, from + (i << PAGE_SHIFT)), pageValue | PRESENT);
     }
     store<u64>(slotAt, load<u64>(slotAt) + (pages << 32));
   }
@@ -218,8 +229,8 @@ export function clear(radix: Radix, key: u64, last: u64): void {
   const lastSlot = last >> SLOT_SHIFT;
   for (let slot = key >> SLOT_SHIFT; slot <= lastSlot; slot++) {
     const start = slot << SLOT_SHIFT;
-    const giga = load<u32>(rootEntry(radix, start));
-    if (load<u32>(gigaEntry(giga, start)) == 0) {
+    const giga = load<u32>(Entry.root(radix, start));
+    if (load<u32>(Entry.giga(giga, start)) == 0) {
       trim(radix, start);
       slot |= (1 << ((giga == 0 ? ROOT_SHIFT : GIGA_SHIFT) - SLOT_SHIFT)) - 1; // on to the next GiB, or 512 GiB
       continue;
@@ -238,11 +249,11 @@ function clearSlot(radix: Radix, start: u64, from: u64, to: u64): void {
     writeSlot(radix, start, 0);
     return;
   }
-  const table = tableOf(entry);
+  const table = Entry.table(entry);
   const pages = ((to - from) >> PAGE_SHIFT) + 1;
   let gone: u64 = 0;
   for (let i: u64 = 0; i < pages; i++) {
-    const pageAt = pageEntry(table, from + (i << PAGE_SHIFT));
+    const pageAt = Entry.page(table, from + (i << PAGE_SHIFT));
     if (load<u64>(pageAt) != 0) gone++;
     store<u64>(pageAt, 0);
   }
@@ -263,15 +274,15 @@ export function next(radix: Radix, key: u64, last: u64): u64 {
   let at = key;
   while (at <= end) {
     let shift = PAGE_SHIFT;
-    const giga = load<u32>(rootEntry(radix, at));
+    const giga = load<u32>(Entry.root(radix, at));
     if (giga == 0) shift = ROOT_SHIFT;
     else {
-      const slots = load<u32>(gigaEntry(giga, at));
+      const slots = load<u32>(Entry.giga(giga, at));
       if (slots == 0) shift = GIGA_SHIFT;
       else {
-        const entry = load<u64>(slotEntry(slots, at));
+        const entry = load<u64>(Entry.slot(slots, at));
         if (entry == 0) shift = SLOT_SHIFT;
-        else if ((entry & SPLIT) == 0 || load<u64>(pageEntry(tableOf(entry), at)) != 0) return at;
+        else if ((entry & SPLIT) == 0 || load<u64>(Entry.page(Entry.table(entry), at)) != 0) return at;
       }
     }
     // The last address of the absent piece; the next one wraps to 0 only behind the end of the whole space.
@@ -313,7 +324,7 @@ export function drop(radix: Radix): void {
       if (slots == 0) continue;
       for (let k: u32 = 0; k <= INDEX_MASK; k++) {
         const entry = load<u64>(slots + (k << 3));
-        if ((entry & SPLIT) != 0) release(tableOf(entry), PAGE);
+        if ((entry & SPLIT) != 0) release(Entry.table(entry), PAGE);
       }
       release(slots, PAGE);
     }

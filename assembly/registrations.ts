@@ -1,8 +1,13 @@
 /**
- * The memory that a container has registered with the kernel (pinned): disjoint ranges, each with the number of its bytes
- * that are mapped, over all windows of the container. The kernel must see UNREGISTER only when that number is 0: while a
- * page is mapped it would answer 0 and keep a registration that nobody can end
- * (drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_unregister_pages).
+ * What the kernel keeps of a container in pieces that cannot be cut: disjoint ranges, each with the number of its bytes
+ * that are mapped.
+ *
+ *     sPAPR      the memory that is registered (pinned), by virtual address, over all windows. The kernel must see
+ *                UNREGISTER only when nothing of it is mapped: it would answer 0 all the same and keep a registration
+ *                that nobody can end (drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_unregister_pages)
+ *     type1      the kernel's own maps, by IOVA: one for each MAP. An UNMAP that cuts one is refused by v2, and by v1
+ *                answered with 0 (drivers/vfio/vfio_iommu_type1.c: vfio_dma_do_unmap)
+ *     no-IOMMU   nothing: the kernel is not asked
  *
  *     pages     constant radix: page -> number of its registration << 12
  *     records   24 bytes each:  | va : 8 | length : 8 | mapped : 8 |     length 0: free, and va is the next free one + 1
@@ -14,6 +19,12 @@ import * as status from "./status";
 
 const RECORD_BYTES: u32 = 24;
 const NUMBER_SHIFT: u64 = 12;
+
+/** IOMMUs, under the numbers that SET_IOMMU has for them. */
+export const TYPE1: u32 = 1;
+export const TYPE1V2: u32 = 3;
+export const SPAPR: u32 = 7;
+export const NOIOMMU: u32 = 8;
 
 /** No registration. */
 export const NO_REGISTRATION: u32 = u32.MAX_VALUE;
@@ -33,6 +44,12 @@ export class Container {
   /** Windows that belong to the container. */
   windows: u32;
   cpuPageShift: u32;
+  /** One of the IOMMUs above. */
+  iommu: u32;
+}
+
+export function isIommu(iommu: u32): bool {
+  return iommu == TYPE1 || iommu == TYPE1V2 || iommu == SPAPR || iommu == NOIOMMU;
 }
 
 @unmanaged
@@ -42,18 +59,19 @@ class Registration {
   mapped: u64;
 }
 
-export function initContainer(container: Container, cpuPageShift: u32): bool {
+export function initContainer(container: Container, cpuPageShift: u32, iommu: u32): bool {
   container.pages = changetype<Radix>(acquire(offsetof<Radix>()));
   if (changetype<u32>(container.pages) == 0) return false;
   initRadix(container.pages, false);
   container.cpuPageShift = cpuPageShift;
+  container.iommu = iommu;
   return true;
 }
 
 export function dropContainer(container: Container): void {
   drop(container.pages);
   release(changetype<u32>(container.pages), offsetof<Radix>());
-  if (container.capacity != 0) release(container.records, <u64>container.capacity * RECORD_BYTES);
+  release(container.records, <u64>container.capacity * RECORD_BYTES);
 }
 
 function record(container: Container, number: u32): Registration {
@@ -76,6 +94,13 @@ export function registrationMapped(container: Container, number: u32): u64 {
 export function registrationAt(container: Container, va: u64): u32 {
   const number = get(container.pages, va);
   return number == NONE ? NO_REGISTRATION : <u32>(number >> NUMBER_SHIFT);
+}
+
+/** Whether [iova, last], all mapped, begins or ends inside a map of the kernel. */
+export function cutsMap(container: Container, iova: u64, last: u64): bool {
+  if (registrationVa(container, registrationAt(container, iova)) != iova) return true;
+  const number = registrationAt(container, last);
+  return lastOf(registrationVa(container, number), registrationLength(container, number)) != last;
 }
 
 /** Whether any byte of [va, last] is registered. */
@@ -103,8 +128,7 @@ export function checkRegistered(container: Container, va: u64, last: u64): i32 {
 function growRecords(container: Container): bool {
   const capacity = container.capacity;
   const wanted: u32 = capacity == 0 ? 32 : capacity << 1;
-  const bytes = <u64>wanted * RECORD_BYTES;
-  const block = capacity == 0 ? acquire(bytes) : regrow(container.records, <u64>capacity * RECORD_BYTES, bytes);
+  const block = regrow(container.records, <u64>capacity * RECORD_BYTES, <u64>wanted * RECORD_BYTES);
   if (block == 0) return false;
   container.records = block;
   container.capacity = wanted;
@@ -159,6 +183,18 @@ export function countMapped(container: Container, va: u64, last: u64, more: bool
     if (before == 0) container.idle--;
     if (registration.mapped == 0) container.idle++;
     if (reached == last) return;
+    at = reached + 1;
+  }
+}
+
+/** Forgets the maps of the kernel that [iova, last] consists of. */
+export function removeMaps(container: Container, iova: u64, last: u64): void {
+  let at = iova;
+  while (true) {
+    const number = registrationAt(container, at);
+    const reached = lastOf(registrationVa(container, number), registrationLength(container, number));
+    removeRegistration(container, number);
+    if (reached >= last) return;
     at = reached + 1;
   }
 }

@@ -40,3 +40,9 @@ export const BUSY: i32 = 22;
 export const BAD_PAGE_SHIFT: i32 = 23;
 /** The memory is registered though nothing of it is mapped: what an UNREGISTER that failed has left behind. */
 export const STALE_REGISTRATION: i32 = 24;
+/** The IOVAs begin or end inside a map of the kernel, which type1 unmaps as a whole only. */
+export const CUTS_MAP: i32 = 25;
+/** What the kernel says of its IOMMU leads outside of itself, or round in a ring. */
+export const MALFORMED_INFO: i32 = 26;
+/** No type of IOMMU that the core knows. */
+export const UNKNOWN_IOMMU: i32 = 27;

@@ -10,7 +10,7 @@
  *     vfio_group_status         | argsz | flags |
  *     GROUP_SET_CONTAINER       | fd    |
  *     ..._type1_dma_map         | argsz | flags | vaddr         | iova          | size          |
- *     ..._type1_dma_unmap       | argsz | flags | iova          | size          |
+ *     ..._type1_dma_unmap       | argsz | flags | iova          | size (in/out) |
  *
  * MAP_DMA and UNMAP_DMA take the type1 structs on sPAPR too. The two differ, and the kernel cannot tell which one it was
  * given: a map struct handed to UNMAP_DMA clears [0, iova) and leaves iova mapped.
@@ -104,6 +104,11 @@ export function writeUnmap(at: u32, iova: u64, length: u64): void {
   store<u32>(at, 0, 4);
   store<u64>(at, iova, 8);
   store<u64>(at, length, 16);
+}
+
+/** What type1 has written back: the bytes that it unmapped. sPAPR leaves the field as it was asked. */
+export function unmappedLength(at: u32): u64 {
+  return load<u64>(at, 16);
 }
 
 export function writeGroupStatus(at: u32): void {

@@ -5,16 +5,19 @@ import { get, NONE, next, runLast } from "./radix";
 import { lastOf } from "./range";
 import {
   Container,
-  countMapped,
+  cutsMap,
   NO_REGISTRATION,
+  NOIOMMU,
   nextIdle,
   registrationAt,
   registrationLength,
   registrationMapped,
   registrationVa,
+  removeMaps,
   removeRegistration,
+  SPAPR,
 } from "./registrations";
-import { Batch, checkShape } from "./requests";
+import { Batch, checkShape, countRequest, hasUnmapped } from "./requests";
 import * as status from "./status";
 import { registerVa } from "./structs";
 import { allLive, claim, forgetMap, prepareMap, unclaim, vaAt, Window } from "./window";
@@ -29,35 +32,48 @@ function checkUnmap(window: Window, i: u32, owner: u32): i32 {
   if (vaAt(window, iova(i)) != va(i)) return status.VA_MISMATCH;
   const offset = iova(i) - window.start;
   const offsetLast = iovaLast(i) - window.start;
-  return runLast(window.toVa, offset, offsetLast) == offsetLast ? status.OK : status.VA_MISMATCH;
+  if (runLast(window.toVa, offset, offsetLast) != offsetLast) return status.VA_MISMATCH;
+  const container = window.container;
+  return hasMaps(container) && cutsMap(container, iova(i), iovaLast(i)) ? status.CUTS_MAP : status.OK;
 }
 
-/** Marks request `i` as not live, and writes its calls: UNMAP, then UNREGISTER of what nothing is mapped of any more. */
-function unclaimAndWrite(window: Window, i: u32): bool {
-  if (!prepareMap(window, va(i), vaLast(i), iova(i), iovaLast(i))) return false;
-  if (!calls.appendUnmap(i, iova(i), length(i))) return false;
-  const container = window.container;
-  countMapped(container, va(i), vaLast(i), false);
+/** Whether what the container keeps are the kernel's maps. */
+function hasMaps(container: Container): bool {
+  return container.iommu != SPAPR && container.iommu != NOIOMMU;
+}
+
+/** Writes UNREGISTER for each registration under request `i` of which nothing is mapped any more. */
+function writeUnregisters(container: Container, i: u32): bool {
   let at = va(i);
   while (true) {
     const number = registrationAt(container, at);
     const start = registrationVa(container, number);
     const bytes = registrationLength(container, number);
-    if (registrationMapped(container, number) == 0 && !calls.appendUnregister(i, start, bytes)) {
-      countMapped(container, va(i), vaLast(i), true);
-      return false;
-    }
+    if (registrationMapped(container, number) == 0 && !calls.appendUnregister(i, start, bytes)) return false;
     const reached = lastOf(start, bytes);
-    if (reached >= vaLast(i)) break;
+    if (reached >= vaLast(i)) return true;
     at = reached + 1;
   }
+}
+
+/** Marks request `i` as not live, and writes its calls: UNMAP, then UNREGISTER of what nothing is mapped of any more. */
+function unclaimAndWrite(window: Window, i: u32): bool {
+  const container = window.container;
+  const asked = container.iommu != NOIOMMU;
+  if (!prepareMap(window, va(i), vaLast(i), iova(i), iovaLast(i))) return false;
+  if (asked && !calls.appendUnmap(i, iova(i), length(i))) return false;
+  countRequest(container, i, false);
+  if (container.iommu == SPAPR && !writeUnregisters(container, i)) {
+    countRequest(container, i, true);
+    return false;
+  }
   unclaim(window, iova(i), iovaLast(i));
-  setState(i, 0);
+  setState(i, asked ? 0 : UNMAPPED);
   return true;
 }
 
 function putBack(window: Window, i: u32): void {
-  countMapped(window.container, va(i), vaLast(i), true);
+  countRequest(window.container, i, true);
   claim(window, iova(i), iovaLast(i));
 }
 
@@ -82,7 +98,7 @@ export function settleUnmaps(window: Window): u32 {
   const container = window.container;
   const total = calls.callCount();
   for (let k: u32 = 0; k < total; k++) {
-    if (calls.callAt(k) == calls.UNMAP && calls.resultAt(k) == 0) setState(calls.requestAt(k), UNMAPPED);
+    if (calls.callAt(k) == calls.UNMAP && hasUnmapped(container, k)) setState(calls.requestAt(k), UNMAPPED);
   }
   // All that stays is put back before anything is given back: the two may share a chunk of the bitmap.
   for (let i: u32 = 0; i < Batch.count; i++) {
@@ -92,6 +108,7 @@ export function settleUnmaps(window: Window): u32 {
   for (let i: u32 = 0; i < Batch.count; i++) {
     if ((state(i) & UNMAPPED) == 0) continue;
     forgetMap(window, va(i), vaLast(i), iova(i), iovaLast(i));
+    if (hasMaps(container)) removeMaps(container, iova(i), iovaLast(i));
     unmapped++;
   }
   forgetUnregistered(container);

@@ -36,6 +36,9 @@ export const Status = {
   BUSY: 22,
   BAD_PAGE_SHIFT: 23,
   STALE_REGISTRATION: 24,
+  CUTS_MAP: 25,
+  MALFORMED_INFO: 26,
+  UNKNOWN_IOMMU: 27,
 } as const;
 
 const codes = new Map(Object.entries(Status).map(([name, value]) => [value as number, `ERR_${name}`]));
@@ -111,6 +114,7 @@ export interface CoreExports {
   /** The argument of GROUP_SET_CONTAINER. */
   writeFile(at: number, fd: number): void;
   writeInfo(at: number): void;
+  /** Of type1's info too. */
   infoFlags(at: number): number;
   infoDefaultStart(at: number): number;
   infoDefaultSize(at: number): number;
@@ -123,6 +127,25 @@ export interface CoreExports {
   writeRemove(at: number, start: bigint): void;
   writeMap(at: number, permission: number, va: bigint, iova: bigint, length: bigint): void;
   writeUnmap(at: number, iova: bigint, length: bigint): void;
+  /** After UNMAP: the bytes that type1 says to have unmapped; on sPAPR those that were asked for. */
+  unmappedLength(at: number): bigint;
+
+  // struct vfio_iommu_type1_info and the capabilities behind it
+  /** Asks with a struct of `bytes`, 24 or more, all of which are zeroed first. */
+  writeType1Info(at: number, bytes: number): void;
+  /** Bytes that the kernel has to say; more than asked with: ask again. */
+  infoBytes(at: number): number;
+  type1PageSizes(at: number): bigint;
+  /**
+   * Where capability 1 (IOVA ranges) or 3 (maps available) begins, counted from `at`; 0 when it is not there;
+   * -MALFORMED_INFO where the chain, in an info of `bytes` (24 or more), leads outside or round in a ring.
+   */
+  infoCapability(at: number, bytes: number, id: number): number;
+  /** Ranges, or maps, that a capability holds; `at` is where it was found. */
+  capabilityCount(at: number): number;
+  /** First and last IOVA of a range; `index` below the count. */
+  rangeStart(at: number, index: number): bigint;
+  rangeLast(at: number, index: number): bigint;
 
   // memory of the core's own
   /** A zeroed block; 0 when the memory cannot grow. */
@@ -157,9 +180,14 @@ export interface CoreExports {
   walkBytes(): bigint;
 
   // containers and windows
-  containerOpen(cpuPageShift: number): number;
+  /** `iommu`: 1 or 3 (type1 v1, v2), 7 (sPAPR TCE v2), 8 (none), as SET_IOMMU numbers them. */
+  containerOpen(cpuPageShift: number, iommu: number): number;
   containerClose(container: number): number;
+  /** Registrations; on type1 the kernel's maps. */
   containerRegistrations(container: number): number;
+  /** Where the registration begins that holds an address (type1: the map that holds an IOVA); all ones: none does. */
+  containerPieceStart(container: number, address: bigint): bigint;
+  containerPieceLength(container: number, address: bigint): bigint;
   containerHasIdle(container: number): 0 | 1;
   windowOpen(container: number, start: bigint, size: bigint, pageShift: number): number;
   windowClose(window: number): number;
@@ -188,11 +216,13 @@ export interface CoreExports {
   collectMaps(): 0 | 1;
   prepareUndo(): void;
   afterFailure(call: number): number;
-  collectUndo(): void;
+  collectUndo(window: number): void;
   settleMaps(window: number): number;
   leftMapped(request: number): 0 | 1;
   leftRegistered(request: number): 0 | 1;
   prepareUnmaps(window: number, count: number, owner: number): number;
+  /** The first call from `from` on that unmapped another length than it was asked for; the count of calls: none did. */
+  wrongUnmap(from: number): number;
   settleUnmaps(window: number): number;
   prepareIdle(container: number): number;
   settleIdle(container: number): number;
@@ -220,6 +250,8 @@ export interface Core extends CoreExports {
 const U64_RESULTS = [
   "alignUp",
   "bytesInUse",
+  "containerPieceLength",
+  "containerPieceStart",
   "createdStart",
   "infoPageSizes",
   "listFreePages",
@@ -232,7 +264,11 @@ const U64_RESULTS = [
   "powernvTableBytes",
   "powerOfTwoAtLeast",
   "pseriesCharge",
+  "rangeLast",
+  "rangeStart",
   "rebase",
+  "type1PageSizes",
+  "unmappedLength",
   "walkBytes",
   "walkCount",
   "walkLast",
@@ -249,8 +285,10 @@ const U64_RESULTS = [
 /** The same for i32: pointers, which may lie above 2 GiB, and fields of structs. */
 const U32_RESULTS = [
   "acquireBytes",
+  "capabilityCount",
   "callTable",
   "groupFlags",
+  "infoBytes",
   "infoDefaultSize",
   "infoDefaultStart",
   "infoFlags",

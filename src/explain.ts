@@ -1,24 +1,30 @@
-/** What to do about the kernel's answers: one sentence for each pair of a call and an errno that this library has met. */
+/**
+ * What to do about the kernel's answers: one sentence for each pair of a call and an errno that this library has met. The
+ * same answer to the same call can mean different things on different IOMMUs, so each has a table of its own.
+ */
 import { DmaWindowError, errnoName } from "./errors.ts";
 
-const hints: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+/** Call -> errno -> what to do. */
+type Hints = Readonly<Record<string, Readonly<Record<string, string>>>>;
+
+/** True wherever the call is answered so. */
+const everywhere: Hints = {
   "open /dev/vfio/vfio": {
     ENOENT: "VFIO is not there: load the module vfio, or use modelKernel()",
     ENODEV: "VFIO's node is there but not its driver: load the module vfio",
     EACCES: "this user may not open it: change its mode, or run as root",
   },
   "open group": {
-    ENOENT: "no such group is bound to VFIO: bind every device of the group to vfio-pci first",
+    ENOENT:
+      "no such group is bound to VFIO: bind every device of the group to vfio-pci first (one without an IOMMU needs noIommu: true)",
     EACCES: "this user may not open it: change the owner of the node under /dev/vfio, or run as root",
     EPERM: "a no-IOMMU group needs CAP_SYS_RAWIO",
     EBUSY: "a group opens once: another program, or an earlier container of this one, still holds it",
   },
   VFIO_GROUP_SET_CONTAINER: {
     EINVAL: "the group has a container already",
-    EPERM: "a container that has made a window takes no second group on an LPAR",
   },
   VFIO_SET_IOMMU: {
-    ENODEV: "this machine's VFIO has no driver for that type: on POWER load vfio_iommu_spapr_tce",
     EINVAL: "the container has no group, or has its type already",
   },
   VFIO_IOMMU_SPAPR_TCE_CREATE: {
@@ -36,16 +42,11 @@ const hints: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     EPERM: "a container belongs to the process that used it first: it cannot be used after a fork",
   },
   VFIO_IOMMU_MAP_DMA: {
-    EINVAL: "the memory's pages are smaller than the window's, or it is not registered as a whole",
     ENXIO: "the window is gone",
-    EPERM: "nothing is registered in this container, or it belongs to another process",
     EEXIST: "other memory is mapped at some of these IOVAs: nothing was mapped",
-    ENOMEM: "more memory would be locked than RLIMIT_MEMLOCK allows, or the tables do not fit into memory",
-    ENOSPC: "the kernel takes no more maps in this container",
   },
   VFIO_IOMMU_UNMAP_DMA: {
     ENXIO: "the window is gone",
-    EPERM: "the container belongs to another process",
   },
   VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY: {
     ENOENT: "the kernel does not know this registration",
@@ -58,14 +59,72 @@ const hints: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
 };
 
+const byIommu: Readonly<Record<IommuKind, Hints>> = {
+  spapr: {
+    VFIO_GROUP_SET_CONTAINER: {
+      EPERM: "a container that has made a window takes no second group on an LPAR",
+    },
+    VFIO_SET_IOMMU: {
+      ENODEV: "this machine's VFIO has no driver for that type: load vfio_iommu_spapr_tce",
+    },
+    VFIO_IOMMU_MAP_DMA: {
+      EINVAL: "the memory's pages are smaller than the window's, or it is not registered as a whole",
+      EPERM: "nothing is registered in this container, or it belongs to another process",
+      ENOMEM: "more memory would be locked than RLIMIT_MEMLOCK allows, or the tables do not fit into memory",
+    },
+    VFIO_IOMMU_UNMAP_DMA: {
+      EPERM: "the container belongs to another process",
+      ENOMEM: "the window's tables do not fit under RLIMIT_MEMLOCK: raise it (ulimit -l), or run with CAP_IPC_LOCK",
+    },
+  },
+  // drivers/vfio/vfio_iommu_type1.c: vfio_dma_do_map, vfio_dma_do_unmap, vfio_iommu_type1_attach_group
+  type1: {
+    VFIO_SET_IOMMU: {
+      ENODEV: "this machine's VFIO has no driver for that type: load vfio_iommu_type1",
+      EPERM:
+        "the IOMMU does not keep a device's interrupts apart; who trusts the device all the same loads vfio_iommu_type1 with allow_unsafe_interrupts=1",
+    },
+    VFIO_IOMMU_MAP_DMA: {
+      EEXIST: "other memory is mapped at some of these IOVAs, not by this library: nothing was mapped",
+      ENOSPC:
+        "the container holds as many maps as the kernel takes (dma_entry_limit of vfio_iommu_type1): map larger pieces, or raise it",
+      ENOMEM:
+        "more memory would be locked than RLIMIT_MEMLOCK allows, where every map counts, and memory that is mapped twice counts twice: raise it (ulimit -l), or run with CAP_IPC_LOCK",
+      EFAULT: "the memory must be there, and writable where the device may write",
+      EINVAL: "the kernel does not allow these IOVAs, or they are not whole pages of the IOMMU",
+    },
+    VFIO_IOMMU_UNMAP_DMA: {
+      EINVAL: "a map of the kernel's would be cut, which it unmaps as a whole only",
+    },
+  },
+  // drivers/vfio/container.c: vfio_noiommu_open, vfio_container_attach_group
+  noiommu: {
+    "open group": {
+      ENOENT:
+        "no such group: load vfio with enable_unsafe_noiommu_mode=1, then bind every device of the group to vfio-pci",
+    },
+    VFIO_GROUP_SET_CONTAINER: {
+      EPERM: "a no-IOMMU group needs CAP_SYS_RAWIO",
+    },
+    VFIO_SET_IOMMU: {
+      ENODEV: "the kernel gives no container without an IOMMU: load vfio with enable_unsafe_noiommu_mode=1",
+      EPERM: "a container without an IOMMU needs CAP_SYS_RAWIO",
+    },
+  },
+};
+
+/** The IOMMUs whose answers differ: the `kind` of a container. */
+export type IommuKind = "spapr" | "type1" | "noiommu";
+
 /**
  * What an answer that means failure says: `EBUSY: a group opens once: ...`, or the errno alone where nothing more is
- * known. sPAPR's calls also fail with positive numbers, which are no errnos.
+ * known. sPAPR's calls also fail with positive numbers, which are no errnos. Without `iommu` only what is true on every
+ * IOMMU is said.
  */
-export function explain(call: string, answer: number): string {
+export function explain(call: string, answer: number, iommu?: IommuKind): string {
   if (answer > 0) return `the answer was ${answer}, which means failure`;
   const name = errnoName(answer);
-  const hint = hints[call]?.[name];
+  const hint = (iommu && byIommu[iommu][call]?.[name]) ?? everywhere[call]?.[name];
   return hint === undefined ? name : `${name}: ${hint}`;
 }
 
@@ -76,9 +135,9 @@ export function explain(call: string, answer: number): string {
 export function refusedByKernel(
   syscall: string,
   answer: number,
-  { about = syscall, hint = syscall, facts }: RefusedCall = {},
+  { about = syscall, hint = syscall, iommu, facts }: RefusedCall = {},
 ): DmaWindowError {
-  return new DmaWindowError("ERR_KERNEL", `${about}: ${explain(hint, answer)}`, {
+  return new DmaWindowError("ERR_KERNEL", `${about}: ${explain(hint, answer, iommu)}`, {
     syscall,
     ...(answer < 0 ? { errno: answer } : {}),
     ...(facts === undefined ? {} : { facts }),
@@ -88,5 +147,7 @@ export function refusedByKernel(
 interface RefusedCall {
   readonly about?: string;
   readonly hint?: string;
+  /** On which IOMMU, where that is known: the words may differ. */
+  readonly iommu?: IommuKind;
   readonly facts?: Readonly<Record<string, unknown>>;
 }

@@ -33,13 +33,26 @@ export interface SpaprInfo extends CommonInfo {
   readonly defaultWindow: { readonly start: bigint; readonly size: bigint };
 }
 
-/** type1, from VFIO_IOMMU_GET_INFO and its capabilities. */
+/** type1 (x86, Arm), from VFIO_IOMMU_GET_INFO and its capabilities. */
 export interface Type1Info extends CommonInfo {
   readonly kind: "type1";
-  /** The IOVAs that may be mapped, ascending. */
+  /**
+   * Which of the two the container speaks. They differ in UNMAP alone: a range that begins or ends inside a map is refused
+   * by version 2, and answered with success, and another result, by version 1.
+   */
+  readonly version: 1 | 2;
+  /** The IOVAs that may be mapped, ascending. All of them where the kernel is too old to say. */
   readonly ranges: readonly AddressRange[];
   /** How many more maps the kernel takes, where it says so. */
   readonly mapsAvailable?: number;
 }
 
-export type IommuInfo = SpaprInfo | Type1Info;
+/**
+ * No IOMMU: a device reaches all memory, and IOVAs are physical addresses. The kernel says nothing of it; `pageSizes` has
+ * every size from 4 KiB on.
+ */
+export interface NoIommuInfo extends CommonInfo {
+  readonly kind: "noiommu";
+}
+
+export type IommuInfo = SpaprInfo | Type1Info | NoIommuInfo;

@@ -1,7 +1,17 @@
-/** Containers: what they have registered. */
+/** Containers: what the kernel keeps of them. */
 import { acquire, release } from "../arena";
 import * as handles from "../handles";
-import { Container, dropContainer, initContainer } from "../registrations";
+import { NONE } from "../radix";
+import {
+  Container,
+  dropContainer,
+  initContainer,
+  isIommu,
+  NO_REGISTRATION,
+  registrationAt,
+  registrationLength,
+  registrationVa,
+} from "../registrations";
 import * as status from "../status";
 import * as unmaps from "../unmaps";
 
@@ -10,11 +20,12 @@ function resolve(handle: i32): Container | null {
   return object == 0 ? null : changetype<Container>(object);
 }
 
-export function containerOpen(cpuPageShift: u32): i32 {
+export function containerOpen(cpuPageShift: u32, iommu: u32): i32 {
   if (cpuPageShift < 12 || cpuPageShift > 40) return -status.BAD_PAGE_SHIFT;
+  if (!isIommu(iommu)) return -status.UNKNOWN_IOMMU;
   const object = acquire(offsetof<Container>());
   if (object == 0) return -status.OUT_OF_MEMORY;
-  if (initContainer(changetype<Container>(object), cpuPageShift)) {
+  if (initContainer(changetype<Container>(object), cpuPageShift, iommu)) {
     const handle = handles.open(handles.CONTAINER, object);
     if (handle != 0) return handle;
     dropContainer(changetype<Container>(object));
@@ -34,10 +45,24 @@ export function containerClose(handle: i32): i32 {
   return status.OK;
 }
 
-/** Registrations of the container, idle ones included. */
+/** Registrations of the container, idle ones included; of a type1 container the kernel's maps. */
 export function containerRegistrations(handle: i32): u32 {
   const self = resolve(handle);
   return self ? self.live : 0;
+}
+
+/** Where the registration (on type1 the map) begins that holds an address (an IOVA); all ones when none does. */
+export function containerPieceStart(handle: i32, address: u64): u64 {
+  const self = resolve(handle);
+  const number = self ? registrationAt(self, address) : NO_REGISTRATION;
+  return self && number != NO_REGISTRATION ? registrationVa(self, number) : NONE;
+}
+
+/** How many bytes it has; 0 when there is none. */
+export function containerPieceLength(handle: i32, address: u64): u64 {
+  const self = resolve(handle);
+  const number = self ? registrationAt(self, address) : NO_REGISTRATION;
+  return self && number != NO_REGISTRATION ? registrationLength(self, number) : 0;
 }
 
 /** Whether a registration is left of which nothing is mapped. */

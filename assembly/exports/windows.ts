@@ -167,6 +167,11 @@ export function prepareMaps(handle: i32, total: u32, owner: u32): i32 {
   return self ? maps.prepareMaps(self, total, owner) : status.UNKNOWN_HANDLE;
 }
 
+export function collectUndo(handle: i32): void {
+  const self = resolve(handle);
+  if (self) maps.collectUndo(self);
+}
+
 export function settleMaps(handle: i32): i32 {
   const self = resolve(handle);
   return self ? <i32>maps.settleMaps(self) : -status.UNKNOWN_HANDLE;

@@ -14,7 +14,8 @@ import { bytes, hex } from "../hex.ts";
 import type { MemsegTable } from "../memory/table.ts";
 import type { MemoryListener, Memseg, MemsegList } from "../memory/types.ts";
 import { isServed } from "../plan/needs.ts";
-import { endIdle, performMaps, performUnmaps, requestColumns } from "./calls.ts";
+import { endIdle, lasting, performMaps, performUnmaps, requestColumns } from "./calls.ts";
+import { isForbidden, outsideRanges } from "./refusals.ts";
 import type { Window } from "./window.ts";
 
 /** How many memsegs go to the kernel in one crossing. */
@@ -59,14 +60,26 @@ export class Attachment implements MemoryListener {
   }
 
   /**
-   * Unmaps every memseg and forgets the regions. Gives an error where only registrations could not be ended. Throws, with
-   * everything mapped again, when something cannot be unmapped.
+   * Unmaps every memseg and forgets the regions. Gives an error where all is unmapped, and only registrations could not be
+   * ended, or the kernel had less there than was asked for. Throws, with everything mapped again, when something cannot be
+   * unmapped.
    */
   end(): DmaWindowError | undefined {
+    const leftover = this.unmapAll();
+    this.letGo();
+    return endIdle(this.window.target) ?? leftover;
+  }
+
+  /**
+   * Unmaps every memseg; the regions stay set aside. Throws, with everything mapped again, when something cannot be
+   * unmapped. What only stays registered is not told: `endIdle` tries again, and names it. Gives what else there is to say.
+   */
+  unmapAll(): DmaWindowError | undefined {
     const unmapped: Placed[][] = [];
+    let leftover: DmaWindowError | undefined;
     try {
       for (const batch of this.#batches()) {
-        this.#unmap(batch); // what stays registered is tried again, and named, below
+        leftover = lasting(this.#unmap(batch)) ?? leftover;
         unmapped.push(batch);
       }
     } catch (error) {
@@ -75,9 +88,20 @@ export class Attachment implements MemoryListener {
         left.push(...leftBy(() => this.#map(batch), `${nameOf(batch)} are not mapped again`));
       throw withResidue(error, left);
     }
+    return leftover;
+  }
+
+  /** After {@link unmapAll}: maps every memseg where it was. Gives a sentence for each batch that cannot be. */
+  mapAll(): string[] {
+    return [...this.#batches()].flatMap((batch) =>
+      leftBy(() => this.#map(batch), `${nameOf(batch)} are not mapped again`),
+    );
+  }
+
+  /** After {@link unmapAll}: the memory and the window have nothing to do with each other any more. */
+  letGo(): void {
     this.#dropRegions();
     this.#memory.unlisten(this);
-    return endIdle(this.window.target);
   }
 
   /** The window has gone with its container. */
@@ -135,6 +159,7 @@ export class Attachment implements MemoryListener {
     const region = this.#regions.get(list);
     return memsegs.flatMap(({ va, iova, length }) => {
       if (region !== undefined) return [{ va, length, iova: core.rebase(va, list.base, region) }];
+      if (iova === undefined && this.window.target.kind === "noiommu") throw withoutAddress(va, length);
       return iova === undefined ? [] : [{ va, length, iova }];
     });
   }
@@ -160,13 +185,17 @@ export class Attachment implements MemoryListener {
   /** Unmaps all of them. Throws, with all of them mapped as they were (or the residue named), when one cannot be. */
   #unmap(placed: readonly Placed[]): DmaWindowError | undefined {
     if (placed.length === 0) return undefined;
+    // What an earlier failure could not map again is gone already.
+    const { window } = this.window.target;
+    const live = placed.filter(({ iova }) => core.windowReverse(window, iova) !== NO_ADDRESS);
     let leftover: DmaWindowError | undefined;
     try {
-      this.#write(placed);
-      leftover = performUnmaps(this.window.target, placed.length, Owner.MEMORY);
+      this.#write(live);
+      leftover = performUnmaps(this.window.target, live.length, Owner.MEMORY);
     } catch (error) {
-      // What is still mapped is as it was; only what could not be mapped again is left behind.
-      throw withResidue(withoutResidue(error), this.#mapAgain(placed));
+      // What is still mapped is as it was. Left behind is what could not be mapped again, or be given up for that.
+      const left = this.#mapAgain(live);
+      throw withResidue(withoutResidue(error), [...left, ...(endIdle(this.window.target)?.residue?.left ?? [])]);
     }
     if (this.window.iovaMode === "pa") for (const { iova, length } of placed) this.#release(iova, length);
     return leftover;
@@ -200,10 +229,14 @@ export class Attachment implements MemoryListener {
   #setAside(iova: bigint, length: bigint, what: string): void {
     const status = core.windowReserve(this.window.target.window, iova, length);
     if (status === Status.OK) return;
-    const { start, size } = this.window;
+    const { start, size, target } = this.window;
+    const needs = `${what} needs IOVAs ${hex(iova)}-${hex(iova + length - 1n)}`;
+    if (status === Status.RESERVED && isForbidden(iova, length, target.forbidden)) {
+      throw outsideRanges(needs, { iova, length }, target.allowed);
+    }
     throw new DmaWindowError(
       codeOf(status),
-      `${what} needs IOVAs ${hex(iova)}-${hex(iova + length - 1n)}: ${
+      `${needs}: ${
         status === Status.OUTSIDE_WINDOW
           ? `the window is ${hex(start)}-${hex(start + size - 1n)}; plan it with growTo, for all the memory that will ever be there`
           : "part of them is taken, or not on the window's page borders"
@@ -220,6 +253,16 @@ export class Attachment implements MemoryListener {
     for (const [list, region] of this.#regions) this.#release(region, list.length);
     this.#regions.clear();
   }
+}
+
+/** Elsewhere such memory is passed over; here the device would be told nothing of memory that is meant for it. */
+function withoutAddress(va: bigint, length: bigint): DmaWindowError {
+  return new DmaWindowError(
+    "ERR_PHYSICAL_UNKNOWN",
+    `${bytes(length)} of memory at ${hex(va)} state no physical address, and without an IOMMU it is the only IOVA there is: ` +
+      "make the MemsegTable with physical: true",
+    { facts: { va, length } },
+  );
 }
 
 /** A batch of an attachment, in order of addresses. */

@@ -10,19 +10,26 @@ import { core, NO_ADDRESS, NOT_CALLED, Status } from "../core.ts";
 import { DmaWindowError, withResidue } from "../errors.ts";
 import { refusedByKernel } from "../explain.ts";
 import { bytes, hex } from "../hex.ts";
+import type { AddressRange, IommuInfo } from "../iommu.ts";
 import { BATCH_ENTRY_BYTES, type Syscalls, VfioCall, vfioCallName } from "../syscalls.ts";
+import { isPlaceable, physicalIova } from "./physical.ts";
 import { refusal } from "./refusals.ts";
 
 /** The window, as far as its calls need it. */
 export interface Target {
   readonly kernel: Syscalls;
   readonly containerFd: number;
+  /** Which IOMMU it is. */
+  readonly kind: IommuInfo["kind"];
   /** Handles of the core. */
   readonly window: number;
   readonly container: number;
   readonly start: bigint;
   readonly size: bigint;
   readonly pageShift: number;
+  /** type1: what of the window the IOMMU does not allow, and what it allows in all. */
+  readonly forbidden: readonly AddressRange[];
+  readonly allowed: readonly AddressRange[];
 }
 
 /** The request columns: one row for each request. Valid until the next call of the core. */
@@ -48,7 +55,7 @@ export function requestColumns(count: number): RequestColumns {
   };
 }
 
-function outOfMemory(what: string): DmaWindowError {
+export function outOfMemory(what: string): DmaWindowError {
   return new DmaWindowError("ERR_OUT_OF_MEMORY", `no room for ${what} in the core's memory`);
 }
 
@@ -60,6 +67,7 @@ function outOfMemory(what: string): DmaWindowError {
  */
 export function performMaps(target: Target, count: number, owner: number): void {
   endIdle(target);
+  if (target.kind === "noiommu") placePhysically(target, count);
   const status = core.prepareMaps(target.window, count, owner);
   if (status !== Status.OK) throw refused(status, "map", target, count);
   const failed = perform(target, 0, () => {
@@ -70,10 +78,10 @@ export function performMaps(target: Target, count: number, owner: number): void 
     core.settleMaps(target.window);
     return;
   }
-  const failure = failureOf(failed);
+  const failure = failureOf(failed, target);
   core.prepareUndo();
   const settleUndo = (): void => {
-    core.collectUndo();
+    core.collectUndo(target.window);
     core.settleMaps(target.window);
   };
   let at = perform(target, 0, settleUndo);
@@ -87,14 +95,25 @@ export function performMaps(target: Target, count: number, owner: number): void 
   throw withResidue(failure, left);
 }
 
+/** Fills in, or checks, the IOVAs of the first `count` rows: what the core will refuse for its shape is left to the core. */
+function placePhysically(target: Target, count: number): void {
+  const { vas, iovas, lengths } = rows(count); // asking for physical addresses takes none of the core's memory
+  for (let i = 0; i < count; i++) {
+    const [va = 0n, length = 0n, iova = NO_ADDRESS] = [vas[i], lengths[i], iovas[i]];
+    if (isPlaceable(va, length, target)) iovas[i] = physicalIova(target.kernel, va, length, iova);
+  }
+}
+
 /**
  * Unmaps the first `count` rows, each a range that is mapped and at one offset from its memory.
  *
- * Gives an error, `ERR_STILL_REGISTERED`, where everything is unmapped but a registration could not be ended: its memory
- * stays locked until a later call, or the end of the container, ends it.
+ * Gives an error where everything is unmapped all the same: `ERR_STILL_REGISTERED` where a registration could not be
+ * ended (its memory stays locked until a later call, or the end of the container, ends it); `ERR_UNMAP_SIZE` where the
+ * kernel had another length there.
  *
  * @throws the core's refusals, before the kernel is asked and with nothing changed; `ERR_KERNEL` when the kernel did not
- * unmap: what was unmapped by then stays so, and `residue` says what is still mapped.
+ * unmap: what was unmapped by then stays so, and `residue` says what is still mapped. `ERR_UNMAP_SIZE` when type1 v1 says
+ * that it unmapped less than was asked: the tables then keep it as mapped.
  */
 export function performUnmaps(target: Target, count: number, owner: number): DmaWindowError | undefined {
   const status = core.prepareUnmaps(target.window, count, owner);
@@ -109,15 +128,48 @@ export function performUnmaps(target: Target, count: number, owner: number): Dma
     unended.push(at);
     at = perform(target, at + 1, settle);
   }
-  const failed = at < core.callCount() ? failureOf(at) : undefined;
+  const failed = at < core.callCount() ? failureOf(at, target) : undefined;
   const leftover = stillRegistered(unended);
   const left = [...(leftover?.residue?.left ?? [])];
   for (let k = at; k < core.callCount(); k++) {
     if (core.callAt(k) === VfioCall.IOMMU_UNMAP_DMA) left.push(`${describe(core.requestAt(k))} is still mapped`);
   }
   settle();
+  const wrong = wrongSizes(target);
+  left.push(...wrong.left);
   if (failed !== undefined) throw withResidue(failed, left);
-  return leftover;
+  if (wrong.left.length > 0) throw withResidue(wrong.error, left);
+  return leftover ?? wrong.error;
+}
+
+/**
+ * What of performUnmaps' answer no later call puts right: registrations that stay are tried again, and named, by endIdle;
+ * an UNMAP of a wrong size is said here or never.
+ */
+export function lasting(leftover: DmaWindowError | undefined): DmaWindowError | undefined {
+  return leftover?.code === "ERR_UNMAP_SIZE" ? leftover : undefined;
+}
+
+/**
+ * After the tables have been settled: the error for UNMAPs that were answered with success, and by the kernel's own account
+ * took away another length than was asked for. `left` names what the tables therefore keep.
+ */
+function wrongSizes(target: Target): { readonly error: DmaWindowError | undefined; readonly left: readonly string[] } {
+  const left: string[] = [];
+  let error: DmaWindowError | undefined;
+  for (let k = core.wrongUnmap(0); k < core.callCount(); k = core.wrongUnmap(k + 1)) {
+    const request = core.requestAt(k);
+    const { iovas, lengths } = rows(request + 1);
+    const [iova = NO_ADDRESS, length = 0n] = [iovas[request], lengths[request]];
+    const unmapped = core.unmappedLength(core.structAt(k));
+    error ??= new DmaWindowError(
+      "ERR_UNMAP_SIZE",
+      `the kernel was asked to unmap ${describe(request)}, and says that it unmapped ${bytes(unmapped)}: somebody else maps and unmaps in this container`,
+      { syscall: "VFIO_IOMMU_UNMAP_DMA", facts: { iova, length, unmapped } },
+    );
+    if (core.windowReverse(target.window, iova) !== NO_ADDRESS) left.push(`${describe(request)} may still be mapped`);
+  }
+  return { error, left };
 }
 
 /**
@@ -178,6 +230,9 @@ function refused(status: number, what: "map" | "unmap", target: Target, total: n
     size: target.size,
     pageShift: target.pageShift,
     cpuPageSize: target.kernel.pageSize,
+    container: target.container,
+    forbidden: target.forbidden,
+    allowed: target.allowed,
   });
 }
 
@@ -207,7 +262,7 @@ function describeRegistration(call: number): string {
 }
 
 /** What the kernel said to a call, while the list is still there. */
-function failureOf(index: number): DmaWindowError {
+function failureOf(index: number, target: Target): DmaWindowError {
   const call = core.callAt(index);
   const result = core.resultAt(index);
   const syscall = vfioCallName(call);
@@ -222,5 +277,5 @@ function failureOf(index: number): DmaWindowError {
       { syscall, facts: { pages: result } },
     );
   }
-  return refusedByKernel(syscall, result, { about });
+  return refusedByKernel(syscall, result, { about, iommu: target.kind });
 }

@@ -1,22 +1,39 @@
 /** A plan, before the kernel is asked for it: it may have been made by hand. */
 import { core } from "../core.ts";
-import { argumentRangeError, DmaWindowError } from "../errors.ts";
+import { argumentRangeError, argumentTypeError, DmaWindowError } from "../errors.ts";
+import { hex } from "../hex.ts";
+import type { IommuInfo } from "../iommu.ts";
 import type { WindowPlan } from "../plan/index.ts";
 import { address, count, object, oneOf } from "../validate.ts";
 
-/** @throws TypeError, RangeError; `ERR_PLAN_MISFIT` for a plan for type1. */
-export function checkPlan(plan: WindowPlan): void {
+const names = { spapr: "sPAPR TCE v2", type1: "type1", noiommu: "without an IOMMU" } as const;
+
+/** @throws TypeError, RangeError; `ERR_PLAN_MISFIT` for a plan that is for another IOMMU than the container's. */
+export function checkPlan(plan: WindowPlan, kind: IommuInfo["kind"]): void {
   object("plan", plan);
-  if (oneOf("plan.kind", plan.kind, ["spapr", "type1"]) !== "spapr") {
-    throw new DmaWindowError("ERR_PLAN_MISFIT", `the plan is for ${plan.kind}, and this container is sPAPR TCE v2`);
+  if (oneOf("plan.kind", plan.kind, ["spapr", "type1", "noiommu"]) !== kind) {
+    throw new DmaWindowError("ERR_PLAN_MISFIT", `the plan is for ${plan.kind}, and this container is ${names[kind]}`);
   }
   oneOf("plan.iovaMode", plan.iovaMode, ["rebased", "va", "pa"]);
-  address("plan.start", plan.start);
+  const start = address("plan.start", plan.start);
   count("plan.levels", plan.levels);
   const shift = count("plan.pageShift", plan.pageShift);
   if (shift < 12 || shift > 40) throw argumentRangeError("plan.pageShift", "from 12 to 40", shift);
   const size = address("plan.size", plan.size);
   if (core.isPowerOfTwo(size) === 0 || size < 1n << BigInt(shift)) {
     throw argumentRangeError("plan.size", "a power of two, and not smaller than a page", size);
+  }
+  // A plan for sPAPR says where the kernel is expected to put the window; elsewhere it is where it will be.
+  if (kind === "spapr") return;
+  if (start % size !== 0n) {
+    throw argumentRangeError("plan.start", `a multiple of the window's size ${hex(size)}`, start);
+  }
+  if (!Array.isArray(plan.holes)) throw argumentTypeError("plan.holes", "an array", plan.holes);
+  for (const [i, hole] of plan.holes.entries()) {
+    const name = `plan.holes[${i}]`;
+    object(name, hole);
+    const first = address(`${name}.start`, hole.start);
+    if (address(`${name}.last`, hole.last) < first)
+      throw argumentRangeError(`${name}.last`, "its start or behind it", hole.last);
   }
 }

@@ -1,18 +1,16 @@
 import { core } from "../core.ts";
 import { argumentTypeError, DmaWindowError, withoutResidue, withResidue } from "../errors.ts";
-import { explain, refusedByKernel } from "../explain.ts";
+import { refusedByKernel } from "../explain.ts";
 import { bytes, hex } from "../hex.ts";
-import type { SpaprInfo } from "../iommu.ts";
+import type { IommuInfo } from "../iommu.ts";
 import { MemsegTable } from "../memory/table.ts";
 import type { WindowPlan } from "../plan/index.ts";
-import { type Syscalls, VfioCall } from "../syscalls.ts";
+import type { Syscalls } from "../syscalls.ts";
 import { Attachment } from "./attachment.ts";
+import type { Backend } from "./backend/backend.ts";
 import { endIdle } from "./calls.ts";
 import { checkPlan } from "./check-plan.ts";
 import { Window } from "./window.ts";
-
-/** `flags` of vfio_iommu_spapr_tce_info: windows can be created. */
-const DDW = 1;
 
 /** The fds that a container holds: its own, and those of its groups. */
 export interface ContainerFiles {
@@ -21,26 +19,24 @@ export interface ContainerFiles {
 }
 
 /**
- * A VFIO container: groups of devices that share an IOMMU's windows. Made by `openContainer`. It belongs to the process
+ * A VFIO container: groups of devices that share an IOMMU's windows, whichever IOMMU it is. Made by `openContainer`. It belongs to the process
  * that made it: after a fork the kernel refuses the child.
  */
 export class Container {
   readonly #kernel: Syscalls;
   readonly #files: ContainerFiles;
+  readonly #backend: Backend;
   readonly #handle: number;
   readonly #windows = new Set<Window>();
   readonly #attachments = new Map<MemsegTable, Attachment>();
-  /** Nothing in the kernel says so: GET_INFO names the default window even after it was removed. */
-  #hasDefaultWindow = true;
-  /** Starts of windows that could not be removed again: they take their slots still. */
-  readonly #stray: bigint[] = [];
   #open = true;
 
   /** @internal Made by openContainer. */
-  constructor(kernel: Syscalls, files: ContainerFiles) {
+  constructor(kernel: Syscalls, files: ContainerFiles, backend: Backend) {
     this.#kernel = kernel;
     this.#files = files;
-    this.#handle = core.containerOpen(core.log2Floor(BigInt(kernel.pageSize)));
+    this.#backend = backend;
+    this.#handle = core.containerOpen(core.log2Floor(BigInt(kernel.pageSize)), backend.iommu);
     if (this.#handle <= 0)
       throw new DmaWindowError("ERR_OUT_OF_MEMORY", "no room for a container in the core's memory");
   }
@@ -49,62 +45,56 @@ export class Container {
     return !this.#open;
   }
 
+  /** Which IOMMU the container has: `spapr` (POWER), `type1` (x86, Arm), `noiommu` (none). Known without asking the kernel. */
+  get kind(): IommuInfo["kind"] {
+    return this.#backend.kind;
+  }
+
   /** The windows that are open. */
   get windows(): readonly Window[] {
     return [...this.#windows];
   }
 
-  /** Asks the kernel what its IOMMU can do: the facts that `planWindow` needs. @throws `ERR_KERNEL`, `ERR_CLOSED`. */
-  info(): SpaprInfo {
+  /**
+   * Asks the kernel what its IOMMU can do: the facts that `planWindow` needs. `kind` says which IOMMU's they are.
+   *
+   * @throws `ERR_KERNEL`, `ERR_CLOSED`; on type1 `ERR_MALFORMED_INFO` for an answer that makes no sense.
+   */
+  info(): IommuInfo {
     this.#checkOpen();
-    const at = core.structScratch();
-    core.writeInfo(at);
-    const answer = this.#ioctl(VfioCall.IOMMU_SPAPR_TCE_GET_INFO, at);
-    if (answer !== 0) throw refusedByKernel("VFIO_IOMMU_SPAPR_TCE_GET_INFO", answer);
-    const dynamicWindows = (core.infoFlags(at) & DDW) !== 0;
-    const levels = dynamicWindows ? core.infoLevels(at) : 1;
-    return {
-      kind: "spapr",
-      platform: levels > 1 ? "powernv" : "pseries",
-      dynamicWindows,
-      maxWindows: dynamicWindows ? core.infoWindows(at) : 1,
-      levels,
-      pageSizes: dynamicWindows ? core.infoPageSizes(at) : 0x1000n,
-      defaultWindow: {
-        start: BigInt(core.infoDefaultStart(at)),
-        size: BigInt(core.infoDefaultSize(at)),
-      },
-      cpuPageSize: this.#kernel.pageSize,
-      lockedMemory: this.#kernel.lockedMemory(),
-    };
+    return this.#backend.info();
   }
 
   /**
-   * Makes the window that was planned. The default window is removed first, as long as it is there: it is small, in the
-   * way at IOVA 0, and nothing of ours is in it.
+   * Makes the window that was planned.
    *
-   * @throws `ERR_KERNEL` when the kernel does not make it, `ERR_WINDOW_ELSEWHERE` when it makes it where a plan for `va`
-   * or `pa` cannot use it. Either way the default window is put back, or `residue` says that it is not.
+   * - sPAPR: by CREATE. The default window is removed first, as long as it is there: it is small, in the way at IOVA 0, and
+   *   nothing of ours is in it. When making fails it is put back, or `residue` says that it is not.
+   * - type1: a part of the allowed IOVAs. `rebased`: the lowest multiple of its size that is allowed and free of other
+   *   windows. What of it the IOMMU does not allow is never mapped.
+   * - no IOMMU: the physical addresses up to the plan's end.
+   *
+   * @throws `ERR_PLAN_MISFIT` for a plan that is not for this IOMMU; `ERR_NO_WINDOW_SLOT` when there is no room for another
+   * window; `ERR_WINDOW_OVERLAPS` when `va` or `pa` leaves it no other place than one that is taken; `ERR_KERNEL`,
+   * `ERR_WINDOW_ELSEWHERE` (sPAPR) when the kernel does not make it, or makes it where `va` or `pa` cannot use it;
+   * `ERR_MALFORMED_INFO` (type1); `ERR_OUT_OF_MEMORY`.
    */
   createWindow(plan: WindowPlan): Window {
     this.#checkOpen();
-    checkPlan(plan);
-    const info = this.info();
-    this.#checkRoom(info);
-    const removedDefault = this.#removeDefault(info);
-    let start: bigint | undefined;
+    checkPlan(plan, this.kind);
+    const made = this.#backend.makeWindow(plan, [...this.#windows]);
     try {
-      start = this.#create(plan);
-      this.#checkStart(plan, start);
-      const owner = { kernel: this.#kernel, containerFd: this.#files.containerFd, container: this.#handle };
-      const window = new Window(plan, start, owner, (closing) => this.#closeWindow(closing));
+      const owner = {
+        kernel: this.#kernel,
+        containerFd: this.#files.containerFd,
+        container: this.#handle,
+        kind: this.kind,
+      };
+      const window = new Window(plan, made, owner, (closing) => this.#closeWindow(closing));
       this.#windows.add(window);
       return window;
     } catch (error) {
-      const left: string[] = [];
-      if (start !== undefined) this.#abandon(start, left);
-      if (removedDefault) this.#restoreDefault(info, left);
-      throw withResidue(error, left);
+      throw withResidue(error, made.unmake());
     }
   }
 
@@ -172,100 +162,53 @@ export class Container {
   }
 
   #closeWindow(window: Window): DmaWindowError | undefined {
-    for (const [memory, attachment] of this.#attachments) {
-      if (attachment.window !== window) continue;
-      attachment.end(); // what stays registered is tried again, and named, below
-      this.#attachments.delete(memory);
-    }
-    const [problem] = window.unmapAll();
+    const detached = this.#detachAll(window);
+    const unmapped = window.unmapAll();
+    const [problem] = unmapped.errors;
     if (problem) {
       const left = [...window.maps()].map(
         ({ iova, length }) => `${bytes(length)} at IOVA ${hex(iova)} is still mapped`,
       );
       const inUse = `the window at ${hex(window.start)} stays: ${withoutResidue(problem)}`;
-      throw withResidue(new DmaWindowError("ERR_WINDOW_IN_USE", inUse, { cause: problem }), left);
+      const locked = endIdle(window.target)?.residue?.left ?? [];
+      throw withResidue(new DmaWindowError("ERR_WINDOW_IN_USE", inUse, { cause: problem }), [...left, ...locked]);
     }
-    const leftover = endIdle(window.target);
-    const answer = this.#remove(window.start);
-    if (answer !== 0) throw refusedByKernel("VFIO_IOMMU_SPAPR_TCE_REMOVE", answer);
+    const leftover = endIdle(window.target) ?? unmapped.leftover ?? detached;
+    try {
+      this.#backend.removeWindow(window.start);
+    } catch (error) {
+      const stays = `the window at ${hex(window.start)} stays, with nothing in it`;
+      throw withResidue(error, [stays, ...(leftover?.residue?.left ?? [])]);
+    }
     core.windowClose(window.target.window);
     this.#windows.delete(window);
     return leftover;
   }
 
   /**
-   * A window too many is refused before the kernel is asked. On an LPAR this is more than a courtesy: beside a window at
-   * 1 << 59 every other one makes the firmware refuse the group until the machine is booted again
-   * (arch/powerpc/platforms/pseries/iommu.c: spapr_tce_create_table).
+   * All memories of the window, or, where one cannot be unmapped, none. What only stays registered is named later; gives what
+   * else there is to say.
    */
-  #checkRoom(info: SpaprInfo): void {
-    const starts = [...[...this.#windows].map(({ start }) => start), ...this.#stray];
-    const firmware = info.platform === "pseries" && starts.some((start) => start !== info.defaultWindow.start);
-    if (!firmware && starts.length < info.maxWindows) return;
-    throw new DmaWindowError(
-      "ERR_NO_WINDOW_SLOT",
-      `${starts.length} ${starts.length === 1 ? "window is" : "windows are"} open, and ${
-        firmware ? "an LPAR takes no other beside one at 1 << 59" : `the kernel takes ${info.maxWindows}`
-      }: close one, or plan one window for all memory`,
-      { facts: { open: starts } },
-    );
-  }
-
-  #removeDefault(info: SpaprInfo): boolean {
-    if (!this.#hasDefaultWindow) return false;
-    const answer = this.#remove(info.defaultWindow.start);
-    if (answer !== 0) throw refusedByKernel("VFIO_IOMMU_SPAPR_TCE_REMOVE", answer);
-    this.#hasDefaultWindow = false;
-    return true;
-  }
-
-  /** Only into its own slot: beside a window that could not be removed it would be another window, or the LPAR's last. */
-  #restoreDefault(info: SpaprInfo, left: string[]): void {
-    if (this.#stray.length > 0) {
-      left.push("the default window is not put back");
-      return;
+  #detachAll(window: Window): DmaWindowError | undefined {
+    const here = [...this.#attachments].filter(([, attachment]) => attachment.window === window);
+    const unmapped: Attachment[] = [];
+    let leftover: DmaWindowError | undefined;
+    try {
+      for (const [, attachment] of here) {
+        leftover = attachment.unmapAll() ?? leftover;
+        unmapped.push(attachment);
+      }
+    } catch (error) {
+      throw withResidue(
+        error,
+        unmapped.reverse().flatMap((attachment) => attachment.mapAll()),
+      );
     }
-    const at = core.structScratch();
-    core.writeCreate(at, 12, info.defaultWindow.size, 1);
-    const answer = this.#ioctl(VfioCall.IOMMU_SPAPR_TCE_CREATE, at);
-    if (answer === 0) this.#hasDefaultWindow = true;
-    else left.push(`the default window is not put back (${explain("VFIO_IOMMU_SPAPR_TCE_CREATE", answer)})`);
-  }
-
-  /** Removes a window that nobody will use. */
-  #abandon(start: bigint, left: string[]): void {
-    const answer = this.#remove(start);
-    if (answer === 0) return;
-    this.#stray.push(start);
-    left.push(`the window at ${hex(start)} (${explain("VFIO_IOMMU_SPAPR_TCE_REMOVE", answer)})`);
-  }
-
-  #create(plan: WindowPlan): bigint {
-    const call = "VFIO_IOMMU_SPAPR_TCE_CREATE";
-    const at = core.structScratch();
-    core.writeCreate(at, plan.pageShift, plan.size, plan.levels);
-    const answer = this.#ioctl(VfioCall.IOMMU_SPAPR_TCE_CREATE, at);
-    if (answer !== 0) throw refusedByKernel(call, answer, { about: `${call}${shapeOf(plan)}` });
-    return core.createdStart(at);
-  }
-
-  #checkStart(plan: WindowPlan, start: bigint): void {
-    if (plan.iovaMode === "rebased" || start === plan.start) return;
-    throw new DmaWindowError(
-      "ERR_WINDOW_ELSEWHERE",
-      `the kernel put the window at ${hex(start)}; IOVA mode ${plan.iovaMode} needs it at ${hex(plan.start)}: use rebased`,
-      { facts: { start, planned: plan.start } },
-    );
-  }
-
-  #remove(start: bigint): number {
-    const at = core.structScratch();
-    core.writeRemove(at, start);
-    return this.#ioctl(VfioCall.IOMMU_SPAPR_TCE_REMOVE, at);
-  }
-
-  #ioctl(call: VfioCall, at: number): number {
-    return this.#kernel.ioctlStruct(this.#files.containerFd, call, core.bytes(), at);
+    for (const [memory, attachment] of here) {
+      attachment.letGo();
+      this.#attachments.delete(memory);
+    }
+    return leftover;
   }
 
   #closeFile(fd: number): void {
@@ -285,10 +228,6 @@ export class Container {
   #checkOpen(): void {
     if (!this.#open) throw new DmaWindowError("ERR_CLOSED", "the container is closed");
   }
-}
-
-function shapeOf(plan: WindowPlan): string {
-  return ` of ${bytes(plan.size)}, pages of ${bytes(1n << BigInt(plan.pageShift))}, ${plan.levels} levels`;
 }
 
 function checkMemory(memory: MemsegTable): void {

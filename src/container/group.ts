@@ -1,21 +1,24 @@
 /** One IOMMU group: opened, found viable, and put into a container. */
 import { core } from "../core.ts";
 import { DmaWindowError } from "../errors.ts";
-import { refusedByKernel } from "../explain.ts";
+import { type IommuKind, refusedByKernel } from "../explain.ts";
 import { GroupFlag, type Syscalls, VfioCall } from "../syscalls.ts";
 import { groupProblems, readGroups } from "../system/groups.ts";
 
-/** Opens the group and puts it into the container. Gives its fd; leaves nothing open when it fails. */
-export function joinGroup(kernel: Syscalls, containerFd: number, group: number): number {
-  const path = `/dev/vfio/${group}`;
+/**
+ * Opens the group and puts it into the container. Gives its fd; leaves nothing open when it fails. Groups without an IOMMU
+ * have other names, so that nobody opens one by mistake (drivers/vfio/group.c: vfio_create_group).
+ */
+export function joinGroup(kernel: Syscalls, containerFd: number, group: number, iommu: IommuKind): number {
+  const path = `/dev/vfio/${iommu === "noiommu" ? "noiommu-" : ""}${group}`;
   const fd = kernel.open(path);
   if (fd < 0) {
     const about = `open ${path}${blame(kernel, group)}`;
-    throw refusedByKernel("open", fd, { about, hint: "open group", facts: { group } });
+    throw refusedByKernel("open", fd, { about, hint: "open group", iommu, facts: { group } });
   }
   try {
-    checkViable(kernel, fd, group);
-    setContainer(kernel, fd, containerFd, group);
+    checkViable(kernel, fd, group, iommu);
+    setContainer(kernel, fd, containerFd, group, iommu);
     return fd;
   } catch (error) {
     kernel.close(fd);
@@ -24,11 +27,11 @@ export function joinGroup(kernel: Syscalls, containerFd: number, group: number):
 }
 
 /** struct vfio_group_status: | argsz : 4 | flags : 4 | */
-function checkViable(kernel: Syscalls, fd: number, group: number): void {
+function checkViable(kernel: Syscalls, fd: number, group: number, iommu: IommuKind): void {
   const at = core.structScratch();
   core.writeGroupStatus(at);
   const answer = kernel.ioctlStruct(fd, VfioCall.GROUP_GET_STATUS, core.bytes(), at);
-  if (answer !== 0) throw refused("VFIO_GROUP_GET_STATUS", answer, group);
+  if (answer !== 0) throw refused("VFIO_GROUP_GET_STATUS", answer, group, iommu);
   if ((core.groupFlags(at) & GroupFlag.VIABLE) !== 0) return;
   throw new DmaWindowError(
     "ERR_GROUP_NOT_VIABLE",
@@ -38,15 +41,15 @@ function checkViable(kernel: Syscalls, fd: number, group: number): void {
 }
 
 /** The argument is a pointer to the container's fd. */
-function setContainer(kernel: Syscalls, fd: number, containerFd: number, group: number): void {
+function setContainer(kernel: Syscalls, fd: number, containerFd: number, group: number, iommu: IommuKind): void {
   const at = core.structScratch();
   core.writeFile(at, containerFd);
   const answer = kernel.ioctlStruct(fd, VfioCall.GROUP_SET_CONTAINER, core.bytes(), at);
-  if (answer !== 0) throw refused("VFIO_GROUP_SET_CONTAINER", answer, group);
+  if (answer !== 0) throw refused("VFIO_GROUP_SET_CONTAINER", answer, group, iommu);
 }
 
-function refused(syscall: string, answer: number, group: number): DmaWindowError {
-  return refusedByKernel(syscall, answer, { about: `${syscall} of group ${group}`, facts: { group } });
+function refused(syscall: string, answer: number, group: number, iommu: IommuKind): DmaWindowError {
+  return refusedByKernel(syscall, answer, { about: `${syscall} of group ${group}`, iommu, facts: { group } });
 }
 
 /** What this machine's sysfs says against the group: only the real kernel's groups are there. */

@@ -1,7 +1,8 @@
 import { argumentTypeError, DmaWindowError, withResidue } from "../errors.ts";
 import { refusedByKernel } from "../explain.ts";
-import { IommuType, type Syscalls, VFIO_API_VERSION, VfioCall } from "../syscalls.ts";
-import { count, object, syscalls } from "../validate.ts";
+import { type Syscalls, VFIO_API_VERSION, VfioCall } from "../syscalls.ts";
+import { boolean, count, object, syscalls } from "../validate.ts";
+import { chooseBackend, warnOfNoIommu } from "./backend/choose.ts";
 import { Container } from "./container.ts";
 import { joinGroup } from "./group.ts";
 
@@ -10,13 +11,21 @@ export interface OpenContainerOptions {
   readonly kernel: Syscalls;
   /** The IOMMU groups of the devices: the names of the nodes under /dev/vfio. One on an LPAR. */
   readonly groups: readonly number[];
+  /**
+   * Open groups without an IOMMU (`/dev/vfio/noiommu-<number>`): their devices reach **all memory**, whatever is mapped, and
+   * the kernel is tainted. IOVAs are physical addresses, and no map pins memory: only hugetlb memory may be used. Needs
+   * CAP_SYS_RAWIO, and the module vfio loaded with enable_unsafe_noiommu_mode=1. Emits the process warning
+   * `DMA_WINDOW_NO_IOMMU`, once. Default: false.
+   */
+  readonly noIommu?: boolean;
 }
 
 /**
- * Opens a container and puts groups into it. When anything fails, everything is closed again.
+ * Opens a container and puts groups into it. When anything fails, everything is closed again. Takes the IOMMU that the
+ * machine has: sPAPR TCE v2 (POWER), else type1 (x86, Arm), version 2 before 1; `container.kind` says which.
  *
- * @throws `ERR_KERNEL` with the call and its errno, and what to do about it; `ERR_GROUP_NOT_VIABLE`;
- * `ERR_VFIO_VERSION`; `ERR_NO_SPAPR` where the machine's IOMMU is not sPAPR TCE v2; `ERR_ONE_GROUP` on an LPAR.
+ * @throws `ERR_KERNEL` with the call and its errno, and what to do about it; `ERR_GROUP_NOT_VIABLE`; `ERR_VFIO_VERSION`;
+ * `ERR_NO_IOMMU_DRIVER` where VFIO has no driver for this machine's IOMMU; `ERR_ONE_GROUP` on an LPAR.
  * @throws `ERR_SHIM_UNAVAILABLE` from `linuxKernel()` where the shim is not built: it says what to install.
  */
 export function openContainer(options: OpenContainerOptions): Container {
@@ -27,10 +36,11 @@ export function openContainer(options: OpenContainerOptions): Container {
     throw argumentTypeError("groups", "an array of at least one group number", groups);
   }
   for (const [i, group] of groups.entries()) count(`groups[${i}]`, group);
-  const container = openFiles(kernel, groups);
+  const noIommu = options.noIommu !== undefined && boolean("noIommu", options.noIommu);
+  const container = openFiles(kernel, groups, noIommu);
   try {
     // The kernel takes a second group into an LPAR's container without a word, and then refuses every map.
-    if (groups.length === 1 || container.info().platform !== "pseries") return container;
+    if (groups.length === 1 || !isLpar(container)) return container;
     throw new DmaWindowError("ERR_ONE_GROUP", `a container of an LPAR holds one group; ${groups.length} were named`);
   } catch (error) {
     try {
@@ -42,7 +52,13 @@ export function openContainer(options: OpenContainerOptions): Container {
   }
 }
 
-function openFiles(kernel: Syscalls, groups: readonly number[]): Container {
+function isLpar(container: Container): boolean {
+  if (container.kind !== "spapr") return false;
+  const info = container.info();
+  return info.kind === "spapr" && info.platform === "pseries";
+}
+
+function openFiles(kernel: Syscalls, groups: readonly number[], noIommu: boolean): Container {
   const containerFd = kernel.open("/dev/vfio/vfio");
   if (containerFd < 0) {
     const call = "open /dev/vfio/vfio";
@@ -51,11 +67,13 @@ function openFiles(kernel: Syscalls, groups: readonly number[]): Container {
   const groupFds: number[] = [];
   try {
     checkVersion(kernel, containerFd);
-    checkSpapr(kernel, containerFd);
-    for (const group of groups) groupFds.push(joinGroup(kernel, containerFd, group));
-    const answer = kernel.ioctl(containerFd, VfioCall.SET_IOMMU, IommuType.SPAPR_TCE_V2);
-    if (answer !== 0) throw refusedByKernel("VFIO_SET_IOMMU", answer);
-    return new Container(kernel, { containerFd, groupFds });
+    const backend = chooseBackend(kernel, containerFd, noIommu);
+    for (const group of groups) groupFds.push(joinGroup(kernel, containerFd, group, backend.kind));
+    const answer = kernel.ioctl(containerFd, VfioCall.SET_IOMMU, backend.iommu);
+    if (answer !== 0) throw refusedByKernel("VFIO_SET_IOMMU", answer, { iommu: backend.kind });
+    const container = new Container(kernel, { containerFd, groupFds }, backend);
+    if (noIommu) warnOfNoIommu();
+    return container;
   } catch (error) {
     for (const fd of [...groupFds, containerFd]) kernel.close(fd);
     throw error;
@@ -68,16 +86,5 @@ function checkVersion(kernel: Syscalls, fd: number): void {
   throw new DmaWindowError(
     "ERR_VFIO_VERSION",
     `this kernel speaks VFIO version ${version}; known is ${VFIO_API_VERSION}`,
-  );
-}
-
-function checkSpapr(kernel: Syscalls, fd: number): void {
-  if (kernel.ioctl(fd, VfioCall.CHECK_EXTENSION, IommuType.SPAPR_TCE_V2) === 1) return;
-  const type1 = kernel.ioctl(fd, VfioCall.CHECK_EXTENSION, IommuType.TYPE1v2) === 1;
-  throw new DmaWindowError(
-    "ERR_NO_SPAPR",
-    type1
-      ? "this machine's IOMMU is type1 (x86, Arm); this version makes windows on sPAPR TCE v2 (POWER) only"
-      : "VFIO has no driver for this machine's IOMMU: on POWER load vfio_iommu_spapr_tce",
   );
 }

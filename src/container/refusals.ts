@@ -2,6 +2,8 @@
 import { codeOf, core, Status } from "../core.ts";
 import { DmaWindowError } from "../errors.ts";
 import { bytes, hex } from "../hex.ts";
+import type { AddressRange } from "../iommu.ts";
+import { showRanges } from "../plan/ranges.ts";
 
 /** The request that was refused, and the window that it was for. */
 export interface Refused {
@@ -17,13 +19,53 @@ export interface Refused {
   readonly size: bigint;
   readonly pageShift: number;
   readonly cpuPageSize: number;
+  readonly container: number;
+  /** type1: what of the window the IOMMU does not allow, and what it allows in all. */
+  readonly forbidden: readonly AddressRange[];
+  readonly allowed: readonly AddressRange[];
 }
 
 export function refusal(status: number, refused: Refused): DmaWindowError {
   const { what, index, total, va, iova, length } = refused;
   const which = total === 1 ? "" : ` (request ${index} of ${total})`;
-  const message = `cannot ${what} ${range(iova, length)}${which}: ${reason(status, refused)}`;
-  return new DmaWindowError(codeOf(status), message, { facts: { index, va, iova, length } });
+  const begin = `cannot ${what} ${range(iova, length)}${which}`;
+  const facts = { index, va, iova, length };
+  // What may not be mapped is set aside in the window for nobody: the core says of it what it says of a list's IOVAs.
+  if (status === Status.RESERVED && isForbidden(iova, length, refused.forbidden)) {
+    return outsideRanges(begin, facts, refused.allowed);
+  }
+  if (status === Status.CUTS_MAP) return cutsMap(begin, facts, refused.container);
+  return new DmaWindowError(codeOf(status), `${begin}: ${reason(status, refused)}`, { facts });
+}
+
+/** Whether any of [iova, iova + length) is what the IOMMU does not allow. */
+export function isForbidden(iova: bigint, length: bigint, forbidden: readonly AddressRange[]): boolean {
+  return forbidden.some(({ start, last }) => iova <= last && iova + length > start);
+}
+
+export function outsideRanges(
+  begin: string,
+  facts: Readonly<Record<string, unknown>>,
+  allowed: readonly AddressRange[],
+): DmaWindowError {
+  return new DmaWindowError(
+    "ERR_OUTSIDE_RANGES",
+    `${begin}: the IOMMU does not allow all of these IOVAs; allowed are ${showRanges(allowed)}, in whole pages of the window`,
+    { facts: { ...facts, ranges: allowed } },
+  );
+}
+
+/** The map that begins before the range, or else the one that ends behind it. */
+function cutsMap(begin: string, facts: { iova: bigint; length: bigint }, container: number): DmaWindowError {
+  const { iova, length } = facts;
+  const at = core.containerPieceStart(container, iova) === iova ? iova + length - 1n : iova;
+  const [mapIova, mapLength] = [core.containerPieceStart(container, at), core.containerPieceLength(container, at)];
+  return new DmaWindowError(
+    "ERR_CUTS_MAP",
+    `${begin}: it would cut the map of ${range(mapIova, mapLength)}; type1 unmaps as a whole what was mapped as a whole. ` +
+      "Unmap all of it, or map in the pieces that you will unmap",
+    { facts: { ...facts, mapIova, mapLength } },
+  );
 }
 
 function range(start: bigint, length: bigint): string {

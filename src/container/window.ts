@@ -2,9 +2,9 @@ import { core, NO_ADDRESS, Owner, Status } from "../core.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError } from "../errors.ts";
 import { bytes, hex } from "../hex.ts";
 import type { IovaMode, WindowPlan } from "../plan/index.ts";
-import type { Syscalls } from "../syscalls.ts";
 import { address, boolean, object, size } from "../validate.ts";
-import { performMaps, performUnmaps, requestColumns, rows, type Target } from "./calls.ts";
+import type { MadeWindow } from "./backend/backend.ts";
+import { lasting, outOfMemory, performMaps, performUnmaps, requestColumns, rows, type Target } from "./calls.ts";
 
 /** Memory to be mapped. All of it whole pages of the window. */
 export interface MapRequest {
@@ -14,7 +14,8 @@ export interface MapRequest {
   readonly length: bigint | number;
   /**
    * Where the device shall find it. Default: in IOVA mode `rebased` the lowest IOVAs that are free, in mode `va` the
-   * virtual address. Mode `pa` needs it.
+   * virtual address. Mode `pa` needs it; but without an IOMMU the memory's physical address is asked for, and an IOVA that is
+   * given must be that.
    */
   readonly iova?: bigint;
   /** Whether the device may read it. Default: true. */
@@ -23,7 +24,10 @@ export interface MapRequest {
   readonly write?: boolean;
 }
 
-/** What is to be unmapped: whole pages that are mapped, at one offset from their memory. Parts of a map, and runs of several, too. */
+/**
+ * What is to be unmapped: whole pages that are mapped, at one offset from their memory. Runs of several maps, and parts of
+ * one, too; on type1 whole maps only.
+ */
 export interface UnmapRequest {
   readonly iova: bigint;
   /** Bytes. */
@@ -74,8 +78,8 @@ export class Window {
    */
   constructor(
     plan: Pick<WindowPlan, "size" | "pageShift" | "levels" | "iovaMode">,
-    start: bigint,
-    owner: { kernel: Syscalls; containerFd: number; container: number },
+    { start, forbidden, allowed }: Pick<MadeWindow, "start" | "forbidden" | "allowed">,
+    owner: Pick<Target, "kernel" | "containerFd" | "container" | "kind">,
     remove: (window: Window) => DmaWindowError | undefined,
   ) {
     this.start = start;
@@ -91,8 +95,13 @@ export class Window {
         `no bookkeeping for a window of ${bytes(plan.size)} at ${hex(start)} with pages of ${bytes(1n << BigInt(plan.pageShift))}`,
       );
     }
-    this.target = { ...owner, window, start, size: plan.size, pageShift: plan.pageShift };
+    this.target = { ...owner, window, start, size: plan.size, pageShift: plan.pageShift, forbidden, allowed };
     this.#remove = remove;
+    for (const hole of forbidden) {
+      if (core.windowReserve(window, hole.start, hole.last - hole.start + 1n) === Status.OK) continue;
+      core.windowForget(window);
+      throw outOfMemory(`what may not be mapped in a window of ${bytes(plan.size)}`);
+    }
   }
 
   get closed(): boolean {
@@ -120,12 +129,16 @@ export class Window {
   }
 
   /**
-   * Lets the device use memory, and gives the IOVA. One REGISTER (where the memory is not registered yet) and one MAP, in
-   * one crossing.
+   * Lets the device use memory, and gives the IOVA. In one crossing: on sPAPR one REGISTER (where the memory is not
+   * registered yet) and one MAP; on type1 one MAP; without an IOMMU no call, and the physical address of every page is read.
    *
    * @throws before the kernel is asked, with nothing changed: `ERR_OUTSIDE_WINDOW`, `ERR_ALREADY_LIVE`,
    * `ERR_VA_ALREADY_MAPPED`, `ERR_UNALIGNED_VA`, `_IOVA`, `_LENGTH`, `ERR_ZERO_LENGTH`, `ERR_WRAPS`, `ERR_NO_HOLE`,
-   * `ERR_RESERVED`, `ERR_PARTLY_REGISTERED`, `ERR_STALE_REGISTRATION`, `ERR_BAD_PERMISSION`.
+   * `ERR_RESERVED`, `ERR_PARTLY_REGISTERED`, `ERR_STALE_REGISTRATION`, `ERR_BAD_PERMISSION`; on type1 also
+   * `ERR_OUTSIDE_RANGES` for IOVAs that the IOMMU does not allow (`facts.ranges` has those that it does). All have
+   * `facts`: index, va, iova, length.
+   * @throws without an IOMMU, likewise: `ERR_NOT_CONTIGUOUS` (facts: va, physical, expected), `ERR_PHYSICAL_MISMATCH`
+   * (va, iova, physical), `ERR_PHYSICAL_UNKNOWN` (va), and what the kernel's `physicalAddresses` throws.
    * @throws `ERR_KERNEL`, `ERR_PINNED_PARTLY` when the kernel said no: everything is undone, or `residue` says what is not.
    */
   map(request: MapRequest): bigint {
@@ -162,18 +175,21 @@ export class Window {
       if (iova === NO_ADDRESS) throw argumentRangeError(`${name}.iova`, "the first byte of a page", iova);
       return iova;
     }
+    if (this.target.kind === "noiommu") return NO_ADDRESS;
     if (this.iovaMode === "pa") throw argumentTypeError(`${name}.iova`, "a bigint in IOVA mode pa", undefined);
     return this.iovaMode === "va" ? request.va : NO_ADDRESS;
   }
 
   /**
-   * Ends a device's use of memory. One UNMAP, and one UNREGISTER for each registration of which nothing is mapped any
-   * more, in one crossing.
+   * Ends a device's use of memory. One UNMAP, and on sPAPR one UNREGISTER for each registration of which nothing is mapped
+   * any more, in one crossing. Without an IOMMU no call: the window forgets it, and the device is not stopped.
    *
    * @throws before the kernel is asked, with nothing changed: `ERR_NOT_LIVE` (also for a hole within), `ERR_VA_MISMATCH`
-   * (other memory is there, or memory at different offsets), `ERR_OUTSIDE_WINDOW`, `ERR_UNALIGNED_...`, `ERR_RESERVED`.
+   * (other memory is there, or memory at different offsets), `ERR_OUTSIDE_WINDOW`, `ERR_UNALIGNED_...`, `ERR_RESERVED`; on
+   * type1 also `ERR_CUTS_MAP` for a range that begins or ends inside a map (facts: mapIova, mapLength), `ERR_OUTSIDE_RANGES`.
    * @throws `ERR_KERNEL` when the kernel said no; `residue` says what is still mapped or locked. `ERR_STILL_REGISTERED`
-   * when all is unmapped, and only a registration could not be ended.
+   * when all is unmapped, and only a registration could not be ended. `ERR_UNMAP_SIZE` (type1; facts: iova, length, unmapped)
+   * when the kernel unmapped another length than was asked for: all of it is gone, or `residue` says what may not be.
    */
   unmap(request: UnmapRequest): void {
     this.unmapMany([request]);
@@ -294,15 +310,19 @@ export class Window {
     this.close();
   }
 
-  /** @internal Unmaps all runs, past those that cannot be; gives the errors. */
-  unmapAll(): DmaWindowError[] {
+  /**
+   * @internal Unmaps all runs, past those that cannot be. `errors` are those that left something mapped, `leftover` is one
+   * that did not.
+   */
+  unmapAll(): { readonly errors: readonly DmaWindowError[]; readonly leftover: DmaWindowError | undefined } {
     const errors: DmaWindowError[] = [];
+    let leftover: DmaWindowError | undefined;
     let from: bigint | undefined = this.start;
     while (from !== undefined) {
       const runs = this.#runs(from); // and they stand in the request columns
       if (runs.length === 0) break;
       try {
-        performUnmaps(this.target, runs.length, Owner.WINDOW);
+        leftover = lasting(performUnmaps(this.target, runs.length, Owner.WINDOW)) ?? leftover;
         from = this.#after(runs.at(-1));
       } catch (error) {
         if (!(error instanceof DmaWindowError)) throw error;
@@ -312,7 +332,7 @@ export class Window {
         from = this.#after(stuck ?? runs.at(-1));
       }
     }
-    return errors;
+    return { errors, leftover };
   }
 
   /** @internal The container has gone, and with it all that was mapped. */

@@ -4,8 +4,11 @@ import type { PhysicalResolver } from "./physical.ts";
 export interface MemsegTableOptions {
   /** Where `allocate` gets memory from. Without it the table only records memory that the program has. */
   readonly kernel?: Syscalls;
-  /** Gives the physical addresses of `allocate`'s pages: memsegs then know their IOVA, as IOVA mode `pa` needs it. */
-  readonly physical?: PhysicalResolver;
+  /**
+   * Gives the physical addresses of `allocate`'s pages: memsegs then know their IOVA, as IOVA mode `pa` needs it. `true`: the
+   * kernel is asked (on Linux that takes CAP_SYS_ADMIN).
+   */
+  readonly physical?: PhysicalResolver | true;
 }
 
 export interface ListOptions {

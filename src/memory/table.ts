@@ -33,11 +33,12 @@ export class MemsegTable {
 
   constructor(options: MemsegTableOptions = {}) {
     object("options", options);
-    if (options.physical !== undefined && typeof options.physical !== "function") {
-      throw argumentTypeError("physical", "a function", options.physical);
+    const { physical } = options;
+    if (physical !== undefined && physical !== true && typeof physical !== "function") {
+      throw argumentTypeError("physical", "a function, or true", physical);
     }
     this.#kernel = options.kernel === undefined ? undefined : syscalls("kernel", options.kernel);
-    this.#physical = options.physical;
+    this.#physical = physical === true ? (...asked) => this.#needKernel().physicalAddresses(...asked) : physical;
     this.#handle = core.tableOpen();
     if (this.#handle <= 0) throw new DmaWindowError("ERR_OUT_OF_MEMORY", "no room for a table in the core's memory");
   }

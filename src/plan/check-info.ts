@@ -5,7 +5,7 @@ import { address, boolean, count, object, oneOf, pageShift } from "../validate.t
 
 export function checkInfo(info: IommuInfo): void {
   object("info", info);
-  oneOf("info.kind", info.kind, ["spapr", "type1"]);
+  oneOf("info.kind", info.kind, ["spapr", "type1", "noiommu"]);
   address("info.pageSizes", info.pageSizes);
   pageShift("info.cpuPageSize", info.cpuPageSize);
   const { lockedMemory } = info;
@@ -14,7 +14,7 @@ export function checkInfo(info: IommuInfo): void {
   address("info.lockedMemory.used", lockedMemory.used);
   boolean("info.lockedMemory.privileged", lockedMemory.privileged);
   if (info.kind === "spapr") checkSpapr(info);
-  else checkType1(info);
+  if (info.kind === "type1") checkType1(info);
 }
 
 function checkSpapr(info: SpaprInfo): void {
@@ -26,7 +26,10 @@ function checkSpapr(info: SpaprInfo): void {
   address("info.defaultWindow.size", info.defaultWindow.size);
 }
 
-function checkType1({ ranges }: Type1Info): void {
+function checkType1({ version, ranges }: Type1Info): void {
+  if (count("info.version", version) !== 1 && version !== 2) {
+    throw argumentRangeError("info.version", "1 or 2", version);
+  }
   if (!Array.isArray(ranges)) throw argumentTypeError("info.ranges", "an array", ranges);
   let least = 0n;
   for (const [i, range] of (ranges as Type1Info["ranges"]).entries()) {

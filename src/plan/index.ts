@@ -1,10 +1,11 @@
 import { DmaWindowError } from "../errors.ts";
 import { bytes } from "../hex.ts";
-import { findNeeds } from "./needs.ts";
+import { findNeeds, type Needs } from "./needs.ts";
+import { planNoIommu } from "./noiommu.ts";
 import { checkRequest } from "./request.ts";
 import { planSpapr } from "./spapr.ts";
 import { planType1 } from "./type1.ts";
-import type { PlanRequest, WindowPlan } from "./types.ts";
+import type { PlanRequest, Rejection, WindowPlan } from "./types.ts";
 
 export type { IovaMode, ListFacts, MemoryFacts, PlanRequest, Rejection, WindowPlan } from "./types.ts";
 
@@ -22,8 +23,7 @@ export type { IovaMode, ListFacts, MemoryFacts, PlanRequest, Rejection, WindowPl
 export function planWindow(request: PlanRequest): WindowPlan {
   checkRequest(request);
   const needs = findNeeds(request);
-  const { info } = request;
-  const result = info.kind === "spapr" ? planSpapr(request, info, needs) : planType1(request, info, needs);
+  const result = planFor(request, needs);
   if ("start" in result) return result;
   const reasons = result.map(({ choice, reason }) => `  ${choice}: ${reason}`).join("\n");
   throw new DmaWindowError(
@@ -31,4 +31,16 @@ export function planWindow(request: PlanRequest): WindowPlan {
     `no window can hold ${bytes(needs.last + 1n)} in IOVA mode ${needs.iovaMode}:\n${reasons || "  the IOMMU names no page size"}`,
     { facts: { needed: needs.last + 1n, iovaMode: needs.iovaMode, rejected: result } },
   );
+}
+
+function planFor(request: PlanRequest, needs: Needs): WindowPlan | readonly Rejection[] {
+  const { info } = request;
+  switch (info.kind) {
+    case "spapr":
+      return planSpapr(request, info, needs);
+    case "type1":
+      return planType1(request, info, needs);
+    case "noiommu":
+      return planNoIommu(request, info, needs);
+  }
 }

@@ -20,7 +20,7 @@ export function isServed(list: ListFacts): boolean {
 
 /** `needed` - 1 for every IOVA mode, with `growTo` in place of the default where it is given. */
 export function findNeeds(request: PlanRequest): Needs {
-  const iovaMode = request.iovaMode ?? "rebased";
+  const iovaMode = request.iovaMode ?? (request.info.kind === "noiommu" ? "pa" : "rebased");
   const lists = request.memory.lists.filter(isServed);
   const atLeast = iovaMode === "rebased" ? offsetsOf(lists) : highestOf(lists, iovaMode, request);
   const last = request.growTo === undefined ? atLeast : grown(request.growTo, atLeast, iovaMode);

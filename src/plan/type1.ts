@@ -16,6 +16,7 @@ import {
   windowShiftFor,
 } from "./candidates.ts";
 import type { Needs } from "./needs.ts";
+import { holesIn, lowestStart, showRanges } from "./ranges.ts";
 import type { PlanRequest, Rejection, WindowPlan } from "./types.ts";
 
 export function planType1(request: PlanRequest, info: Type1Info, needs: Needs): WindowPlan | readonly Rejection[] {
@@ -30,7 +31,7 @@ export function planType1(request: PlanRequest, info: Type1Info, needs: Needs): 
     if (start === undefined) {
       rejections.note(
         choice,
-        `no range that the IOMMU allows holds it at a multiple of its size: ${show(info.ranges)}`,
+        `no range that the IOMMU allows holds it at a multiple of its size: ${showRanges(info.ranges)}`,
       );
       continue;
     }
@@ -58,17 +59,6 @@ export function planType1(request: PlanRequest, info: Type1Info, needs: Needs): 
   return rejections.list;
 }
 
-/** The lowest multiple of `size` from which `size` bytes lie in one range. */
-function lowestStart(ranges: readonly AddressRange[], size: bigint): bigint | undefined {
-  const shift = core.log2Floor(size);
-  for (const range of ranges) {
-    const start = core.alignUp(range.start, shift);
-    // alignUp gives 0 for what would be 2^64; it is below the range's start then.
-    if (start >= range.start && core.rangeContains(range.start, range.last, start, size)) return start;
-  }
-  return undefined;
-}
-
 /** IOVAs that are addresses must be allowed, all that the lists can hold. */
 function rangesProblem(ranges: readonly AddressRange[], needs: Needs): string | undefined {
   if (needs.iovaMode === "rebased") return undefined;
@@ -78,29 +68,10 @@ function rangesProblem(ranges: readonly AddressRange[], needs: Needs): string | 
     );
     if (outside) {
       const last = outside.base + outside.length - 1n;
-      return `the list ${hex(outside.base)}-${hex(last)} is not in one of the ranges that the IOMMU allows: ${show(ranges)}`;
+      return `the list ${hex(outside.base)}-${hex(last)} is not in one of the ranges that the IOMMU allows: ${showRanges(ranges)}`;
     }
   }
   const end = ranges.at(-1);
   if (end && needs.last <= end.last) return undefined;
-  return `the highest address ${hex(needs.last)} is above the ranges that the IOMMU allows: ${show(ranges)}`;
-}
-
-/** The parts of [start, last] that are in none of the ranges. */
-function holesIn(ranges: readonly AddressRange[], start: bigint, last: bigint): AddressRange[] {
-  const holes: AddressRange[] = [];
-  let at = start;
-  for (const range of ranges) {
-    if (range.last < at) continue;
-    if (range.start > last) break;
-    if (range.start > at) holes.push({ start: at, last: range.start - 1n });
-    at = range.last + 1n;
-    if (at > last) return holes;
-  }
-  holes.push({ start: at, last });
-  return holes;
-}
-
-function show(ranges: readonly AddressRange[]): string {
-  return ranges.length === 0 ? "none" : ranges.map((range) => `${hex(range.start)}-${hex(range.last)}`).join(", ");
+  return `the highest address ${hex(needs.last)} is above the ranges that the IOMMU allows: ${showRanges(ranges)}`;
 }

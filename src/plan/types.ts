@@ -5,7 +5,7 @@ import type { AddressRange, IommuInfo } from "../iommu.ts";
  *
  * - `rebased`: window start + offset. The window is as large as the memory, wherever the memory lies.
  * - `va`: the virtual address of the process. The window reaches up to the highest one.
- * - `pa`: the physical address. The window reaches up to the machine's highest RAM.
+ * - `pa`: the physical address. The window reaches up to the machine's highest RAM. The one mode there is without an IOMMU.
  */
 export type IovaMode = "rebased" | "va" | "pa";
 
@@ -27,7 +27,7 @@ export interface MemoryFacts {
 }
 
 export interface PlanRequest {
-  /** Default: `rebased`. */
+  /** Default: `rebased`; without an IOMMU `pa`. */
   readonly iovaMode?: IovaMode;
   readonly memory: MemoryFacts;
   /** What `container.info()` says. */
@@ -55,7 +55,7 @@ export interface WindowPlan {
   readonly iovaMode: IovaMode;
   /**
    * Where the window will begin. On sPAPR the kernel, or its firmware, decides; this is what it is known to do, and
-   * the window says what it did.
+   * the window says what it did. On type1 a `rebased` window goes to the next place that is free when others are in its way.
    */
   readonly start: bigint;
   /** Bytes; a power of two. */
@@ -64,11 +64,11 @@ export interface WindowPlan {
   readonly needed: bigint;
   /** log2 of the bytes of an IOMMU page. */
   readonly pageShift: number;
-  /** Levels of the TCE table; 0 where the IOMMU keeps its tables itself (type1). */
+  /** Levels of the TCE table; 0 where the IOMMU keeps its tables itself (type1), or there is none. */
   readonly levels: number;
   /** TCEs (IOMMU pages) of the window. */
   readonly tces: bigint;
-  /** Bytes of the table of each level, the one with the TCEs first; empty on type1. */
+  /** Bytes of the table of each level, the one with the TCEs first; empty on all but sPAPR. */
   readonly levelBytes: readonly bigint[];
   /** All of them together. */
   readonly tableBytes: bigint;

@@ -13,6 +13,38 @@ test("an answer is explained by its call and errno, by the errno alone, or as a 
   assert.is(explain("VFIO_IOMMU_MAP_DMA", 17), "the answer was 17, which means failure");
 });
 
+test("what differs from IOMMU to IOMMU is said of the one it is, and not at all where that is not known", () => {
+  const map = (errno: number, iommu?: "spapr" | "type1" | "noiommu") => explain("VFIO_IOMMU_MAP_DMA", errno, iommu);
+  assert.match(map(no.EINVAL, "spapr"), "registered");
+  assert.match(map(no.EINVAL, "type1"), "does not allow these IOVAs");
+  assert.is(map(no.EINVAL), "EINVAL");
+  assert.is(map(no.EINVAL, "noiommu"), "EINVAL");
+  assert.match(map(no.EEXIST, "type1"), "nothing was mapped");
+  assert.match(map(no.ENOSPC, "type1"), "dma_entry_limit");
+  assert.match(map(no.EFAULT, "type1"), "writable");
+  assert.match(map(no.ENOMEM, "type1"), "counts twice");
+  assert.match(explain("VFIO_IOMMU_UNMAP_DMA", no.EINVAL, "type1"), "cut");
+  assert.match(explain("VFIO_SET_IOMMU", no.EPERM, "type1"), "allow_unsafe_interrupts");
+  assert.match(explain("VFIO_SET_IOMMU", no.EINVAL, "type1"), "has no group");
+});
+
+test("a user of type1 is told nothing of POWER, and one of POWER nothing of x86", () => {
+  const calls = [
+    "open group",
+    "VFIO_GROUP_SET_CONTAINER",
+    "VFIO_SET_IOMMU",
+    "VFIO_IOMMU_MAP_DMA",
+    "VFIO_IOMMU_UNMAP_DMA",
+  ];
+  for (const call of calls) {
+    for (const answer of Object.values(no)) {
+      assert.not.match(explain(call, answer, "type1"), /LPAR|POWER|spapr|TCE|regist/i);
+      assert.not.match(explain(call, answer, "noiommu"), /LPAR|POWER|spapr|TCE|regist|type1/i);
+      assert.not.match(explain(call, answer, "spapr"), /type1|dma_entry_limit|x86/i);
+    }
+  }
+});
+
 test("an error of the kernel has the call, and the errno when there is one", () => {
   const refused = refusedByKernel("VFIO_IOMMU_MAP_DMA", no.ENXIO, { about: "that", facts: { iova: 1n } });
   assert.is(refused.message, "that: ENXIO: the window is gone");

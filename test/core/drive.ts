@@ -1,14 +1,25 @@
 /** Maps and unmaps through the core as its user makes them, with the kernel's twin behind the calls. */
 import { type Core, NO_ADDRESS, NOT_CALLED, Owner, Status } from "../../src/core.ts";
+import { VfioCall } from "../../src/syscalls.ts";
 import { largestHole } from "../reference/holes.ts";
 import { KernelTwin } from "../reference/kernel.ts";
 import { type Batch, type PlannedCall, planMaps, planUndo, planUnmaps, type Request } from "../reference/requests.ts";
+import type { Twin } from "../reference/twin.ts";
 import type { Run } from "../reference/window.ts";
 import { WindowTwin } from "../reference/window.ts";
 import { agree, same } from "./support.ts";
 
 /** The kernel's answer to a call in place of its own: calls that are not to fail give `undefined`. */
-export type Answer = (index: number, call: number) => number | undefined;
+export type Answer = (index: number, call: number) => number | undefined | WrongSize;
+
+/**
+ * UNMAP, answered with 0 though the kernel took away `size` bytes only: nothing at all, as version 1 of type1 does where a
+ * map would be cut, or (`gone`) because somebody else had taken it away before.
+ */
+export interface WrongSize {
+  readonly size: bigint;
+  readonly gone: boolean;
+}
 
 const obey: Answer = () => undefined;
 
@@ -18,24 +29,40 @@ export interface WindowShape {
   readonly pageShift: number;
 }
 
-/** A container with windows, once in the core and once as the kernel has it. */
-export class Bench {
+/** A container with windows, once in the core and once as the kernel has it: an sPAPR one, unless its twin is another. */
+export class Bench<Kernel extends Twin = KernelTwin> {
   readonly core: Core;
   readonly container: number;
   readonly windows: number[];
-  readonly kernel: KernelTwin;
+  readonly kernel: Kernel;
+  #wrong: number[] = [];
 
-  constructor(core: Core, cpuPageShift: number, ...shapes: WindowShape[]) {
+  /** On an IOMMU whose twin `make` makes. */
+  static on<Kernel extends Twin>(
+    core: Core,
+    make: (windows: WindowTwin[]) => Kernel,
+    ...shapes: WindowShape[]
+  ): Bench<Kernel> {
+    return new Bench<Kernel>(core, 12, shapes, make);
+  }
+
+  static spapr(core: Core, cpuPageShift: number, ...shapes: WindowShape[]): Bench {
+    return new Bench(core, cpuPageShift, shapes, (windows) => new KernelTwin(cpuPageShift, windows));
+  }
+
+  private constructor(
+    core: Core,
+    cpuPageShift: number,
+    shapes: readonly WindowShape[],
+    make: (windows: WindowTwin[]) => Kernel,
+  ) {
     this.core = core;
-    this.container = core.containerOpen(cpuPageShift);
+    this.kernel = make(shapes.map(({ start, size, pageShift }) => new WindowTwin(start, size, pageShift)));
+    this.container = core.containerOpen(cpuPageShift, this.kernel.iommu);
     this.windows = shapes.map(({ start, size, pageShift }) => core.windowOpen(this.container, start, size, pageShift));
     for (const handle of [this.container, ...this.windows]) {
       if (handle <= 0) throw new Error(`the core refused to open: ${handle}`);
     }
-    this.kernel = new KernelTwin(
-      cpuPageShift,
-      shapes.map(({ start, size, pageShift }) => new WindowTwin(start, size, pageShift)),
-    );
   }
 
   handle(window: number): number {
@@ -68,6 +95,7 @@ export class Bench {
       batch.requests.map((request) => request.iova),
       () => "the IOVAs of the requests",
     );
+    for (const request of batch.requests) this.kernel.direct?.map(this.twin(window), request);
 
     const done = this.#run(0, answer);
     agree(core.collectMaps(), done === batch.calls.length ? 1 : 0, () => "collectMaps");
@@ -75,7 +103,7 @@ export class Bench {
       core.prepareUndo();
       sameCalls(core, planUndo(batch, done));
       this.#runAll(undoAnswer);
-      core.collectUndo();
+      core.collectUndo(this.handle(window));
     }
     const mapped = this.#mappedOf(window, batch.requests);
     agree(core.settleMaps(this.handle(window)), mapped.filter(Boolean).length, () => "settleMaps");
@@ -92,8 +120,12 @@ export class Bench {
     const status = core.prepareUnmaps(this.handle(window), requests.length, owner);
     this.#sameBatch(batch, status);
     if (status !== Status.OK) return status;
+    for (const request of requests) this.kernel.direct?.unmap(this.twin(window), request);
 
-    this.#runAll(answer);
+    const wrong = this.#runAll(answer);
+    const found: number[] = [];
+    for (let at = core.wrongUnmap(0); at < core.callCount(); at = core.wrongUnmap(at + 1)) found.push(at);
+    same(found, wrong, () => "the calls that unmapped another length");
     const unmapped = this.#mappedOf(window, requests).filter((mapped) => !mapped).length;
     agree(core.settleUnmaps(this.handle(window)), unmapped, () => "settleUnmaps");
     this.check();
@@ -124,8 +156,7 @@ export class Bench {
   /** Fails unless the core's tables say what the kernel has. */
   check(): void {
     const { core, kernel } = this;
-    const registrations = kernel.registrations.length;
-    agree(core.containerRegistrations(this.container), registrations, () => "containerRegistrations");
+    agree(core.containerRegistrations(this.container), kernel.pieces, () => "containerRegistrations");
     agree(core.containerHasIdle(this.container), kernel.hasIdle() ? 1 : 0, () => "containerHasIdle");
     for (const [index, twin] of kernel.windows.entries()) {
       const window = this.handle(index);
@@ -161,8 +192,7 @@ export class Bench {
     for (let index = from; index < total; index++) {
       const call = core.callAt(index);
       const at = core.structAt(index);
-      const struct = core.bytes().slice(at, at + 40);
-      const result = answer(index, call) ?? this.kernel.execute(call, struct);
+      const result = this.#answerTo(index, call, core.bytes().subarray(at, at + 40), answer);
       new DataView(core.memory.buffer).setInt32(core.callTable() + index * 16 + 8, result, true);
       agree(core.resultAt(index), result, () => "resultAt");
       if (result !== 0) return index;
@@ -170,13 +200,26 @@ export class Bench {
     return total;
   }
 
-  /** Makes all calls, and goes on behind those that fail. */
-  #runAll(answer: Answer): void {
+  /** The answer to a call: the kernel reads and writes the struct in place. */
+  #answerTo(index: number, call: number, struct: Uint8Array, answer: Answer): number {
+    const instead = answer(index, call);
+    if (typeof instead === "number") return instead;
+    if (instead === undefined || call !== VfioCall.IOMMU_UNMAP_DMA) return this.kernel.execute(call, struct);
+    if (instead.gone) this.kernel.execute(call, struct);
+    new DataView(struct.buffer, struct.byteOffset).setBigUint64(16, instead.size, true);
+    this.#wrong.push(index);
+    return 0;
+  }
+
+  /** Makes all calls, and goes on behind those that fail. The UNMAPs that were answered with a wrong size. */
+  #runAll(answer: Answer): number[] {
+    this.#wrong = [];
     let at = 0;
     while (at < this.core.callCount()) {
       at = this.#run(at, answer);
       if (at < this.core.callCount()) at = this.core.afterFailure(at);
     }
+    return this.#wrong;
   }
 }
 

@@ -32,6 +32,8 @@ const asks: Readonly<Record<"table" | "container" | "window", readonly (readonly
   container: [
     [(core, container) => core.containerClose(container), unknown],
     [(core, container) => core.containerRegistrations(container), 0],
+    [(core, container) => core.containerPieceStart(container, 0n), NO_ADDRESS],
+    [(core, container) => core.containerPieceLength(container, 0n), 0n],
     [(core, container) => core.containerHasIdle(container), 0],
     [(core, container) => core.windowOpen(container, 0n, 4096n, 12), -unknown],
     [(core, container) => core.prepareIdle(container), unknown],
@@ -62,12 +64,12 @@ const asks: Readonly<Record<"table" | "container" | "window", readonly (readonly
 
 eachBuild("handles", (test, core) => {
   test("that are 0, negative, never given, closed, or of another kind are refused, and nothing changes", () => {
-    const open = { table: core.tableOpen(), container: core.containerOpen(12), window: 0 };
+    const open = { table: core.tableOpen(), container: core.containerOpen(12, 7), window: 0 };
     open.window = core.windowOpen(open.container, 0n, 1n << 20n, 12);
     const list = core.listAdd(open.table, 0n, 1n << 20n, 12, 0);
     core.memsegAdd(open.table, list, 0n, 0n, 4096n);
     core.windowReserve(open.window, 0n, 4096n);
-    const closed = { table: core.tableOpen(), container: core.containerOpen(12), window: 0 };
+    const closed = { table: core.tableOpen(), container: core.containerOpen(12, 7), window: 0 };
     closed.window = core.windowOpen(closed.container, 0n, 1n << 20n, 12);
     core.windowClose(closed.window);
     core.containerClose(closed.container);
@@ -116,13 +118,13 @@ eachBuild("handles", (test, core) => {
   });
 
   test("of a slot whose generations are used up are never given again", () => {
-    const first = core.containerOpen(12);
+    const first = core.containerOpen(12, 7);
     core.containerClose(first);
     const slot = first & 0xffff;
     let last = first;
     let seen = 1;
     for (let i = 0; i < 40000; i++) {
-      last = core.containerOpen(12);
+      last = core.containerOpen(12, 7);
       assert.ok(last > 0);
       assert.is.not(last, first);
       if ((last & 0xffff) === slot) seen++;
@@ -135,7 +137,7 @@ eachBuild("handles", (test, core) => {
 
   test("of windows that are forgotten with maps in them are gone, and their container can close", () => {
     const run = () => {
-      const container = core.containerOpen(12);
+      const container = core.containerOpen(12, 7);
       const window = core.windowOpen(container, 0n, 1n << 20n, 12);
       core.reserveRequests(1);
       core.u64(core.vaColumn(), 1)[0] = 0x10000n;

@@ -63,7 +63,7 @@ eachBuild("occupancy", (test, core) => {
       const pageShift = random.pick([12, 16, 21]);
       const size = BigInt(random.pick([1, 63, 64, 65, 130])) << BigInt(pageShift);
       const start = random.pick([0n, 1n << 59n, (1n << 64n) - size]);
-      const bench = new Bench(core, 12, { start, size, pageShift });
+      const bench = Bench.spapr(core, 12, { start, size, pageShift });
       const twin = bench.twin(0);
       for (let step = 0; step < 40; step++) {
         const [iova, length] = somePages(random, twin, 20);
@@ -83,7 +83,7 @@ eachBuild("occupancy", (test, core) => {
     forSeeds(2, (random) => {
       const end = 2n * CHUNK + 100n;
       const size = end << 12n;
-      const bench = new Bench(core, 12, { start: 1n << 59n, size, pageShift: 12 });
+      const bench = Bench.spapr(core, 12, { start: 1n << 59n, size, pageShift: 12 });
       const twin = bench.twin(0);
       const near = [0n, CHUNK, 2n * CHUNK, end];
       for (let step = 0; step < 20; step++) {
@@ -103,7 +103,7 @@ eachBuild("occupancy", (test, core) => {
   test("of whole chunks costs no memory, and a hole in the midst of them is found", () => {
     const page = 4096n;
     const size = 1n << 48n;
-    const window = core.windowOpen(core.containerOpen(12), 0n, size, 12);
+    const window = core.windowOpen(core.containerOpen(12, 7), 0n, size, 12);
     const before = core.bytesInUse();
     assert.is(core.windowReserve(window, 0n, size), Status.OK);
     assert.is(core.bytesInUse(), before);
@@ -125,7 +125,7 @@ eachBuild("occupancy", (test, core) => {
   });
 
   test("is asked in bytes, and what is not a whole page needs one", () => {
-    const bench = new Bench(core, 12, { start: 0n, size: 16n << 16n, pageShift: 16 });
+    const bench = Bench.spapr(core, 12, { start: 0n, size: 16n << 16n, pageShift: 16 });
     change(bench, 0n, 3n << 16n, true);
     change(bench, 4n << 16n, 1n << 16n, true);
     const fit = (length: bigint, align = 0) => core.windowFirstFit(bench.handle(0), length, align);
@@ -141,7 +141,7 @@ eachBuild("occupancy", (test, core) => {
   });
 
   test("finds the window's start for any alignment, and only it for one larger than the window", () => {
-    const bench = new Bench(core, 12, { start: 1n << 59n, size: 16n << 12n, pageShift: 12 });
+    const bench = Bench.spapr(core, 12, { start: 1n << 59n, size: 16n << 12n, pageShift: 12 });
     for (let align = 0; align <= 63; align++) {
       assert.is(core.windowFirstFit(bench.handle(0), 1n, align), 1n << 59n, `2^${align}`);
     }
@@ -154,7 +154,7 @@ eachBuild("occupancy", (test, core) => {
 
   test("can be set aside and given back in whole pages of the window only, that are in it", () => {
     const [start, page] = [1n << 59n, 1n << 16n];
-    const bench = new Bench(core, 12, { start, size: 16n * page, pageShift: 16 });
+    const bench = Bench.spapr(core, 12, { start, size: 16n * page, pageShift: 16 });
     const window = bench.handle(0);
     change(bench, start, 8n * page, true);
     for (const set of [core.windowReserve, core.windowUnreserve]) {
@@ -178,7 +178,7 @@ eachBuild("occupancy", (test, core) => {
   });
 
   test("that is live cannot be set aside, nor given back", () => {
-    const bench = new Bench(core, 12, { start: 0n, size: 16n << 12n, pageShift: 12 });
+    const bench = Bench.spapr(core, 12, { start: 0n, size: 16n << 12n, pageShift: 12 });
     bench.map([{ va: 0x10000n, iova: 0x3000n, length: 0x1000n, permission: 3 }]);
     assert.is(change(bench, 0x2000n, 0x3000n, true), Status.ALREADY_LIVE);
     assert.is(change(bench, 0x8000n, 0x4000n, true), Status.OK);

@@ -1,7 +1,10 @@
 /** Random programs of maps and unmaps, where tables split and join: after every step the tables say what the twin says. */
 import * as assert from "uvu/assert";
 import { NO_ADDRESS, Owner, Status } from "../../src/core.ts";
+import { IommuType } from "../../src/syscalls.ts";
+import { NoIommuTwin, Type1KernelTwin } from "../reference/other-kernels.ts";
 import type { Request } from "../reference/requests.ts";
+import type { Twin } from "../reference/twin.ts";
 import type { Run, WindowTwin } from "../reference/window.ts";
 import { type Answer, Bench, type WindowShape } from "./drive.ts";
 import { agree, eachBuild, forSeeds, type Random, show } from "./support.ts";
@@ -62,32 +65,42 @@ function somePart(random: Random, run: Run, page: bigint): Request {
   return { va: run.va + first, iova: run.iova + first, length: length < left ? length : left };
 }
 
-/** Refuses a call now and then. */
-function moody(random: Random, oneIn: number): Answer {
-  return () => (random.chance(oneIn) ? random.pick([-22, -12, 1]) : undefined);
+/** Refuses a call now and then. On type1 an UNMAP may also answer 0 and have unmapped nothing (v1), or found nothing (v2). */
+function moody(random: Random, oneIn: number, iommu: number): Answer {
+  const size = { size: 0n, gone: iommu === IommuType.TYPE1v2 };
+  const moods = iommu === IommuType.SPAPR_TCE_V2 ? [-22, -12, 1] : [-22, -12, size];
+  return () => (random.chance(oneIn) ? random.pick(moods) : undefined);
 }
 
-function step(random: Random, bench: Bench, memory: bigint): void {
+function step(random: Random, bench: Bench<Twin>, memory: bigint): void {
   const index = random.below(bench.windows.length);
   const window = bench.twin(index);
   const runs = window.runs();
-  const answer = random.chance(4) ? moody(random, 3) : moody(random, 1 << 20);
+  const { iommu } = bench.kernel;
+  const answer = random.chance(4) ? moody(random, 3, iommu) : moody(random, 1 << 20, iommu);
   if (runs.length > 0 && random.chance(2)) {
     const parts = Array.from({ length: 1 + random.below(3) }, () => somePart(random, random.pick(runs), window.page));
     bench.unmap(parts, { window: index, answer });
   } else {
     const requests = Array.from({ length: 1 + random.below(3) }, () => someRequest(random, window, memory));
-    bench.map(requests, { window: index, answer, undoAnswer: moody(random, 4) });
+    bench.map(requests, { window: index, answer, undoAnswer: moody(random, 4, iommu) });
   }
-  if (random.chance(4)) bench.endIdle(moody(random, 5));
+  if (random.chance(4)) bench.endIdle(moody(random, 5, iommu));
 }
+
+/** Containers that are not sPAPR's. */
+const others: readonly [string, (windows: WindowTwin[]) => Twin][] = [
+  ["type1 v2", (windows) => new Type1KernelTwin(2, windows)],
+  ["type1 v1", (windows) => new Type1KernelTwin(1, windows)],
+  ["no IOMMU", (windows) => new NoIommuTwin(windows)],
+];
 
 eachBuild("random programs", (test, core) => {
   for (const pageShift of [12, 16, 21, 24, 30]) {
     test(`in one window with pages of 2^${pageShift}, at 0, at 1<<59 and at the end of the address space`, () => {
       forSeeds(5, (random) => {
         for (const shape of windowShapes(pageShift)) {
-          const bench = new Bench(core, 12, shape);
+          const bench = Bench.spapr(core, 12, shape);
           const memory = random.pick(memories);
           for (let i = 0; i < 25; i++) step(random, bench, memory & ~((1n << BigInt(pageShift)) - 1n));
           bench.close();
@@ -101,17 +114,42 @@ eachBuild("random programs", (test, core) => {
       const place = random.below(3);
       const low = windowShapes(12)[place] as WindowShape;
       const high = windowShapes(21)[(place + 1 + random.below(2)) % 3] as WindowShape;
-      const bench = new Bench(core, random.pick([12, 16]), low, high);
+      const bench = Bench.spapr(core, random.pick([12, 16]), low, high);
       const memory = random.pick(memories);
       for (let i = 0; i < 30; i++) step(random, bench, memory);
       bench.close();
     });
   });
 
+  for (const [name, make] of others) {
+    test(`${name}: in one window with pages of 4 KiB and of 2 MiB, wherever it lies`, () => {
+      forSeeds(4, (random) => {
+        for (const shape of [...windowShapes(12), ...windowShapes(21)]) {
+          const bench = Bench.on(core, make, shape);
+          const memory = random.pick(memories);
+          for (let i = 0; i < 25; i++) step(random, bench, memory);
+          bench.close();
+        }
+      });
+    });
+
+    test(`${name}: in two windows of different pages, in both of which the same memory may be mapped`, () => {
+      forSeeds(8, (random) => {
+        const place = random.below(3);
+        const low = windowShapes(12)[place] as WindowShape;
+        const high = windowShapes(21)[(place + 1 + random.below(2)) % 3] as WindowShape;
+        const bench = Bench.on(core, make, low, high);
+        const memory = random.pick(memories);
+        for (let i = 0; i < 30; i++) step(random, bench, memory);
+        bench.close();
+      });
+    });
+  }
+
   test("leave as much memory in use as they found, the second time that they run", () => {
     const program = () => {
       forSeeds(1, (random) => {
-        const bench = new Bench(core, 12, ...windowShapes(12).slice(0, 2));
+        const bench = Bench.spapr(core, 12, ...windowShapes(12).slice(0, 2));
         for (let i = 0; i < 20; i++) step(random, bench, 1n << 40n);
         bench.close();
       });
@@ -123,7 +161,7 @@ eachBuild("random programs", (test, core) => {
 
 eachBuild("translation", (test, core) => {
   test("gives every table back with the last page in it, also while the window stays open", () => {
-    const bench = new Bench(core, 12, { start: 1n << 59n, size: 1n << 46n, pageShift: 12 });
+    const bench = Bench.spapr(core, 12, { start: 1n << 59n, size: 1n << 46n, pageShift: 12 });
     // Each amid a slot of its own, in a GiB and in 512 GiB of its own, of memory as of IOVAs; the highest comes first,
     // because the root stays as large as it once was.
     const places = [127n, 90n, 64n, 1n, 0n].map((place) => ({
@@ -143,7 +181,7 @@ eachBuild("translation", (test, core) => {
 
   test("reaches the very first and the very last page of memory and of the window", () => {
     const shape = { start: TWO_64 - 4n * G, size: 4n * G, pageShift: 12 };
-    const bench = new Bench(core, 12, shape);
+    const bench = Bench.spapr(core, 12, shape);
     for (const [va, iova] of [
       [TWO_64 - 4096n, shape.start],
       [0n, TWO_64 - 8192n],
@@ -160,7 +198,7 @@ eachBuild("translation", (test, core) => {
   });
 
   test("of a map of more than a GiB that begins and ends amid slots, of which parts go, is exact at every border", () => {
-    const bench = new Bench(core, 12, { start: 1n << 59n, size: 4n * G, pageShift: 12 });
+    const bench = Bench.spapr(core, 12, { start: 1n << 59n, size: 4n * G, pageShift: 12 });
     const [window, twin] = [bench.handle(0), bench.twin(0)];
     const [va, iova, length] = [(1n << 47n) - 3n * 4096n, (1n << 59n) + M2 - 5n * 4096n, G + 9n * M2 + 7n * 4096n];
     // Straight to the core: a copy of a quarter of a million pages for each step would take the twin minutes.
@@ -179,7 +217,7 @@ eachBuild("translation", (test, core) => {
   });
 
   test("of a column of addresses gives what one by one gives, and counts what is mapped", () => {
-    const bench = new Bench(core, 12, { start: 1n << 59n, size: G, pageShift: 12 });
+    const bench = Bench.spapr(core, 12, { start: 1n << 59n, size: G, pageShift: 12 });
     bench.map([
       { va: 1n << 40n, iova: (1n << 59n) + M2, length: 3n * M2, permission: 3 },
       { va: (1n << 47n) - 4096n, iova: 1n << 59n, length: 4096n, permission: 3 },
@@ -203,7 +241,7 @@ eachBuild("translation", (test, core) => {
 
   test("lists what is mapped from any IOVA on, as many runs as asked for", () => {
     const start = 1n << 59n;
-    const bench = new Bench(core, 12, { start, size: 64n * 4096n, pageShift: 12 });
+    const bench = Bench.spapr(core, 12, { start, size: 64n * 4096n, pageShift: 12 });
     const at = (page: number, memory: number, pages: number) => ({
       va: BigInt(memory) << 12n,
       iova: start + (BigInt(page) << 12n),

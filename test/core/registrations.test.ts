@@ -27,7 +27,7 @@ eachBuild("registrations", (test, core) => {
   const { IOMMU_SPAPR_REGISTER_MEMORY: REGISTER, IOMMU_SPAPR_UNREGISTER_MEMORY: UNREGISTER } = VfioCall;
 
   test("stay until the last page of theirs is unmapped, in whatever parts, and end with it", () => {
-    const bench = new Bench(core, 12, low);
+    const bench = Bench.spapr(core, 12, low);
     bench.map([at(0, 8)]);
     assert.equal(calls(), [REGISTER, MAP]);
     for (const part of [at(2, 3), at(0, 1), at(7, 1), at(5, 2)]) {
@@ -42,7 +42,7 @@ eachBuild("registrations", (test, core) => {
   });
 
   test("are not made again for memory that was unmapped in part, and are still counted right", () => {
-    const bench = new Bench(core, 12, low);
+    const bench = Bench.spapr(core, 12, low);
     bench.map([at(0, 8)]);
     bench.unmap([at(2, 2)]);
     bench.map([at(20, 1, 2), at(22, 1, 3)]);
@@ -55,7 +55,7 @@ eachBuild("registrations", (test, core) => {
   });
 
   test("of neighbours serve one map together", () => {
-    const bench = new Bench(core, 12, low);
+    const bench = Bench.spapr(core, 12, low);
     bench.map([at(0, 2), at(2, 2), at(4, 2)]);
     bench.unmap([at(1, 1), at(2, 1)]);
     bench.unmap([at(4, 1)]);
@@ -69,7 +69,7 @@ eachBuild("registrations", (test, core) => {
   });
 
   test("end all together when one unmap goes over several maps", () => {
-    const bench = new Bench(core, 12, low);
+    const bench = Bench.spapr(core, 12, low);
     bench.map([at(0, 2), at(2, 2), at(4, 2), at(6, 2)]);
     bench.unmap([at(1, 6)]);
     assert.equal(calls(), [UNMAP, UNREGISTER, UNREGISTER]);
@@ -78,7 +78,7 @@ eachBuild("registrations", (test, core) => {
   });
 
   test("are shared by two windows, of different pages, and end with the last of them", () => {
-    const bench = new Bench(core, 12, low, high);
+    const bench = Bench.spapr(core, 12, low, high);
     bench.map([inHigh(3, 1, 0)], { window: 1 });
     assert.equal(calls(), [REGISTER, MAP]);
     bench.map([at(5, 4, 4)]);
@@ -95,7 +95,7 @@ eachBuild("registrations", (test, core) => {
   });
 
   test("count a page once for each window: both must go before it does", () => {
-    const bench = new Bench(core, 12, low, { ...low, start: 1n << 59n });
+    const bench = Bench.spapr(core, 12, low, { ...low, start: 1n << 59n });
     const both = [at(0, 4), { ...at(0, 4), iova: 1n << 59n }] as const;
     bench.map([both[0]]);
     bench.map([both[1]], { window: 1 });
@@ -110,7 +110,7 @@ eachBuild("registrations", (test, core) => {
   });
 
   test("are whole CPU pages: of 64 KiB where the window's are of 4", () => {
-    const bench = new Bench(core, 16, low);
+    const bench = Bench.spapr(core, 16, low);
     assert.is(bench.map([at(0, 16, 1)]), Status.UNALIGNED_VA);
     assert.is(bench.map([at(0, 8, 0)]), Status.UNALIGNED_LENGTH);
     assert.is(bench.map([at(0, 16, 0)]), Status.OK);
@@ -120,7 +120,7 @@ eachBuild("registrations", (test, core) => {
   });
 
   test("number many, of which those that end are forgotten and their numbers used again", () => {
-    const bench = new Bench(core, 12, { start: 0n, size: 512n * PAGE, pageShift: 12 });
+    const bench = Bench.spapr(core, 12, { start: 0n, size: 512n * PAGE, pageShift: 12 });
     const all = Array.from({ length: 200 }, (_, i) => at(2 * i, 1));
     bench.map(all);
     assert.is(registered(bench), 200);
@@ -132,7 +132,7 @@ eachBuild("registrations", (test, core) => {
   });
 
   test("reach to the last page of the address space, and from the first", () => {
-    const bench = new Bench(core, 12, { start: 0n, size: 16n * PAGE, pageShift: 12 });
+    const bench = Bench.spapr(core, 12, { start: 0n, size: 16n * PAGE, pageShift: 12 });
     const last = (1n << 64n) - 2n * PAGE;
     bench.map([{ va: last, iova: 0n, length: 2n * PAGE, permission: 1 }]);
     bench.map([{ va: 0n, iova: 2n * PAGE, length: PAGE, permission: 2 }]);

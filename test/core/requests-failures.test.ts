@@ -34,7 +34,7 @@ const mixed: Request[] = [at(0, 2), at(8, 1, 30), at(10, 3), at(20, 1, 32), at(2
 eachBuild("refused calls", (test, core) => {
   /** A window in which the memory of pages 30 to 35 is registered, and page 31 is mapped. */
   function benchWithRegistered(): Bench {
-    const bench = new Bench(core, 12, shape);
+    const bench = Bench.spapr(core, 12, shape);
     bench.map([at(40, 6, 30)]);
     bench.unmap([at(40, 1, 30), at(42, 4, 32)]);
     return bench;
@@ -90,7 +90,7 @@ eachBuild("refused calls", (test, core) => {
   });
 
   test("of the undo leave a request mapped, or registered, and say which", () => {
-    const bench = new Bench(core, 12, shape);
+    const bench = Bench.spapr(core, 12, shape);
     // Calls: REGISTER 0, MAP 0, REGISTER 1, MAP 1, REGISTER 2. Undo: UNMAP 1, UNREGISTER 1, UNMAP 0, UNREGISTER 0.
     bench.map([at(0, 1), at(2, 1), at(4, 1)], { answer: refuse(-12, 4), undoAnswer: refuse(-22, 0, 3) });
     assert.equal([0, 1, 2].map(core.leftMapped), [0, 1, 0]);
@@ -126,7 +126,7 @@ eachBuild("refused calls", (test, core) => {
       [2, 0, 3, 1],
     ]) {
       for (let mask = 0; mask < 1 << 5; mask++) {
-        const bench = new Bench(core, 12, shape);
+        const bench = Bench.spapr(core, 12, shape);
         bench.map([at(0, 8), at(20, 4)]);
         const batch = [...order.map((part) => parts[part] as Request), at(20, 4)];
         bench.unmap(batch, { answer: (index) => ((mask >> index) & 1 ? -22 : undefined) });
@@ -137,7 +137,7 @@ eachBuild("refused calls", (test, core) => {
 
   test("of unmaps: of requests that go over several registrations, in every combination", () => {
     for (let mask = 0; mask < 1 << 8; mask++) {
-      const bench = new Bench(core, 12, shape);
+      const bench = Bench.spapr(core, 12, shape);
       bench.map([at(0, 2), at(2, 2), at(4, 2), at(6, 2), at(8, 1)]);
       // UNMAP, UNREGISTER 0-1, 2-3; UNMAP, UNREGISTER 4-5, 6-7; UNMAP, UNREGISTER 8.
       const batch = [at(0, 5), at(5, 3), at(8, 1)];
@@ -147,7 +147,7 @@ eachBuild("refused calls", (test, core) => {
   });
 
   test("of UNMAP keep back the UNREGISTER of memory that stays mapped, also where another request would end it", () => {
-    const bench = new Bench(core, 12, shape);
+    const bench = Bench.spapr(core, 12, shape);
     bench.map([at(0, 8)]);
     bench.unmap([at(0, 4), at(4, 4)], { answer: refuse(-22, 0) });
     assert.is(core.containerRegistrations(bench.container), 1);
@@ -158,7 +158,7 @@ eachBuild("refused calls", (test, core) => {
 
   test("of UNREGISTER leave idle registrations, which end one by one, and one that cannot holds back no other", () => {
     for (let mask = 0; mask < 1 << 4; mask++) {
-      const bench = new Bench(core, 12, shape);
+      const bench = Bench.spapr(core, 12, shape);
       bench.map([at(0, 1), at(2, 1), at(4, 1), at(6, 1)]);
       const unregister = VfioCall.IOMMU_SPAPR_UNREGISTER_MEMORY;
       bench.unmap(bench.twin(0).runs(), { answer: (_index, call) => (call === unregister ? -12 : undefined) });

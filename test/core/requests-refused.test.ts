@@ -21,7 +21,7 @@ function at(page: number, pages = 1, memory = page): Request {
 eachBuild("refused requests", (test, core) => {
   /** Runs `use` on a window and fails if it leaves anything behind. */
   function withBench(shape: WindowShape, cpuPageShift: number, use: (bench: Bench) => void): void {
-    const bench = new Bench(core, cpuPageShift, shape);
+    const bench = Bench.spapr(core, cpuPageShift, shape);
     use(bench);
     bench.close();
   }

@@ -23,7 +23,7 @@ const shapes = [
 ] as const;
 
 eachBuild("windows", (test, core) => {
-  const container = core.containerOpen(12);
+  const container = core.containerOpen(12, 7);
 
   test("open when they are whole TCE pages, in the address space, and at most 2^36 of them; for all edge values", () => {
     const sizes = [...edges, ...[12n, 16n, 21n, 30n, 40n].flatMap((shift) => [1n << shift, 1n << (shift + 36n)])];
@@ -109,7 +109,7 @@ eachBuild("windows", (test, core) => {
 
   test("keep their container open, and give everything back when they close", () => {
     const before = core.bytesInUse();
-    const mine = core.containerOpen(16);
+    const mine = core.containerOpen(16, 7);
     const windows = [0n, 1n << 59n].map((start) => core.windowOpen(mine, start, 1n << 40n, 16));
     assert.is(core.containerClose(mine), Status.BUSY);
     for (const window of windows) assert.is(core.windowClose(window), Status.OK);
@@ -118,7 +118,16 @@ eachBuild("windows", (test, core) => {
   });
 
   test("have containers of CPU pages of 4 KiB and more only", () => {
-    for (const shift of [0, 11, 41, 64, 2 ** 31]) assert.is(core.containerOpen(shift), -Status.BAD_PAGE_SHIFT);
-    for (const shift of [12, 16, 40]) assert.is(core.containerClose(core.containerOpen(shift)), Status.OK);
+    for (const shift of [0, 11, 41, 64, 2 ** 31]) assert.is(core.containerOpen(shift, 7), -Status.BAD_PAGE_SHIFT);
+    for (const shift of [12, 16, 40]) assert.is(core.containerClose(core.containerOpen(shift, 7)), Status.OK);
+  });
+
+  test("have containers of the IOMMUs that the core knows only, under SET_IOMMU's numbers", () => {
+    for (let iommu = 0; iommu < 12; iommu++) {
+      const container = core.containerOpen(12, iommu);
+      if ([1, 3, 7, 8].includes(iommu)) assert.is(core.containerClose(container), Status.OK);
+      else assert.is(container, -Status.UNKNOWN_IOMMU);
+    }
+    for (const iommu of [-1, 2 ** 31, 2 ** 32 - 1]) assert.is(core.containerOpen(12, iommu), -Status.UNKNOWN_IOMMU);
   });
 });

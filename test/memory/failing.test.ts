@@ -223,7 +223,7 @@ test("detach: an UNMAP that fails keeps everything mapped, and the memory attach
   }
 });
 
-test("detach: what cannot be mapped again is named, and what is unmapped then maps when detaching is tried again", () => {
+test("detach: what cannot be mapped again is named, and detaching again ends what is left", () => {
   const { program, window, memory, container, segments } = attached();
   program.kernel.fail({ call: "UNMAP_DMA", nth: 1, answer: no.EIO }, { call: "MAP_DMA", answer: no.EINVAL });
   const error = failure("ERR_KERNEL", () => container.detach(memory));
@@ -231,10 +231,25 @@ test("detach: what cannot be mapped again is named, and what is unmapped then ma
   assert.is(error.residue?.left.length, 1);
   assert.is(window.translate(segments[0].va), undefined);
   agree(program, window);
-  failure("ERR_NOT_LIVE", () => container.detach(memory));
-  agree(program, window);
   container.detach(memory);
   assert.is(window.liveBytes, 0n);
+  agree(program, window);
+  container.attach(memory);
+  agree(program, window);
+});
+
+test("detach: a registration that stands in the way of mapping again is named with what it keeps from being mapped", () => {
+  const { program, window, memory, container, segments } = attached();
+  program.kernel.fail(
+    { call: "UNMAP_DMA", nth: 1, answer: no.EIO },
+    { call: "UNREGISTER_MEMORY", times: 50, answer: no.EIO },
+  );
+  const error = failure("ERR_KERNEL", () => container.detach(memory));
+  const va = `0x${segments[0].va.toString(16)}`;
+  assert.match(error.residue?.left[0] ?? "", "4 KiB at IOVA 0x0 is not mapped again");
+  assert.is(error.residue?.left[1], `4 KiB of memory at ${va} are still registered (locked)`);
+  assert.is(error.residue?.left.length, 2);
+  agree(program, window);
 });
 
 test("detach: registrations that cannot be ended are told, and the memory is detached", () => {

@@ -2,6 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { NO_ADDRESS } from "../../src/core.ts";
+import { DmaWindowError } from "../../src/errors.ts";
 import { MemsegTable } from "../../src/memory/table.ts";
 import { agree } from "../support/agreement.ts";
 import { failure, thrownBy } from "../support/failure.ts";
@@ -42,6 +43,40 @@ test("pages that follow each other are one memseg; a break makes another", () =>
   assert.is(memory.translate(segment.va + 4n * PAGE + 5n), 8n * PAGE + 5n);
   memory.free(segment);
   assert.is(memory.size, 0);
+});
+
+test("with physical: true the table's own kernel is asked", () => {
+  const program = new Program();
+  const memory = new MemsegTable({ kernel: program.kernel, physical: true });
+  const list = memory.addList({ pageSize: 2n * MiB, maxBytes: 16n * MiB });
+  const segment = memory.allocate(list, 3);
+  const truth = program.model.physicalAddresses(segment.va, 3, Number(2n * MiB));
+  for (let i = 0n; i < 3n; i++) {
+    assert.is(memory.translate(segment.va + i * 2n * MiB + 9n), (truth[Number(i)] ?? 0n) + 9n);
+  }
+  assert.is(memory.valid.bytes, 6n * MiB);
+  memory.free(segment);
+});
+
+test("with physical: true and no kernel nothing can be allocated, as without it", () => {
+  const memory = new MemsegTable({ physical: true });
+  const list = memory.addList({ pageSize: PAGE, maxBytes: PAGE, base: 0x10000n });
+  failure("ERR_NO_KERNEL", () => memory.allocate(list, 1));
+});
+
+test("a kernel that does not tell where pages are makes no segment of them", () => {
+  const program = new Program();
+  const told = new DmaWindowError("ERR_PAGEMAP_HIDDEN", "the kernel hides it");
+  program.kernel.physicalAddresses = () => {
+    throw told;
+  };
+  const memory = new MemsegTable({ kernel: program.kernel, physical: true });
+  const list = memory.addList({ pageSize: PAGE, maxBytes: 4n * PAGE });
+  assert.is(
+    failure("ERR_PAGEMAP_HIDDEN", () => memory.allocate(list, 2)),
+    told,
+  );
+  assert.equal([memory.size, memory.bytes], [0, 0n]);
 });
 
 test("pages that go downwards, or stand still, are not merged", () => {

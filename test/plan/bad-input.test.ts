@@ -131,6 +131,7 @@ test("info of sPAPR", () => {
 
 test("info of type1", () => {
   const base = { ...right(), info: type1() };
+  refusesAll(["info", "version"], [...badValues(), ["0", 0], ["3", 3], ["a bigint", 2n]], base);
   refusesAll(["info", "ranges"], badValues("an array"), base);
   refusesAll(["info", "ranges", 0], badValues(), base);
   refusesAll(["info", "ranges", 0, "start"], [...badValues(), ["a number", 0], ["after its last", GiB * 8n]], base);

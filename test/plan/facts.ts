@@ -49,6 +49,7 @@ export const interruptHole: readonly AddressRange[] = [
 export function type1(changes: Partial<Type1Info> = {}): Type1Info {
   return {
     kind: "type1",
+    version: 2,
     cpuPageSize: 4096,
     pageSizes: 0x40201000n,
     ranges: interruptHole,

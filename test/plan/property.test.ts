@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Shape } from "../../src/core.ts";
-import type { IommuInfo, SpaprInfo, Type1Info } from "../../src/iommu.ts";
+import type { SpaprInfo, Type1Info } from "../../src/iommu.ts";
 import { type IovaMode, type ListFacts, planWindow, type WindowPlan } from "../../src/plan/index.ts";
 import type { LockedMemory } from "../../src/syscalls.ts";
 import { powernvCharge, powernvShape, pseriesCharge } from "../reference/tce.ts";
@@ -14,7 +14,7 @@ import { HIGH, interruptHole, powernv, pseries, type1 } from "./facts.ts";
 
 interface Asked {
   readonly iovaMode: IovaMode;
-  readonly info: IommuInfo;
+  readonly info: SpaprInfo | Type1Info;
   readonly memory: { readonly lists: readonly ListFacts[]; readonly bytes: bigint };
   readonly growTo?: bigint;
   readonly deviceAddressBits?: number;
@@ -109,7 +109,7 @@ const lockedMemory: fc.Arbitrary<LockedMemory> = fc
   })
   .map((limits) => ({ ...limits }));
 
-const infos: fc.Arbitrary<IommuInfo> = fc
+const infos: fc.Arbitrary<SpaprInfo | Type1Info> = fc
   .record({ lockedMemory, cpuPageSize: fc.constantFrom(4096, 65536), kind: fc.constantFrom("pnv", "ps", "type1") })
   .map(({ kind, ...common }) => {
     if (kind === "pnv") return powernv(common);

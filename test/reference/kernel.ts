@@ -5,9 +5,12 @@
  * It is stricter than the kernel: where the kernel would answer 0 and do harm in silence, it throws.
  */
 import { constants } from "node:os";
-import { VfioCall } from "../../src/syscalls.ts";
+import { Status } from "../../src/core.ts";
+import { IommuType, VfioCall } from "../../src/syscalls.ts";
 import { isAligned } from "./bits.ts";
 import { overlap } from "./range.ts";
+import { mapStruct, registerStruct, unmapStruct } from "./structs.ts";
+import { type Call, fieldsOf, mustBeUnmap, notOfABatch, type Request, type Twin } from "./twin.ts";
 import type { WindowTwin } from "./window.ts";
 
 export interface Registration {
@@ -17,7 +20,8 @@ export interface Registration {
 
 const { EINVAL, EBUSY, ENOENT, ENXIO } = constants.errno;
 
-export class KernelTwin {
+export class KernelTwin implements Twin {
+  readonly iommu = IommuType.SPAPR_TCE_V2;
   readonly cpuPageShift: number;
   readonly windows: WindowTwin[];
   registrations: Registration[] = [];
@@ -38,10 +42,7 @@ export class KernelTwin {
 
   /** Carries out one call on the bytes of its struct, and gives the kernel's answer. */
   execute(call: number, bytes: Uint8Array): number {
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const argsz = view.getUint32(0, true);
-    const flags = view.getUint32(4, true);
-    const field = (offset: number) => view.getBigUint64(offset, true);
+    const { argsz, flags, field } = fieldsOf(bytes);
     switch (call) {
       case VfioCall.IOMMU_SPAPR_REGISTER_MEMORY:
         return argsz < 24 || flags !== 0 ? -EINVAL : this.#register(field(8), field(16));
@@ -50,10 +51,46 @@ export class KernelTwin {
       case VfioCall.IOMMU_MAP_DMA:
         return argsz < 32 || flags < 1 || flags > 3 ? -EINVAL : this.#map(field(8), field(16), field(24));
       case VfioCall.IOMMU_UNMAP_DMA:
-        if (argsz !== 24) throw new Error(`UNMAP_DMA was given a struct of ${argsz} bytes`);
+        mustBeUnmap(argsz);
         return flags !== 0 ? -EINVAL : this.#unmap(field(8), field(16));
       default:
-        throw new Error(`call ${call} is not one of a batch`);
+        throw notOfABatch(call);
+    }
+  }
+
+  get pieces(): number {
+    return this.registrations.length;
+  }
+
+  /** Memory of which nothing is registered needs a REGISTER; else what is there must reach through, and be in use. */
+  mapStatus({ va, length }: Request): number {
+    const there = this.registrationsIn(va, length);
+    if (there.length === 0) {
+      if (!isAligned(va, this.cpuPageShift)) return Status.UNALIGNED_VA;
+      return isAligned(length, this.cpuPageShift) ? Status.OK : Status.UNALIGNED_LENGTH;
+    }
+    let reached = va;
+    for (const each of there) {
+      if (each.va > reached) break;
+      if (!this.isMapped(each)) return Status.STALE_REGISTRATION;
+      reached = each.va + each.length;
+    }
+    return reached >= va + length ? Status.OK : Status.PARTLY_REGISTERED;
+  }
+
+  unmapStatus(): number {
+    return Status.OK;
+  }
+
+  *mapCalls({ va, iova, length, permission = 0 }: Request): Iterable<Call> {
+    if (!this.isRegistered(va, length)) yield [VfioCall.IOMMU_SPAPR_REGISTER_MEMORY, registerStruct(va, length)];
+    yield [VfioCall.IOMMU_MAP_DMA, mapStruct(permission, va, iova, length)];
+  }
+
+  *unmapCalls({ va, iova, length }: Request): Iterable<Call> {
+    yield [VfioCall.IOMMU_UNMAP_DMA, unmapStruct(iova, length)];
+    for (const each of this.registrationsIn(va, length)) {
+      if (!this.isMapped(each)) yield [VfioCall.IOMMU_SPAPR_UNREGISTER_MEMORY, registerStruct(each.va, each.length)];
     }
   }
 

@@ -6,19 +6,12 @@ import { NO_ADDRESS, Owner, Status } from "../../src/core.ts";
 import { VfioCall } from "../../src/syscalls.ts";
 import { isAligned } from "./bits.ts";
 import { firstFit } from "./holes.ts";
-import type { KernelTwin } from "./kernel.ts";
 import { isRange } from "./range.ts";
-import { mapStruct, registerStruct, unmapStruct } from "./structs.ts";
+import { registerStruct, unmapStruct } from "./structs.ts";
+import type { Call, Request, Twin } from "./twin.ts";
 import type { WindowTwin } from "./window.ts";
 
-export interface Request {
-  readonly va: bigint;
-  /** NO_ADDRESS: of a map, that the core is to choose. */
-  readonly iova: bigint;
-  readonly length: bigint;
-  /** Maps only. */
-  readonly permission?: number;
-}
+export type { Request } from "./twin.ts";
 
 export interface PlannedCall {
   readonly request: number;
@@ -64,91 +57,75 @@ function place(window: WindowTwin, length: bigint): { iova: bigint } | number {
   return index === -1 ? Status.NO_HOLE : { iova: window.start + BigInt(index) * window.page };
 }
 
-/** Whether memory of which something is registered needs no REGISTER: what is there reaches through, and is in use. */
-function registrationStatus(kernel: KernelTwin, va: bigint, length: bigint): number {
-  let reached = va;
-  for (const each of kernel.registrationsIn(va, length)) {
-    if (each.va > reached) break;
-    if (!kernel.isMapped(each)) return Status.STALE_REGISTRATION;
-    reached = each.va + each.length;
-  }
-  return reached >= va + length ? Status.OK : Status.PARTLY_REGISTERED;
-}
-
-function mapStatus(kernel: KernelTwin, window: WindowTwin, request: Request, owner: number): number {
+function mapStatus(kernel: Twin, window: WindowTwin, request: Request, owner: number): number {
   const { va, iova, length, permission = 0 } = request;
-  const unregistered = () => kernel.registrationsIn(va, length).length === 0;
   const broken = firstBroken([
     ...shapeRules(window, request, owner),
     [Status.BAD_PERMISSION, () => ![1, 2, 3].includes(permission)],
     [Status.ALREADY_LIVE, () => [...window.pages(iova, length)].some((page) => window.memoryAt.has(page))],
     [Status.VA_ALREADY_MAPPED, () => [...window.pages(va, length)].some((page) => window.iovaOf.has(page))],
-    [Status.UNALIGNED_VA, () => unregistered() && !isAligned(va, kernel.cpuPageShift)],
-    [Status.UNALIGNED_LENGTH, () => unregistered() && !isAligned(length, kernel.cpuPageShift)],
   ]);
-  return broken !== Status.OK || unregistered() ? broken : registrationStatus(kernel, va, length);
+  return broken || kernel.mapStatus(request);
 }
 
-function unmapStatus(window: WindowTwin, request: Request, owner: number): number {
+function unmapStatus(kernel: Twin, window: WindowTwin, request: Request, owner: number): number {
   const { va, iova, length } = request;
   const pages = () => [...window.pages(iova, length)];
-  return firstBroken([
+  const broken = firstBroken([
     ...shapeRules(window, request, owner),
     [Status.NOT_LIVE, () => pages().some((page) => !window.memoryAt.has(page))],
     [Status.VA_MISMATCH, () => pages().some((page) => window.memoryAt.get(page) !== va + (page - iova))],
   ]);
+  return broken || kernel.unmapStatus(request);
 }
 
 /** What is decided about one request: a status, or the request as it will be carried out. */
-type Decide = (ahead: KernelTwin, window: WindowTwin, request: Request) => Request | number;
+type Decide = (ahead: Twin, window: WindowTwin, request: Request) => Request | number;
 
-type CarryOut = (ahead: KernelTwin, request: Request, call: (number: number, struct: Uint8Array) => void) => void;
+interface Way {
+  readonly decide: Decide;
+  readonly calls: (ahead: Twin, request: Request) => Iterable<Call>;
+  readonly direct: "map" | "unmap";
+}
 
 /** The batch for `requests` in the window with that index, as the kernel stands now. Changes nothing. */
-function planned(
-  kernel: KernelTwin,
-  window: number,
-  requests: readonly Request[],
-  decide: Decide,
-  carryOut: CarryOut,
-): Batch {
+function planned(kernel: Twin, window: number, requests: readonly Request[], way: Way): Batch {
   const ahead = kernel.clone();
   const calls: PlannedCall[] = [];
   const decided: Request[] = [];
+  const at = ahead.windows[window] as WindowTwin;
   for (const [index, request] of requests.entries()) {
-    const decision = decide(ahead, ahead.windows[window] as WindowTwin, request);
+    const decision = way.decide(ahead, at, request);
     if (typeof decision === "number") return { status: decision, refused: index, calls: [], requests: decided };
     decided.push(decision);
-    carryOut(ahead, decision, (call, struct) => {
-      const answer = ahead.execute(call, struct);
+    ahead.direct?.[way.direct](at, decision);
+    for (const [call, struct] of way.calls(ahead, decision)) {
+      const answer = ahead.execute(call, struct.slice());
       if (answer !== 0) throw new Error(`the twin's own call ${call} was answered ${answer}`);
       calls.push({ request: index, call, struct });
-    });
+    }
   }
   return { status: Status.OK, refused: -1, calls, requests: decided };
 }
 
-export function planMaps(kernel: KernelTwin, window: number, requests: readonly Request[], owner: number): Batch {
+export function planMaps(kernel: Twin, window: number, requests: readonly Request[], owner: number): Batch {
   const decide: Decide = (ahead, at, request) => {
     const placed = request.iova === NO_ADDRESS ? place(at, request.length) : { iova: request.iova };
     if (typeof placed === "number") return placed;
     return mapStatus(ahead, at, { ...request, ...placed }, owner) || { ...request, ...placed };
   };
-  return planned(kernel, window, requests, decide, (ahead, { va, iova, length, permission = 0 }, call) => {
-    if (!ahead.isRegistered(va, length)) call(VfioCall.IOMMU_SPAPR_REGISTER_MEMORY, registerStruct(va, length));
-    call(VfioCall.IOMMU_MAP_DMA, mapStruct(permission, va, iova, length));
+  return planned(kernel, window, requests, {
+    decide,
+    calls: (ahead, request) => ahead.mapCalls(request),
+    direct: "map",
   });
 }
 
-export function planUnmaps(kernel: KernelTwin, window: number, requests: readonly Request[], owner: number): Batch {
-  const decide: Decide = (_ahead, at, request) => unmapStatus(at, request, owner) || request;
-  return planned(kernel, window, requests, decide, (ahead, { va, iova, length }, call) => {
-    call(VfioCall.IOMMU_UNMAP_DMA, unmapStruct(iova, length));
-    for (const each of ahead.registrationsIn(va, length)) {
-      if (!ahead.isMapped(each)) {
-        call(VfioCall.IOMMU_SPAPR_UNREGISTER_MEMORY, registerStruct(each.va, each.length));
-      }
-    }
+export function planUnmaps(kernel: Twin, window: number, requests: readonly Request[], owner: number): Batch {
+  return planned(kernel, window, requests, {
+    decide: (ahead, at, request) => unmapStatus(ahead, at, request, owner) || request,
+    calls: (ahead, request) => ahead.unmapCalls(request),
+    direct: "unmap",
   });
 }
 

@@ -6,7 +6,7 @@ import { MemsegTable } from "../../src/memory/table.ts";
 import { type ModelKernel, type ModelOptions, modelKernel } from "../../src/model/index.ts";
 import { type PlanRequest, planWindow } from "../../src/plan/index.ts";
 import { MapFlag, Protection } from "../../src/syscalls.ts";
-import { type FaultySyscalls, faulty } from "./faulty.ts";
+import { type FaultyKernel, faulty } from "./faulty.ts";
 import { type RecordingSyscalls, recording } from "./recording.ts";
 
 export const KiB = 1n << 10n;
@@ -24,7 +24,7 @@ export const GROUP = 26;
 export class Program {
   readonly model: ModelKernel;
   readonly record: RecordingSyscalls;
-  readonly kernel: FaultySyscalls;
+  readonly kernel: FaultyKernel;
   readonly container: Container;
   readonly group: number;
 

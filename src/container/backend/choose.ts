@@ -1,0 +1,45 @@
+/** Which IOMMU a container gets: the machine has one, and says so before the first group is in. */
+import { DmaWindowError } from "../../errors.ts";
+import { IommuType, type Syscalls, VfioCall } from "../../syscalls.ts";
+import type { Backend } from "./backend.ts";
+import { NoIommuBackend } from "./noiommu.ts";
+import { SpaprBackend } from "./spapr.ts";
+import { Type1Backend } from "./type1.ts";
+
+/** Whether this process was told already that its devices reach all memory. */
+let warned = false;
+
+/**
+ * sPAPR TCE v2 where it is, else type1, version 2 before 1. Never without an IOMMU, unless that is asked for.
+ *
+ * @throws `ERR_NO_IOMMU_DRIVER`.
+ */
+export function chooseBackend(kernel: Syscalls, containerFd: number, noIommu: boolean): Backend {
+  const has = (type: number): boolean => kernel.ioctl(containerFd, VfioCall.CHECK_EXTENSION, type) === 1;
+  if (noIommu) {
+    if (has(IommuType.NOIOMMU)) return new NoIommuBackend(kernel);
+    throw new DmaWindowError(
+      "ERR_NO_IOMMU_DRIVER",
+      "VFIO gives no container without an IOMMU: load the module vfio with enable_unsafe_noiommu_mode=1, and know what that means",
+    );
+  }
+  if (has(IommuType.SPAPR_TCE_V2)) return new SpaprBackend(kernel, containerFd);
+  for (const type of [IommuType.TYPE1v2, IommuType.TYPE1] as const) {
+    if (has(type)) return new Type1Backend(kernel, containerFd, type);
+  }
+  throw new DmaWindowError(
+    "ERR_NO_IOMMU_DRIVER",
+    "VFIO has no driver for this machine's IOMMU: load vfio_iommu_type1 (x86, Arm) or vfio_iommu_spapr_tce (POWER), and see " +
+      "that the IOMMU is on (intel_iommu=on, amd_iommu=on; firmware settings). A machine without one needs noIommu: true",
+  );
+}
+
+/** Says once for each process what a container without an IOMMU means. To be called when there is one. */
+export function warnOfNoIommu(): void {
+  if (warned) return;
+  warned = true;
+  process.emitWarning(
+    "a container without an IOMMU is open: its devices can reach all memory of the machine, whatever is mapped, and the kernel is tainted",
+    { type: "DmaWindowWarning", code: "DMA_WINDOW_NO_IOMMU" },
+  );
+}
