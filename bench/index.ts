@@ -7,6 +7,7 @@
 import { strict as assert } from "node:assert";
 import { barplot, bench, run, summary } from "mitata";
 import { MemsegTable, modelKernel, openContainer, planWindow } from "../src/index.ts";
+import { modelBenches } from "./model.ts";
 
 const SEGMENTS = 4096;
 const PAGE = 2n << 20n;
@@ -69,6 +70,8 @@ bench("map and unmap 16 ranges of 64 KiB, one batch each way, on the model", () 
   const placed = small.mapMany(requests);
   small.unmapMany(placed.map((iova) => ({ iova, length: 1n << 16n })));
 });
+
+modelBenches();
 
 await run();
 container.close();

@@ -1,11 +1,14 @@
 // A window sized once; memory that comes and goes in it. Runs anywhere: the kernel is the software one.
 import { MemsegTable, modelKernel, openContainer, planWindow } from "dma-window";
 
-const kernel = modelKernel({ platform: "powernv" }); // on POWER: linuxKernel(), and the groups of your devices
-const memory = new MemsegTable({ kernel });
+const platform = process.argv[2] ?? "powernv"; // or pseries, type1, noiommu
+const noIommu = platform === "noiommu"; // then IOVAs are physical addresses, and nothing protects memory
+
+const kernel = modelKernel({ platform }); // on a machine with VFIO: linuxKernel(), and the groups of your devices
+const memory = new MemsegTable({ kernel, physical: noIommu });
 const hugepages = memory.addList({ pageSize: 2 << 20, maxBytes: 1n << 30n }); // address space now, pages when asked for
 
-const container = openContainer({ kernel, groups: [26] });
+const container = openContainer({ kernel, groups: [26], noIommu });
 const plan = planWindow({ memory, info: container.info(), growTo: 64n << 30n }); // pure; plan.rejected says why not otherwise
 const window = container.createWindow(plan);
 container.attach(memory); // memory that comes is mapped, memory that goes is unmapped first

@@ -8,7 +8,7 @@ export interface MemsegTableOptions {
    * Gives the physical addresses of `allocate`'s pages: memsegs then know their IOVA, as IOVA mode `pa` needs it. `true`: the
    * kernel is asked (on Linux that takes CAP_SYS_ADMIN).
    */
-  readonly physical?: PhysicalResolver | true;
+  readonly physical?: PhysicalResolver | boolean;
 }
 
 export interface ListOptions {

@@ -34,11 +34,12 @@ export class MemsegTable {
   constructor(options: MemsegTableOptions = {}) {
     object("options", options);
     const { physical } = options;
-    if (physical !== undefined && physical !== true && typeof physical !== "function") {
-      throw argumentTypeError("physical", "a function, or true", physical);
+    if (physical !== undefined && typeof physical !== "boolean" && typeof physical !== "function") {
+      throw argumentTypeError("physical", "a function, true, or false", physical);
     }
     this.#kernel = options.kernel === undefined ? undefined : syscalls("kernel", options.kernel);
-    this.#physical = physical === true ? (...asked) => this.#needKernel().physicalAddresses(...asked) : physical;
+    if (typeof physical === "function") this.#physical = physical;
+    else this.#physical = physical ? (...asked) => this.#needKernel().physicalAddresses(...asked) : undefined;
     this.#handle = core.tableOpen();
     if (this.#handle <= 0) throw new DmaWindowError("ERR_OUT_OF_MEMORY", "no room for a table in the core's memory");
   }

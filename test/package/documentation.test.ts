@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { root } from "./imports.ts";
+import { filesIn, root } from "./imports.ts";
 
 /** The names that a file exports from others, and from which file each comes. */
 function reexports(file: string): { readonly name: string; readonly from: string }[] {
@@ -26,7 +26,7 @@ function declarationOf(name: string, file: string): { readonly kind: string; rea
   if (further) return declarationOf(name, further.from);
   const text = readFileSync(join(root, file), "utf8");
   const declaration = new RegExp(
-    `^${documentation}export (?<kind>(?:abstract )?class|function|const|interface|type) ${name}\\b`,
+    `^${documentation}export (?<kind>(?:abstract )?class|function\\*?|const|interface|type) ${name}\\b`,
     "m",
   );
   const groups = declaration.exec(text)?.groups;
@@ -34,7 +34,7 @@ function declarationOf(name: string, file: string): { readonly kind: string; rea
   return { kind: groups.kind ?? "", documentation: groups.documentation ?? "" };
 }
 
-for (const file of ["src/index.ts", "src/core.ts", "src/model/index.ts"]) {
+for (const file of ["src/index.ts", "src/core.ts", "src/model/index.ts", "src/trace/index.ts"]) {
   const own = [
     ...readFileSync(join(root, file), "utf8").matchAll(/^export (?:class|function|const|interface|type) (\w+)/gm),
   ];
@@ -59,20 +59,28 @@ test("what a function of the public surface throws is said by its code", async (
   }
 });
 
-test("the README's program is one of the examples, to the letter", () => {
-  const readme = readFileSync(join(root, "README.md"), "utf8");
-  const program = /```js\n([\s\S]*?)```/.exec(readme)?.[1];
-  assert.ok(program);
-  const example = "examples/static-window.mjs";
-  assert.ok(existsSync(join(root, example)), example);
-  assert.is(readFileSync(join(root, example), "utf8"), program);
+for (const [document, example] of [
+  ["README.md", "examples/static-window.mjs"],
+  ["docs/model.md", "examples/test-on-the-model.mjs"],
+] as const) {
+  test(`the program in ${document} is one of the examples, to the letter`, () => {
+    const program = /```js\n([\s\S]*?)```/.exec(readFileSync(join(root, document), "utf8"))?.[1];
+    assert.ok(program);
+    assert.is(readFileSync(join(root, example), "utf8"), program);
+  });
+}
+
+test("documents lead to files that exist", () => {
+  for (const document of ["README.md", ...filesIn("docs").filter((file) => file.endsWith(".md"))]) {
+    const text = readFileSync(join(root, document), "utf8");
+    for (const [, path = ""] of text.matchAll(/\]\(([^)#]+)\)/g)) {
+      if (!/^https?:/.test(path)) assert.ok(existsSync(join(root, dirname(document), path)), `${document}: ${path}`);
+    }
+  }
 });
 
-test("the README speaks of exports and of files that exist", async () => {
+test("the README speaks of exports that exist", async () => {
   const readme = readFileSync(join(root, "README.md"), "utf8");
-  for (const [, path = ""] of readme.matchAll(/\]\(([^)]+)\)/g)) {
-    if (!/^https?:/.test(path)) assert.ok(existsSync(join(root, path)), path);
-  }
   const all = Object.keys(await import("../../src/index.ts"));
   for (const [, names = ""] of readme.matchAll(/^import \{ ([^}]+) \} from "dma-window";$/gm)) {
     for (const name of names.split(", ")) assert.ok(all.includes(name), name);

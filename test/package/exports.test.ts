@@ -58,6 +58,7 @@ exports("are found by name, here as elsewhere", async () => {
     ["dma-window", "planWindow"],
     ["dma-window/core", "core"],
     ["dma-window/model", "modelKernel"],
+    ["dma-window/trace", "replay"],
   ] as const) {
     assert.ok(some in (await import(name)), `${name} has ${some}`);
     const there = observe<string[]>(`console.log(JSON.stringify(Object.keys(await import("${name}"))))`);

@@ -91,7 +91,12 @@ layers("have a seam that imports nothing, and words that import little", () => {
 });
 
 layers("keep the software kernel to itself: of the rest it knows the seam, the errors and the words", () => {
-  mayImport("model", (to) => ["model", "syscalls.ts", "errors.ts", "hex.ts"].includes(to));
+  mayImport("model", (to) => ["model", "syscalls.ts", "through.ts", "errors.ts", "hex.ts"].includes(to));
+});
+
+layers("let a kernel stand in front of any other, and a trace be read, without either of the two", () => {
+  mayImport("through.ts", (to) => to === "syscalls.ts");
+  mayImport("trace", (to) => ["trace", "syscalls.ts", "through.ts", "errors.ts", "hex.ts"].includes(to));
 });
 
 layers("keep the real kernel to itself: it knows nothing of the model, nor of what is built on it", () => {

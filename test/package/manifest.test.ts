@@ -37,7 +37,7 @@ fields("has a command that can be run, as the file that it names says in its fir
 });
 
 fields("exports files that exist, each with its types", () => {
-  assert.equal(Object.keys(manifest.exports), [".", "./core", "./model", "./package.json"]);
+  assert.equal(Object.keys(manifest.exports), [".", "./core", "./model", "./trace", "./package.json"]);
   for (const [name, target] of Object.entries<string | { types: string; default: string }>(manifest.exports)) {
     const paths = typeof target === "string" ? [target] : [target.types, target.default];
     for (const path of paths) accessSync(join(root, path), constants.R_OK);
