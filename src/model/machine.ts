@@ -1,6 +1,6 @@
 import { Container } from "./container.ts";
 import type { DriverModule } from "./driver-module.ts";
-import { ENOENT } from "./errno.ts";
+import { EISDIR, ENOENT, ENOTDIR } from "./errno.ts";
 import { Counting } from "./eyes/counters.ts";
 import { Watchers } from "./eyes/watch.ts";
 import { Group } from "./group.ts";
@@ -8,7 +8,8 @@ import { Frames } from "./memory/frames.ts";
 import { HugepagePool } from "./memory/hugepage-pool.ts";
 import { noIommuModule } from "./noiommu.ts";
 import type { OpenFile } from "./open-file.ts";
-import type { IommuSettings, ModelSettings } from "./options.ts";
+import type { IommuSettings, ModelPlatform, ModelSettings } from "./options.ts";
+import { pageOf } from "./pages.ts";
 import type { Process } from "./process.ts";
 import { spaprModule } from "./spapr/module.ts";
 import { powernv } from "./spapr/powernv.ts";
@@ -21,7 +22,11 @@ export class Machine {
   /** The CPU's page in bytes. */
   readonly pageSize: number;
   /** What it is, and stays. */
-  readonly fixed: Pick<ModelSettings, "iommu" | "pageSize">;
+  readonly fixed: Pick<ModelSettings, "iommu" | "pageSize" | "ram">;
+  /** Bytes of RAM; below 2^53, so exact. */
+  readonly ram: number;
+  /** Pages of 4 KiB of a process's address space. */
+  readonly userPages: number;
   readonly pool: HugepagePool;
   /** Its physical memory. */
   readonly frames = new Frames();
@@ -35,9 +40,11 @@ export class Machine {
   #begun = 0;
   #processes: Process[] = [];
 
-  constructor({ iommu, pageSize, groups, hugepages }: ModelSettings) {
+  constructor({ iommu, pageSize, groups, hugepages, ram }: ModelSettings) {
     this.pageSize = pageSize;
-    this.fixed = { iommu, pageSize };
+    this.fixed = { iommu, pageSize, ram };
+    this.ram = Number(ram);
+    this.userPages = pageOf(endOfUserSpace(iommu.platform, pageSize));
     this.pool = new HugepagePool(hugepages);
     this.groups = groups.map(({ number, noIommu }) => new Group(number, noIommu));
     this.#modules = this.#modulesFor(iommu);
@@ -64,9 +71,16 @@ export class Machine {
       return container;
     }
     const group = this.#byPath.get(path);
-    if (group === undefined) return ENOENT;
+    if (group === undefined) return this.#notAFile(path);
     const refused = group.admit(caller);
     return refused === 0 ? group : refused;
+  }
+
+  /** `fs/namei.c: do_open, link_path_walk`: folders are not opened for writing, and files are no folders. */
+  #notAFile(path: string): number {
+    const name = path.replace(/\/+$/, "");
+    if (["", "/dev", "/dev/vfio"].includes(name) && path.startsWith("/")) return EISDIR;
+    return name !== path && (name === "/dev/vfio/vfio" || this.#byPath.has(name)) ? ENOTDIR : ENOENT;
   }
 
   /** A container goes when neither a descriptor nor a group holds it. */
@@ -87,4 +101,10 @@ export class Machine {
     const unsafe = this.groups.some(({ noIommu }) => noIommu) || iommu.platform === "noiommu";
     return [type1Module(type1, pageSize), ...(unsafe ? [noIommuModule(frames)] : [])];
   }
+}
+
+/** Seen on POWER with pages of 4 KiB, and on x86. (`TASK_SIZE` and `DEFAULT_MAP_WINDOW` of the two) */
+function endOfUserSpace(platform: ModelPlatform, pageSize: number): bigint {
+  const isPower = platform === "powernv" || platform === "pseries";
+  return isPower && pageSize === 4096 ? 1n << 46n : (1n << 47n) - BigInt(pageSize);
 }

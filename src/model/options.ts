@@ -65,6 +65,8 @@ export interface ModelOptions {
    * usual on the platform. A size that is not named does not exist.
    */
   readonly hugepages?: Readonly<Record<number, number>>;
+  /** Bytes of RAM: 64 GiB by default. REGISTER wants 8 of them for each page before it looks at the first. */
+  readonly ram?: bigint;
   /** `"simulated"` (the default), or where real memory comes from: the model then runs on it, and keeps a record. */
   readonly memory?: "simulated" | MemorySource;
 }
@@ -84,6 +86,7 @@ export interface ModelSettings {
   readonly groups: readonly { readonly number: number; readonly noIommu: boolean }[];
   readonly lockedMemory: LockedMemoryLimits;
   readonly hugepages: Readonly<Record<number, number>>;
+  readonly ram: bigint;
   readonly memory: "simulated" | MemorySource;
 }
 
@@ -110,7 +113,7 @@ const BELONGS_TO: Partial<Record<keyof ModelOptions, readonly ModelPlatform[]>> 
 
 /** @throws TypeError ERR_INVALID_ARG_TYPE, RangeError ERR_OUT_OF_RANGE */
 export function settingsFrom(options: ModelOptions): ModelSettings {
-  const { platform = "powernv", pageSize = 4096, memory = "simulated" } = options;
+  const { platform = "powernv", pageSize = 4096, memory = "simulated", ram = 64n << 30n } = options;
   const { lockedMemory = { limit: 8n << 20n, privileged: true } } = options;
   if (!Object.hasOwn(PAGE_SIZES, platform)) {
     throw argumentRangeError("platform", '"powernv", "pseries", "type1" or "noiommu"', platform);
@@ -130,9 +133,11 @@ export function settingsFrom(options: ModelOptions): ModelSettings {
   if (typeof lockedMemory?.privileged !== "boolean") {
     throw argumentTypeError("lockedMemory", "an object with limit and privileged", lockedMemory);
   }
+  if (typeof ram !== "bigint") throw argumentTypeError("ram", "a bigint", ram);
+  if (ram < 1n << 20n || ram >= 1n << 53n) throw argumentRangeError("ram", "from 1 MiB to below 2^53", ram);
   const { hugepages = usualHugepages(platform, pageSize) } = options;
   const groups = groupsFrom(platform, options);
-  return { iommu: iommuFrom(platform, options, pageSize), pageSize, groups, lockedMemory, hugepages, memory };
+  return { iommu: iommuFrom(platform, options, pageSize), pageSize, groups, lockedMemory, hugepages, ram, memory };
 }
 
 function groupsFrom(platform: ModelPlatform, { groups = [26], noIommuGroups = [] }: ModelOptions) {

@@ -33,7 +33,7 @@ export class Process {
   ended = false;
 
   constructor(machine: Machine, source: Memory, limits: LockedMemoryLimits) {
-    const { pageSize, pool, frames } = machine;
+    const { pageSize, pool, frames, userPages } = machine;
     this.id = machine.begin(this);
     this.#machine = machine;
     this.#source = source;
@@ -41,8 +41,13 @@ export class Process {
     this.locked = new LockedAccount(limits, pageSize);
     this.memory =
       source === "simulated"
-        ? new SimulatedMemory(this.space, pageSize, pool, frames)
+        ? new SimulatedMemory(this.space, pageSize, userPages, pool, frames)
         : recordedMemory(source, this.space, pageSize, frames);
+  }
+
+  /** Bytes of RAM: what the kernel can have in one piece for itself is less. */
+  get ram(): number {
+    return this.#machine.ram;
   }
 
   /** CAP_SYS_RAWIO. A process of the model has it together with CAP_IPC_LOCK: both are root's. */

@@ -16,9 +16,11 @@ descriptors("open the container as often as asked, a group once, and nothing els
   assert.is(kernel.open("/dev/vfio/26"), -errno.EBUSY);
   assert.is(kernel.close(group), 0);
   assert.is(kernel.open("/dev/vfio/26"), group);
-  for (const path of ["/dev/vfio/1", "/dev/vfio/026", "/dev/vfio/", "/dev/null", "", "/dev/vfio/vfio/"]) {
+  for (const path of ["/dev/vfio/1", "/dev/vfio/026", "/dev/vfio/1/", "/dev/null", ""]) {
     assert.is(kernel.open(path), -errno.ENOENT, path);
   }
+  for (const path of ["/", "/dev", "/dev/vfio", "/dev/vfio/"]) assert.is(kernel.open(path), -errno.EISDIR, path);
+  for (const path of ["/dev/vfio/vfio/", "/dev/vfio/26//"]) assert.is(kernel.open(path), -errno.ENOTDIR, path);
 });
 
 descriptors("that are not open answer EBADF", () => {

@@ -79,7 +79,9 @@ for (const [name, begin] of Object.entries(kinds)) {
     program.map(va, 0n, page, { flags: 1 });
     program.map(va + page, page, page, { flags: 2 });
     filled(kernel, va, pattern(8192));
-    assert.equal(read(kernel, 0n, 8192), { bytes: 4096, iova: page, why: "not readable" });
+    // On bare metal who may write may read as well.
+    const stopped = { bytes: 4096, iova: page, why: "not readable" };
+    assert.equal(read(kernel, 0n, 8192), name === "powernv" ? pattern(8192) : stopped);
     const fault = { iova: 0n, why: "not writable" };
     assert.equal(kernel.device(26).write(0n, new Uint8Array(4096)), { bytes: 0, fault });
     assert.equal(contents(kernel, va, 4096), pattern(4096), "nothing of it arrived");

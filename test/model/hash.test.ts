@@ -6,7 +6,7 @@ import { GiB, KiB, MiB, Rig, RW } from "./rig.ts";
 
 const page = 4n * KiB;
 const options: ModelOptions = { groups: [1, 2], lockedMemory: { limit: GiB, privileged: true } };
-const VA = 0x7000_0000_0000n;
+const VA = 0x3000_0000_0000n;
 
 /** A program at a place where much can still become different. */
 function begun(platform: "powernv" | "pseries" | "type1" = "powernv") {
@@ -120,7 +120,6 @@ const steps: Record<string, (one: Begun) => unknown> = {
   "a map elsewhere": ({ program, va }) => program.map(va, page, page),
   "a map of other memory": ({ program, va }) => program.map(va + page, 0n, page),
   "a map for reading alone": ({ program, va }) => program.map(va, 0n, page, { flags: 1 }),
-  "a map for writing alone": ({ program, va }) => program.map(va, 0n, page, { flags: 2 }),
   "a map behind the window's end": ({ program, va }) => program.map(va, 2n * GiB - page, 2n * page),
   "a replaced TCE": ({ program, va }) => program.map(va + page, MiB, page),
   "an unmap": ({ program }) => program.unmap(MiB, page),

@@ -98,7 +98,7 @@ unpinnable("ends with the munmap, and takes back no pin that is there", () => {
 
 unpinnable("takes whole pages that are mmapped, of whatever size, and no others", () => {
   const kernel = modelKernel({ pageSize: 65536 });
-  const va = kernel.mmap(0x7000_0000_0000n, 2n * MiB, RW, MapFlag.HUGETLB, 21);
+  const va = kernel.mmap(0x3000_0000_0000n, 2n * MiB, RW, MapFlag.HUGETLB, 21);
   kernel.mmap(va + 2n * MiB, 64n * KiB, RW, 0, 0);
   const cannotBe: [bigint, bigint][] = [
     [va, page],

@@ -5,7 +5,7 @@ import { MapFlag, Protection } from "../../src/syscalls.ts";
 import { errno, GiB, KiB, MiB, Rig, RW } from "./rig.ts";
 
 const page = 4n * KiB;
-const TOP = 0x7fff_ffff_f000n;
+const TOP = 0x4000_0000_0000n;
 const HUGE = MapFlag.HUGETLB;
 
 const placing = suite("simulated memory: where it goes");
@@ -147,7 +147,7 @@ hugepages("go back to the pool one by one, each when neither the process nor a d
 hugepages("stay with a REGISTER that failed no longer than the call", () => {
   const kernel = modelKernel({ hugepages: { 21: 2 } });
   const program = new Rig(kernel).start();
-  const at = kernel.mmap(0x7000_0000_0000n, 4n * MiB, RW, HUGE, 21);
+  const at = kernel.mmap(0x3000_0000_0000n, 4n * MiB, RW, HUGE, 21);
   program.register(at, 2n * MiB);
   assert.is(program.register(at, 4n * MiB), -errno.EINVAL);
   assert.is(program.register(at + 2n * MiB, 4n * MiB), 512);
@@ -204,7 +204,7 @@ views("cover neighbours that were mmapped one by one", () => {
 
 views("refuse memory that is not there, may not be touched, or was viewed in parts before", () => {
   const kernel = modelKernel();
-  const at = kernel.mmap(0x7000_0000_0000n, MiB, RW, 0, 0);
+  const at = kernel.mmap(0x3000_0000_0000n, MiB, RW, 0, 0);
   kernel.mmap(at + MiB, MiB, RW, 0, 0);
   for (const [from, size] of [
     [at - page, page],
@@ -226,7 +226,7 @@ views("refuse memory that is not there, may not be touched, or was viewed in par
 views("run over memory that was viewed, or touched by a device, in pieces: nobody looks at those any more", () => {
   const kernel = modelKernel();
   const program = new Rig(kernel).start();
-  const at = kernel.mmap(0x7000_0000_0000n, MiB, RW, 0, 0);
+  const at = kernel.mmap(0x3000_0000_0000n, MiB, RW, 0, 0);
   kernel.mmap(at + MiB, MiB, RW, 0, 0);
   program.register(at, 2n * MiB);
   program.map(at, 0n, 2n * MiB);
@@ -265,7 +265,7 @@ views("of large memory cost only what is looked at, and show what the device wro
 views("and devices leave alone what others have touched beside them", () => {
   const kernel = modelKernel();
   const program = new Rig(kernel).start();
-  const at = kernel.mmap(0x7000_0000_0000n, 8n * GiB, RW, 0, 0);
+  const at = kernel.mmap(0x3000_0000_0000n, 8n * GiB, RW, 0, 0);
   program.register(at, 4n * MiB);
   program.map(at, 0n, 4n * MiB);
   const write = (iova: bigint, byte: number) => kernel.device(26).write(iova, Uint8Array.of(byte));
@@ -370,7 +370,7 @@ source("that says no changes nothing in the record", () => {
 source("is where a device's data goes, as long as it is mapped there", () => {
   const bytes = new Uint8Array(16384);
   const asked: string[] = [];
-  const base = 0x7000_0000_0000n;
+  const base = 0x3000_0000_0000n;
   const memory: MemorySource = {
     mmap: () => base,
     munmap: () => 0,
@@ -406,7 +406,7 @@ source("is where a device's data goes, as long as it is mapped there", () => {
 
 source("tells the model where a device without an IOMMU finds its pages", () => {
   const bytes = new Uint8Array(8192);
-  const base = 0x7000_0000_0000n;
+  const base = 0x3000_0000_0000n;
   const memory: MemorySource = {
     mmap: () => base,
     munmap: () => 0,

@@ -75,7 +75,7 @@ addresses("of a child's memory are its own", () => {
 
 addresses("are not there for memory that is not there, or only kept", () => {
   const kernel = modelKernel();
-  const va = kernel.mmap(0x7000_0000_0000n, page, RW, 0, 0);
+  const va = kernel.mmap(0x3000_0000_0000n, page, RW, 0, 0);
   kernel.mmap(va + page, page, Protection.NONE, MapFlag.NORESERVE, 0);
   for (const [at, pages, missing] of [
     [va, 2, va + page],

@@ -107,7 +107,7 @@ forks("takes no hugepages, locks nothing, and hands the limits on", () => {
 
 forks("is not known of a process that runs on real memory", () => {
   const memory: MemorySource = {
-    mmap: () => 0x7000_0000_0000n,
+    mmap: () => 0x3000_0000_0000n,
     munmap: () => 0,
     view: () => new Uint8Array(0),
     unview() {},

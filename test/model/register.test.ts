@@ -25,14 +25,19 @@ const rows: [string, (program: Rig, va: bigint) => number, number][] = [
   ["PROT_NONE", (p) => p.register(p.allocate(page, Protection.NONE), page), -errno.EFAULT],
   ["read-only memory", (p) => p.register(p.allocate(page, Protection.READ), page), -errno.EFAULT],
   ["3 pages of which the last is missing", (p, va) => p.register(va + 14n * page, 3n * page), 2],
-  ["the whole address space", (p, va) => p.register(va, 2n ** 63n), 16],
+  ["4 TiB, of which 16 pages are there", (p, va) => p.register(va, 2n ** 42n), 16],
+  [
+    "the whole address space: there is no room for the list of its pages",
+    (p, va) => p.register(va, 2n ** 63n),
+    -errno.ENOMEM,
+  ],
 ];
 
 for (const [situation, act, expected] of rows) {
   registering(`of ${situation} answers ${answer(expected)}`, () => {
     const program = start();
     // Room above it, so that nothing adjoins.
-    const va = program.kernel.mmap(0x7000_0000_0000n, 16n * page, 3, MapFlag.FIXED_NOREPLACE, 0);
+    const va = program.kernel.mmap(0x3000_0000_0000n, 16n * page, 3, MapFlag.FIXED_NOREPLACE, 0);
     assert.is(act(program, va), expected);
     if (expected !== 0) assert.is(program.locked, 0n);
   });
@@ -82,7 +87,7 @@ registering("of what overlaps answers EINVAL, adjacent is fine", () => {
 registering("charges, pins, and only then looks for an overlap", () => {
   const lockedMemory = { limit: 4n * page, privileged: false };
   const program = new Rig(modelKernel({ lockedMemory })).start();
-  const va = program.kernel.mmap(0x7000_0000_0000n, 4n * page, 3, MapFlag.FIXED_NOREPLACE, 0);
+  const va = program.kernel.mmap(0x3000_0000_0000n, 4n * page, 3, MapFlag.FIXED_NOREPLACE, 0);
   program.register(va, 2n * page);
   assert.is(program.register(va, 3n * page), -errno.ENOMEM);
   lockedMemory.limit = 64n * page;

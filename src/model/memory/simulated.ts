@@ -19,7 +19,6 @@ import type { MemorySource } from "./source.ts";
  *     | nobody's |   free ....... | area | area | area |
  */
 const LOWEST_PAGE = pageOf(0x1_0000n);
-const TOP = 0x7fff_ffff_f000n;
 const LARGEST_ADDRESS = 1n << 64n;
 
 /** As on Linux, where the shim says no above it. */
@@ -37,13 +36,16 @@ const GATHERED_PAGES = 2 ** 18;
 export class SimulatedMemory implements MemorySource {
   readonly #space: AddressSpace;
   readonly #pageShift: number;
+  readonly #userPages: number;
   readonly #pool: HugepagePool;
   readonly #frames: Frames;
   /** Views that have not been ended, and the storage that they show. */
   readonly #views = new WeakMap<Uint8Array, Store>();
 
-  constructor(space: AddressSpace, pageSize: number, pool: HugepagePool, frames: Frames) {
+  /** `userPages`: the pages of 4 KiB that a process's address space has. */
+  constructor(space: AddressSpace, pageSize: number, userPages: number, pool: HugepagePool, frames: Frames) {
     this.#space = space;
+    this.#userPages = userPages;
     this.#pageShift = Math.log2(pageSize);
     this.#pool = pool;
     this.#frames = frames;
@@ -76,7 +78,8 @@ export class SimulatedMemory implements MemorySource {
   munmap(address: bigint, length: bigint): number {
     checkAddress("address", address);
     checkAddress("length", length);
-    if (length === 0n || address % BigInt(this.#pageBytes) !== 0n || address + length > TOP) return EINVAL;
+    if (length === 0n || address % BigInt(this.#pageBytes) !== 0n || address + length > bytesOf(this.#userPages))
+      return EINVAL;
     const start = pageOf(address);
     const end = start + roundUp(length, this.#pageShift);
     // A hugepage cannot be cut: `mm/hugetlb.c: hugetlb_vm_op_split`.
@@ -137,11 +140,11 @@ export class SimulatedMemory implements MemorySource {
   /** The page to map at, or a negative errno. */
   #place(address: bigint, pages: number, pageShift: number, flags: number): number {
     const unit = pagesPer(pageShift);
-    const top = Math.floor(pageOf(TOP) / unit) * unit;
+    const top = Math.floor(this.#userPages / unit) * unit;
     if ((flags & (MapFlag.FIXED | MapFlag.FIXED_NOREPLACE)) !== 0) {
       if (address % (BigInt(unit) << 12n) !== 0n) return EINVAL;
       const start = pageOf(address);
-      if (start + pages > pageOf(TOP)) return ENOMEM;
+      if (start + pages > this.#userPages) return ENOMEM;
       if (start < LOWEST_PAGE) return EPERM;
       const taken = this.#space.areas.overlapping(start, start + pages) !== undefined;
       return taken && (flags & MapFlag.FIXED_NOREPLACE) !== 0 ? EEXIST : start;

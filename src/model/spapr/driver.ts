@@ -158,8 +158,9 @@ export class SpaprDriver implements IommuDriver {
     return refused;
   }
 
-  #pin(start: number, end: number, { registrations, space, pageUnit }: Process): number {
-    if (start === end) return ENOMEM;
+  #pin(start: number, end: number, { registrations, space, pageUnit, ram }: Process): number {
+    // The list of all pages comes first, 8 bytes for each, and there may be no room for it: `vzalloc` gives no more than RAM.
+    if (start === end || ((end - start) / pageUnit) * 8 > ram) return ENOMEM;
     const { pages, memory } = space.pin(start, end, true);
     if (memory === undefined) return pinnedPart(pages / pageUnit);
     if (registrations.overlaps(start, end)) {

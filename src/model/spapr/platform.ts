@@ -33,6 +33,9 @@ export interface Platform {
   /** What a MAP does that starts inside a window and runs past its end. */
   readonly pastTheEnd: "accepted" | "oops";
 
+  /** What a TCE allows of which the map asked for `access`, bits of READ and WRITE. */
+  tceAccess(access: number): number;
+
   /** The bytes that CREATE charges before it tries; 0 when it does not even try (EINVAL). */
   tableBytes(request: TableRequest): bigint;
 

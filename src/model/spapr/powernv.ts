@@ -1,6 +1,7 @@
 import { EINVAL, ENOMEM } from "../errno.ts";
 import { pageOf } from "../pages.ts";
 import { isPowerOfTwo, log2Floor, type Platform, type PlatformInfo, type TableRequest } from "./platform.ts";
+import { Access } from "./tces.ts";
 
 const MAX_LEVELS = 5;
 
@@ -34,6 +35,8 @@ export function powernv(info: PlatformInfo, pageSize: number): Platform {
     info,
     extensions: [2, 5, 7],
     pastTheEnd: "accepted",
+    // Who may write may read as well: `pci-ioda-tce.c: pnv_tce_xchg`.
+    tceAccess: (access) => ((access & Access.WRITE) === 0 ? access : access | Access.READ),
     tableBytes: (request) => worstCaseBytes(request, pageShift),
     createTable(_group, slot, _windows, request) {
       const levelShift = sizesOf(request, pageShift).levelShift;

@@ -47,6 +47,7 @@ export function pseries(info: PlatformInfo, { windowStart, largestBlock }: Firmw
     info,
     extensions: [2, 7],
     pastTheEnd: "oops",
+    tceAccess: (access) => access,
     // `spapr_tce_get_table_size`, once: 8 bytes for each TCE.
     tableBytes: ({ pageShift, windowSize, levels }) =>
       levels > 1 ? NO_SUCH_TABLE : windowSize >> BigInt(pageShift - 3),

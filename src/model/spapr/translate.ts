@@ -32,7 +32,7 @@ export function mapDma(struct: Struct | undefined, windows: WindowSet, process: 
   const first = window.indexOf(iovaPage);
   const count = pages / unit;
   const replaced = windows.replacing();
-  const done = writeTces(window, first, count, page, flags, process, platform, replaced);
+  const done = writeTces(window, first, count, page, platform.tceAccess(flags), process, platform, replaced);
   if (done === count) {
     windows.mapped(window, count, replaced);
     return 0;

@@ -1,0 +1,70 @@
+import { spawnSync } from "node:child_process";
+import { release } from "node:os";
+import { linuxKernel } from "../../src/linux/index.ts";
+import { type Syscalls, VfioCall } from "../../src/syscalls.ts";
+import { eduDevice } from "./edu.ts";
+import type { Needs, PlatformName } from "./row.ts";
+import type { Machine, Target } from "./target.ts";
+
+/** What a program that runs rows on the Linux below it is told. */
+export interface LinuxMachine {
+  readonly platform: PlatformName;
+  /** `/dev/vfio/26`, which may be opened. */
+  readonly groups: readonly string[];
+  /** The PCI address of the edu device in each group: `0000:00:05.0`. */
+  readonly devices: readonly string[];
+  /** Free hugepages by their page shift. */
+  readonly hugepages: Readonly<Record<number, number>>;
+  /** This process was started for one row, which may need a limit or harm the kernel. */
+  readonly alone: boolean;
+  /** How to start this program again: node, and its arguments. */
+  readonly again: readonly string[];
+}
+
+/** The Linux below. Rows that need a limit or harm the kernel want a process of their own: `guest.ts` makes them. */
+export function linuxTarget(machine: LinuxMachine): Target {
+  const kernel = linuxKernel();
+  const { platform, groups } = machine;
+  return {
+    name: `linux, ${platform}, ${kernel.pageSize / 1024}K pages`,
+    platform,
+    pageSize: kernel.pageSize,
+    cannot: (needs) => whatIsMissing(machine, needs),
+    begin: () => ({ ...abilities(kernel, machine), kernel, groups }),
+  };
+}
+
+function whatIsMissing({ groups, devices, hugepages, alone }: LinuxMachine, needs: Needs): string | undefined {
+  if (needs.groups !== undefined && groups.length < needs.groups) return `this machine has ${groups.length} group`;
+  if (needs.limit !== undefined && !alone) return "needs a process with a small RLIMIT_MEMLOCK";
+  if (needs.reboot && !alone) return "harms the kernel: needs a boot of its own";
+  if ((needs.device || needs.dma) && devices.length === 0) return "no device";
+  const [major, minor] = needs.since ?? [0, 0];
+  const [ourMajor = 0, ourMinor = 0] = release().split(".").map(Number);
+  if (ourMajor < major || (ourMajor === major && ourMinor < minor)) return `needs Linux ${major}.${minor}`;
+  const [shift, count] = needs.hugepages ?? [0, 0];
+  if (count > 0 && (hugepages[shift] ?? 0) < count) return `fewer than ${count} hugepages of ${2 ** (shift - 10)} KiB`;
+  return undefined;
+}
+
+function abilities(kernel: Syscalls, { devices, again }: LinuxMachine): Omit<Machine, "kernel" | "groups"> {
+  return {
+    deviceName: (index) => devices[index] as string,
+    device(index, group) {
+      const name = new Uint8Array(64);
+      name.set(new TextEncoder().encode(devices[index]));
+      const fd = kernel.ioctlStruct(group, VfioCall.GROUP_GET_DEVICE_FD, name, 0);
+      if (fd < 0) throw new Error(`GROUP_GET_DEVICE_FD: ${fd}`);
+      return eduDevice(fd, () => kernel.close(fd));
+    },
+    elsewhere(errand, { container, group }) {
+      const [node = "", ...args] = again;
+      const child = spawnSync(node, [...args, "--errand", errand], {
+        stdio: ["ignore", "pipe", "inherit", container, group],
+        encoding: "utf8",
+      });
+      if (child.status !== 0) throw new Error(`the second process ended with ${child.status ?? child.signal}`);
+      return child.stdout.trim();
+    },
+  };
+}

@@ -1,0 +1,107 @@
+import type { Program } from "./program.ts";
+
+/**
+ * What a kernel is asked, and what it answers: one line in one of the files of `rows/`.
+ *
+ *     ["the same range again", SPAPR, o(doAlloc), "0, EBUSY", (p) => [p.register(p.va, p.page), p.register(p.va, p.page)]],
+ *       situation              where  source      answer      what is done, from the state that the section begins with
+ *
+ * The answer is what the function returns, in the words of {@link words}. Whatever stays charged after the last descriptor
+ * was closed is added to it by the runner (`; 64 MiB stay charged`), so no row can leak without saying so.
+ */
+export type Row = readonly [
+  situation: string,
+  where: Where,
+  source: Source,
+  answer: string,
+  act: (program: Program) => Answer | readonly Answer[],
+  needs?: Needs,
+];
+
+/** A negative errno or another number, an address, a text, a truth. */
+export type Answer = number | bigint | string | boolean;
+
+/** The rows of one call of VFIO. */
+export interface Section {
+  /** The call as the manual names it: the heading of its table. */
+  readonly call: string;
+  /** The state that every row of the section begins with. */
+  readonly begin: Beginning;
+  readonly rows: readonly Row[];
+}
+
+/**
+ * - `nothing`: no descriptor is open;
+ * - `container`: a container holds the first group, and has its IOMMU;
+ * - `registered`: that, and the first 8 of the program's 16 pages are registered (sPAPR).
+ */
+export type Beginning = "nothing" | "container" | "registered";
+
+/** The kernels that a row is about. */
+export interface Where {
+  readonly label: string;
+  covers(platform: PlatformName, pageSize: number): boolean;
+}
+
+export type PlatformName = "powernv" | "pseries" | "type1 v2" | "type1 v1" | "noiommu";
+
+/** Who says so. */
+export interface Source {
+  /** Seen on a real kernel (Linux 6.12 in emulated POWER machines; type1 on 6.1 in an emulated PC), or only read. */
+  readonly how: "observed" | "read";
+  /** File and function of Linux 6.12. */
+  readonly where: string;
+}
+
+/** What not every machine has. */
+export interface Needs {
+  /** More than one group: how many. */
+  readonly groups?: number;
+  /** RLIMIT_MEMLOCK in bytes or in pages of the CPU, without CAP_IPC_LOCK, in a process that has locked nothing. */
+  readonly limit?: { readonly bytes: bigint } | { readonly pages: bigint };
+  /** A second process that has the descriptors too. */
+  readonly process?: true;
+  /** Hugepages in the pool: the page shift, and how many. */
+  readonly hugepages?: readonly [shift: number, count: number];
+  /** The name of a device in the group. */
+  readonly device?: true;
+  /** A device that reads and writes memory where it is told. */
+  readonly dma?: true;
+  /** Older kernels answer otherwise: the first release that does so. */
+  readonly since?: readonly [major: number, minor: number];
+  /** The kernel is not itself any more afterwards: such a row gets a boot of its own. */
+  readonly reboot?: true;
+}
+
+function where(label: string, ...platforms: readonly PlatformName[]): Where {
+  return { label, covers: (platform) => platforms.includes(platform) };
+}
+
+export const POWERNV = where("PowerNV", "powernv");
+export const PSERIES = where("pSeries", "pseries");
+export const SPAPR = where("PowerNV, pSeries", "powernv", "pseries");
+export const V2 = where("type1 v2", "type1 v2");
+export const V1 = where("type1 v1", "type1 v1");
+export const TYPE1 = where("type1 v1, v2", "type1 v1", "type1 v2");
+export const NOIOMMU = where("no-IOMMU", "noiommu");
+export const ANY = where("all", "powernv", "pseries", "type1 v1", "type1 v2", "noiommu");
+
+/** The same with CPU pages of one size only. */
+export const with4K = ({ label, covers }: Where): Where => ({
+  label: `${label}, 4K kernel`,
+  covers: (platform, pageSize) => pageSize === 4096 && covers(platform, pageSize),
+});
+export const with64K = ({ label, covers }: Where): Where => ({
+  label: `${label}, 64K kernel`,
+  covers: (platform, pageSize) => pageSize === 65536 && covers(platform, pageSize),
+});
+
+/** Observed: `file: function` of Linux 6.12 is where the rule stands. */
+export const o = (at: string): Source => ({ how: "observed", where: at });
+
+/** Read there, and not yet seen. */
+export const s = (at: string): Source => ({ how: "read", where: at });
+
+/** RLIMIT_MEMLOCK, without CAP_IPC_LOCK. */
+export const limit = (bytes: bigint): Needs => ({ limit: { bytes } });
+export const limitPages = (pages: bigint): Needs => ({ limit: { pages } });

@@ -1,0 +1,72 @@
+/** File and function of Linux 6.12 for each rule: where a reader of the rows can look it up. */
+
+const group = "drivers/vfio/group.c";
+export const groupOpen = `${group}: vfio_group_fops_open`;
+export const groupIoctl = `${group}: vfio_group_fops_unl_ioctl`;
+export const getStatus = `${group}: vfio_group_ioctl_get_status`;
+export const setContainer = `${group}: vfio_group_ioctl_set_container`;
+export const unsetContainer = `${group}: vfio_group_ioctl_unset_container`;
+export const getDevice = `${group}: vfio_group_ioctl_get_device_fd`;
+
+const container = "drivers/vfio/container.c";
+export const containerOpen = `${container}: vfio_fops_open`;
+export const containerIoctl = `${container}: vfio_fops_unl_ioctl`;
+export const checkExtension = `${container}: vfio_container_ioctl_check_extension`;
+export const setIommu = `${container}: vfio_ioctl_set_iommu`;
+export const detachGroup = `${container}: vfio_group_detach_container`;
+
+const spapr = "drivers/vfio/vfio_iommu_spapr_tce.c";
+export const tceOpen = `${spapr}: tce_iommu_open`;
+export const tceIoctl = `${spapr}: tce_iommu_ioctl`;
+export const tceRegister = `${spapr}: tce_iommu_register_pages`;
+export const tceUnregister = `${spapr}: tce_iommu_unregister_pages`;
+export const tcePreregFree = `${spapr}: tce_iommu_prereg_free`;
+export const tceBuild = `${spapr}: tce_iommu_build_v2`;
+export const tceClear = `${spapr}: tce_iommu_clear`;
+export const tceFind = `${spapr}: tce_iommu_find_table`;
+export const tceCreateWindow = `${spapr}: tce_iommu_create_window`;
+export const tceCreateTable = `${spapr}: tce_iommu_create_table`;
+export const tceDefault = `${spapr}: tce_iommu_create_default_window`;
+export const tceRemove = `${spapr}: tce_iommu_remove_window`;
+export const tceAttach = `${spapr}: tce_iommu_attach_group`;
+export const tceDetach = `${spapr}: tce_iommu_detach_group`;
+export const tceRelease = `${spapr}: tce_iommu_release`;
+export const tceMm = `${spapr}: tce_iommu_mm_set`;
+
+/** Whether an IOVA fits its table: the caller makes a truth value of the errno. */
+export const checkIoba = "arch/powerpc/kernel/iommu.c: iommu_tce_check_ioba";
+
+const registrations = "arch/powerpc/mm/book3s64/iommu_api.c";
+export const mmAlloc = `${registrations}: mm_iommu_do_alloc`;
+export const mmPut = `${registrations}: mm_iommu_put`;
+export const mmLookup = `${registrations}: mm_iommu_lookup`;
+export const mmToPhysical = `${registrations}: mm_iommu_ua_to_hpa`;
+
+export const accountLocked = "mm/util.c: __account_locked_vm";
+
+export const pnvSize = "arch/powerpc/platforms/powernv/pci-ioda.c: pnv_pci_ioda2_get_table_size";
+export const pnvCreate = "arch/powerpc/platforms/powernv/pci-ioda.c: pnv_pci_ioda2_create_table";
+export const pnvAlloc = "arch/powerpc/platforms/powernv/pci-ioda-tce.c: pnv_pci_ioda2_table_alloc_pages";
+export const pnvBuild = "arch/powerpc/platforms/powernv/pci-ioda-tce.c: pnv_tce_xchg";
+
+const pseries = "arch/powerpc/platforms/pseries/iommu.c";
+export const psCreate = `${pseries}: spapr_tce_create_table`;
+export const psSize = `${pseries}: spapr_tce_get_table_size`;
+export const psSetWindow = `${pseries}: spapr_tce_set_window`;
+export const psOwnership = `${pseries}: spapr_tce_take_ownership`;
+export const psBuild = `${pseries}: tce_exchange_pseries`;
+
+const type1 = "drivers/vfio/vfio_iommu_type1.c";
+export const type1Ioctl = `${type1}: vfio_iommu_type1_ioctl`;
+export const type1Extension = `${type1}: vfio_iommu_type1_check_extension`;
+export const type1Open = `${type1}: vfio_iommu_type1_open`;
+export const type1Info = `${type1}: vfio_iommu_type1_get_info`;
+export const type1Map = `${type1}: vfio_dma_do_map`;
+export const type1Unmap = `${type1}: vfio_dma_do_unmap`;
+export const type1Pin = `${type1}: vfio_pin_pages_remote`;
+export const type1Attach = `${type1}: vfio_iommu_type1_attach_group`;
+export const type1Detach = `${type1}: vfio_iommu_type1_detach_group`;
+export const type1Ranges = `${type1}: vfio_iommu_iova_dma_valid`;
+
+export const noIommuIoctl = `${container}: vfio_noiommu_ioctl`;
+export const noIommuAttach = `${container}: vfio_noiommu_attach_group`;

@@ -1,0 +1,39 @@
+import type { Syscalls } from "../../src/syscalls.ts";
+import type { Needs, PlatformName } from "./row.ts";
+
+/** A kernel to run rows on. */
+export interface Target {
+  /** For the report: `powernv 64K`. */
+  readonly name: string;
+  readonly platform: PlatformName;
+  /** The CPU's page in bytes. */
+  readonly pageSize: number;
+  /** Why a row that needs this cannot be run here; `undefined` when it can. */
+  cannot(needs: Needs): string | undefined;
+  /** Makes ready for one row: a kernel of its own, or one on which nothing of the row before can be seen. */
+  begin(needs: Needs): Machine;
+}
+
+/** What a row has to itself. */
+export interface Machine {
+  readonly kernel: Syscalls;
+  /** Paths of the groups that may be opened: `/dev/vfio/26`. */
+  readonly groups: readonly string[];
+  /** The name of the device in the n-th of them, for GROUP_GET_DEVICE_FD. */
+  deviceName?(index: number): string;
+  /** The device in the n-th group, once its group is in a container that has its IOMMU. */
+  device?(index: number, group: number): Device;
+  /** Does an errand in another process that has these descriptors. Gives its answer in words. */
+  elsewhere?(errand: string, descriptors: { readonly container: number; readonly group: number }): string;
+  /** Whether this was thrown because the kernel crashed. */
+  crashed?(error: unknown): boolean;
+}
+
+/** A device with a buffer inside, which it fills from memory and empties into memory. It does not know what became of it. */
+export interface Device {
+  /** Reads memory at an IOVA into its buffer. */
+  load(iova: bigint, length: number): void;
+  /** Writes its buffer to memory at an IOVA. */
+  store(iova: bigint, length: number): void;
+  close(): void;
+}
