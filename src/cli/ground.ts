@@ -39,12 +39,12 @@ export class Ground {
     this.witness = new Witness(machine.makeKernel());
     const { iovaMode, inFront } = options;
     const kernel = inFront === undefined ? this.witness.kernel : inFront(this.witness.kernel);
-    this.memory = new MemsegTable({ kernel, ...(iovaMode === "pa" ? { physical: machine.physical } : {}) });
+    this.memory = new MemsegTable({ kernel, ...(iovaMode === "pa" ? { physical: true } : {}) });
     try {
       const { pageSize, pages } = machine.pool;
       const maxBytes = pageSize * BigInt(pages) * ADDRESS_SPACE_FACTOR;
       this.list = iovaMode === "va" ? this.#lowList(pageSize, maxBytes) : this.memory.addList({ pageSize, maxBytes });
-      this.container = openContainer({ kernel, groups: machine.groups });
+      this.container = openContainer({ kernel, groups: machine.groups, noIommu: machine.noIommu });
     } catch (error) {
       this.memory.close();
       throw error;

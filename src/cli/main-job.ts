@@ -1,4 +1,7 @@
-/** The main job: plan, create, map, a storm, and the account of it; then the same storm under the dynamic scheme. */
+/**
+ * The main job: plan, create, map, a storm, and the account of it; then the same storm under the dynamic scheme. That one
+ * needs windows that the kernel makes and removes: there are none on type1, nor without an IOMMU.
+ */
 
 import type { ModelKernel } from "../model/index.ts";
 import type { WindowPlan } from "../plan/index.ts";
@@ -25,12 +28,18 @@ export interface MainJobResult {
   readonly liveIovasInterrupted: number;
   /** One sentence for each thing that was left behind. */
   readonly leaks: readonly string[];
-  readonly dynamicScheme: {
-    readonly resizes: number;
-    readonly liveIovasInterrupted: number;
-    readonly storm: StormResult;
-  };
+  /** Undefined where the kernel has no windows. */
+  readonly dynamicScheme: DynamicResult | undefined;
 }
+
+export interface DynamicResult {
+  readonly resizes: number;
+  readonly liveIovasInterrupted: number;
+  readonly storm: StormResult;
+}
+
+/** What this library's way is called beside the other one: a window is a window of the kernel's on sPAPR alone. */
+export const SCHEMES = { spapr: "static window", type1: "static range", noiommu: "physical IOVAs" } as const;
 
 /** How the memory is cut up that is there before the window is planned. */
 const INITIAL_SEGMENTS = 4;
@@ -50,7 +59,8 @@ export function doMainJob(machine: Machine, options: MainJobOptions): MainJobRes
     largest: Math.max(1, Math.floor(left / 64)),
   });
   const ours = runStatic(machine, options, initial, steps);
-  return { ...ours, dynamicScheme: runDynamic(machine, initial, steps) };
+  const dynamicScheme = ours.plan.kind === "spapr" ? runDynamic(machine, initial, steps) : undefined;
+  return { ...ours, dynamicScheme };
 }
 
 function runStatic(
@@ -65,7 +75,7 @@ function runStatic(
   const { memory, witness } = scheme.ground;
   try {
     const mapped = { segments: memory.size, bytes: memory.bytes };
-    const progress = new Progress("storm, static window", steps.length);
+    const progress = new Progress(`storm, ${SCHEMES[plan.kind]}`, steps.length);
     const storm = runStorm(steps, scheme, (done) => progress.step(done));
     const grown = { segments: memory.size, bytes: memory.bytes, share: shares(scheme) };
     const { resizes, interrupted } = witness;
@@ -86,11 +96,7 @@ function runStatic(
   }
 }
 
-function runDynamic(
-  machine: Machine,
-  initial: readonly number[],
-  steps: readonly Step[],
-): MainJobResult["dynamicScheme"] {
+function runDynamic(machine: Machine, initial: readonly number[], steps: readonly Step[]): DynamicResult {
   const scheme = new DynamicScheme(machine, initial);
   try {
     const progress = new Progress("storm, dynamic scheme", steps.length);

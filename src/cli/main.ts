@@ -7,6 +7,7 @@ import { planCommand } from "./plan.ts";
 import { replayCommand } from "./replay.ts";
 import { runCommand } from "./run.ts";
 import { UsageError } from "./usage.ts";
+import { warnInOwnWords } from "./warnings.ts";
 
 function print(text: string): void {
   process.stdout.write(`${text}\n`);
@@ -40,7 +41,9 @@ function complain(error: unknown): number {
     process.stderr.write(`dma-window: ${error.message}\n(dma-window --help shows the options)\n`);
     return 2;
   }
-  if (error instanceof DmaWindowError) process.stderr.write(`dma-window: ${error.message} [${error.code}]\n`);
+  // The library names its own option; here it is one of the command line.
+  const say = (text: string) => text.replaceAll("noIommu: true", "--no-iommu");
+  if (error instanceof DmaWindowError) process.stderr.write(`dma-window: ${say(error.message)} [${error.code}]\n`);
   else process.stderr.write(`dma-window: ${error instanceof Error ? error.stack : error}\n`);
   return 1;
 }
@@ -53,7 +56,9 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 });
 
 try {
-  process.exitCode = perform(parseCommandLine(process.argv.slice(2)));
+  const line = parseCommandLine(process.argv.slice(2));
+  if (line.command !== "replay") warnInOwnWords(line.machine.kernel === "model");
+  process.exitCode = perform(line);
 } catch (error) {
   process.exitCode = complain(error);
 }

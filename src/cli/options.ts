@@ -8,25 +8,28 @@ import { parseChoice, parseCount, parseSize, UsageError } from "./usage.ts";
 export const HELP = `dma-window: a DMA window, sized once
 
   dma-window run     plan a window for this machine, create it, map memory into it, and let a storm of allocations
-                     and frees go through it; then the same storm under the scheme that resizes its window
+                     and frees go through it; then, where the kernel has windows (POWER), the same storm under the
+                     scheme that resizes its window
   dma-window plan    plan a window for this machine and say why, without creating it
   dma-window replay FILE
                      make the system calls of a trace again, and list every answer that is another one
 
   --kernel model|linux     the software kernel (default), or this machine's VFIO
-  --platform powernv|pseries
-                           what the software kernel is like: bare metal (default) or an LPAR; a replay also takes
-                           type1 and noiommu, and by default what the trace was recorded on
+  --platform powernv|pseries|type1|noiommu
+                           what the software kernel is like: POWER's bare metal (default) or an LPAR, an IOMMU of x86
+                           and Arm, or none at all; a replay's default is what the trace was recorded on
   --group N                with --kernel linux: the IOMMU group of the device, bound to vfio-pci; may be repeated; a
                            replay uses it instead of the trace's own
+  --no-iommu               with --kernel linux: the groups are /dev/vfio/noiommu-N, and nothing keeps their devices from
+                           any memory of this machine
   --iova rebased|va|pa     what a device's address is: an offset in the window (default), the virtual address, or the
-                           physical one
+                           physical one, which without an IOMMU is all there is, and the default
   --grow-to SIZE           how large memory may become, such as 64G (default: what the memory's lists can hold; in mode
                            pa the machine's highest RAM)
   --highest-ram ADDRESS    the last address of RAM, where /proc/iomem does not say
   --steps N                of the storm (default 4000)
   --seed N                 of the storm (default 1)
-  --trace FILE             with run: write down every system call under the static window, for replay
+  --trace FILE             with run: write down every system call of the first storm, for replay
   --json                   one JSON document instead of words
   --help, --version
 
@@ -34,9 +37,7 @@ export const HELP = `dma-window: a DMA window, sized once
   differences; 2 wrong usage.
 `;
 
-/** What the model can be, and on which of them a window can be made. */
-const PLATFORMS = ["powernv", "pseries", "type1", "noiommu"] as const satisfies readonly PlatformName[];
-const WINDOW_PLATFORMS = ["powernv", "pseries"] as const satisfies readonly PlatformName[];
+const PLATFORMS: readonly PlatformName[] = ["powernv", "pseries", "type1", "noiommu"];
 
 const config = {
   allowPositionals: true,
@@ -45,7 +46,8 @@ const config = {
     kernel: { type: "string", default: "model" },
     platform: { type: "string" },
     group: { type: "string", multiple: true, default: [] },
-    iova: { type: "string", default: "rebased" },
+    "no-iommu": { type: "boolean", default: false },
+    iova: { type: "string" },
     "grow-to": { type: "string" },
     "highest-ram": { type: "string" },
     steps: { type: "string", default: "4000" },
@@ -91,26 +93,27 @@ export function parseCommandLine(args: readonly string[]): CommandLine | ReplayL
   if (command !== "run" && command !== "help" && command !== "version" && values.trace !== undefined) {
     throw new UsageError("--trace goes with run: only that has system calls to write down");
   }
+  const stated = values.platform === undefined ? undefined : parseChoice("platform", values.platform, PLATFORMS);
   if (command === "replay") {
-    const stated = values.platform;
-    const platform = stated === undefined ? {} : { platform: parseChoice("platform", stated, PLATFORMS) };
+    if (values["no-iommu"])
+      throw new UsageError("a replay takes no --no-iommu: which groups have none, its trace says");
+    const platform = stated === undefined ? {} : { platform: stated };
     return { command, file: fileOf(positionals), kernel, ...platform, groups, json: values.json };
   }
-  const platform = parseChoice("platform", values.platform ?? "powernv", WINDOW_PLATFORMS);
-  if (kernel === "linux" && groups.length === 0 && (command === "run" || command === "plan")) {
-    throw new UsageError("--kernel linux needs --group N: the IOMMU group of a device that is bound to vfio-pci");
-  }
+  const platform = stated ?? "powernv";
+  const machine = { kernel, platform, groups, ...(values["no-iommu"] ? { noIommu: true } : {}) };
+  if (command === "run" || command === "plan") checkMachine(machine);
+  const noIommu = kernel === "linux" ? values["no-iommu"] : platform === "noiommu";
   const highestRam = values["highest-ram"];
   const growTo = values["grow-to"];
   return {
     command,
     machine: {
-      kernel,
-      platform,
-      groups,
+      ...machine,
       ...(highestRam === undefined ? {} : { highestRam: parseSize("highest-ram", highestRam) }),
     },
-    iovaMode: parseChoice("iova", values.iova, IOVA_MODES),
+    // Nothing else is possible without an IOMMU; who states another one is told so by the plan.
+    iovaMode: parseChoice("iova", values.iova ?? (noIommu ? "pa" : "rebased"), IOVA_MODES),
     ...(growTo === undefined ? {} : { growTo: parseSize("grow-to", growTo) }),
     steps: parseCount("steps", values.steps, 1, 10_000_000),
     // The generator has no state 0.
@@ -118,6 +121,22 @@ export function parseCommandLine(args: readonly string[]): CommandLine | ReplayL
     json: values.json,
     ...(values.trace === undefined ? {} : { traceFile: values.trace }),
   };
+}
+
+/** That a device may reach all memory is said in full, or not at all: nothing of it is taken from a half of it. */
+function checkMachine({ kernel, platform, groups, noIommu = false }: MachineOptions): void {
+  if (kernel === "model") {
+    if (!noIommu || platform === "noiommu") return;
+    throw new UsageError("--no-iommu goes with --kernel linux; the software kernel has none with --platform noiommu");
+  }
+  if (groups.length === 0) {
+    throw new UsageError("--kernel linux needs --group N: the IOMMU group of a device that is bound to vfio-pci");
+  }
+  if (platform === "noiommu" && !noIommu) {
+    throw new UsageError(
+      "--platform says what the software kernel is like; for groups of this machine that have no IOMMU state --no-iommu",
+    );
+  }
 }
 
 function parse(args: readonly string[]) {

@@ -1,8 +1,9 @@
 /** `dma-window plan`: the plan for this machine, without creating it. */
 import { Ground } from "./ground.ts";
+import { planToJson, systemToJson } from "./json.ts";
 import { lookAround } from "./machine.ts";
 import type { CommandLine } from "./options.ts";
-import { machineLines, planLines, planToJson, systemToJson } from "./report.ts";
+import { machineLines, planLines } from "./report.ts";
 
 export function planCommand(line: CommandLine, print: (text: string) => void): number {
   const machine = lookAround(line.machine);

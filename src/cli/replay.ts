@@ -6,6 +6,7 @@ import { IommuType, type Syscalls } from "../syscalls.ts";
 import { type Replayed, readTrace, replay, type TraceCall, type TraceHeader, traceLines } from "../trace/index.ts";
 import type { PlatformName } from "./machine.ts";
 import type { ReplayLine } from "./options.ts";
+import { modelPageSizes } from "./pool.ts";
 import { UsageError } from "./usage.ts";
 
 /** What a trace says about the machine that it wants. */
@@ -86,14 +87,9 @@ function modelLike(survey: Survey, platform: PlatformName, renamed: ReadonlyMap<
     platform,
     groups: named(survey.groups.filter((group) => !apart.includes(group))),
     ...(apart.length === 0 ? {} : { noIommuGroups: named(apart) }),
-    pageSize: pageSizes(platform).includes(pageSize) ? pageSize : 4096,
+    pageSize: modelPageSizes(platform).includes(pageSize) ? pageSize : 4096,
     lockedMemory: { limit: left, privileged },
   });
-}
-
-/** POWER has no pages of 16 KiB. */
-function pageSizes(platform: PlatformName): readonly number[] {
-  return platform === "powernv" || platform === "pseries" ? [4096, 65536] : [4096, 16384, 65536];
 }
 
 function replayLines(header: TraceHeader, platform: PlatformName | undefined, result: Replayed): string[] {

@@ -1,58 +1,19 @@
-/** What the main job found, for people and for programs. */
+/** What the main job found, for people. It speaks of windows, TCEs and tables where the kernel has such. */
 import { bytes, hex, roughly } from "../hex.ts";
 import type { WindowPlan } from "../plan/index.ts";
 import type { Machine } from "./machine.ts";
-import type { MainJobOptions, MainJobResult } from "./main-job.ts";
-
-/** One JSON document. Addresses are hex strings, also the window's size; other figures are exact numbers. */
-export function toJson(machine: Machine, result: MainJobResult): string {
-  const { plan, mapped, storm, resizes, liveIovasInterrupted, leaks, dynamicScheme } = result;
-  return JSON.stringify({
-    kernel: machine.kernelName,
-    plan: planToJson({ ...plan, start: result.window.start }),
-    system: systemToJson(machine),
-    mapped: { segments: mapped.segments, bytes: Number(mapped.bytes) }, // at most 64 MiB
-    storm: { allocations: storm.allocations, frees: storm.frees, failures: storm.failures },
-    resizes,
-    liveIovasInterrupted,
-    leaks: leaks.length,
-    dynamicScheme: { resizes: dynamicScheme.resizes, liveIovasInterrupted: dynamicScheme.liveIovasInterrupted },
-  });
-}
-
-export function systemToJson({ highestRam, iomem }: Machine): object {
-  return {
-    highestRam: highestRam === undefined ? null : hex(highestRam),
-    ramRanges: (iomem?.ramRanges ?? []).map(({ start, last }) => ({ start: hex(start), last: hex(last) })),
-  };
-}
-
-export function planToJson(plan: WindowPlan): object {
-  return {
-    iovaMode: plan.iovaMode,
-    start: hex(plan.start),
-    size: hex(plan.size),
-    pageShift: plan.pageShift,
-    levels: plan.levels,
-    // At most 2^36 TCEs of 8 bytes, and not many more for the levels above: far below 2^53.
-    tableBytes: Number(plan.tableBytes),
-    chargeBytes: Number(plan.chargeBytes),
-    dmaMaskBits: plan.dmaMaskBits,
-    rejected: plan.rejected,
-  };
-}
+import { type MainJobOptions, type MainJobResult, SCHEMES } from "./main-job.ts";
 
 export function machineLines(machine: Machine): string[] {
-  const { iomem, iomemProblem, highestRam, pool, kernelName, simulatedBecause } = machine;
+  const { iomem, iomemProblem, highestRam, pool, simulatedBecause } = machine;
   const ram =
     iomem === undefined
       ? `not known (${iomemProblem?.code ?? "no /proc/iomem"}); only IOVA mode pa needs it`
       : `${roughly(iomem.totalBytes)} in ${iomem.ramRanges.length} range${iomem.ramRanges.length === 1 ? "" : "s"}, the highest ends at ${hex(iomem.highest)}`;
   const stated =
     iomem === undefined && highestRam !== undefined ? [line("", `stated: it ends at ${hex(highestRam)}`)] : [];
-  const kernel = kernelName === "linux" ? "this machine's VFIO" : "the software model of Linux's VFIO on POWER";
   return [
-    line("kernel", kernel),
+    line("kernel", kernelWords(machine)),
     line("RAM", ram),
     ...stated,
     line(
@@ -62,42 +23,92 @@ export function machineLines(machine: Machine): string[] {
   ];
 }
 
+function kernelWords({ kernelName, platform, noIommu }: Machine): string {
+  const kernel = kernelName === "linux" ? "this machine's VFIO" : "the software model of Linux's VFIO";
+  if (noIommu) return `${kernel} without an IOMMU`;
+  if (platform === "type1") return `${kernel} with type1 (x86, Arm)`;
+  return platform === undefined ? kernel : `${kernel} on POWER`;
+}
+
 export function planLines(plan: WindowPlan): string[] {
-  const levels = plan.levelBytes.map((size, i) => `${bytes(size)}${i === 0 ? " of TCEs" : ""}`).join(" + ");
-  return [
-    line(
-      "window",
-      `${bytes(plan.size)} at ${hex(plan.start)}, for ${roughly(plan.needed)} in IOVA mode ${plan.iovaMode}`,
-    ),
-    line(
-      "pages",
-      `${bytes(1n << BigInt(plan.pageShift))}, so ${plan.tces} TCEs in ${plan.levels} level${plan.levels === 1 ? "" : "s"}`,
-    ),
-    line("tables", `${levels || "the IOMMU's own"}; ${roughly(plan.chargeBytes)} count against RLIMIT_MEMLOCK`),
-    line("device", `needs ${plan.dmaMaskBits} address bits`),
-    ...plan.rejected.map(({ choice, reason }) => line("not", `${choice}: ${reason}`)),
-  ];
+  return [...shapeLines(plan), ...plan.rejected.map(({ choice, reason }) => line("not", `${choice}: ${reason}`))];
+}
+
+function shapeLines(plan: WindowPlan): string[] {
+  const where = `${bytes(plan.size)} at ${hex(plan.start)}, for ${roughly(plan.needed)} in IOVA mode ${plan.iovaMode}`;
+  const page = bytes(1n << BigInt(plan.pageShift));
+  const device = line("device", `needs ${plan.dmaMaskBits} address bits`);
+  switch (plan.kind) {
+    case "spapr":
+      return [
+        line("window", where),
+        line("pages", `${page}, so ${plan.tces} TCEs in ${plan.levels} level${plan.levels === 1 ? "" : "s"}`),
+        line("tables", `${tablesOf(plan)}; ${roughly(plan.chargeBytes)} count against RLIMIT_MEMLOCK`),
+        device,
+      ];
+    case "type1":
+      return [
+        line("IOVAs", where),
+        ...plan.holes.map(({ start, last }) => line("", `but ${hex(start)}-${hex(last)}, which the IOMMU keeps`)),
+        line("pages", page),
+        device,
+      ];
+    case "noiommu":
+      return [
+        line("IOVAs", where),
+        line("pages", `${page}: nothing pins memory here, and of all pages hugepages alone stay where they are`),
+        line("device", `needs ${plan.dmaMaskBits} address bits, and reaches all memory`),
+      ];
+  }
+}
+
+function tablesOf({ levelBytes }: WindowPlan): string {
+  return levelBytes.map((size, i) => `${bytes(size)}${i === 0 ? " of TCEs" : ""}`).join(" + ");
 }
 
 export function resultLines(result: MainJobResult, options: MainJobOptions): string[] {
-  const { window, mapped, grown, storm, leaks, dynamicScheme: dynamic } = result;
-  const end = window.start + window.size - 1n;
+  const { plan, window, mapped, grown, storm, leaks } = result;
+  const range = `${hex(window.start)}-${hex(window.start + window.size - 1n)}`;
   return [
-    line("created", `at ${hex(window.start)}-${hex(end)}`),
+    plan.kind === "spapr" ? line("created", `at ${range}`) : line("taken", `IOVAs ${range}`),
     line("mapped", `${mapped.segments} segments, ${roughly(mapped.bytes)}`),
     line("storm", `${options.steps} steps (seed ${options.seed}): ${counts(storm)}`),
     line("", `${roughly(grown.bytes)} in ${grown.segments} segments at its end`),
     line("", picture(grown.share)),
     "",
-    `  ${"".padEnd(26)}${"static window".padStart(16)}${"dynamic scheme".padStart(16)}`,
-    row("window resized", result.resizes, dynamic.resizes),
-    row("live pages interrupted", result.liveIovasInterrupted, dynamic.liveIovasInterrupted),
-    row("failed steps", storm.failures, dynamic.storm.failures),
+    ...accountLines(result),
     "",
     ...(leaks.length === 0 ? ["  Nothing was left behind."] : leaks.map((leak) => `  Left behind: ${leak}`)),
     ...(storm.firstFailure === undefined ? [] : [`  First failure: ${storm.firstFailure}`]),
   ];
 }
+
+/** What both schemes came to; or what ours did, and why there is no other. */
+function accountLines({ plan, storm, resizes, liveIovasInterrupted, dynamicScheme: dynamic }: MainJobResult): string[] {
+  const schemes = dynamic === undefined ? [SCHEMES[plan.kind]] : [SCHEMES[plan.kind], "dynamic scheme"];
+  const row = (label: string, ours: number, theirs: number | undefined) =>
+    cells(label, theirs === undefined ? [ours] : [ours, theirs]);
+  return [
+    cells("", schemes),
+    ...(plan.kind === "spapr" ? [row("window resized", resizes, dynamic?.resizes)] : []),
+    ...(plan.kind === "noiommu"
+      ? []
+      : [row("live pages interrupted", liveIovasInterrupted, dynamic?.liveIovasInterrupted)]),
+    row("failed steps", storm.failures, dynamic?.storm.failures),
+    ...(plan.kind === "spapr" ? [] : ["", ...whyAlone[plan.kind].map((text) => `  ${text}`)]),
+  ];
+}
+
+const whyAlone = {
+  type1: [
+    "There is no second column: type1 has no windows that are made and removed, so the scheme that replaces a window by",
+    "a larger one does not exist there.",
+  ],
+  noiommu: [
+    "There is no second column, and no row of interruptions: without an IOMMU the kernel maps and unmaps nothing, so no",
+    "call takes anything from under a device, and there is no window to replace.",
+  ],
+} as const;
 
 function counts({ allocations, frees, failures }: MainJobResult["storm"]): string {
   return `${allocations} allocations, ${frees} frees, ${failures} failures`;
@@ -107,14 +118,14 @@ function line(label: string, text: string): string {
   return `  ${label.padEnd(9)}${text}`;
 }
 
-function row(label: string, ours: number, theirs: number): string {
-  return `  ${label.padEnd(26)}${String(ours).padStart(16)}${String(theirs).padStart(16)}`;
+function cells(label: string, values: readonly (number | string)[]): string {
+  return `  ${label.padEnd(26)}${values.map((value) => String(value).padStart(16)).join("")}`;
 }
 
 const INK = [" ", "░", "▒", "▓", "█"] as const;
 
 /** The window from its start to its end; the darker, the more of that part is mapped. */
 function picture(share: readonly number[]): string {
-  const cells = share.map((part) => INK[part === 0 ? 0 : Math.min(4, 1 + Math.floor(part * 4))] ?? " ");
-  return `[${cells.join("")}]`;
+  const shown = share.map((part) => INK[part === 0 ? 0 : Math.min(4, 1 + Math.floor(part * 4))] ?? " ");
+  return `[${shown.join("")}]`;
 }

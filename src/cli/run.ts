@@ -1,10 +1,11 @@
 /** `dma-window run`: the main job on this machine. */
 import type { DmaWindowError } from "../errors.ts";
 import { recordTrace } from "../trace/index.ts";
+import { toJson } from "./json.ts";
 import { lookAround, type Machine } from "./machine.ts";
 import { doMainJob, type MainJobResult } from "./main-job.ts";
 import type { CommandLine } from "./options.ts";
-import { machineLines, planLines, resultLines, toJson } from "./report.ts";
+import { machineLines, planLines, resultLines } from "./report.ts";
 import { TraceFile } from "./trace-file.ts";
 
 /** 0 when the storm went through without a failure, an interruption or a leak. */
@@ -17,11 +18,11 @@ export function runCommand(line: CommandLine, print: (text: string) => void): nu
   return storm.failures + liveIovasInterrupted + resizes + leaks.length === 0 ? 0 : 1;
 }
 
-/** The same with a trace of what the static window asks of the kernel. */
+/** The same with a trace of what this library asks of the kernel; the scheme that it is compared with is not in it. */
 function recorded(machine: Machine, line: CommandLine, path: string): MainJobResult {
   const file = new TraceFile(path);
-  const { kernel, platform } = line.machine;
-  const note = `dma-window run, seed ${line.seed}, IOVA mode ${line.iovaMode}${kernel === "model" ? `, ${platform}` : ""}`;
+  const where = machine.platform ?? (machine.noIommu ? "without an IOMMU" : undefined);
+  const note = `dma-window run, seed ${line.seed}, IOVA mode ${line.iovaMode}${where === undefined ? "" : `, ${where}`}`;
   let problem: DmaWindowError | undefined;
   let result: MainJobResult;
   try {

@@ -50,6 +50,44 @@ for (const platform of ["powernv", "pseries"]) {
   );
 }
 
+for (const [platform, args] of [
+  ["type1", ""],
+  ["type1", "--iova va"],
+  ["type1", "--iova pa --highest-ram 0xffffffffff"],
+  ["noiommu", "--highest-ram 0xffffffffff"],
+] as const) {
+  running(`prints the same document on ${platform} ${args}, with null for the scheme that needs windows`, () => {
+    const document = JSON.parse(
+      fine(dmaWindow(`run --json --steps 200 --seed 3 --platform ${platform} ${args}`, { env: WITHOUT_SHIM })),
+    );
+    shapeOfRun(document);
+    assert.is(document.dynamicScheme, null);
+    assert.is(document.storm.allocations + document.storm.frees, 200);
+    assert.equal(
+      [document.storm.failures, document.resizes, document.liveIovasInterrupted, document.leaks],
+      [0, 0, 0, 0],
+    );
+    const mode = platform === "noiommu" ? "pa" : (/--iova (\w+)/.exec(args)?.[1] ?? "rebased");
+    assert.is(document.plan.iovaMode, mode);
+    assert.equal([document.plan.levels, document.plan.tableBytes, document.plan.chargeBytes], [0, 0, 0]);
+  });
+}
+
+running("works on this machine's own memory on type1, and without an IOMMU where hugepages are free", () => {
+  const type1 = fine(dmaWindow("run --steps 200 --platform type1"));
+  assert.match(type1, /kernel +the software model of Linux's VFIO with type1 \(x86, Arm\)\n/);
+  assert.match(type1, shimAvailable() ? /memory +\d+ (ordinary pages|hugepages) of/ : /simulated pages of/);
+  assert.match(type1, /There is no second column/);
+  const bare = dmaWindow("run --steps 200 --platform noiommu --highest-ram 0xffffffffff", { env: WITHOUT_SHIM });
+  assert.match(fine(bare), /memory +32 simulated hugepages of 2 MiB \(the shim is not there\)\n/);
+  assert.match(bare.out, /IOVAs +1 TiB at 0x0, for 1 TiB in IOVA mode pa\n/);
+});
+
+running("does not warn of a software kernel's devices, and refuses another IOVA mode than pa for them", () => {
+  const ended = dmaWindow("run --platform noiommu --iova va --highest-ram 0xffffffffff", { env: WITHOUT_SHIM });
+  assert.match(impossible(ended, "ERR_PLAN_IMPOSSIBLE"), "IOVAs are physical addresses. Use IOVA mode pa");
+});
+
 running("has IOVAs that are virtual addresses on bare metal, in a window that reaches up to them", () => {
   const document = JSON.parse(fine(dmaWindow("run --json --steps 200 --iova va")));
   shapeOfRun(document);
@@ -124,6 +162,22 @@ planning("plans and creates nothing, in words or as one JSON document", () => {
   assert.is(document.plan.size, "0x10000000000");
 });
 
+planning("plans on every IOMMU, and creates nothing there either", () => {
+  for (const [platform, size] of [
+    ["powernv", "0x10000000000"],
+    ["pseries", "0x10000000000"],
+    ["type1", "0x10000000000"],
+    ["noiommu", "0x10000000000"],
+  ] as const) {
+    const args = `plan --grow-to 1T --platform ${platform}`;
+    const document = JSON.parse(fine(dmaWindow(`${args} --json`, { env: WITHOUT_SHIM })));
+    shapeOfPlan(document);
+    assert.is(document.plan.size, size);
+    const words = fine(dmaWindow(args, { env: WITHOUT_SHIM }));
+    assert.is(/window|TCE|MEMLOCK/.test(words), platform === "powernv" || platform === "pseries", words);
+  }
+});
+
 planning("says for every page size why none will do, where none will", () => {
   const message = impossible(dmaWindow("plan --grow-to 0xffffffffffffffff"), "ERR_PLAN_IMPOSSIBLE");
   assert.match(message, "the window would be 2^64 bytes; a size has 64 bits");
@@ -143,6 +197,13 @@ linux("is refused where it has no such group, with what to do and without a stac
     if (existsSync("/dev/vfio/vfio") || !shimAvailable()) continue;
     assert.match(err, /open \/dev\/vfio\/vfio: ENOENT: VFIO is not there: load the module vfio/);
   }
+});
+
+linux("is asked for groups without an IOMMU only in so many words, and says how they come to be", () => {
+  const { code, out, err } = dmaWindow("run --kernel linux --group 2147483647 --no-iommu");
+  assert.is(code, 1, out);
+  assert.match(err, /^dma-window: .+ \[ERR_[A-Z_]+\]\n$/);
+  assert.not.match(err, "noIommu: true", "that is the library's option, not the command line's");
 });
 
 linux("needs the shim, and says how it is built or named", () => {
@@ -170,6 +231,9 @@ rest("ends with 2 after wrong usage: the reason and the way to the help on stder
     "run --speed 9",
     "run --steps none",
     "run --kernel linux",
+    "run --no-iommu",
+    "plan --kernel linux --group 1 --platform noiommu",
+    "replay a.jsonl --no-iommu",
     "plan --grow-to -1",
   ]) {
     const { code, out, err } = dmaWindow(args);

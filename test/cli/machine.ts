@@ -1,5 +1,6 @@
 /** A machine that is the same everywhere: nothing of the one that the tests run on is in it. */
-import type { Machine, Pool } from "../../src/cli/machine.ts";
+import type { Machine } from "../../src/cli/machine.ts";
+import type { Pool } from "../../src/cli/pool.ts";
 import { type ModelKernel, type ModelOptions, modelKernel } from "../../src/model/index.ts";
 import { parseIomem } from "../../src/system/iomem.ts";
 
@@ -13,10 +14,16 @@ const iomem = parseIomem("00100000-3fffffff : System RAM\n100000000-1ffffffff : 
 /** `changes` replaces facts about the machine; `model` says what its software kernel is like. */
 export function makeMachine(changes: Partial<Machine> = {}, model: ModelOptions = {}): MadeMachine {
   const kernels: ModelKernel[] = [];
-  const pool: Pool = { pageSize: BigInt(model.pageSize ?? 4096), pages: 1024, kind: "simulated pages" };
+  const { platform = "powernv", pageSize = 4096 } = model;
+  const noIommu = platform === "noiommu";
+  const pool: Pool = noIommu
+    ? { pageSize: 2n << 20n, pages: 32, kind: "simulated hugepages" }
+    : { pageSize: BigInt(pageSize), pages: 1024, kind: "simulated pages" };
   return {
     kernelName: "model",
+    platform,
     groups: [26],
+    noIommu,
     iomem,
     iomemProblem: undefined,
     highestRam: iomem.highest,
@@ -27,8 +34,6 @@ export function makeMachine(changes: Partial<Machine> = {}, model: ModelOptions 
       kernels.push(kernel);
       return kernel;
     },
-    physical: (va, pages, pageSize) =>
-      Array.from({ length: pages }, (_, i) => (va & 0x7fff_ffffn) + 0x1_0000_0000n + BigInt(i * pageSize)),
     kernels,
     ...changes,
   };

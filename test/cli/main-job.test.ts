@@ -1,8 +1,9 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { doMainJob } from "../../src/cli/main-job.ts";
+import { type DynamicResult, doMainJob } from "../../src/cli/main-job.ts";
 import { Witness } from "../../src/cli/witness.ts";
 import { type ModelKernel, type ModelOptions, modelKernel } from "../../src/model/index.ts";
+import type { IovaMode } from "../../src/plan/index.ts";
 import type { Syscalls } from "../../src/syscalls.ts";
 import { failure, thrownBy } from "../support/failure.ts";
 import { faulty, no } from "../support/faulty.ts";
@@ -29,12 +30,61 @@ for (const [name, model, { pageSize, pages }] of machines) {
     assert.equal(result.leaks, []);
     assert.is(result.storm.failures, 0, String(result.storm.firstFailure));
     assert.is(result.storm.allocations + result.storm.frees, options.steps);
-    assert.ok(result.dynamicScheme.resizes > 0);
-    assert.ok(result.dynamicScheme.liveIovasInterrupted > 0);
-    assert.equal(result.dynamicScheme.storm, result.storm, "both met the same storm");
+    const dynamic = result.dynamicScheme as DynamicResult;
+    assert.ok(dynamic.resizes > 0);
+    assert.ok(dynamic.liveIovasInterrupted > 0);
+    assert.equal(dynamic.storm, result.storm, "both met the same storm");
     for (const kernel of machine.kernels) assert.equal(kernel.leaks(), [], "neither left anything behind");
   });
 }
+
+const withoutWindows: readonly (readonly [string, ModelOptions, IovaMode])[] = [
+  ["type1", { platform: "type1" }, "rebased"],
+  ["type1, version 1", { platform: "type1", iommuVersion: 1 }, "rebased"],
+  ["type1 of an Arm with pages of 64 KiB", { platform: "type1", pageSize: 65536 }, "rebased"],
+  ["type1 with virtual addresses", { platform: "type1" }, "va"],
+  ["type1 with physical addresses", { platform: "type1" }, "pa"],
+  ["no IOMMU", { platform: "noiommu" }, "pa"],
+  ["no IOMMU and pages of 16 KiB", { platform: "noiommu", pageSize: 16384 }, "pa"],
+];
+
+for (const [name, model, iovaMode] of withoutWindows) {
+  test(`on ${name} the same storm goes through, and there is no scheme to compare with`, () => {
+    const machine = makeMachine({}, model);
+    const result = doMainJob(machine, { ...options, iovaMode });
+    assert.is(result.plan.kind, model.platform);
+    assert.is(result.dynamicScheme, undefined);
+    assert.is(machine.kernels.length, 2, "one to look at, and one for the storm");
+    assert.equal([result.resizes, result.liveIovasInterrupted, result.leaks], [0, 0, []]);
+    assert.is(result.storm.failures, 0, String(result.storm.firstFailure));
+    assert.is(result.storm.allocations + result.storm.frees, options.steps);
+    for (const kernel of machine.kernels) assert.equal(kernel.leaks(), []);
+  });
+}
+
+test("on a machine's own VFIO the container says which IOMMU it is; to have none has to be asked for", () => {
+  const linux = { kernelName: "linux", platform: undefined } as const;
+  for (const [model, iovaMode, noIommu] of [
+    [{ platform: "powernv" }, "rebased", false],
+    [{ platform: "type1" }, "rebased", false],
+    [{ platform: "noiommu" }, "pa", true],
+  ] as const) {
+    const { plan, storm } = doMainJob(makeMachine({ ...linux, noIommu }, model), { ...options, iovaMode });
+    assert.equal([plan.kind, storm.failures], [model.platform === "powernv" ? "spapr" : model.platform, 0]);
+  }
+  const unasked = makeMachine({ ...linux, noIommu: false }, { platform: "noiommu" });
+  assert.match(
+    failure("ERR_KERNEL", () => doMainJob(unasked, { ...options, iovaMode: "pa" })).message,
+    "noIommu: true",
+  );
+});
+
+test("without an IOMMU another IOVA mode than pa is refused by the plan, and nothing stays open", () => {
+  const machine = makeMachine({}, { platform: "noiommu" });
+  const error = failure("ERR_PLAN_IMPOSSIBLE", () => doMainJob(machine, options));
+  assert.match(error.message, "Use IOVA mode pa");
+  for (const kernel of machine.kernels) assert.equal(kernel.leaks(), []);
+});
 
 test("what is mapped before the storm, and after it, is what the memory held", () => {
   const { mapped, grown, window, plan } = doMainJob(makeMachine(), options);

@@ -52,10 +52,26 @@ good("takes the last of an option that is there twice", () => {
 
 good("takes every value that the help names", () => {
   for (const mode of ["rebased", "va", "pa"]) assert.is(parse(`run --iova ${mode}`).iovaMode, mode);
-  for (const platform of ["powernv", "pseries"])
+  for (const platform of ["powernv", "pseries", "type1", "noiommu"])
     assert.is(parse(`run --platform ${platform}`).machine.platform, platform);
   assert.is(parse("run --kernel model").machine.kernel, "model");
   assert.is(parse("run --kernel linux --group 3").machine.kernel, "linux");
+});
+
+good("without an IOMMU means physical addresses, unless it states others", () => {
+  for (const line of ["run --platform noiommu", "plan --kernel linux --group 3 --no-iommu"]) {
+    assert.is(parse(line).iovaMode, "pa", line);
+    assert.is(parse(`${line} --iova va`).iovaMode, "va", "which the plan refuses");
+  }
+  assert.is(parse("run --platform type1").iovaMode, "rebased");
+});
+
+good("asks for groups without an IOMMU in so many words; a software kernel has none but those", () => {
+  const { machine } = parse("run --kernel linux --group 3 --no-iommu");
+  assert.equal(machine, { kernel: "linux", platform: "powernv", groups: [3], noIommu: true });
+  assert.is("noIommu" in parse("run --kernel linux --group 3").machine, false);
+  assert.is(parse("run --kernel linux --group 3 --platform noiommu --no-iommu").machine.noIommu, true);
+  assert.is(parse("run --platform noiommu --no-iommu").machine.noIommu, true);
 });
 
 good("may name the file that a run writes its trace to", () => {
@@ -106,10 +122,15 @@ const refused: readonly (readonly [string, RegExp])[] = [
   ["replay a --platform x86", /^--platform takes powernv, pseries, type1, noiommu; got "x86"$/],
   ["replay a --trace b", /^--trace goes with run/],
   ["plan --trace b", /^--trace goes with run/],
-  ["run --platform type1", /^--platform takes powernv, pseries; got "type1"$/],
+  ["run --no-iommu", /^--no-iommu goes with --kernel linux; the software kernel has none with --platform noiommu$/],
+  ["plan --platform type1 --no-iommu", /^--no-iommu goes with --kernel linux/],
+  ["run --kernel linux --no-iommu", /^--kernel linux needs --group N/],
+  ["run --kernel linux --group 3 --platform noiommu", /^--platform says what the software kernel.*state --no-iommu$/],
+  ["replay a --no-iommu", /^a replay takes no --no-iommu/],
+  ["run --no-iommu=yes", /--no-iommu/],
   ["run --kernel bsd", /^--kernel takes model, linux; got "bsd"$/],
   ["run --kernel=", /^--kernel takes model, linux; got ""$/],
-  ["run --platform x86", /^--platform takes powernv, pseries; got "x86"$/],
+  ["run --platform x86", /^--platform takes powernv, pseries, type1, noiommu; got "x86"$/],
   ["run --iova physical", /^--iova takes rebased, va, pa; got "physical"$/],
   ["run --kernel linux", /^--kernel linux needs --group N: the IOMMU group of a device that is bound to vfio-pci$/],
   ["plan --kernel linux", /^--kernel linux needs --group N/],
@@ -153,7 +174,19 @@ bad.run();
 const help = suite("the help");
 
 help("names every option, every command and every exit code", () => {
-  const options = ["kernel", "platform", "group", "iova", "grow-to", "highest-ram", "steps", "seed", "trace", "json"];
+  const options = [
+    "kernel",
+    "platform",
+    "group",
+    "no-iommu",
+    "iova",
+    "grow-to",
+    "highest-ram",
+    "steps",
+    "seed",
+    "trace",
+    "json",
+  ];
   for (const option of [...options, "help", "version"]) assert.match(HELP, `--${option}`);
   assert.match(HELP, "dma-window run ");
   assert.match(HELP, "dma-window plan ");

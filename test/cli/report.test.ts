@@ -1,8 +1,9 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { planToJson, systemToJson, toJson } from "../../src/cli/json.ts";
 import type { Machine } from "../../src/cli/machine.ts";
-import { doMainJob, type MainJobResult } from "../../src/cli/main-job.ts";
-import { machineLines, planLines, planToJson, resultLines, systemToJson, toJson } from "../../src/cli/report.ts";
+import { type DynamicResult, doMainJob, type MainJobResult } from "../../src/cli/main-job.ts";
+import { machineLines, planLines, resultLines } from "../../src/cli/report.ts";
 import { DmaWindowError } from "../../src/errors.ts";
 import { planWindow } from "../../src/plan/index.ts";
 import { MiB, Program } from "../support/program.ts";
@@ -12,6 +13,12 @@ import { makeMachine } from "./machine.ts";
 const options = { iovaMode: "rebased", steps: 200, seed: 1 } as const;
 const machine = makeMachine();
 const result = doMainJob(machine, options);
+const dynamic = result.dynamicScheme as DynamicResult;
+
+const withoutWindows = [
+  ["type1", "rebased"],
+  ["noiommu", "pa"],
+] as const;
 
 const json = suite("the JSON document");
 
@@ -43,7 +50,7 @@ json("has the figures of the result, addresses in hexadecimal", () => {
   const { allocations, frees, failures } = result.storm;
   assert.equal(document.storm, { allocations, frees, failures });
   assert.equal([document.resizes, document.liveIovasInterrupted, document.leaks], [0, 0, 0]);
-  const { resizes, liveIovasInterrupted } = result.dynamicScheme;
+  const { resizes, liveIovasInterrupted } = dynamic;
   assert.equal(document.dynamicScheme, { resizes, liveIovasInterrupted });
 });
 
@@ -62,6 +69,17 @@ json("counts what was left behind, and says nothing of the first failure's words
   assert.is(document.leaks, 2);
   assert.equal(document.storm, { allocations: 1, frees: 0, failures: 2 });
   shapeOfRun(document);
+});
+
+json("has the same fields without windows, and null for the scheme that does not exist there", () => {
+  for (const [platform, iovaMode] of withoutWindows) {
+    const here = makeMachine({}, { platform });
+    const document = JSON.parse(toJson(here, doMainJob(here, { ...options, iovaMode })));
+    shapeOfRun(document);
+    assert.is(document.dynamicScheme, null);
+    assert.equal([document.plan.levels, document.plan.tableBytes, document.plan.chargeBytes], [0, 0, 0]);
+    assert.equal([document.resizes, document.liveIovasInterrupted, document.leaks], [0, 0, 0]);
+  }
 });
 
 json("says null for RAM that the machine does not tell of, and no ranges", () => {
@@ -102,12 +120,23 @@ words("says of real memory that it is what it is", () => {
   const real: Machine = {
     ...machine,
     kernelName: "linux",
+    platform: undefined,
     simulatedBecause: undefined,
     pool: { pageSize: 2n * MiB, pages: 32, kind: "hugepages" },
   };
   const [kernel, , memory] = machineLines(real);
   assert.is(kernel, "  kernel   this machine's VFIO");
   assert.is(memory, "  memory   32 hugepages of 2 MiB");
+});
+
+words("names the IOMMU of a software kernel, and that a machine's own is not there", () => {
+  const kernel = (changes: Partial<Machine>) => machineLines({ ...machine, ...changes })[0];
+  const software = "  kernel   the software model of Linux's VFIO";
+  assert.is(kernel({ platform: "pseries" }), `${software} on POWER`);
+  assert.is(kernel({ platform: "type1" }), `${software} with type1 (x86, Arm)`);
+  assert.is(kernel({ platform: "noiommu", noIommu: true }), `${software} without an IOMMU`);
+  const linux = { kernelName: "linux", platform: undefined } as const;
+  assert.is(kernel({ ...linux, noIommu: true }), "  kernel   this machine's VFIO without an IOMMU");
 });
 
 words("says why the RAM is not known, and what was stated in its place", () => {
@@ -135,6 +164,45 @@ words("shows the plan: window, pages, tables, the device's address bits, and eve
   });
 });
 
+words("shows of a plan for type1 its IOVAs and their holes, and neither windows nor TCEs nor tables", () => {
+  const { container } = new Program({ platform: "type1" });
+  const lists = [{ base: 1n << 32n, length: 1n << 20n, pageSize: 4096n }];
+  const plan = planWindow({ memory: { lists }, info: container.info(), iovaMode: "va" });
+  assert.equal(planLines(plan).slice(0, 4), [
+    "  IOVAs    8 GiB at 0x0, for 4 GiB in IOVA mode va",
+    "           but 0xfee00000-0xfeefffff, which the IOMMU keeps",
+    "  pages    4 KiB",
+    "  device   needs 33 address bits",
+  ]);
+  assert.not.match(planLines(plan).join("\n"), /window|TCE|table|MEMLOCK/);
+  container.close();
+});
+
+words("says of a machine without an IOMMU that hugepages are all there is, and how far the device reaches", () => {
+  const { plan } = doMainJob(makeMachine({}, { platform: "noiommu" }), { ...options, iovaMode: "pa" });
+  assert.equal(planLines(plan), [
+    "  IOVAs    8 GiB at 0x0, for 8 GiB in IOVA mode pa",
+    "  pages    2 MiB: nothing pins memory here, and of all pages hugepages alone stay where they are",
+    "  device   needs 33 address bits, and reaches all memory",
+  ]);
+});
+
+words("says why there is one scheme where the kernel has no windows, and speaks of none", () => {
+  for (const [platform, iovaMode] of withoutWindows) {
+    const found = doMainJob(makeMachine({}, { platform }), { ...options, iovaMode });
+    const lines = resultLines(found, options);
+    assert.match(lines[0] ?? "", /^ {2}taken {4}IOVAs 0x0-0x[0-9a-f]+$/);
+    assert.not.match(lines.join("\n"), /window resized|dynamic scheme|created|TCE/);
+    assert.match(lines.join("\n"), "There is no second column");
+    assert.is(
+      lines.some((one) => one.includes("live pages interrupted")),
+      platform === "type1",
+    );
+    assert.is(lines.at(-1), "  Nothing was left behind.");
+    for (const one of lines) assert.ok(one.length <= 120, one);
+  }
+});
+
 words("has a row for both schemes, and says that nothing was left behind", () => {
   const lines = resultLines(result, options);
   assert.is(lines[0], "  created  at 0x0-0xffffff");
@@ -145,8 +213,8 @@ words("has a row for both schemes, and says that nothing was left behind", () =>
       .find((line) => line.includes(label))
       ?.split(/ {2,}/)
       .slice(-2);
-  assert.equal(row("window resized"), ["0", String(result.dynamicScheme.resizes)]);
-  assert.equal(row("interrupted"), ["0", String(result.dynamicScheme.liveIovasInterrupted)]);
+  assert.equal(row("window resized"), ["0", String(dynamic.resizes)]);
+  assert.equal(row("interrupted"), ["0", String(dynamic.liveIovasInterrupted)]);
   assert.equal(row("failed steps"), ["0", "0"]);
   assert.is(lines.at(-1), "  Nothing was left behind.");
 });

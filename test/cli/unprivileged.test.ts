@@ -36,6 +36,7 @@ test("without privileges the report says that the RAM is not known, and who need
 test("without privileges IOVAs that are physical addresses are refused, with the ways out", () => {
   const refused: readonly (readonly [string, RegExp])[] = [
     ["plan --iova pa", /CAP_SYS_ADMIN.*Run as root\. Or: State the highest physical address.*\[ERR_IOMEM_HIDDEN\]\n$/],
+    ["plan --platform noiommu", /State the highest physical address.*\[ERR_IOMEM_HIDDEN\]\n$/],
     // What is stated says how far the RAM reaches, not where the pages are: of real memory nobody is told.
     ...(shimAvailable() ? ["run --iova pa", "run --iova pa --highest-ram 0x7fffffff"] : []).map(
       (args) =>
@@ -61,8 +62,13 @@ test("without privileges a plan for physical addresses needs no more than the RA
 });
 
 test("without privileges, on simulated memory, physical addresses lie in the RAM that was stated", () => {
-  for (const stated of ["--highest-ram 0x7fffffff", "--grow-to 1G"]) {
-    const { code, out, err } = asNobody(`run --json --steps 200 --iova pa ${stated}`, WITHOUT_SHIM);
+  for (const stated of [
+    "--iova pa --highest-ram 0x7fffffff",
+    "--iova pa --grow-to 1G",
+    "--platform type1 --iova pa --grow-to 1G",
+    "--platform noiommu --grow-to 1G",
+  ]) {
+    const { code, out, err } = asNobody(`run --json --steps 200 ${stated}`, WITHOUT_SHIM);
     assert.is(withoutProgress(err), "");
     assert.is(code, 0, out);
     assert.equal([JSON.parse(out).storm.failures, JSON.parse(out).leaks], [0, 0]);

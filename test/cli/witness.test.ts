@@ -216,6 +216,28 @@ seeing("knows that a MAP which the kernel refuses because something is live ther
   assert.equal([witness.livePages, witness.interrupted], [1, 0]);
 });
 
+seeing("knows that what goes past a window's end does not come to the next window", () => {
+  const { witness, program, va, model } = watched();
+  assert.is(program.create(12, GiB), 0);
+  program.map(va, 0n, 2n * page);
+  program.map(va, HIGH + MiB, 2n * page);
+  assert.is(program.unmap(page, 1n << 63n), 0);
+  assert.equal([witness.livePages, witness.interrupted], [3, 1]);
+  assert.is(
+    model.live(26).reduce((sum, { length }) => sum + length, 0n),
+    3n * page,
+  );
+});
+
+seeing("knows that a small window of PowerNV has more TCEs than it was made with", () => {
+  const { witness, program, va, model } = watched();
+  assert.is(program.create(12, MiB), 0);
+  assert.is(program.map(va, HIGH + MiB - page, 3n * page), 0);
+  assert.equal([witness.livePages, model.live(26)[0]?.length], [3, 3n * page]);
+  assert.is(program.remove(HIGH), 0);
+  assert.equal([witness.livePages, witness.interrupted, model.live(26)], [0, 3, []]);
+});
+
 seeing("looks at huge ranges without walking through them", () => {
   const { witness, program, va } = watched();
   program.map(va, 0n, 2n * page);
