@@ -1,0 +1,177 @@
+/** The programs can fail: a kernel that lies is found out, and the program that finds it out is a short one. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { openContainer } from "../../src/container/open.ts";
+import { type Fault, faulty } from "../../src/model/faults.ts";
+import { modelKernel } from "../../src/model/index.ts";
+import { planWindow } from "../../src/plan/index.ts";
+import { Protection, VfioCall } from "../../src/syscalls.ts";
+import { no } from "../support/faulty.ts";
+import { Choices, randomProgram } from "./choices.ts";
+import { Guard } from "./guard.ts";
+import { failureOf, reasonOf, report } from "./program.ts";
+import { readResidue, sizeOf } from "./residue.ts";
+import { shrink } from "./shrink.ts";
+import { Space } from "./space.ts";
+import type { Between, Kind } from "./world.ts";
+
+const kind: Kind = { platform: "powernv", pageSize: 4096 };
+const always = { times: Number.POSITIVE_INFINITY };
+
+/** What the kernel does, and the sentence that must come of it. */
+const lies: readonly (readonly [string, Fault, RegExp])[] = [
+  [
+    "unmaps nothing",
+    { call: "UNMAP_DMA", ...always, answer: 0 },
+    /live TCEs in the kernel|while mapped|live TCEs in it/,
+  ],
+  ["maps nothing", { call: "MAP_DMA", ...always, answer: 0 }, /live TCEs in the kernel/],
+  [
+    "maps, and says that it did not",
+    { call: "MAP_DMA", ...always, answer: no.EIO, made: true },
+    /while mapped|live TCEs/,
+  ],
+  ["ends no registration", { call: "UNREGISTER_MEMORY", ...always, answer: 0 }, /are registered for nothing/],
+  ["removes no window", { call: "TCE_REMOVE", nth: 1, ...always, answer: 0 }, /the kernel has/],
+  [
+    "makes windows, and says that it did not",
+    { call: "TCE_CREATE", nth: 1, ...always, answer: no.EIO, made: true },
+    /window/,
+  ],
+  ["closes nothing", { call: "close", ...always, answer: 0 }, /is still in a container|what is left/],
+  ["gives back no address space", { call: "munmap", nth: 1, ...always, answer: 0 }, /address space that is left/],
+];
+
+/** The first of these programs that fails, shortened. */
+function firstFailure(between: Between) {
+  for (let seed = 1; seed < 60; seed++) {
+    const program = randomProgram(seed, 200);
+    const found = failureOf(kind, program, between);
+    if (found === undefined) continue;
+    const short = shrink(program, (one) => {
+      const again = failureOf(kind, one, between);
+      return again !== undefined && reasonOf(again.error) === reasonOf(found.error);
+    });
+    return { seed, program, short, message: found.error.message };
+  }
+  throw new Error("no program found it");
+}
+
+for (const [what, fault, sentence] of lies) {
+  test(`a kernel that ${what} is found out, by a program of a few steps`, () => {
+    const { short, message } = firstFailure((kernel) => faulty(kernel, fault));
+    assert.match(message, sentence);
+    assert.ok(short.length <= 4, `${short.length} steps`);
+  });
+}
+
+test("what is reported of a failing program is its steps, its calls, and how to run it again", () => {
+  const between: Between = (kernel) => faulty(kernel, { call: "UNMAP_DMA", ...always, answer: 0 });
+  const { seed, program } = firstFailure(between);
+  let message = "";
+  try {
+    report(kind, seed, program, failureOf(kind, program, between)?.error, between);
+  } catch (error) {
+    message = (error as Error).message;
+  }
+  for (const line of [
+    / {2}map into the window of group 26/,
+    /"call":"UNMAP_DMA"/,
+    /DMA_WINDOW_SEED=\d+/,
+    /when shortened/,
+  ])
+    assert.match(message, line);
+});
+
+test("shortening finds the few rows that matter among two hundred, and their plainest numbers", () => {
+  const program = randomProgram(5, 200);
+  const whole = [...program, [900, 8], ...program, [77, 5], ...program];
+  const fails = (one: readonly (readonly number[])[]) => {
+    const first = one.findIndex(([a = 0, b = 0]) => a % 100 >= 3 && b === 8);
+    return first >= 0 && one.slice(first).some(([a = 0, b = 0]) => a >= 7 && b === 5);
+  };
+  whole[program.length] = [903, 8];
+  assert.equal(shrink(whole, fails), [
+    [3, 8],
+    [7, 5],
+  ]);
+});
+
+test("a seed gives the same program every time, and rows that run out go on with 0", () => {
+  assert.equal(randomProgram(3, 50), randomProgram(3, 50));
+  assert.not.equal(randomProgram(3, 50), randomProgram(4, 50));
+  const choices = new Choices([5]);
+  assert.equal([choices.below(3), choices.below(3), choices.once(2), choices.pick(["a", "b"])], [2, 0, false, "a"]);
+});
+
+test("a residue is read back from its sentence, and one that says nothing exact is an error", () => {
+  assert.equal(readResidue(["4 KiB at IOVA 0x1000 is still mapped"]), [
+    { what: "mapped", iova: 0x1000n, length: 4096n },
+  ]);
+  const left = [
+    "1.5 MiB of memory at 0x2000 are still registered (locked)",
+    "3 ranges of memory from 0x2000 on are still mapped (VFIO_IOMMU_UNMAP_DMA: EIO)",
+    "the default window is not put back (ENOMEM)",
+    "the window at 0x800000000000000 stays, with nothing in it",
+    "munmap of 8 KiB at 0x3000: EIO",
+  ];
+  assert.equal(readResidue(left), [
+    { what: "registered", va: 0x2000n, length: 1536n << 10n },
+    { what: "memory mapped", va: 0x2000n },
+    { what: "no default window" },
+    { what: "window", start: 1n << 59n },
+    { what: "space", va: 0x3000n, length: 8192n },
+  ]);
+  assert.throws(() => readResidue(["something may be left"]), /says nothing exact/);
+  assert.equal(["1 byte", "65537 bytes", "256.125 MiB"].map(sizeOf), [1n, 65537n, (256n << 20n) + (128n << 10n)]);
+});
+
+test("address space is added and taken away in parts", () => {
+  const space = new Space();
+  space.add(10, 10);
+  space.add(20, 5);
+  space.add(40, 5);
+  space.remove(12, 3);
+  assert.equal(space.ranges, [
+    { start: 10, end: 12 },
+    { start: 15, end: 25 },
+    { start: 40, end: 45 },
+  ]);
+});
+
+test("calls that should never reach the kernel are seen by the guard, each for its own reason", () => {
+  const guard = new Guard(modelKernel());
+  const container = openContainer({ kernel: guard, groups: [26] });
+  const info = container.info();
+  const window = container.createWindow(planWindow({ memory: { lists: [] }, info, growTo: 1n << 20n }));
+  const va = guard.model.mmap(0n, 4096n, Protection.READ | Protection.WRITE, 0, 0);
+  window.map({ va, length: 4096n, iova: 0x2000n });
+  const containerFd = guard.model.snapshot().containers[0]?.fd ?? -1;
+  const ask = (call: "MAP" | "UNMAP" | "REMOVE", iova: bigint, size = 0n) => {
+    const memory = new Uint8Array(64);
+    const view = new DataView(memory.buffer);
+    const at = call === "MAP" ? 16 : 8;
+    // An argsz of 0: the kernel refuses it, but the guard has looked.
+    view.setBigUint64(at, iova, true);
+    view.setBigUint64(at + 8, size, true);
+    const number = {
+      MAP: VfioCall.IOMMU_MAP_DMA,
+      UNMAP: VfioCall.IOMMU_UNMAP_DMA,
+      REMOVE: VfioCall.IOMMU_SPAPR_TCE_REMOVE,
+    };
+    guard.ioctlStruct(containerFd, number[call], memory, 0);
+    return guard.wrong.splice(0).join("; ");
+  };
+  const { start, size } = window;
+  assert.is(ask("MAP", start + 0x5000n, 0x1000n), "");
+  assert.is(ask("UNMAP", start + 0x2000n, 0x1000n), "");
+  assert.match(ask("MAP", start + size - 0x1000n, 0x2000n), /runs past its window's end/);
+  assert.match(ask("UNMAP", start + size - 0x1000n, 0x2000n), /runs past its window's end/);
+  assert.match(ask("MAP", start + size, 0x1000n), /begins in no window/);
+  assert.match(ask("MAP", start + 0x1000n), /is empty/);
+  assert.match(ask("MAP", start + 0x1000n, 0x2000n), /meets a page that is live: 0x2000/);
+  assert.match(ask("UNMAP", start + 0x2000n, 0x2000n), /meets a page that is not live: 0x3000/);
+  assert.match(ask("REMOVE", start), /with 1 live TCEs in it/);
+});
+
+test.run();

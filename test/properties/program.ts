@@ -1,0 +1,161 @@
+/** Runs a program from its first step to an end where nothing is left, and says how it came to an end that should not be. */
+import * as assert from "uvu/assert";
+import { recordTrace } from "../../src/trace/index.ts";
+import { closeContainer } from "./acts/windows.ts";
+import { Choices, type Program } from "./choices.ts";
+import { check, checkAll } from "./invariants.ts";
+import { shrink } from "./shrink.ts";
+import { deviceStep } from "./steps/device.ts";
+import { badTimesStep } from "./steps/faults.ts";
+import { mapStep, unmapStep } from "./steps/maps.ts";
+import {
+  addListStep,
+  addStep,
+  allocateStep,
+  closeTableStep,
+  freeStep,
+  removeListStep,
+  removeStep,
+} from "./steps/memory.ts";
+import {
+  attachStep,
+  closeContainerStep,
+  closeWindowStep,
+  createWindowStep,
+  detachStep,
+  limitStep,
+  openStep,
+} from "./steps/windows.ts";
+import { AMPLE, type Between, type Kind, type Outcome, World } from "./world.ts";
+
+type Step = (world: World, choices: Choices) => Outcome | undefined;
+
+const steps: readonly (readonly [number, readonly [string, Step]])[] = [
+  [26, ["map", mapStep]],
+  [20, ["unmap", unmapStep]],
+  [14, ["allocate", allocateStep]],
+  [9, ["free", freeStep]],
+  [4, ["add", addStep]],
+  [3, ["remove", removeStep]],
+  [6, ["add a list", addListStep]],
+  [2, ["remove a list", removeListStep]],
+  [9, ["attach", attachStep]],
+  [4, ["detach", detachStep]],
+  [6, ["create a window", createWindowStep]],
+  [4, ["close a window", closeWindowStep]],
+  [1, ["close a container", closeContainerStep]],
+  [4, ["open a container", openStep]],
+  [1, ["close a table", closeTableStep]],
+  [2, ["limit", limitStep]],
+  [5, ["device", deviceStep]],
+  [2, ["bad times", badTimesStep]],
+];
+
+/** How often everything is looked at, and not only what a step touched. */
+const FULL_CHECK_EVERY = 32;
+
+export type Outcomes = Map<string, number>;
+
+/** Throws where something does not hold. `outcomes` counts what the steps came to. */
+export function runProgram(world: World, program: Program, outcomes?: Outcomes): void {
+  start(world);
+  program.forEach((numbers, i) => {
+    const choices = new Choices(numbers);
+    const [name, step] = choices.weighted(steps);
+    const outcome = step(world, choices);
+    if (outcome !== undefined) {
+      const word = `${name}: ${outcome.word}`;
+      outcomes?.set(word, (outcomes.get(word) ?? 0) + 1);
+      const goodDay = world.kernel.refused.length === 0 && world.limit === AMPLE;
+      if (outcome.left.length > 0 && goodDay) throw new Error(`residue on a good day: ${word}`);
+      check(world);
+    }
+    world.kernel.heal();
+    (world.kernel.refused as string[]).length = 0;
+    if (i % FULL_CHECK_EVERY === FULL_CHECK_EVERY - 1) checkAll(world);
+  });
+  checkAll(world);
+  world.badTimes = undefined;
+  end(world);
+}
+
+/** Most programs want a container and a window: they begin with what choosing 0 everywhere gives. */
+function start(world: World): void {
+  const plainest = new Choices([]);
+  for (const step of [openStep, createWindowStep, addListStep]) {
+    if (!step(world, plainest)?.done) throw new Error("the plainest of all beginnings fails");
+    check(world);
+  }
+}
+
+/** Everything is closed, and nothing is left of it in the kernel or in the address space. */
+export function end(world: World): void {
+  for (const seat of world.seats) {
+    if (seat.container === undefined) continue;
+    const { word } = closeContainer(world, seat);
+    if (word !== "done") throw new Error(`closing a container on a good day: ${word}`);
+    check(world);
+  }
+  for (const { table } of world.tables) table.close();
+  const { leakedBytes } = world.model.snapshot().charges;
+  const leaks = world.model.leaks().filter((one) => !one.endsWith("stay charged for windows that could not be made"));
+  assert.equal(leaks, [], "what is left");
+  assert.is(world.model.lockedMemory().used, leakedBytes, "locked");
+  const left = world.guard.space.ranges.filter(({ start: first, end: last }) => !isNamed(world, first, last));
+  assert.equal(left, [], "address space that is left, and no error said so");
+  if (world.spaceLeft.length === 0) assert.equal(world.model.snapshot().hugepages, world.hugepages, "free hugepages");
+}
+
+function isNamed({ spaceLeft }: World, start: number, end: number): boolean {
+  let at = start;
+  for (const range of [...spaceLeft].sort((a, b) => a.start - b.start)) {
+    if (range.start <= at && range.end > at) at = range.end;
+  }
+  return at >= end;
+}
+
+/** Whether a program fails, and how; with its steps as lines, and the calls that reached the kernel as a trace. */
+export interface Failure {
+  readonly error: Error;
+  readonly lines: readonly string[];
+  readonly trace: readonly string[];
+}
+
+export function failureOf(kind: Kind, program: Program, between: Between = (kernel) => kernel): Failure | undefined {
+  const trace: string[] = [];
+  const world = new World(kind, (kernel, model) => recordTrace(between(kernel, model), (line) => trace.push(line)));
+  world.lines = [];
+  try {
+    runProgram(world, program);
+    return undefined;
+  } catch (error) {
+    return { error: error instanceof Error ? error : new Error(String(error)), lines: world.lines, trace };
+  }
+}
+
+/** The error with addresses and numbers taken out: two programs with the same one fail for the same reason. */
+export function reasonOf({ message }: Error): string {
+  return message.replace(/0x[0-9a-f]+|\d+/g, "#").slice(0, 60);
+}
+
+/** Throws what there is to know about a program that fails: the shortest that fails in the same way. */
+export function report(kind: Kind, seed: number, program: Program, first: unknown, between?: Between): never {
+  const reason = reasonOf(first instanceof Error ? first : new Error(String(first)));
+  const fails = (candidate: Program) => {
+    const failure = failureOf(kind, candidate, between);
+    return failure !== undefined && reasonOf(failure.error) === reason;
+  };
+  const short = shrink(program, fails);
+  const failure = failureOf(kind, short, between);
+  if (failure === undefined) throw new Error(`seed ${seed}: failed once and not again: ${first}`);
+  const { error, lines, trace } = failure;
+  const message = [
+    `${kind.platform}, CPU pages of ${kind.pageSize}: ${error.message}`,
+    `The program, ${program.length} steps and ${short.length} when shortened:`,
+    ...lines.map((line) => `  ${line}`),
+    "The calls that reached the kernel:",
+    ...trace.map((line) => `  ${line}`),
+    `Again: DMA_WINDOW_SEED=${seed} DMA_WINDOW_PROGRAMS=1 node --import tsx test/properties/programs.test.ts`,
+  ].join("\n");
+  throw Object.assign(new Error(message), { stack: error.stack });
+}

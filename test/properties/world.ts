@@ -1,0 +1,226 @@
+/** One process on a software kernel, with everything that a random program can reach, and what should be there beside it. */
+import * as assert from "uvu/assert";
+import { DmaWindowError } from "../../src/errors.ts";
+import { hex } from "../../src/hex.ts";
+import { MemsegTable } from "../../src/memory/table.ts";
+import { type Fault, type FaultyKernel, faulty } from "../../src/model/faults.ts";
+import { type ModelKernel, type ModelSnapshot, modelKernel } from "../../src/model/index.ts";
+import { MapFlag, Protection, type Syscalls } from "../../src/syscalls.ts";
+import { Guard, type Stretch } from "./guard.ts";
+import { type Left, readResidue } from "./residue.ts";
+import { addressOf, type Entry, pageOf, Seat, TableTwin } from "./twins.ts";
+
+export interface Kind {
+  readonly platform: "powernv" | "pseries" | "type1";
+  /** type1: 1 for a kernel without v2. */
+  readonly iommuVersion?: 1 | 2;
+  /** Bytes of a page of the CPU. */
+  readonly pageSize: 4096 | 65536;
+}
+
+const { READ, WRITE } = Protection;
+
+/** The program's own memory, mmapped once, in pages of the CPU from `va` on: */
+const SMALL = 0x1000_0000n;
+/** 0..31 writable, 32 may only be read, 33..39 writable, 40.. not there. */
+export const SMALL_PAGES = 40;
+const READ_ONLY_PAGE = 32n;
+/** Eight hugepages. */
+const HUGE = 0x4000_0000n;
+export const HUGE_PAGES = 8;
+/** Memory that lists with a base of the program's lie in. */
+const OWN = 0x2000_0000n;
+export const OWN_PAGES = 64;
+
+const ARENAS_END = 0x6000_0000n;
+
+/** What a test may put between the faults and the kernel: a trace, or a kernel that lies. */
+export type Between = (kernel: Syscalls, model: ModelKernel) => Syscalls;
+
+/** Two for containers of their own, and one that can join another. */
+export const GROUPS: readonly number[] = [26, 27, 28];
+
+export const AMPLE = 1n << 44n;
+
+/** Whether a call may take a live page away. */
+export type Owns = (seat: Seat, iovaPage: number, entry: Entry) => boolean;
+
+/** What a step came to: the error, if there was one, and what it says is left. */
+export interface Outcome {
+  readonly done: boolean;
+  /** `undefined` where it went well, or an argument was refused. */
+  readonly error: DmaWindowError | undefined;
+  readonly left: readonly Left[];
+  /** `done`, or the error's code, for counting. */
+  readonly word: string;
+}
+
+export class World {
+  readonly kind: Kind;
+  readonly model: ModelKernel;
+  readonly guard: Guard;
+  readonly kernel: FaultyKernel;
+  readonly seats = [new Seat(26), new Seat(27)] as const;
+  tables: TableTwin[] = [];
+  /** Address space that an error said was not given back. */
+  readonly spaceLeft: { readonly start: number; readonly end: number }[] = [];
+  readonly small = SMALL;
+  readonly huge = HUGE;
+  readonly own = OWN;
+  /** Bytes of a hugepage. */
+  readonly hugePage: bigint;
+  /** What is free of them while no table has any. */
+  readonly hugepages: ModelSnapshot["hugepages"];
+  /** The model as it was after the last step. */
+  seen: ModelSnapshot;
+  /** Live pages that went away and should not have, in sentences. */
+  readonly lost: string[] = [];
+  /** A call that the kernel refuses for some more steps. */
+  badTimes: (Fault & { readonly steps: number }) | undefined;
+  /** What a failing program prints; `undefined` when nobody will read it. */
+  lines: string[] | undefined;
+  #tables = 0;
+  #armed: readonly Fault[] = [];
+
+  constructor(kind: Kind, between: Between = (kernel) => kernel) {
+    this.kind = kind;
+    const few = kind.platform === "type1" ? { dmaEntryLimit: 40 } : {};
+    this.model = modelKernel({ ...kind, ...few, groups: GROUPS, lockedMemory: { limit: AMPLE, privileged: false } });
+    this.guard = new Guard(this.model);
+    if (!this.isSpapr) this.guard.planned = (group) => this.#windowsOf(group);
+    this.kernel = faulty(between(this.guard, this.model));
+    this.hugePage = kind.platform === "pseries" ? 16n << 20n : 2n << 20n;
+    this.#layOut();
+    this.hugepages = this.model.snapshot().hugepages;
+    this.addTable();
+    this.addTable();
+    this.seen = this.model.snapshot();
+  }
+
+  /** False once the process was killed. */
+  get isAlive(): boolean {
+    const { process, processes } = this.model.snapshot();
+    return processes.some(({ id }) => id === process);
+  }
+
+  /** Windows and registrations are the kernel's business. On type1 it knows of maps alone. */
+  get isSpapr(): boolean {
+    return this.kind.platform !== "type1";
+  }
+
+  /** PowerNV and VT-d let a device read through a map that is for writing only; an LPAR and an SMMU do not. */
+  get readsThroughWriteOnly(): boolean {
+    const { platform, pageSize } = this.kind;
+    return platform === "powernv" || (platform === "type1" && pageSize === 4096);
+  }
+
+  #windowsOf(group: number): Stretch[] {
+    const windows = this.seats.find((seat) => seat.group === group)?.windows ?? [];
+    return windows.map(({ startPage, endPage, unit }) => ({ start: startPage, end: endPage, unit }));
+  }
+
+  /** RLIMIT_MEMLOCK. */
+  get limit(): bigint {
+    return this.model.lockedMemory().limit ?? AMPLE;
+  }
+
+  /** Memory that the program has had from the beginning. */
+  isArena(vaPage: number): boolean {
+    return vaPage < pageOf(ARENAS_END);
+  }
+
+  get cpuPage(): bigint {
+    return BigInt(this.kind.pageSize);
+  }
+
+  addTable(): void {
+    this.tables.push(new TableTwin(++this.#tables, new MemsegTable({ kernel: this.kernel })));
+  }
+
+  #layOut(): void {
+    const { model, cpuPage, hugePage } = this;
+    const place = (va: bigint, length: bigint, protection: number, flags = 0, shift = 0) =>
+      assert.is(model.mmap(va, length, protection, MapFlag.FIXED | flags, shift), va);
+    place(SMALL, BigInt(SMALL_PAGES) * cpuPage, READ | WRITE);
+    place(SMALL + READ_ONLY_PAGE * cpuPage, cpuPage, READ);
+    place(OWN, BigInt(OWN_PAGES) * cpuPage, READ | WRITE);
+    place(HUGE, BigInt(HUGE_PAGES) * hugePage, READ | WRITE, MapFlag.HUGETLB, hugePage === 2n << 20n ? 21 : 24);
+  }
+
+  say(line: () => string): void {
+    this.lines?.push(line());
+  }
+
+  /** Sets faults up for what comes next. */
+  arm(faults: readonly Fault[]): void {
+    this.kernel.fail(...faults);
+    if (this.badTimes !== undefined) {
+      const { steps, ...fault } = this.badTimes;
+      this.kernel.fail(fault);
+      this.badTimes = steps > 1 ? { ...fault, steps: steps - 1 } : undefined;
+    }
+    this.#armed = faults;
+  }
+
+  /** What comes next, and the faults that were set up for it. */
+  begin(line: () => string): void {
+    this.say(line);
+    const armed = this.#armed;
+    this.#armed = [];
+    if (armed.length > 0) this.say(() => `  with ${armed.map(faultWords).join(" and ")}`);
+  }
+
+  /**
+   * Runs a call of the library; only errors with a code may come out of it. `owns` says which live pages it may take away, be
+   * it for a moment.
+   */
+  attempt(run: () => void, owns: Owns = () => false): Outcome {
+    const outcome = this.#outcomeOf(run);
+    this.kernel.heal();
+    for (const { group, iovaPage, pages, lost } of this.guard.touched) {
+      const seat = this.seats.find((one) => one.group === group);
+      if (seat === undefined || !lost) continue;
+      for (let page = iovaPage; page < iovaPage + pages; page++) {
+        const entry = seat.live.get(page);
+        if (entry !== undefined && !owns(seat, page, entry))
+          this.lost.push(`IOVA ${hex(addressOf(page))} was live, and went away`);
+      }
+    }
+    return outcome;
+  }
+
+  #outcomeOf(run: () => void): Outcome {
+    try {
+      run();
+      this.say(() => "  done");
+      return { done: true, error: undefined, left: [], word: "done" };
+    } catch (error) {
+      // Whatever was made of it on the way: nothing that is said after the end means anything.
+      if (!this.isAlive) throw error;
+      this.say(() => `  ${error instanceof Error ? `${(error as { code?: string }).code}: ${error.message}` : error}`);
+      const { code } = error as { code?: unknown };
+      if (error instanceof DmaWindowError) {
+        assert.match(error.code, /^ERR_[A-Z0-9_]+$/);
+        const left = error.message.startsWith("closing the container") ? [] : readResidue(error.residue?.left ?? []);
+        return { done: false, error, left, word: left.length === 0 ? error.code : `${error.code} with residue` };
+      }
+      const expected = error instanceof TypeError ? "ERR_INVALID_ARG_TYPE" : "ERR_OUT_OF_RANGE";
+      if ((error instanceof TypeError || error instanceof RangeError) && code === expected)
+        return { done: false, error: undefined, left: [], word: expected };
+      throw error;
+    }
+  }
+
+  /** Address space that `left` names is expected to be there at the end. */
+  noteSpace(left: readonly Left[]): void {
+    for (const one of left) {
+      if (one.what !== "space") continue;
+      this.spaceLeft.push({ start: pageOf(one.va), end: pageOf(one.va + one.length) });
+    }
+  }
+}
+
+function faultWords({ call, nth = 0, times = 1, answer }: Fault): string {
+  const which = `${call} number ${nth}${times === 1 ? "" : ` to ${nth + times - 1}`}`;
+  return `${which} answered ${answer}`;
+}
