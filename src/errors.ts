@@ -44,6 +44,8 @@ export class DmaWindowError extends Error {
 }
 
 const errnoNames = new Map(Object.entries(constants.errno).map(([name, value]) => [value as number, name]));
+// Node does not know this one: 77 on x86, Arm and POWER.
+errnoNames.set(77, "EBADFD");
 
 /** `"ENOSPC"` for -28. */
 export function errnoName(errno: number): string {

@@ -13,6 +13,9 @@ const everywhere: Hints = {
     ENOENT: "VFIO is not there: load the module vfio, or use modelKernel()",
     ENODEV: "VFIO's node is there but not its driver: load the module vfio",
     EACCES: "this user may not open it: change its mode, or run as root",
+    EPERM: "a security policy forbids it, as a container's list of devices does: allow the devices of VFIO, major 10 and its own",
+    EBUSY: "something else than VFIO holds the node: see what the device is",
+    EMFILE: "this process has as many files open as it may: close some, or raise the limit (ulimit -n)",
   },
   "open group": {
     ENOENT:
@@ -20,12 +23,40 @@ const everywhere: Hints = {
     EACCES: "this user may not open it: change the owner of the node under /dev/vfio, or run as root",
     EPERM: "a no-IOMMU group needs CAP_SYS_RAWIO",
     EBUSY: "a group opens once: another program, or an earlier container of this one, still holds it",
+    ENODEV: "the group has gone: its last device was unbound or taken out; bind the devices to vfio-pci again",
+    EMFILE: "this process has as many files open as it may: close some, or raise the limit (ulimit -n)",
+  },
+  VFIO_GROUP_GET_STATUS: {
+    EINVAL: "this kernel wants another struct: it is not the VFIO that this library speaks",
+    EFAULT:
+      "the kernel could not write its answer: wasm memory went away under the call, which is a defect of this library",
   },
   VFIO_GROUP_SET_CONTAINER: {
     EINVAL: "the group has a container already",
+    EBADF: "the container's descriptor was closed behind this library's back",
+    EBADFD:
+      "the container's descriptor leads elsewhere: it was closed, and opened for another file, behind this library's back",
+    EFAULT:
+      "the kernel could not read the descriptor: wasm memory went away under the call, which is a defect of this library",
+    EPERM: "groups with and without an IOMMU cannot share a container, and those without need CAP_SYS_RAWIO",
   },
   VFIO_SET_IOMMU: {
     EINVAL: "the container has no group, or has its type already",
+    ENOMEM: "the kernel has no memory for the IOMMU's tables: free some",
+    EPERM: "a group without an IOMMU needs CAP_SYS_RAWIO",
+  },
+  VFIO_IOMMU_SPAPR_TCE_GET_INFO: {
+    EINVAL: "this kernel wants another struct, or the container has no IOMMU any more: its last group has gone",
+    EPERM: "a container belongs to the process that used it first: it cannot be used after a fork",
+  },
+  VFIO_IOMMU_GET_INFO: {
+    EINVAL: "this kernel wants another struct, or the container has no IOMMU any more: its last group has gone",
+    ENOMEM: "the kernel has no memory for its list of capabilities: free some",
+  },
+  VFIO_IOMMU_SPAPR_TCE_REMOVE: {
+    EINVAL: "no window is there: it was removed behind this library's back",
+    EPERM: "a container belongs to the process that used it first: it cannot be used after a fork",
+    ENOMEM: "the kernel has no memory: free some, and close the window again",
   },
   VFIO_IOMMU_SPAPR_TCE_CREATE: {
     ENOSPC: "both windows of the container are taken: close one",
@@ -47,9 +78,19 @@ const everywhere: Hints = {
   },
   VFIO_IOMMU_UNMAP_DMA: {
     ENXIO: "the window is gone",
+    EINVAL: "the container has no IOMMU any more (its last group has gone), or these are no whole pages of it",
+    ENOMEM: "the kernel has no memory: free some, and unmap again",
   },
   VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY: {
     ENOENT: "the kernel does not know this registration",
+    EINVAL:
+      "the kernel wants whole pages of the CPU, which every registration of this library is: it was changed on its way",
+    EPERM: "a container belongs to the process that used it first: it cannot be used after a fork",
+  },
+  munmap: {
+    EINVAL: "a hugepage would be cut, or the range is no range of this process",
+    ENOMEM:
+      "the process would have too many pieces of address space (see /proc/sys/vm/max_map_count): unmap larger ones",
   },
   mmap: {
     ENOMEM: "not enough memory, or not enough free hugepages of that size (see /proc/sys/vm/nr_hugepages)",

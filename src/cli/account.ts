@@ -163,7 +163,7 @@ class Type1Account implements Account {
       // Without them it gives an old map another address.
       if ((struct.u32(4) & ACCESS) !== 0) this.#mapped(pageOf(struct.u64(16)), pageOf(struct.u64(16) + struct.u64(24)));
     } else if (call === VfioCall.IOMMU_UNMAP_DMA && asked !== undefined && (asked.flags & VADDR) === 0) {
-      this.#unmapped(asked);
+      if (struct.u64(16) !== 0n) this.#unmapped(asked);
     }
   }
 

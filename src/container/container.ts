@@ -152,7 +152,7 @@ export class Container {
       `closing the container met with ${errors.length} errors: ${errors.join("; ")}`,
       {
         cause: errors[0],
-        residue: { left: errors.map(String) },
+        residue: { left: errors.flatMap(sentencesOf) },
       },
     );
   }
@@ -171,7 +171,10 @@ export class Container {
       );
       const inUse = `the window at ${hex(window.start)} stays: ${withoutResidue(problem)}`;
       const locked = endIdle(window.target)?.residue?.left ?? [];
-      throw withResidue(new DmaWindowError("ERR_WINDOW_IN_USE", inUse, { cause: problem }), [...left, ...locked]);
+      const { errno, syscall } = problem;
+      const kernelSaid = { ...(errno === undefined ? {} : { errno }), ...(syscall === undefined ? {} : { syscall }) };
+      const refusal = new DmaWindowError("ERR_WINDOW_IN_USE", inUse, { cause: problem, ...kernelSaid });
+      throw withResidue(refusal, [...left, ...locked]);
     }
     const leftover = endIdle(window.target) ?? unmapped.leftover ?? detached;
     try {
@@ -232,6 +235,11 @@ export class Container {
 
 function checkMemory(memory: MemsegTable): void {
   if (!(memory instanceof MemsegTable)) throw argumentTypeError("memory", "a MemsegTable", memory);
+}
+
+/** What an error says is left behind; the error itself where it says nothing of that. */
+function sentencesOf(error: unknown): readonly string[] {
+  return (error instanceof DmaWindowError ? error.residue?.left : undefined) ?? [String(error)];
 }
 
 function attempt(errors: unknown[], action: () => void): void {

@@ -179,6 +179,24 @@ command("records a run, and replays it", () => {
   assert.match(other.out, /GET_INFO was answered/);
 });
 
+command("records a run on every IOMMU; the trace says itself which one, and every answer comes again", () => {
+  for (const [platform, args] of [
+    ["powernv", "--iova pa"],
+    ["pseries", ""],
+    ["type1", "--iova va"],
+    ["noiommu", ""],
+  ] as const) {
+    const stated = `--platform ${platform} ${args} --highest-ram 0xffffffffff`;
+    const run = dmaWindow(`run --steps 60 --seed 9 ${stated} --trace ${file}`, { env: WITHOUT_SHIM });
+    assert.is(run.code, 0, run.err);
+    const { note } = JSON.parse(readFileSync(file, "utf8").split("\n")[0] ?? "");
+    assert.ok(note.startsWith("dma-window run, seed 9, IOVA mode ") && note.endsWith(`, ${platform}`), note);
+    const again = dmaWindow(`replay ${file}`, { env: WITHOUT_SHIM });
+    assert.is(again.code, 0, again.err + again.out);
+    assert.match(again.out, `the software model of Linux's VFIO (${platform})`);
+  }
+});
+
 command("says in one line what is wrong with a trace, or with the file for one", () => {
   writeFileSync(file, "{}\n");
   const bad = dmaWindow(`replay ${file}`);

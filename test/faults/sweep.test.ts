@@ -10,6 +10,7 @@ import { type Fault, type FaultyKernel, faulty, killed } from "../../src/model/f
 import { ModelProcessEnded } from "../../src/model/index.ts";
 import type { Passing } from "../../src/through.ts";
 import { GROUPS, type Kind, World } from "../properties/world.ts";
+import { no } from "../support/faulty.ts";
 import { answersTo } from "./answers.ts";
 import { Session } from "./session.ts";
 
@@ -58,7 +59,7 @@ function originOf(error: DmaWindowError): DmaWindowError {
   return syscall === undefined && cause instanceof DmaWindowError ? originOf(cause) : error;
 }
 
-/** The error says which call it was, and what the kernel answered. */
+/** The error says which call it was, what the kernel answered, and what to do. */
 function checkWords(error: DmaWindowError, name: string, answer: number): void {
   const about = `${name} answered ${answer}: ${error.code}: ${error.message}`;
   if (name === "VFIO_GET_API_VERSION" || name === "VFIO_CHECK_EXTENSION") {
@@ -69,6 +70,9 @@ function checkWords(error: DmaWindowError, name: string, answer: number): void {
   const says = error.message.replaceAll("SPAPR_TCE_GET_INFO", "GET_INFO");
   assert.ok(says.includes(called), about);
   assert.ok(answer < 0 ? says.includes(errnoName(answer)) : /answer was|only the first/.test(says), about);
+  const surprises: readonly number[] = [no.EINTR, no.EIO];
+  // What to do stands behind the errno, for every answer that the kernel is known to give.
+  if (answer < 0 && !surprises.includes(answer)) assert.match(says, `${errnoName(answer)}: `, about);
   if (error.code === "ERR_CLOSE") return;
   const origin = originOf(error);
   assert.is(origin.syscall?.replace("SPAPR_TCE_GET_INFO", "GET_INFO"), called, about);
