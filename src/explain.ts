@@ -13,7 +13,8 @@ const everywhere: Hints = {
     ENOENT: "VFIO is not there: load the module vfio, or use modelKernel()",
     ENODEV: "VFIO's node is there but not its driver: load the module vfio",
     EACCES: "this user may not open it: change its mode, or run as root",
-    EPERM: "a security policy forbids it, as a container's list of devices does: allow the devices of VFIO, major 10 and its own",
+    EPERM:
+      "a security policy forbids it, as a container's list of devices does: allow the devices of VFIO, major 10 and its own",
     EBUSY: "something else than VFIO holds the node: see what the device is",
     EMFILE: "this process has as many files open as it may: close some, or raise the limit (ulimit -n)",
   },

@@ -1,13 +1,27 @@
 /**
  * A program is rows of plain numbers, and each step reads its row as it goes: "which list", "how many pages". A number counts
  * modulo what there is to choose from, so every row means something in every state, and a row that is too short goes on
- * with 0, the plainest choice. That is what makes a failing program easy to shorten: any rows may go, any number may shrink.
+ * with 0, the plainest choice. That is what makes a failing program easy to shorten: any rows may go, any number may shrink,
+ * and fast-check needs to know nothing of what a program may do next.
  */
-import { Random } from "../support/random.ts";
+import fc from "fast-check";
 
 export type Program = readonly (readonly number[])[];
 
-const NUMBERS = 20;
+const MOST_STEPS = 200;
+const MOST_NUMBERS = 20;
+
+/** A multiple of every number up to 16: choices among so few are equally likely. */
+const NUMBERS = 720_720;
+
+/**
+ * Of any length up to the longest. fast-check makes some of them short, or of numbers that are near either end: of first and
+ * last choices. `size` only says that it need not hold back: by default it makes arrays of ten at most.
+ */
+export const programs: fc.Arbitrary<Program> = fc.array(
+  fc.array(fc.nat(NUMBERS - 1), { maxLength: MOST_NUMBERS, size: "max" }),
+  { minLength: 1, maxLength: MOST_STEPS, size: "max" },
+);
 
 export class Choices {
   readonly #numbers: readonly number[];
@@ -40,12 +54,4 @@ export class Choices {
     }
     throw new Error("weights of nothing");
   }
-}
-
-/** The same program for the same seed, on every machine. */
-export function randomProgram(seed: number, mostSteps: number): Program {
-  const random = new Random(Math.imul(seed, 0x9e3779b1));
-  // Short programs more often: they run faster, and most mistakes need few steps.
-  const steps = 1 + Math.min(random.below(mostSteps), random.below(mostSteps));
-  return Array.from({ length: steps }, () => Array.from({ length: NUMBERS }, () => random.below(720_720)));
 }

@@ -8,6 +8,7 @@
  */
 import { hex } from "../../src/hex.ts";
 import type { ModelKernel } from "../../src/model/index.ts";
+import { MapFlag } from "../../src/syscalls.ts";
 import { type Passing, Through } from "../../src/through.ts";
 import { Space } from "./space.ts";
 
@@ -51,6 +52,10 @@ export class Guard extends Through {
   readonly present = new Space();
   /** A window was asked for that the kernel charged and did not make. */
   leaksExpected = false;
+  /** No IOMMU: there is nothing to ask the kernel about maps. */
+  mapsNothing = false;
+  /** Memory in a range, in pages of 4 KiB, that a device could still reach. */
+  reached: ((page: number, pages: number) => bigint | undefined) | undefined;
   /** Where the kernel knows of no windows: those that the program has. */
   planned: ((group: number) => readonly Stretch[]) | undefined;
   readonly #groups = new Map<number, number>();
@@ -88,9 +93,17 @@ export class Guard extends Through {
   /** Before the kernel sees it. */
   #look(call: Passing, seen: Seen | undefined): void {
     const { name } = call;
-    if (name === "VFIO_IOMMU_MAP_DMA") this.#lookAtRange(call, seen, u64(call, 16), u64(call, 24), false);
+    if (this.mapsNothing && name.startsWith("VFIO_IOMMU_")) this.wrong.push(`${name} went out without an IOMMU`);
+    else if (name === "munmap" || (name === "mmap" && isFixed(call))) this.#lookAtMemory(call);
+    else if (name === "VFIO_IOMMU_MAP_DMA") this.#lookAtRange(call, seen, u64(call, 16), u64(call, 24), false);
     else if (name === "VFIO_IOMMU_UNMAP_DMA") this.#lookAtRange(call, seen, u64(call, 8), u64(call, 16), true);
     else if (name === "VFIO_IOMMU_SPAPR_TCE_REMOVE") this.#lookAtRemoval(u64(call, 8), seen);
+  }
+
+  /** Memory that goes, or only its pages, was unmapped before. */
+  #lookAtMemory({ name, va = 0n, length = 0n }: Passing): void {
+    const reached = this.reached?.(pageOf(va), pageOf(length));
+    if (reached !== undefined) this.wrong.push(`${name} of ${hex(va)}+${hex(length)} while ${hex(reached)} is mapped`);
   }
 
   /** A MAP may touch no live page, an UNMAP only live ones; neither may reach past a window's end. */
@@ -131,7 +144,7 @@ export class Guard extends Through {
     if (name === "open" && answer >= 0) {
       if (path === "/dev/vfio/vfio")
         this.#containers.set(Number(answer), { groups: [], windows: [], hasDefault: true });
-      else this.#groups.set(Number(answer), Number(path.split("/").at(-1)));
+      else this.#groups.set(Number(answer), Number(path.split(/[/-]/).at(-1)));
     } else if (name === "close") {
       const group = this.#groups.get(fd);
       if (seen !== undefined && group !== undefined) seen.groups.splice(seen.groups.indexOf(group), 1);
@@ -157,6 +170,11 @@ export class Guard extends Through {
       this.present.remove(pageOf(va), pageOf(length));
     }
   }
+}
+
+/** Whether it takes away what is there. */
+function isFixed({ flags = 0 }: Passing): boolean {
+  return (flags & MapFlag.FIXED) !== 0;
 }
 
 function viewOf({ memory }: Passing): DataView {

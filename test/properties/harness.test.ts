@@ -7,11 +7,10 @@ import { modelKernel } from "../../src/model/index.ts";
 import { planWindow } from "../../src/plan/index.ts";
 import { Protection, VfioCall } from "../../src/syscalls.ts";
 import { no } from "../support/faulty.ts";
-import { Choices, randomProgram } from "./choices.ts";
+import { Choices } from "./choices.ts";
 import { Guard } from "./guard.ts";
-import { failureOf, reasonOf, report } from "./program.ts";
 import { readResidue, sizeOf } from "./residue.ts";
-import { shrink } from "./shrink.ts";
+import { findFailure, programAt, report } from "./search.ts";
 import { Space } from "./space.ts";
 import type { Between, Kind } from "./world.ts";
 
@@ -42,64 +41,43 @@ const lies: readonly (readonly [string, Fault, RegExp])[] = [
   ["gives back no address space", { call: "munmap", nth: 1, ...always, answer: 0 }, /address space that is left/],
 ];
 
-/** The first of these programs that fails, shortened. */
-function firstFailure(between: Between) {
-  for (let seed = 1; seed < 60; seed++) {
-    const program = randomProgram(seed, 200);
-    const found = failureOf(kind, program, between);
-    if (found === undefined) continue;
-    const short = shrink(program, (one) => {
-      const again = failureOf(kind, one, between);
-      return again !== undefined && reasonOf(again.error) === reasonOf(found.error);
-    });
-    return { seed, program, short, message: found.error.message };
-  }
-  throw new Error("no program found it");
-}
-
 for (const [what, fault, sentence] of lies) {
   test(`a kernel that ${what} is found out, by a program of a few steps`, () => {
-    const { short, message } = firstFailure((kernel) => faulty(kernel, fault));
-    assert.match(message, sentence);
-    assert.ok(short.length <= 4, `${short.length} steps`);
+    const found = findFailure(kind, { seed: 1, runs: 60, between: (kernel) => faulty(kernel, fault) });
+    assert.ok(found, "no program found it");
+    assert.match(found.failure.error.message, sentence);
+    assert.ok(found.program.length <= 4, `${found.program.length} steps`);
   });
 }
 
 test("what is reported of a failing program is its steps, its calls, and how to run it again", () => {
   const between: Between = (kernel) => faulty(kernel, { call: "UNMAP_DMA", ...always, answer: 0 });
-  const { seed, program } = firstFailure(between);
-  let message = "";
-  try {
-    report(kind, seed, program, failureOf(kind, program, between)?.error, between);
-  } catch (error) {
-    message = (error as Error).message;
-  }
-  for (const line of [
-    / {2}map into the window of group 26/,
-    /"call":"UNMAP_DMA"/,
-    /DMA_WINDOW_SEED=\d+/,
-    /when shortened/,
-  ])
-    assert.match(message, line);
+  const found = findFailure(kind, { seed: 2, runs: 60, between });
+  assert.ok(found, "no program found it");
+  assert.throws(
+    () => report(found),
+    ({ message }: Error) => {
+      for (const line of [
+        /^ {2}map into the window of group 26/m,
+        /^ {2}.*"call":"UNMAP_DMA"/m,
+        /DMA_WINDOW_SEED=2 DMA_WINDOW_PATH=[\d:]+ DMA_WINDOW_KIND=powernv-4096 node/,
+        /steps and \d when shortened/,
+      ])
+        assert.match(message, line);
+      return true;
+    },
+  );
 });
 
-test("shortening finds the few rows that matter among two hundred, and their plainest numbers", () => {
-  const program = randomProgram(5, 200);
-  const whole = [...program, [900, 8], ...program, [77, 5], ...program];
-  const fails = (one: readonly (readonly number[])[]) => {
-    const first = one.findIndex(([a = 0, b = 0]) => a % 100 >= 3 && b === 8);
-    return first >= 0 && one.slice(first).some(([a = 0, b = 0]) => a >= 7 && b === 5);
-  };
-  whole[program.length] = [903, 8];
-  assert.equal(shrink(whole, fails), [
-    [3, 8],
-    [7, 5],
-  ]);
+test("seed and path are that very program, as it was when it was shortened", () => {
+  const between: Between = (kernel) => faulty(kernel, { call: "MAP_DMA", ...always, answer: 0 });
+  const found = findFailure(kind, { seed: 3, runs: 60, between });
+  assert.ok(found, "no program found it");
+  assert.equal(programAt(3, found.path), found.program);
+  assert.not.equal(programAt(4, found.path), found.program);
 });
 
-test("a seed gives the same program every time, and rows that run out go on with 0", () => {
-  assert.equal(randomProgram(3, 50), randomProgram(3, 50));
-  assert.not.equal(randomProgram(3, 50), randomProgram(4, 50));
+test("rows that run out go on with 0", () => {
   const choices = new Choices([5]);
   assert.equal([choices.below(3), choices.below(3), choices.once(2), choices.pick(["a", "b"])], [2, 0, false, "a"]);
 });

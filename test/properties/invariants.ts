@@ -81,12 +81,13 @@ function checkSeat(world: World, seat: Seat, seen: ContainerSeen | undefined): v
     checkRegistrations(seat, seen.registrations);
     return;
   }
-  if (seen.windows.length + seen.registrations.length > 0) wrong("type1 knows of no windows and no registrations");
-  const mapped = seen.maps.reduce((sum, { size }) => sum + size, 0n);
-  const live = seat.windows.reduce((sum, twin) => sum + BigInt(twin.live * twin.unit), 0n) << 12n;
-  if (mapped !== live) wrong(`${mapped} bytes are mapped in the kernel, and ${live} should be`);
+  if (seen.windows.length + seen.registrations.length > 0) wrong("only sPAPR knows of windows and registrations");
   for (const { window, live: pages, unit } of seat.windows)
     if (window.liveBytes !== BigInt(pages * unit) << 12n) wrong(`the window says ${window.liveBytes} bytes are mapped`);
+  const mapped = seen.maps.reduce((sum, { size }) => sum + size, 0n);
+  const live = seat.windows.reduce((sum, twin) => sum + BigInt(twin.live * twin.unit), 0n) << 12n;
+  if (mapped !== (world.isBare ? 0n : live))
+    wrong(`${mapped} bytes are mapped in the kernel, and ${live} should be`);
 }
 
 function checkWindows({ guard, seen: { groups } }: World, seat: Seat, { windows }: ContainerSeen): void {
@@ -154,7 +155,8 @@ function checkPage(world: World, seat: Seat, iovaPage: number): void {
   const reached = world.model.tceAt(seat.group, iova);
   const window = seat.windowAt(iovaPage)?.window;
   if (entry === undefined) {
-    if (reached !== undefined)
+    // Without an IOMMU a device reaches whatever lies there.
+    if (reached !== undefined && !world.isBare)
       wrong(`a device reaches ${hex(reached.va)} at IOVA ${hex(iova)}, where nothing should be`);
     if (window?.vaOf(iova) !== undefined) wrong(`the window says that IOVA ${hex(iova)} is mapped`);
     return;
@@ -162,12 +164,21 @@ function checkPage(world: World, seat: Seat, iovaPage: number): void {
   const va = addressOf(entry.vaPage);
   if (reached === undefined) throw wrong(`no device reaches IOVA ${hex(iova)}, where ${hex(va)} should be`);
   if (reached.va !== va) wrong(`a device reaches ${hex(reached.va)} at IOVA ${hex(iova)}, where ${hex(va)} should be`);
-  const access = entry.access === 2 && world.readsThroughWriteOnly ? 3 : entry.access;
-  if (((reached.read ? 1 : 0) | (reached.write ? 2 : 0)) !== access) wrong(`other access at IOVA ${hex(iova)}`);
+  if (((reached.read ? 1 : 0) | (reached.write ? 2 : 0)) !== world.accessOf(entry.access)) wrong(`other access at IOVA ${hex(iova)}`);
   if (window === undefined) throw wrong(`IOVA ${hex(iova)} is live and in no window`);
   if (window.vaOf(iova + 1n) !== va + 1n) wrong(`the window says ${window.vaOf(iova + 1n)} of IOVA ${hex(iova + 1n)}`);
   if (window.translate(va + 5n) !== iova + 5n)
     wrong(`the window does not translate ${hex(va + 5n)} to ${hex(iova + 5n)}`);
+  if (world.isBare) checkPhysical(world, window, va);
+}
+
+/** A page of the window is one run of physical memory, and its IOVAs are the physical addresses. */
+function checkPhysical(world: World, window: WindowTwin["window"], va: bigint): void {
+  for (const at of [va, va + (1n << BigInt(window.pageShift)) - 1n]) {
+    const [iova, physical] = [window.translate(at), world.physicalOf(at)];
+    if (iova === undefined || iova !== physical)
+      wrong(`the memory at ${hex(at)} has IOVA ${iova && hex(iova)}, and lies at ${physical && hex(physical)}`);
+  }
 }
 
 /** Every page of every window, and the library's own list of what is mapped. */

@@ -19,18 +19,18 @@ export function moveThrough(world: World, seat: Seat, iovaPage: number, offset: 
 }
 
 function moveBytes(
-  { model }: World,
+  world: World,
   seat: Seat,
   iova: bigint,
   { access }: Entry,
   memory: Uint8Array,
   seed: number,
 ): void {
-  const device = model.device(seat.group);
+  const device = world.model.device(seat.group);
   const sent = Uint8Array.from({ length: 8 }, (_, i) => (seed + 31 * i + 1) & 0xff);
   memory.fill(0);
   const written = device.write(iova, sent).bytes;
-  const mayWrite = (access & WRITE) !== 0;
+  const mayWrite = (world.accessOf(access) & WRITE) !== 0;
   if (written !== (mayWrite ? 8 : 0))
     throw new Error(`${written} bytes went to memory that is mapped with access ${access}`);
   if (memory.some((byte, i) => byte !== (mayWrite ? sent[i] : 0))) throw new Error("other bytes came to memory");

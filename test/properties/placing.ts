@@ -14,14 +14,27 @@ import type { Owns, World } from "./world.ts";
 
 const READ_WRITE = 3;
 
+/** Behind every window: no memory is there. */
+const NOWHERE = 1n << 63n;
+
 /** A list that is mapped with its table. */
 export function isServed({ list }: ListTwin): boolean {
   return !list.external || list.heap;
 }
 
-/** The first IOVA page of a piece; `undefined` where it is not mapped at all. */
-function placeOf({ window, regions }: AttachmentTwin, own: ListTwin, piece: Piece): number | undefined {
+/** Where each page of memory is mapped, one by one: they may lie apart. `undefined` where it is not mapped at all. */
+type Place = ((vaPage: number) => number) | undefined;
+
+/** The place of a piece of memory in a window. */
+function placeOf(world: World, at: AttachmentTwin, own: ListTwin, piece: Piece): Place {
   if (!isServed(own)) return undefined;
+  if (world.isBare) return (vaPage) => pageOf(world.physicalOf(addressOf(vaPage)) ?? NOWHERE);
+  const first = firstOf(at, own, piece);
+  return first === undefined ? undefined : (vaPage) => first + vaPage - piece.vaPage;
+}
+
+/** The first IOVA page of a piece, behind which the others follow. */
+function firstOf({ window, regions }: AttachmentTwin, own: ListTwin, piece: Piece): number | undefined {
   const { iovaMode } = window.window;
   if (iovaMode === "pa") return piece.iova === undefined ? undefined : pageOf(piece.iova);
   const offset = piece.vaPage - pageOf(own.list.base);
@@ -34,18 +47,27 @@ function placeOf({ window, regions }: AttachmentTwin, own: ListTwin, piece: Piec
   return pageOf(iova);
 }
 
-/** Puts a piece into the twin: all of it mapped, in one run, for the device to read and write. */
-export function expectPiece(table: TableTwin, seat: Seat, at: AttachmentTwin, own: ListTwin, piece: Piece): void {
-  const first = placeOf(at, own, piece);
-  if (first === undefined) return;
+/** Puts a piece into the twin: all of it mapped, for the device to read and write. */
+export function expectPiece(
+  world: World,
+  table: TableTwin,
+  seat: Seat,
+  at: AttachmentTwin,
+  own: ListTwin,
+  piece: Piece,
+): void {
+  const place = placeOf(world, at, own, piece);
+  if (place === undefined) return;
   const { window } = at;
-  if (first < window.startPage || first + piece.pages > window.endPage)
-    throw new Error("memory is mapped outside its window");
   for (let offset = 0; offset < piece.pages; offset += window.unit) {
-    const there = seat.live.get(first + offset);
+    const vaPage = piece.vaPage + offset;
+    const page = place(vaPage);
+    if (page < window.startPage || page + window.unit > window.endPage)
+      throw new Error("memory is mapped outside its window");
+    const there = seat.live.get(page);
     if (there !== undefined && there.owner !== table.number)
-      throw new Error(`memory is mapped over what is live at ${hex(addressOf(first + offset))}`);
-    seat.set(first + offset, { vaPage: piece.vaPage + offset, access: READ_WRITE, owner: table.number });
+      throw new Error(`memory is mapped over what is live at ${hex(addressOf(page))}`);
+    seat.set(page, { vaPage, access: READ_WRITE, owner: table.number });
   }
 }
 
@@ -70,9 +92,9 @@ export function settlePiece(world: World, table: TableTwin, own: ListTwin, piece
     const { window } = attachment;
     for (let offset = 0; offset < piece.pages; offset += window.unit) {
       const vaPage = piece.vaPage + offset;
-      const page = pageIn(attachment, own, piece, offset);
-      const reached = page === undefined ? undefined : world.model.tceAt(seat.group, addressOf(page))?.va;
+      const page = pageIn(world, attachment, own, piece, vaPage);
       if (page === undefined) continue;
+      const reached = world.mappedAt(seat, page);
       if ("iova" in left && (addressOf(page) < left.iova || addressOf(page) >= left.iova + left.length)) continue;
       if ((reached === addressOf(vaPage)) !== there) continue;
       truths++;
@@ -83,13 +105,18 @@ export function settlePiece(world: World, table: TableTwin, own: ListTwin, piece
   if (truths === 0) throw new Error(`not true: ${left.what} of the memory at ${hex(addressOf(piece.vaPage))}`);
 }
 
-function pageIn(at: AttachmentTwin, own: ListTwin, piece: Piece, offset: number): number | undefined {
+function pageIn(
+  world: World,
+  at: AttachmentTwin,
+  own: ListTwin,
+  piece: Piece,
+  vaPage: number,
+): number | undefined {
   const { window, regions } = at;
   if (window.window.iovaMode === "rebased" && !regions.has(own)) {
     // Never seen before: where the library says that it is, which the kernel is asked to confirm.
-    const iova = window.window.translate(addressOf(piece.vaPage + offset));
+    const iova = window.window.translate(addressOf(vaPage));
     return iova === undefined ? undefined : pageOf(iova);
   }
-  const first = placeOf(at, own, piece);
-  return first === undefined ? undefined : first + offset;
+  return placeOf(world, at, own, piece)?.(vaPage);
 }

@@ -1,10 +1,8 @@
-/** Runs a program from its first step to an end where nothing is left, and says how it came to an end that should not be. */
+/** Runs a program from its first step to an end where nothing is left. */
 import * as assert from "uvu/assert";
-import { recordTrace } from "../../src/trace/index.ts";
 import { closeContainer } from "./acts/windows.ts";
 import { Choices, type Program } from "./choices.ts";
 import { check, checkAll } from "./invariants.ts";
-import { shrink } from "./shrink.ts";
 import { deviceStep } from "./steps/device.ts";
 import { badTimesStep } from "./steps/faults.ts";
 import { mapStep, unmapStep } from "./steps/maps.ts";
@@ -26,7 +24,7 @@ import {
   limitStep,
   openStep,
 } from "./steps/windows.ts";
-import { AMPLE, type Between, type Kind, type Outcome, World } from "./world.ts";
+import { AMPLE, type Outcome, type World } from "./world.ts";
 
 type Step = (world: World, choices: Choices) => Outcome | undefined;
 
@@ -112,50 +110,4 @@ function isNamed({ spaceLeft }: World, start: number, end: number): boolean {
     if (range.start <= at && range.end > at) at = range.end;
   }
   return at >= end;
-}
-
-/** Whether a program fails, and how; with its steps as lines, and the calls that reached the kernel as a trace. */
-export interface Failure {
-  readonly error: Error;
-  readonly lines: readonly string[];
-  readonly trace: readonly string[];
-}
-
-export function failureOf(kind: Kind, program: Program, between: Between = (kernel) => kernel): Failure | undefined {
-  const trace: string[] = [];
-  const world = new World(kind, (kernel, model) => recordTrace(between(kernel, model), (line) => trace.push(line)));
-  world.lines = [];
-  try {
-    runProgram(world, program);
-    return undefined;
-  } catch (error) {
-    return { error: error instanceof Error ? error : new Error(String(error)), lines: world.lines, trace };
-  }
-}
-
-/** The error with addresses and numbers taken out: two programs with the same one fail for the same reason. */
-export function reasonOf({ message }: Error): string {
-  return message.replace(/0x[0-9a-f]+|\d+/g, "#").slice(0, 60);
-}
-
-/** Throws what there is to know about a program that fails: the shortest that fails in the same way. */
-export function report(kind: Kind, seed: number, program: Program, first: unknown, between?: Between): never {
-  const reason = reasonOf(first instanceof Error ? first : new Error(String(first)));
-  const fails = (candidate: Program) => {
-    const failure = failureOf(kind, candidate, between);
-    return failure !== undefined && reasonOf(failure.error) === reason;
-  };
-  const short = shrink(program, fails);
-  const failure = failureOf(kind, short, between);
-  if (failure === undefined) throw new Error(`seed ${seed}: failed once and not again: ${first}`);
-  const { error, lines, trace } = failure;
-  const message = [
-    `${kind.platform}, CPU pages of ${kind.pageSize}: ${error.message}`,
-    `The program, ${program.length} steps and ${short.length} when shortened:`,
-    ...lines.map((line) => `  ${line}`),
-    "The calls that reached the kernel:",
-    ...trace.map((line) => `  ${line}`),
-    `Again: DMA_WINDOW_SEED=${seed} DMA_WINDOW_PROGRAMS=1 node --import tsx test/properties/programs.test.ts`,
-  ].join("\n");
-  throw Object.assign(new Error(message), { stack: error.stack });
 }

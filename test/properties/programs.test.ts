@@ -2,21 +2,19 @@
  * Random programs of the whole library on a software kernel that has bad days: windows and containers come and go, memory is
  * mapped, allocated, attached, given up, in right ways and wrong ones. After every step the kernel has what was promised.
  *
- * The programs are rows of numbers that each step reads as it goes, and the search for the shortest failing one is ours:
- * there is no state to generate from, so no command has to be made, checked and replayed, and rows can be left out freely.
+ *     DMA_WINDOW_PROGRAMS=20000     node --import tsx test/properties/programs.test.ts     more of them
+ *     DMA_WINDOW_SEED=17            node --import tsx test/properties/programs.test.ts     others
+ *     DMA_WINDOW_KIND=type1-4096    node --import tsx test/properties/programs.test.ts     on one kind of machine alone
  *
- *     DMA_WINDOW_PROGRAMS=20000 node --import tsx test/properties/programs.test.ts     more of them
- *     DMA_WINDOW_SEED=17        node --import tsx test/properties/programs.test.ts     others
+ * A program that fails is reported with its seed and path: with both of them in the environment that very program runs again.
  */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { randomProgram } from "./choices.ts";
-import { type Outcomes, report, runProgram } from "./program.ts";
-import { type Kind, World } from "./world.ts";
+import type { Outcomes } from "./program.ts";
+import { failureOf, findFailure, programAt, report } from "./search.ts";
+import { type Kind, nameOfKind } from "./world.ts";
 
-const MOST_STEPS = 200;
-
-const kinds: readonly Kind[] = [
+const all: readonly Kind[] = [
   { platform: "powernv", pageSize: 4096 },
   { platform: "powernv", pageSize: 65536 },
   { platform: "pseries", pageSize: 4096 },
@@ -25,9 +23,11 @@ const kinds: readonly Kind[] = [
   { platform: "type1", pageSize: 65536 },
 ];
 
-const firstSeed = Number(process.env.DMA_WINDOW_SEED ?? 1);
-const programs = Number(process.env.DMA_WINDOW_PROGRAMS ?? 2004);
-const each = Math.max(1, Math.floor(programs / kinds.length));
+const { DMA_WINDOW_SEED, DMA_WINDOW_PATH, DMA_WINDOW_KIND, DMA_WINDOW_PROGRAMS } = process.env;
+const seed = Number(DMA_WINDOW_SEED ?? 1);
+const each = Math.ceil(Number(DMA_WINDOW_PROGRAMS ?? 2004) / all.length);
+const kinds = all.filter((kind) => DMA_WINDOW_KIND === undefined || nameOfKind(kind) === DMA_WINDOW_KIND);
+if (kinds.length === 0) throw new Error(`DMA_WINDOW_KIND is one of ${all.map(nameOfKind).join(", ")}`);
 
 /** What must have come of some of the steps, or the programs have not been what they are meant to be. */
 const ways = {
@@ -49,18 +49,19 @@ const ways = {
 };
 
 for (const kind of kinds) {
-  const name = `${kind.platform}, CPU pages of ${kind.pageSize / 1024} KiB`;
-  test(`${name}: after every step of a random program the kernel has what was promised`, () => {
+  if (DMA_WINDOW_PATH !== undefined) {
+    test(`${nameOfKind(kind)}: the program of seed ${seed}, path ${DMA_WINDOW_PATH} does not fail`, () => {
+      const program = programAt(seed, DMA_WINDOW_PATH);
+      const failure = failureOf(kind, program);
+      if (failure) report({ kind, seed, path: DMA_WINDOW_PATH, program, failure, steps: program.length });
+    });
+    continue;
+  }
+  test(`${nameOfKind(kind)}: after every step of a random program the kernel has what was promised`, () => {
     const outcomes: Outcomes = new Map();
-    for (let seed = firstSeed; seed < firstSeed + each; seed++) {
-      const program = randomProgram(seed, MOST_STEPS);
-      try {
-        runProgram(new World(kind), program, outcomes);
-      } catch (error) {
-        report(kind, seed, program, error);
-      }
-    }
-    if (each < 300) return;
+    const found = findFailure(kind, { seed, runs: each, outcomes });
+    if (found) report(found);
+    if (each < 280) return;
     for (const way of [...ways.both, ...(kind.platform === "type1" ? [] : ways.spapr)])
       assert.ok((outcomes.get(way) ?? 0) > 0, `${way} never happened: ${JSON.stringify([...outcomes].sort())}`);
   });

@@ -11,7 +11,7 @@ import { type Left, readResidue } from "./residue.ts";
 import { addressOf, type Entry, pageOf, Seat, TableTwin } from "./twins.ts";
 
 export interface Kind {
-  readonly platform: "powernv" | "pseries" | "type1";
+  readonly platform: "powernv" | "pseries" | "type1" | "noiommu";
   /** type1: 1 for a kernel without v2. */
   readonly iommuVersion?: 1 | 2;
   /** Bytes of a page of the CPU. */
@@ -19,6 +19,11 @@ export interface Kind {
 }
 
 const { READ, WRITE } = Protection;
+
+/** `powernv-4096` */
+export function nameOfKind({ platform, pageSize }: Kind): string {
+  return `${platform}-${pageSize}`;
+}
 
 /** The program's own memory, mmapped once, in pages of the CPU from `va` on: */
 const SMALL = 0x1000_0000n;
@@ -28,7 +33,7 @@ const READ_ONLY_PAGE = 32n;
 /** Eight hugepages. */
 const HUGE = 0x4000_0000n;
 export const HUGE_PAGES = 8;
-/** Memory that lists with a base of the program's lie in. */
+/** Memory that lists with a base of the program's lie in; hugepages where nothing else stays where it is. */
 const OWN = 0x2000_0000n;
 export const OWN_PAGES = 64;
 
@@ -69,6 +74,8 @@ export class World {
   readonly own = OWN;
   /** Bytes of a hugepage. */
   readonly hugePage: bigint;
+  /** Bytes of a page of `own`. */
+  readonly ownPage: bigint;
   /** What is free of them while no table has any. */
   readonly hugepages: ModelSnapshot["hugepages"];
   /** The model as it was after the last step. */
@@ -85,11 +92,16 @@ export class World {
   constructor(kind: Kind, between: Between = (kernel) => kernel) {
     this.kind = kind;
     const few = kind.platform === "type1" ? { dmaEntryLimit: 40 } : {};
-    this.model = modelKernel({ ...kind, ...few, groups: GROUPS, lockedMemory: { limit: AMPLE, privileged: false } });
+    // Only root may use devices that reach all memory.
+    const lockedMemory = { limit: AMPLE, privileged: this.isBare };
+    this.model = modelKernel({ ...kind, ...few, groups: GROUPS, lockedMemory });
     this.guard = new Guard(this.model);
+    this.guard.mapsNothing = this.isBare;
+    this.guard.reached = (page, pages) => this.#reachedIn(page, pages);
     if (!this.isSpapr) this.guard.planned = (group) => this.#windowsOf(group);
     this.kernel = faulty(between(this.guard, this.model));
     this.hugePage = kind.platform === "pseries" ? 16n << 20n : 2n << 20n;
+    this.ownPage = this.isBare ? this.hugePage : this.cpuPage;
     this.#layOut();
     this.hugepages = this.model.snapshot().hugepages;
     this.addTable();
@@ -105,13 +117,50 @@ export class World {
 
   /** Windows and registrations are the kernel's business. On type1 it knows of maps alone. */
   get isSpapr(): boolean {
-    return this.kind.platform !== "type1";
+    return this.kind.platform === "powernv" || this.kind.platform === "pseries";
   }
 
-  /** PowerNV and VT-d let a device read through a map that is for writing only; an LPAR and an SMMU do not. */
-  get readsThroughWriteOnly(): boolean {
+  /** No IOMMU: IOVAs are physical addresses, maps are the library's tables alone, and only hugepages stay where they are. */
+  get isBare(): boolean {
+    return this.kind.platform === "noiommu";
+  }
+
+  /**
+   * What a device may really do with what is mapped with an access (1 read, 2 write). PowerNV and VT-d let it read through a
+   * map that is for writing only; an LPAR and an SMMU do not. Without an IOMMU nobody stops it.
+   */
+  accessOf(access: number): number {
     const { platform, pageSize } = this.kind;
-    return platform === "powernv" || (platform === "type1" && pageSize === 4096);
+    if (platform === "noiommu") return 3;
+    const readsThroughWriteOnly = platform === "powernv" || (platform === "type1" && pageSize === 4096);
+    return access === 2 && readsThroughWriteOnly ? 3 : access;
+  }
+
+  /** Where memory lies, by the kernel's own word; `undefined` where none is there. */
+  physicalOf(va: bigint): bigint | undefined {
+    const page = (va / this.cpuPage) * this.cpuPage;
+    try {
+      return (this.model.physicalAddresses(page, 1, this.model.pageSize)[0] ?? 0n) + (va - page);
+    } catch (error) {
+      if (error instanceof DmaWindowError && error.code === "ERR_PAGE_NOT_PRESENT") return undefined;
+      throw error;
+    }
+  }
+
+  /** The memory that is mapped at an IOVA: the kernel knows. Without an IOMMU only the tables do, and every IOVA leads somewhere. */
+  mappedAt(seat: Seat, iovaPage: number): bigint | undefined {
+    const iova = addressOf(iovaPage);
+    return this.isBare ? seat.windowAt(iovaPage)?.window.vaOf(iova) : this.model.tceAt(seat.group, iova)?.va;
+  }
+
+  /** A page of memory in a range that a device has been given, and that it could still reach. */
+  #reachedIn(page: number, pages: number): bigint | undefined {
+    for (const seat of this.seats)
+      for (const [iovaPage, { vaPage }] of seat.live) {
+        if (vaPage < page || vaPage >= page + pages) continue;
+        if (this.mappedAt(seat, iovaPage) === addressOf(vaPage)) return addressOf(vaPage);
+      }
+    return undefined;
   }
 
   #windowsOf(group: number): Stretch[] {
@@ -134,17 +183,18 @@ export class World {
   }
 
   addTable(): void {
-    this.tables.push(new TableTwin(++this.#tables, new MemsegTable({ kernel: this.kernel })));
+    this.tables.push(new TableTwin(++this.#tables, new MemsegTable({ kernel: this.kernel, physical: this.isBare })));
   }
 
   #layOut(): void {
-    const { model, cpuPage, hugePage } = this;
+    const { model, cpuPage, hugePage, ownPage } = this;
+    const hugeShift = hugePage === 2n << 20n ? 21 : 24;
     const place = (va: bigint, length: bigint, protection: number, flags = 0, shift = 0) =>
       assert.is(model.mmap(va, length, protection, MapFlag.FIXED | flags, shift), va);
     place(SMALL, BigInt(SMALL_PAGES) * cpuPage, READ | WRITE);
     place(SMALL + READ_ONLY_PAGE * cpuPage, cpuPage, READ);
-    place(OWN, BigInt(OWN_PAGES) * cpuPage, READ | WRITE);
-    place(HUGE, BigInt(HUGE_PAGES) * hugePage, READ | WRITE, MapFlag.HUGETLB, hugePage === 2n << 20n ? 21 : 24);
+    place(OWN, BigInt(OWN_PAGES) * ownPage, READ | WRITE, this.isBare ? MapFlag.HUGETLB : 0, hugeShift);
+    place(HUGE, BigInt(HUGE_PAGES) * hugePage, READ | WRITE, MapFlag.HUGETLB, hugeShift);
   }
 
   say(line: () => string): void {

@@ -22,7 +22,7 @@ export function map(world: World, twin: WindowTwin, requests: readonly MapReques
   for (const one of outcome.left) {
     if (one.what === "registered") twin.seat.idle.set(pageOf(one.va), pageOf(one.length));
     if (one.what !== "mapped") continue;
-    const va = world.model.tceAt(twin.seat.group, one.iova)?.va;
+    const va = world.mappedAt(twin.seat, pageOf(one.iova));
     const request = requests.find((each) => each.va === va && each.length === one.length);
     if (request === undefined) throw new Error(`nothing that was asked for is still mapped at ${hex(one.iova)}`);
     expectMapped(twin, one.iova, request);

@@ -99,7 +99,7 @@ function came(
   for (const seat of world.seats) noteIdle(seat, outcome);
   if (piece !== undefined) {
     own.pieces.push(piece);
-    for (const [seat, attachment] of table.attachments) expectPiece(table, seat, attachment, own, piece);
+    for (const [seat, attachment] of table.attachments) expectPiece(world, table, seat, attachment, own, piece);
     return;
   }
   for (const one of outcome.left) {

@@ -13,7 +13,7 @@ export function open(world: World, seat: Seat, ...beside: readonly number[]): Ou
   world.begin(() => `open a container for group ${seat.group}`);
   let opened: Seat["container"];
   const outcome = world.attempt(() => {
-    opened = openContainer({ kernel: world.kernel, groups: [seat.group, ...beside] });
+    opened = openContainer({ kernel: world.kernel, groups: [seat.group, ...beside], noIommu: world.isBare });
   });
   if (opened === undefined) return outcome;
   if (seat.container !== undefined) throw new Error("a group was opened twice");
@@ -59,7 +59,7 @@ export function attach(world: World, seat: Seat, window: WindowTwin, table: Tabl
   if (outcome.done) {
     if (table.attachments.has(seat)) throw new Error("attached twice");
     table.attachments.set(seat, attachment);
-    for (const { list, piece } of table.pieces) expectPiece(table, seat, attachment, list, piece);
+    for (const { list, piece } of table.pieces) expectPiece(world, table, seat, attachment, list, piece);
     return outcome;
   }
   if (outcome.left.length === 0 && window.window.largestHole !== hole) throw new Error("IOVAs stay set aside");
