@@ -69,7 +69,10 @@ export interface Needs {
   readonly dma?: true;
   /** Older kernels answer otherwise: the first release that does so. */
   readonly since?: readonly [major: number, minor: number];
-  /** The kernel is not itself any more afterwards: such a row gets a boot of its own. */
+  /**
+   * The kernel is not itself any more afterwards: such a row gets a boot of its own. On PowerNV that is so of every MAP and
+   * UNMAP past a window's end: they answer 0, and write behind its table.
+   */
   readonly reboot?: true;
 }
 
