@@ -1,0 +1,68 @@
+/** One run of an emulated machine, from power on to power off. */
+import { spawn } from "node:child_process";
+import { Lines } from "./console.ts";
+import type { Guest } from "./guests.ts";
+import type { Images } from "./images.ts";
+
+/** How a machine came to its end: it went off by itself, it was stopped because its time was over, or QEMU failed. */
+export type End = { readonly how: "off" | "stopped" } | { readonly how: "failed"; readonly status: string };
+
+/**
+ * What QEMU is told. TCG everywhere: no guest needs KVM. The kernel's chatter is left out (an LPAR's window is announced as
+ * an error); a crash is shown at any level.
+ */
+export function qemuArguments(guest: Guest, { kernel, initrd }: Images): string[] {
+  return [
+    ...guest.arguments,
+    ...["-m", `${guest.memoryMiB}M`, "-smp", "1", "-nographic", "-serial", "stdio", "-monitor", "none", "-no-reboot"],
+    ...["-kernel", kernel, "-initrd", initrd, "-append", `${guest.append} loglevel=3 panic=-1`],
+  ];
+}
+
+/** Firmware may take a while to turn a machine off that has said its last word. */
+const GRACE_MS = 300;
+
+/**
+ * Boots a guest and hands out what it says, line by line. Ends when the machine is off, after `seconds` at most.
+ * `aborted` stops it at once.
+ */
+export function boot(
+  guest: Guest,
+  images: Images,
+  { seconds, line, aborted }: { seconds: number; line: (text: string) => void; aborted: AbortSignal },
+): Promise<End> {
+  return new Promise((resolve) => {
+    const machine = spawn(guest.architecture.qemu, qemuArguments(guest, images), { stdio: ["ignore", "pipe", "pipe"] });
+    let stopped = false;
+    let poweringOff = false;
+    const stop = () => {
+      stopped = true;
+      machine.kill("SIGKILL");
+    };
+    const hear = (text: string) => {
+      line(text);
+      if (!/reboot: Power down/.test(text)) return;
+      poweringOff = true;
+      setTimeout(() => machine.kill("SIGKILL"), GRACE_MS);
+    };
+    const clock = setTimeout(stop, seconds * 1000);
+    aborted.addEventListener("abort", stop);
+    const said = new Lines(hear);
+    const complained = new Lines((text) => line(`QEMU: ${text}`));
+    machine.stdout.on("data", (bytes: Uint8Array) => said.write(bytes));
+    machine.stderr.on("data", (bytes: Uint8Array) => complained.write(bytes));
+    const end = (result: End) => {
+      clearTimeout(clock);
+      aborted.removeEventListener("abort", stop);
+      said.end();
+      complained.end();
+      resolve(result);
+    };
+    machine.on("error", (error) => end({ how: "failed", status: error.message }));
+    machine.on("close", (status, signal) => {
+      if (stopped) end({ how: "stopped" });
+      else if (status === 0 || poweringOff) end({ how: "off" });
+      else end({ how: "failed", status: signal ?? `exit code ${status}` });
+    });
+  });
+}

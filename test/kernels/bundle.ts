@@ -1,0 +1,22 @@
+/** The programs for the guests, each with this library in one file. */
+import { build } from "esbuild";
+
+/** An ES module that needs nothing but Node, core.wasm and the shim, from a file of this package. */
+export async function bundle(root: string, from: string): Promise<Uint8Array> {
+  const { outputFiles } = await build({
+    absWorkingDir: root,
+    entryPoints: [from],
+    bundle: true,
+    write: false,
+    platform: "node",
+    format: "esm",
+    target: "node20",
+    // uvu reaches for Node's modules by require, which an ES module has not.
+    banner: {
+      js: 'import { createRequire as __require } from "node:module"; const require = __require(import.meta.url);',
+    },
+  });
+  const [only] = outputFiles;
+  if (only === undefined) throw new Error("esbuild gave nothing");
+  return only.contents;
+}

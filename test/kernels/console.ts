@@ -1,0 +1,86 @@
+/**
+ * What a guest says on its console: text for people, and lines that begin with a mark and carry JSON.
+ *
+ *     edu: 4096 bytes written through IOVA 0x800000000000000
+ *     @dma-window {"kind":"test","name":"...","ok":true}
+ */
+
+export const MARK = "@dma-window ";
+
+/** What the guest's program, or its first process, has to report. */
+export type Event =
+  /** The firmware and the kernel's own start are over. */
+  | { readonly kind: "up" }
+  | { readonly kind: "machine"; readonly kernel: string; readonly cpuPage: number }
+  | { readonly kind: "test"; readonly name: string; readonly ok: boolean; readonly message?: string }
+  /** A row of a table that is shown as it is. */
+  | { readonly kind: "row"; readonly table: string; readonly cells: Readonly<Record<string, string>> }
+  | { readonly kind: "dma"; readonly transfers: number; readonly wrongBytes: number }
+  | {
+      readonly kind: "inFlight";
+      readonly scheme: Scheme;
+      readonly transfers: number;
+      readonly lost: number;
+      readonly interrupted: number;
+    }
+  | { readonly kind: "conformance"; readonly rows: number; readonly differences: number }
+  | { readonly kind: "random"; readonly operations: number; readonly differences: number }
+  /** Locked memory that a process had more at its end than at its beginning, in KiB. */
+  | { readonly kind: "leak"; readonly kib: number }
+  /** A part's process has ended; 137 when it was killed because it took too long. */
+  | { readonly kind: "ended"; readonly part: string; readonly status: number }
+  /** The last word: the machine goes off now. `tainted` is /proc/sys/kernel/tainted. */
+  | { readonly kind: "off"; readonly tainted: number };
+
+export type Scheme = "static" | "dynamic";
+
+const kinds: ReadonlySet<string> = new Set<Event["kind"]>([
+  ...(["up", "machine", "test", "row", "dma", "inFlight", "conformance", "random", "leak", "ended", "off"] as const),
+]);
+
+/** The event of a line; `undefined` for text; `"torn"` when the mark is there and what follows cannot be read. */
+export function eventIn(line: string): Event | "torn" | undefined {
+  const at = line.indexOf(MARK);
+  if (at < 0) return undefined;
+  try {
+    const event = JSON.parse(line.slice(at + MARK.length)) as { kind?: unknown };
+    return kinds.has(String(event?.kind)) ? (event as Event) : "torn";
+  } catch {
+    return "torn";
+  }
+}
+
+/** Whether the kernel says that it has met its end, or part of it has. */
+export function isCrash(line: string): boolean {
+  return /Kernel panic - not syncing|\bOops: |kernel BUG at |BUG: |Unable to handle kernel|soft lockup|rcu: INFO/.test(
+    line,
+  );
+}
+
+/** Bytes as they come, in lines as they were written: without carriage returns and the terminal's escape sequences. */
+export class Lines {
+  readonly #decoder = new TextDecoder();
+  readonly #take: (line: string) => void;
+  #rest = "";
+
+  constructor(take: (line: string) => void) {
+    this.#take = take;
+  }
+
+  write(bytes: Uint8Array): void {
+    const lines = (this.#rest + this.#decoder.decode(bytes, { stream: true })).split("\n");
+    this.#rest = lines.pop() ?? "";
+    for (const line of lines) this.#take(clean(line));
+  }
+
+  /** The last line, if it had no end. */
+  end(): void {
+    if (this.#rest !== "") this.#take(clean(this.#rest));
+    this.#rest = "";
+  }
+}
+
+function clean(line: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences begin with one
+  return line.replace(/\r|\x1b\[[0-9;?]*[A-Za-z]|\x1bc/g, "").trimEnd();
+}

@@ -1,0 +1,147 @@
+/** The emulated machines, as data: what QEMU is told, which kernel runs there, and what is run on it. */
+
+/** Debian's name for an architecture, and what follows from it. */
+export interface Architecture {
+  readonly debian: "ppc64el" | "amd64";
+  /** The directory of its shared libraries. */
+  readonly triplet: string;
+  readonly compiler: string;
+  readonly qemu: string;
+  /** The prefix of the kernel's file under /boot. */
+  readonly kernelFile: string;
+  /** VFIO's modules, in the order in which they need each other. */
+  readonly modules: readonly string[];
+}
+
+export const power: Architecture = {
+  debian: "ppc64el",
+  triplet: "powerpc64le-linux-gnu",
+  compiler: "powerpc64le-linux-gnu-g++",
+  qemu: "qemu-system-ppc64",
+  kernelFile: "vmlinux-",
+  modules: ["vfio", "vfio_iommu_spapr_tce", "vfio-pci-core", "vfio-pci"],
+};
+
+export const x86: Architecture = {
+  debian: "amd64",
+  triplet: "x86_64-linux-gnu",
+  compiler: "g++",
+  qemu: "qemu-system-x86_64",
+  kernelFile: "vmlinuz-",
+  modules: ["irqbypass", "vfio", "vfio_iommu_type1", "vfio-pci-core", "vfio-pci"],
+};
+
+/** A part of the guest's program: a process of its own, so that what it breaks does not break the next. */
+export interface Part {
+  readonly name: string;
+  /** Seconds until it is killed. An emulated machine is slow, and a shared host makes it slower. */
+  readonly seconds: number;
+}
+
+export interface Guest {
+  readonly name: string;
+  /** What `--only` and the report call the machine. */
+  readonly machine: "pseries" | "powernv" | "x86";
+  readonly architecture: Architecture;
+  /** Debian's name for the kernel: `linux-image-` and this, which depends on the one with a version. */
+  readonly kernel: string;
+  /** What QEMU is told of the machine and its devices. */
+  readonly arguments: readonly string[];
+  readonly memoryMiB: number;
+  /** On the kernel's command line. */
+  readonly append: string;
+  /** Hugepages that `append` asks for: page shift and number. */
+  readonly hugepages: readonly (readonly [shift: number, count: number])[];
+  readonly parts: readonly Part[];
+  /** Seconds until the machine is stopped: all parts, and time to boot. */
+  readonly seconds: number;
+}
+
+/** 64 address bits: by default the device reaches 256 MiB. */
+const edu = "edu,dma_mask=0xffffffffffffffff";
+
+/** The suite comes last: some of its rows take hugepages and memory from the kernel that nothing gives back. */
+const parts: readonly Part[] = [
+  { name: "dma", seconds: 150 },
+  { name: "flight", seconds: 200 },
+  { name: "ends", seconds: 150 },
+  { name: "random", seconds: 240 },
+  { name: "conformance", seconds: 700 },
+];
+
+/** Two devices, each in a group of its own. */
+const powernvDevices = [0, 1].flatMap((bus) => [
+  ...["-device", `${edu},bus=pcie.${bus},addr=0.0,multifunction=on`],
+  // A neighbour that nobody uses. Were the device alone on its bus, Linux would reset the bus whenever the device is opened
+  // or closed, which takes five seconds each time.
+  ...["-device", `pci-testdev,bus=pcie.${bus},addr=0.1`],
+]);
+
+function guest(given: Omit<Guest, "parts" | "seconds">): Guest {
+  return { ...given, parts, seconds: 60 + parts.reduce((sum, { seconds }) => sum + seconds, 0) };
+}
+
+/** Sizes of the pool as the kernel's command line has them. */
+function pool(hugepages: Guest["hugepages"]): string {
+  const names: Readonly<Record<number, string>> = { 21: "2M", 24: "16M", 30: "1G" };
+  return hugepages.map(([shift, count]) => `hugepagesz=${names[shift]} hugepages=${count}`).join(" ");
+}
+
+const pseriesPool = [
+  [21, 48],
+  [30, 1],
+] as const;
+const powernvPool = [[24, 8]] as const;
+const x86Pool = [[21, 48]] as const;
+
+export const guests: readonly Guest[] = [
+  // An LPAR. 16 MiB pages in its IOMMU need the capability; a second group needs a second host bridge.
+  guest({
+    name: "pseries-4k",
+    machine: "pseries",
+    architecture: power,
+    kernel: "powerpc64le",
+    arguments: [
+      ...["-M", "pseries,cap-hpt-max-page-size=16777216", "-cpu", "POWER9", "-nodefaults", "-vga", "none"],
+      ...["-device", edu, "-device", "spapr-pci-host-bridge,index=1,id=phb1", "-device", `${edu},bus=phb1.0`],
+    ],
+    memoryMiB: 2560,
+    append: `console=hvc0 ${pool(pseriesPool)}`,
+    hugepages: pseriesPool,
+  }),
+  // Bare metal. Its host bridges are among QEMU's defaults, so those stay. Only the hash MMU has hugepages here.
+  guest({
+    name: "powernv-64k",
+    machine: "powernv",
+    architecture: power,
+    kernel: "powerpc64le-64k",
+    arguments: ["-M", "powernv9", "-net", "none", ...powernvDevices],
+    memoryMiB: 2048,
+    append: `console=hvc0 disable_radix ${pool(powernvPool)}`,
+    hugepages: powernvPool,
+  }),
+  guest({
+    name: "powernv-4k",
+    machine: "powernv",
+    architecture: power,
+    kernel: "powerpc64le",
+    arguments: ["-M", "powernv9", "-net", "none", ...powernvDevices],
+    memoryMiB: 2048,
+    append: "console=hvc0",
+    hugepages: [],
+  }),
+  guest({
+    name: "x86",
+    machine: "x86",
+    architecture: x86,
+    kernel: "amd64",
+    arguments: [
+      ...["-M", "q35,kernel-irqchip=split", "-accel", "tcg", "-cpu", "max", "-nodefaults", "-display", "none"],
+      ...["-device", "intel-iommu,intremap=on,caching-mode=on,aw-bits=48"],
+      ...["-device", `${edu},addr=05.0`, "-device", `${edu},addr=06.0`],
+    ],
+    memoryMiB: 1536,
+    append: `console=ttyS0 intel_iommu=on iommu.strict=1 ${pool(x86Pool)}`,
+    hugepages: x86Pool,
+  }),
+];

@@ -1,0 +1,56 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { guests } from "./guests.ts";
+import { optionsFrom, usage } from "./options.ts";
+
+const names = (...parameters: readonly string[]) => optionsFrom(parameters).chosen.map(({ name }) => name);
+
+function refusal(...parameters: readonly string[]): string {
+  try {
+    optionsFrom(parameters);
+  } catch (error) {
+    return (error as Error).message;
+  }
+  throw new Error(`${parameters.join(" ")} was accepted`);
+}
+
+test("without options all guests are booted, with all parts, for people", () => {
+  const { chosen, json, keep, parts, help } = optionsFrom([]);
+  assert.is(chosen.length, guests.length);
+  assert.equal({ json, keep, parts, help }, { json: false, keep: false, parts: undefined, help: false });
+});
+
+test("guests are named one by one, or by their machine, and keep their order", () => {
+  assert.equal(names("--only", "x86"), ["x86"]);
+  assert.equal(names("--only", "powernv"), ["powernv-64k", "powernv-4k"]);
+  assert.equal(names("--only=x86,pseries"), ["pseries-4k", "x86"]);
+  assert.equal(names("--only", "powernv-4k,powernv-4k"), ["powernv-4k"]);
+});
+
+test("switches and parts are taken in any order", () => {
+  const { json, keep, parts, chosen } = optionsFrom(["--parts", "dma,random", "--keep", "--only", "x86", "--json"]);
+  assert.equal(
+    { json, keep, parts, guests: chosen.length },
+    { json: true, keep: true, parts: ["dma", "random"], guests: 1 },
+  );
+});
+
+test("what cannot be is refused with the choices", () => {
+  assert.match(refusal("--only", "arm"), /--only arm.*pseries-4k.*x86/);
+  assert.match(refusal("--parts", "nothing"), /--parts nothing/);
+  assert.match(refusal("--only"), /--only needs names/);
+  assert.match(refusal("--only", "--json"), /--only needs names/);
+  assert.match(refusal("--only", ","), /--only needs names/);
+  assert.match(refusal("--fast"), /--fast is no option/);
+  assert.match(refusal("--json=yes"), /--json=yes is no option/);
+  assert.match(refusal("pseries"), /pseries is no option/);
+});
+
+test("the help names every guest and every part", () => {
+  for (const { name, parts } of guests) {
+    assert.match(usage, name);
+    for (const part of parts) assert.match(usage, part.name);
+  }
+});
+
+test.run();

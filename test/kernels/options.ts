@@ -1,0 +1,64 @@
+/** The command line: `npm run test:kernels -- --only pseries,x86 --json`. */
+import { type Guest, guests } from "./guests.ts";
+
+export interface Options {
+  /** The guests to boot, in the order of `guests.ts`. */
+  readonly chosen: readonly Guest[];
+  /** One JSON document at the end, on stdout; everything else goes to stderr. */
+  readonly json: boolean;
+  /** Leaves the images and the logs where they are, and says where. */
+  readonly keep: boolean;
+  /** The parts of the guests' program to run: all, unless named. */
+  readonly parts: readonly string[] | undefined;
+  readonly help: boolean;
+}
+
+export const usage = `npm run test:kernels -- [--only NAMES] [--parts NAMES] [--json] [--keep]
+
+Boots the real VFIO drivers of Linux in emulated machines and runs this library on them. Needs Debian and QEMU, but neither
+KVM nor a second machine. What is downloaded and built stays in ~/.cache/dma-window (or DMA_WINDOW_CACHE).
+
+  --only NAMES   guests, or what they have in common, by comma: ${guests.map(({ name }) => name).join(", ")},
+                 pseries, powernv, x86
+  --parts NAMES  parts of the program, by comma: ${[...new Set(guests.flatMap(({ parts }) => parts.map(({ name }) => name)))].join(", ")}
+  --json         ends with one JSON document on stdout; the guests' output goes to stderr
+  --keep         keeps images and logs
+`;
+
+/** @throws Error with a sentence for the user when an option cannot be. */
+export function optionsFrom(parameters: readonly string[]): Options {
+  const flags = new Set<string>();
+  let only: readonly string[] | undefined;
+  let parts: readonly string[] | undefined;
+  const left = [...parameters];
+  for (let parameter = left.shift(); parameter !== undefined; parameter = left.shift()) {
+    const [name = "", inline] = parameter.split(/=(.*)/s);
+    if (name === "--only") only = names(name, inline ?? left.shift());
+    else if (name === "--parts") parts = names(name, inline ?? left.shift());
+    else if (["--json", "--keep", "--help"].includes(parameter)) flags.add(parameter);
+    else throw new Error(`${parameter} is no option of this command; --help names them`);
+  }
+  const chosen = guests.filter((guest) => only === undefined || only.some((name) => isNamed(guest, name)));
+  for (const name of only ?? []) {
+    if (guests.some((guest) => isNamed(guest, name))) continue;
+    throw new Error(
+      `--only ${name}: there is no such guest; there are ${guests.map((guest) => guest.name).join(", ")}`,
+    );
+  }
+  for (const name of parts ?? []) {
+    if (guests.some((guest) => guest.parts.some((part) => part.name === name))) continue;
+    throw new Error(`--parts ${name}: the guests' program has no such part; --help names them`);
+  }
+  return { chosen, json: flags.has("--json"), keep: flags.has("--keep"), help: flags.has("--help"), parts };
+}
+
+/** `powernv` names both PowerNV guests. */
+function isNamed(guest: Guest, name: string): boolean {
+  return guest.name === name || guest.machine === name;
+}
+
+function names(option: string, value: string | undefined): readonly string[] {
+  const found = (value ?? "").split(",").filter((name) => name !== "");
+  if (found.length === 0 || value?.startsWith("-")) throw new Error(`${option} needs names after it, by comma`);
+  return found;
+}

@@ -1,0 +1,134 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { type Event, MARK } from "./console.ts";
+import { type Guest, guests } from "./guests.ts";
+import { Account, TAIL, textOf } from "./report.ts";
+
+const guest = guests[0] as Guest;
+const line = (event: Event) => MARK + JSON.stringify(event);
+
+/** What a guest says that has done everything right. */
+const good: readonly Event[] = [
+  { kind: "up" },
+  { kind: "machine", kernel: "6.12.107", cpuPage: 65536 },
+  { kind: "test", name: "it holds", ok: true },
+  { kind: "dma", transfers: 10, wrongBytes: 0 },
+  { kind: "row", table: "a table", cells: { way: "old", A: "stopped" } },
+  { kind: "row", table: "a table", cells: { way: "new and longer", A: "reached" } },
+  { kind: "leak", kib: 0 },
+  { kind: "ended", part: "dma", status: 0 },
+  { kind: "inFlight", scheme: "static", transfers: 80, lost: 0, interrupted: 0 },
+  { kind: "inFlight", scheme: "dynamic", transfers: 81, lost: 3, interrupted: 900 },
+  { kind: "conformance", rows: 250, differences: 0 },
+  { kind: "conformance", rows: 20, differences: 0 },
+  { kind: "random", operations: 5000, differences: 0 },
+  { kind: "random", operations: 5001, differences: 0 },
+  { kind: "ended", part: "flight", status: 0 },
+  { kind: "off", tainted: 0 },
+];
+
+function accountOf(events: readonly Event[], ...texts: readonly string[]): Account {
+  const account = new Account(guest, ["dma", "flight"]);
+  for (const event of events) account.take(line(event));
+  for (const text of texts) account.take(text);
+  return account;
+}
+
+const failuresOf = (events: readonly Event[], ...texts: readonly string[]) =>
+  accountOf(events, ...texts).close({ how: "off" }, 10).failures;
+
+test("a guest's account adds up what its parts report", () => {
+  assert.equal(accountOf(good).close({ how: "off" }, 41.6), {
+    name: "pseries-4k",
+    machine: "pseries",
+    kernel: "6.12.107",
+    cpuPage: 65536,
+    seconds: 42,
+    tests: { passed: 1, failed: 0 },
+    conformance: { rows: 270, differences: 0 },
+    random: { operations: 10001, differences: 0 },
+    dma: { transfers: 10, wrongBytes: 0 },
+    inFlight: {
+      static: { transfers: 80, lost: 0, interrupted: 0 },
+      dynamic: { transfers: 81, lost: 3, interrupted: 900 },
+    },
+    vmLckLeakedKiB: 0,
+    tables: {
+      "a table": [
+        { way: "old", A: "stopped" },
+        { way: "new and longer", A: "reached" },
+      ],
+    },
+    failures: [],
+  });
+});
+
+test("the dynamic scheme may lose transfers, the static window may not", () => {
+  const fixed: Event = { kind: "inFlight", scheme: "static", transfers: 80, lost: 1, interrupted: 2 };
+  assert.match(failuresOf([...good, fixed]).join(), /lost 1 transfers and interrupted 2 pages/);
+});
+
+test("each thing that is wrong is a failure of its own", () => {
+  const wrong: readonly [Event, RegExp][] = [
+    [{ kind: "test", name: "it holds", ok: false, message: "it does not" }, /^it holds: it does not$/],
+    [{ kind: "dma", transfers: 1, wrongBytes: 7 }, /^7 bytes were wrong/],
+    [{ kind: "conformance", rows: 1, differences: 1 }, /^1 rows of the conformance suite/],
+    [{ kind: "random", operations: 1, differences: 2 }, /^the model answered otherwise 2 times$/],
+    [{ kind: "leak", kib: 64 }, /^64 KiB of locked memory/],
+    [{ kind: "leak", kib: -4 }, /^-4 KiB of locked memory/],
+    [{ kind: "ended", part: "dma", status: 1 }, /^dma ended with 1$/],
+    [{ kind: "ended", part: "dma", status: 137 }, /^dma took too long/],
+    [{ kind: "off", tainted: 128 }, /^the kernel says that it has met an Oops$/],
+  ];
+  for (const [event, expected] of wrong) {
+    const [failure, ...more] = failuresOf([...good, event]);
+    assert.match(failure ?? "", expected);
+    assert.equal(more, []);
+  }
+});
+
+test("a part that ended badly counts as a failed test", () => {
+  const report = accountOf([...good, { kind: "ended", part: "dma", status: 139 }]).close({ how: "off" }, 1);
+  assert.equal(report.tests, { passed: 1, failed: 1 });
+});
+
+test("a crash and a torn report are failures, wherever they stand", () => {
+  assert.match(failuresOf(good, "Oops: Kernel access of bad area, sig: 7 [#1]").join(), /^the kernel crashed: Oops/);
+  assert.match(failuresOf(good, `${MARK}{"kind":"te[ 3.1]`).join(), /^a report was torn/);
+});
+
+test("a machine that hangs, fails or falls silent has failed", () => {
+  const cut = good.slice(0, -2);
+  assert.equal(accountOf(cut).close({ how: "stopped" }, 99.7).failures, [
+    "the machine was stopped after 100 seconds",
+    "the machine did not come to its end",
+  ]);
+  assert.match(accountOf(good).close({ how: "failed", status: "SIGABRT" }, 1).failures.join(), /QEMU failed: SIGABRT/);
+  assert.equal(failuresOf(cut), ["the machine did not come to its end"]);
+});
+
+test("a part that was to be run and was not is a failure", () => {
+  const without = good.filter((event) => event.kind !== "ended" || event.part !== "flight");
+  assert.equal(failuresOf(without), ["not run: flight"]);
+});
+
+test("what firmware says is kept in the log, and not shown", () => {
+  const account = new Account(guest, []);
+  assert.is(account.take("Booting from memory..."), undefined);
+  account.take(line({ kind: "up" }));
+  assert.is(account.take("hello"), "hello");
+  assert.is(account.log.length, 3);
+  for (let i = 0; i < 100; i++) account.take(`line ${i}`);
+  assert.is(account.tail.length, TAIL);
+  assert.is(account.tail.at(-1), "line 99");
+});
+
+test("the text for people has the numbers, the table in columns, and the failures", () => {
+  const text = textOf([accountOf([...good, { kind: "leak", kib: 4 }]).close({ how: "off" }, 10)]);
+  assert.match(text, "pseries-4k: Linux 6.12.107, pages of 64 KiB, 10 s");
+  assert.match(text, "dynamic window: 81 transfers in flight, 3 lost, 900 pages interrupted");
+  assert.match(text, "    way             A\n    old             stopped\n    new and longer  reached\n");
+  assert.match(text, "FAILED: 4 KiB of locked memory");
+});
+
+test.run();

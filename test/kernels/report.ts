@@ -1,0 +1,210 @@
+/** What came of a guest, from what it said: for people, and as JSON. */
+import type { End } from "./boot.ts";
+import { type Event, eventIn, isCrash, type Scheme } from "./console.ts";
+import type { Guest } from "./guests.ts";
+
+export interface InFlight {
+  readonly transfers: number;
+  /** Transfers on a live IOVA whose data did not arrive. */
+  readonly lost: number;
+  /** Pages that were taken away while the program used them. */
+  readonly interrupted: number;
+}
+
+/** A guest in the report. What it did not come to is 0. */
+export interface GuestReport {
+  readonly name: string;
+  readonly machine: string;
+  readonly kernel: string;
+  /** Bytes. */
+  readonly cpuPage: number;
+  readonly seconds: number;
+  readonly tests: { readonly passed: number; readonly failed: number };
+  readonly conformance: { readonly rows: number; readonly differences: number };
+  readonly random: { readonly operations: number; readonly differences: number };
+  readonly dma: { readonly transfers: number; readonly wrongBytes: number };
+  readonly inFlight: Readonly<Record<Scheme, InFlight>>;
+  readonly vmLckLeakedKiB: number;
+  /** The tables that it filled, by their headings. */
+  readonly tables: Readonly<Record<string, readonly Readonly<Record<string, string>>[]>>;
+  /** One sentence for each thing that is wrong; a guest without any has passed. */
+  readonly failures: readonly string[];
+}
+
+/** TAINT_DIE and TAINT_WARN of `include/linux/panic.h`: the kernel has met an Oops, or a warning of its own. */
+const TAINT_DIE = 1 << 7;
+
+/** How much of a log is shown when something went wrong. */
+export const TAIL = 30;
+
+const NO_FLIGHT: InFlight = { transfers: 0, lost: 0, interrupted: 0 };
+
+/** Listens to a guest and keeps account. */
+export class Account {
+  readonly #guest: Guest;
+  readonly #parts: readonly string[];
+  readonly #log: string[] = [];
+  readonly #failures: string[] = [];
+  readonly #tables: Record<string, Record<string, string>[]> = {};
+  readonly #ended = new Set<string>();
+  readonly #inFlight: Record<Scheme, InFlight> = { static: NO_FLIGHT, dynamic: NO_FLIGHT };
+  #kernel = "";
+  #cpuPage = 0;
+  #tests = { passed: 0, failed: 0 };
+  #dma = { transfers: 0, wrongBytes: 0 };
+  #conformance = { rows: 0, differences: 0 };
+  #random = { operations: 0, differences: 0 };
+  #leaked = 0;
+  #up = false;
+  #off = false;
+
+  /** `parts`: those that the guest was told to run. */
+  constructor(guest: Guest, parts: readonly string[]) {
+    this.#guest = guest;
+    this.#parts = parts;
+  }
+
+  /** The last lines of all that was said. */
+  get tail(): readonly string[] {
+    return this.#log.slice(-TAIL);
+  }
+
+  get log(): readonly string[] {
+    return this.#log;
+  }
+
+  /** Takes a line of the console; gives the text to show people, `undefined` where there is nothing to show. */
+  take(line: string): string | undefined {
+    this.#log.push(line);
+    const event = eventIn(line);
+    if (event === undefined) {
+      if (isCrash(line)) this.#failures.push(`the kernel crashed: ${line.trim()}`);
+      return this.#up ? line : undefined;
+    }
+    if (event === "torn") {
+      this.#failures.push(`a report was torn: ${line}`);
+      return line;
+    }
+    return this.#count(event);
+  }
+
+  #count(event: Event): string | undefined {
+    switch (event.kind) {
+      case "up":
+        this.#up = true;
+        return "Linux is up";
+      case "machine":
+        this.#kernel = event.kernel;
+        this.#cpuPage = event.cpuPage;
+        return undefined;
+      case "test":
+        this.#tests[event.ok ? "passed" : "failed"]++;
+        if (event.ok) return `  ok  ${event.name}`;
+        this.#failures.push(`${event.name}: ${event.message ?? "failed"}`);
+        return `FAIL  ${event.name}: ${event.message ?? ""}`;
+      case "row": {
+        this.#tables[event.table] ??= [];
+        this.#tables[event.table]?.push({ ...event.cells });
+        return `      ${Object.values(event.cells).join(" | ")}`;
+      }
+      case "dma":
+        this.#dma.transfers += event.transfers;
+        this.#dma.wrongBytes += event.wrongBytes;
+        return undefined;
+      case "inFlight": {
+        const { transfers, lost, interrupted } = event;
+        this.#inFlight[event.scheme] = { transfers, lost, interrupted };
+        return undefined;
+      }
+      case "conformance":
+        this.#conformance.rows += event.rows;
+        this.#conformance.differences += event.differences;
+        return undefined;
+      case "random":
+        this.#random.operations += event.operations;
+        this.#random.differences += event.differences;
+        return undefined;
+      case "leak":
+        this.#leaked += event.kib;
+        return undefined;
+      case "ended":
+        this.#ended.add(event.part);
+        if (event.status === 0) return undefined;
+        this.#tests.failed++;
+        this.#failures.push(
+          event.status === 137
+            ? `${event.part} took too long and was killed`
+            : `${event.part} ended with ${event.status}`,
+        );
+        return `FAIL  ${event.part} ended with ${event.status}`;
+      case "off":
+        this.#off = true;
+        if ((event.tainted & TAINT_DIE) !== 0) this.#failures.push("the kernel says that it has met an Oops");
+        return undefined;
+    }
+  }
+
+  /** The account, when the machine has come to its end after `seconds`. */
+  close(end: End, seconds: number): GuestReport {
+    const failures = [...this.#failures];
+    if (end.how === "stopped") failures.push(`the machine was stopped after ${Math.round(seconds)} seconds`);
+    if (end.how === "failed") failures.push(`QEMU failed: ${end.status}`);
+    if (!this.#off) failures.push("the machine did not come to its end");
+    const absent = this.#parts.filter((part) => !this.#ended.has(part));
+    if (this.#off && absent.length > 0) failures.push(`not run: ${absent.join(", ")}`);
+    const { differences } = this.#conformance;
+    if (differences > 0) failures.push(`${differences} rows of the conformance suite are answered otherwise`);
+    if (this.#random.differences > 0) failures.push(`the model answered otherwise ${this.#random.differences} times`);
+    if (this.#dma.wrongBytes > 0) failures.push(`${this.#dma.wrongBytes} bytes were wrong after DMA`);
+    const fixed = this.#inFlight.static;
+    if (fixed.lost + fixed.interrupted > 0)
+      failures.push(`the static window lost ${fixed.lost} transfers and interrupted ${fixed.interrupted} pages`);
+    if (this.#leaked !== 0) failures.push(`${this.#leaked} KiB of locked memory were left behind`);
+    return {
+      name: this.#guest.name,
+      machine: this.#guest.machine,
+      kernel: this.#kernel,
+      cpuPage: this.#cpuPage,
+      seconds: Math.round(seconds),
+      tests: this.#tests,
+      conformance: this.#conformance,
+      random: this.#random,
+      dma: this.#dma,
+      inFlight: this.#inFlight,
+      vmLckLeakedKiB: this.#leaked,
+      tables: this.#tables,
+      failures,
+    };
+  }
+}
+
+/** A report for people: one block for each guest. */
+export function textOf(reports: readonly GuestReport[]): string {
+  return reports.map(blockOf).join("\n");
+}
+
+function blockOf(report: GuestReport): string {
+  const { tests, conformance, random, dma, inFlight, failures } = report;
+  const lines = [
+    `${report.name}: Linux ${report.kernel || "(did not say)"}, pages of ${report.cpuPage / 1024} KiB, ${report.seconds} s`,
+    `  ${tests.passed} tests passed, ${tests.failed} failed; ${dma.transfers} transfers, ${dma.wrongBytes} wrong bytes`,
+    `  conformance: ${conformance.rows} rows, ${conformance.differences} different; random: ${random.operations} calls, ${random.differences} different`,
+  ];
+  for (const [scheme, { transfers, lost, interrupted }] of Object.entries(inFlight)) {
+    if (transfers > 0)
+      lines.push(
+        `  ${scheme} window: ${transfers} transfers in flight, ${lost} lost, ${interrupted} pages interrupted`,
+      );
+  }
+  for (const [heading, rows] of Object.entries(report.tables)) lines.push(...tableOf(heading, rows));
+  for (const failure of failures) lines.push(`  FAILED: ${failure}`);
+  return `${lines.join("\n")}\n`;
+}
+
+function tableOf(heading: string, rows: readonly Readonly<Record<string, string>>[]): string[] {
+  const columns = Object.keys(rows[0] ?? {});
+  const widths = columns.map((column) => Math.max(column.length, ...rows.map((row) => (row[column] ?? "").length)));
+  const line = (cells: readonly string[]) =>
+    `    ${cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ")}`.trimEnd();
+  return [`  ${heading}`, line(columns), ...rows.map((row) => line(columns.map((column) => row[column] ?? "")))];
+}
