@@ -14,14 +14,29 @@ const MOST_NUMBERS = 20;
 /** A multiple of every number up to 16: choices among so few are equally likely. */
 const NUMBERS = 720_720;
 
+/** fast-check need not hold back: by default it makes arrays of ten at most. */
+const size = "max";
+
+const row = fc.array(fc.nat(NUMBERS - 1), { maxLength: MOST_NUMBERS, size });
+
 /**
- * Of any length up to the longest. fast-check makes some of them short, or of numbers that are near either end: of first and
- * last choices. `size` only says that it need not hold back: by default it makes arrays of ten at most.
+ * Programs of any length up to the longest. fast-check makes some of them short, or of numbers that are near either end: of
+ * first and last choices.
+ *
+ * An array is shortened from its front, and a program from its end: what a step needs stands before it. So the steps are
+ * generated in reverse order.
  */
-export const programs: fc.Arbitrary<Program> = fc.array(
-  fc.array(fc.nat(NUMBERS - 1), { maxLength: MOST_NUMBERS, size: "max" }),
-  { minLength: 1, maxLength: MOST_STEPS, size: "max" },
-);
+function programsOf(rows: fc.Arbitrary<readonly number[]>): fc.Arbitrary<Program> {
+  const reversed = (program: Program): Program => [...program].reverse();
+  const backwards: fc.Arbitrary<Program> = fc.array(rows, { minLength: 1, maxLength: MOST_STEPS, size });
+  return backwards.map(reversed, (program) => reversed(program as Program) as (readonly number[])[]);
+}
+
+/** To be shortened to fewer steps. */
+export const fewerSteps = programsOf(fc.noShrink(row));
+
+/** The same programs for the same seed, to be shortened to fewer steps and smaller numbers. */
+export const smallerNumbers = programsOf(row);
 
 export class Choices {
   readonly #numbers: readonly number[];

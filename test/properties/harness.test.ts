@@ -5,14 +5,19 @@ import { openContainer } from "../../src/container/open.ts";
 import { type Fault, faulty } from "../../src/model/faults.ts";
 import { modelKernel } from "../../src/model/index.ts";
 import { planWindow } from "../../src/plan/index.ts";
-import { Protection, VfioCall } from "../../src/syscalls.ts";
+import { MapFlag, Protection, VfioCall } from "../../src/syscalls.ts";
+import { type Passing, Through } from "../../src/through.ts";
 import { no } from "../support/faulty.ts";
 import { Choices } from "./choices.ts";
 import { Guard } from "./guard.ts";
+import { Pagemap } from "./pagemap.ts";
 import { readResidue, sizeOf } from "./residue.ts";
 import { findFailure, programAt, report } from "./search.ts";
 import { Space } from "./space.ts";
-import type { Between, Kind } from "./world.ts";
+import { mapStep } from "./steps/maps.ts";
+import { createWindowStep, openStep } from "./steps/windows.ts";
+import { addressOf } from "./twins.ts";
+import { type Between, type Kind, World } from "./world.ts";
 
 const kind: Kind = { platform: "powernv", pageSize: 4096 };
 const always = { times: Number.POSITIVE_INFINITY };
@@ -50,6 +55,25 @@ for (const [what, fault, sentence] of lies) {
   });
 }
 
+/** Says of each page where the next one lies. */
+class Elsewhere extends Through {
+  protected pass<R extends number | bigint>(_: Passing, make: () => R): R {
+    return make();
+  }
+
+  override physicalAddresses(va: bigint, pages: number, pageSize: number): BigUint64Array {
+    return this.inner.physicalAddresses(va, pages, pageSize).map((address) => address + (2n << 20n));
+  }
+}
+
+test("a kernel that says of memory that it lies elsewhere is found out, where no IOMMU stands in between", () => {
+  const between: Between = (kernel) => new Elsewhere(kernel);
+  const found = findFailure({ platform: "noiommu", pageSize: 4096 }, { seed: 1, runs: 60, between });
+  assert.ok(found, "no program found it");
+  assert.match(found.failure.error.message, /device reaches/);
+  assert.ok(found.program.length <= 2, `${found.program.length} steps`);
+});
+
 test("what is reported of a failing program is its steps, its calls, and how to run it again", () => {
   const between: Between = (kernel) => faulty(kernel, { call: "UNMAP_DMA", ...always, answer: 0 });
   const found = findFailure(kind, { seed: 2, runs: 60, between });
@@ -60,7 +84,7 @@ test("what is reported of a failing program is its steps, its calls, and how to 
       for (const line of [
         /^ {2}map into the window of group 26/m,
         /^ {2}.*"call":"UNMAP_DMA"/m,
-        /DMA_WINDOW_SEED=2 DMA_WINDOW_PATH=[\d:]+ DMA_WINDOW_KIND=powernv-4096 node/,
+        /DMA_WINDOW_SEED=2 DMA_WINDOW_PATH=[\d:/]+ DMA_WINDOW_KIND=powernv-4096 node/,
         /steps and \d when shortened/,
       ])
         assert.match(message, line);
@@ -69,12 +93,23 @@ test("what is reported of a failing program is its steps, its calls, and how to 
   );
 });
 
-test("seed and path are that very program, as it was when it was shortened", () => {
-  const between: Between = (kernel) => faulty(kernel, { call: "MAP_DMA", ...always, answer: 0 });
+test("seed and path are that very program, through all the stages in which it was shortened", () => {
+  const between: Between = (kernel) => faulty(kernel, { call: "UNREGISTER_MEMORY", ...always, answer: 0 });
   const found = findFailure(kind, { seed: 3, runs: 60, between });
   assert.ok(found, "no program found it");
+  assert.match(found.path, /^\d+:.*\/0:/);
   assert.equal(programAt(3, found.path), found.program);
-  assert.not.equal(programAt(4, found.path), found.program);
+  const [first = ""] = found.path.split(":");
+  assert.is(programAt(3, first).length, found.steps);
+  assert.not.equal(programAt(4, first), programAt(3, first));
+});
+
+test("shortening ends when its time is over, with what it has", () => {
+  const between: Between = (kernel) => faulty(kernel, { call: "UNREGISTER_MEMORY", ...always, answer: 0 });
+  const found = findFailure(kind, { seed: 3, runs: 60, between, shortening: 0 });
+  assert.ok(found, "no program found it");
+  assert.is(found.program.length, found.steps);
+  assert.equal(programAt(3, found.path), found.program);
 });
 
 test("rows that run out go on with 0", () => {
@@ -150,6 +185,39 @@ test("calls that should never reach the kernel are seen by the guard, each for i
   assert.match(ask("MAP", start + 0x1000n, 0x2000n), /meets a page that is live: 0x2000/);
   assert.match(ask("UNMAP", start + 0x2000n, 0x2000n), /meets a page that is not live: 0x3000/);
   assert.match(ask("REMOVE", start), /with 1 live TCEs in it/);
+});
+
+test("memory that goes while a device can reach it is seen by the guard, and so is a call about maps without an IOMMU", () => {
+  for (const one of [kind, { platform: "noiommu", pageSize: 4096 } as const]) {
+    const world = new World(one);
+    const [seat] = world.seats;
+    const plainest = new Choices([]);
+    for (const step of [openStep, createWindowStep, mapStep]) assert.ok(step(world, plainest)?.done);
+    const [iovaPage, { vaPage }] = [...seat.live][0] ?? [0, { vaPage: 0 }];
+    const va = addressOf(vaPage);
+    world.kernel.munmap(va, world.ownPage);
+    assert.match(
+      world.guard.wrong.splice(0).join(),
+      /^munmap of 0x[0-9a-f]+\+0x[0-9a-f]+ while 0x[0-9a-f]+ is mapped$/,
+    );
+    seat.windows[0]?.window.unmap({ iova: addressOf(iovaPage), length: addressOf(seat.windows[0].unit) });
+    world.kernel.mmap(va, world.ownPage, Protection.NONE, MapFlag.FIXED, 0);
+    assert.equal(world.guard.wrong, [], "it is unmapped");
+    const fd = world.model.snapshot().containers[0]?.fd ?? -1;
+    world.kernel.ioctlStruct(fd, VfioCall.IOMMU_SPAPR_TCE_GET_INFO, new Uint8Array(64), 0);
+    assert.equal(world.guard.wrong.splice(0).length, world.isBare ? 1 : 0);
+  }
+});
+
+test("a pagemap says where memory lies as often as it should, and then that it is not known", () => {
+  const model = modelKernel();
+  const va = model.mmap(0n, 8192n, Protection.READ | Protection.WRITE, 0, 0);
+  const pagemap = new Pagemap(model);
+  const truth = model.physicalAddresses(va, 2, 4096);
+  assert.equal(pagemap.physicalAddresses(va, 2, 4096), truth);
+  pagemap.timesLeft = 1;
+  assert.equal(pagemap.physicalAddresses(va, 2, 4096), truth);
+  for (let i = 0; i < 2; i++) assert.equal([...pagemap.physicalAddresses(va, 1, 4096)], [(1n << 64n) - 1n]);
 });
 
 test.run();

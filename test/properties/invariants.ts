@@ -76,6 +76,7 @@ function checkSeat(world: World, seat: Seat, seen: ContainerSeen | undefined): v
     return;
   }
   if (seen === undefined || seen.fd === null) throw wrong(`the container of group ${seat.group} is gone`);
+  for (const twin of seat.windows) checkHole(world, seat, twin);
   if (world.isSpapr) {
     checkWindows(world, seat, seen);
     checkRegistrations(seat, seen.registrations);
@@ -86,8 +87,14 @@ function checkSeat(world: World, seat: Seat, seen: ContainerSeen | undefined): v
     if (window.liveBytes !== BigInt(pages * unit) << 12n) wrong(`the window says ${window.liveBytes} bytes are mapped`);
   const mapped = seen.maps.reduce((sum, { size }) => sum + size, 0n);
   const live = seat.windows.reduce((sum, twin) => sum + BigInt(twin.live * twin.unit), 0n) << 12n;
-  if (mapped !== (world.isBare ? 0n : live))
-    wrong(`${mapped} bytes are mapped in the kernel, and ${live} should be`);
+  if (mapped !== (world.isBare ? 0n : live)) wrong(`${mapped} bytes are mapped in the kernel, and ${live} should be`);
+}
+
+/** Where nothing is mapped, and nothing attached, nothing is set aside either. */
+function checkHole({ tables }: World, seat: Seat, twin: WindowTwin): void {
+  if (twin.live > 0 || twin.keepsAside || twin.window.largestHole === twin.hole) return;
+  if (tables.some(({ attachments }) => attachments.get(seat)?.window === twin)) return;
+  wrong(`IOVAs stay set aside in an empty window: its largest hole is ${hex(twin.window.largestHole)}`);
 }
 
 function checkWindows({ guard, seen: { groups } }: World, seat: Seat, { windows }: ContainerSeen): void {
@@ -164,7 +171,8 @@ function checkPage(world: World, seat: Seat, iovaPage: number): void {
   const va = addressOf(entry.vaPage);
   if (reached === undefined) throw wrong(`no device reaches IOVA ${hex(iova)}, where ${hex(va)} should be`);
   if (reached.va !== va) wrong(`a device reaches ${hex(reached.va)} at IOVA ${hex(iova)}, where ${hex(va)} should be`);
-  if (((reached.read ? 1 : 0) | (reached.write ? 2 : 0)) !== world.accessOf(entry.access)) wrong(`other access at IOVA ${hex(iova)}`);
+  if (((reached.read ? 1 : 0) | (reached.write ? 2 : 0)) !== world.accessOf(entry.access))
+    wrong(`other access at IOVA ${hex(iova)}`);
   if (window === undefined) throw wrong(`IOVA ${hex(iova)} is live and in no window`);
   if (window.vaOf(iova + 1n) !== va + 1n) wrong(`the window says ${window.vaOf(iova + 1n)} of IOVA ${hex(iova + 1n)}`);
   if (window.translate(va + 5n) !== iova + 5n)

@@ -18,14 +18,7 @@ export function moveThrough(world: World, seat: Seat, iovaPage: number, offset: 
   }
 }
 
-function moveBytes(
-  world: World,
-  seat: Seat,
-  iova: bigint,
-  { access }: Entry,
-  memory: Uint8Array,
-  seed: number,
-): void {
+function moveBytes(world: World, seat: Seat, iova: bigint, { access }: Entry, memory: Uint8Array, seed: number): void {
   const device = world.model.device(seat.group);
   const sent = Uint8Array.from({ length: 8 }, (_, i) => (seed + 31 * i + 1) & 0xff);
   memory.fill(0);

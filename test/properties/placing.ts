@@ -105,13 +105,7 @@ export function settlePiece(world: World, table: TableTwin, own: ListTwin, piece
   if (truths === 0) throw new Error(`not true: ${left.what} of the memory at ${hex(addressOf(piece.vaPage))}`);
 }
 
-function pageIn(
-  world: World,
-  at: AttachmentTwin,
-  own: ListTwin,
-  piece: Piece,
-  vaPage: number,
-): number | undefined {
+function pageIn(world: World, at: AttachmentTwin, own: ListTwin, piece: Piece, vaPage: number): number | undefined {
   const { window, regions } = at;
   if (window.window.iovaMode === "rebased" && !regions.has(own)) {
     // Never seen before: where the library says that it is, which the kernel is asked to confirm.

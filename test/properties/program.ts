@@ -68,12 +68,13 @@ export function runProgram(world: World, program: Program, outcomes?: Outcomes):
       if (outcome.left.length > 0 && goodDay) throw new Error(`residue on a good day: ${word}`);
       check(world);
     }
-    world.kernel.heal();
+    world.heal();
     (world.kernel.refused as string[]).length = 0;
     if (i % FULL_CHECK_EVERY === FULL_CHECK_EVERY - 1) checkAll(world);
   });
   checkAll(world);
   world.badTimes = undefined;
+  world.silence = undefined;
   end(world);
 }
 

@@ -26,6 +26,10 @@ export class WindowTwin {
   readonly unit: number;
   /** Pages of its own that are live. */
   live = 0;
+  /** Bytes of its largest hole while nothing is mapped in it, or set aside. */
+  readonly hole: bigint;
+  /** An error said that IOVAs stay set aside, or left something mapped that had some. */
+  keepsAside = false;
 
   constructor(seat: Seat, window: Window) {
     this.seat = seat;
@@ -33,6 +37,7 @@ export class WindowTwin {
     this.startPage = pageOf(window.start);
     this.endPage = this.startPage + pageOf(window.size);
     this.unit = 2 ** (window.pageShift - 12);
+    this.hole = window.largestHole;
   }
 
   has(iovaPage: number): boolean {

@@ -5,8 +5,10 @@ import { hex } from "../../src/hex.ts";
 import { MemsegTable } from "../../src/memory/table.ts";
 import { type Fault, type FaultyKernel, faulty } from "../../src/model/faults.ts";
 import { type ModelKernel, type ModelSnapshot, modelKernel } from "../../src/model/index.ts";
-import { MapFlag, Protection, type Syscalls } from "../../src/syscalls.ts";
+import type { Syscalls } from "../../src/syscalls.ts";
+import { GROUND_END, HUGE, layOut, OWN, SMALL } from "./ground.ts";
 import { Guard, type Stretch } from "./guard.ts";
+import { Pagemap } from "./pagemap.ts";
 import { type Left, readResidue } from "./residue.ts";
 import { addressOf, type Entry, pageOf, Seat, TableTwin } from "./twins.ts";
 
@@ -18,26 +20,10 @@ export interface Kind {
   readonly pageSize: 4096 | 65536;
 }
 
-const { READ, WRITE } = Protection;
-
 /** `powernv-4096` */
 export function nameOfKind({ platform, pageSize }: Kind): string {
   return `${platform}-${pageSize}`;
 }
-
-/** The program's own memory, mmapped once, in pages of the CPU from `va` on: */
-const SMALL = 0x1000_0000n;
-/** 0..31 writable, 32 may only be read, 33..39 writable, 40.. not there. */
-export const SMALL_PAGES = 40;
-const READ_ONLY_PAGE = 32n;
-/** Eight hugepages. */
-const HUGE = 0x4000_0000n;
-export const HUGE_PAGES = 8;
-/** Memory that lists with a base of the program's lie in; hugepages where nothing else stays where it is. */
-const OWN = 0x2000_0000n;
-export const OWN_PAGES = 64;
-
-const ARENAS_END = 0x6000_0000n;
 
 /** What a test may put between the faults and the kernel: a trace, or a kernel that lies. */
 export type Between = (kernel: Syscalls, model: ModelKernel) => Syscalls;
@@ -84,10 +70,13 @@ export class World {
   readonly lost: string[] = [];
   /** A call that the kernel refuses for some more steps. */
   badTimes: (Fault & { readonly steps: number }) | undefined;
+  /** For some more steps the kernel says only so many times where memory lies. */
+  silence: { readonly times: number; readonly steps: number } | undefined;
   /** What a failing program prints; `undefined` when nobody will read it. */
   lines: string[] | undefined;
   #tables = 0;
   #armed: readonly Fault[] = [];
+  readonly #pagemap: Pagemap;
 
   constructor(kind: Kind, between: Between = (kernel) => kernel) {
     this.kind = kind;
@@ -99,10 +88,11 @@ export class World {
     this.guard.mapsNothing = this.isBare;
     this.guard.reached = (page, pages) => this.#reachedIn(page, pages);
     if (!this.isSpapr) this.guard.planned = (group) => this.#windowsOf(group);
-    this.kernel = faulty(between(this.guard, this.model));
+    this.#pagemap = new Pagemap(between(this.guard, this.model));
+    this.kernel = faulty(this.#pagemap);
     this.hugePage = kind.platform === "pseries" ? 16n << 20n : 2n << 20n;
     this.ownPage = this.isBare ? this.hugePage : this.cpuPage;
-    this.#layOut();
+    layOut(this.model, this.hugePage, this.ownPage);
     this.hugepages = this.model.snapshot().hugepages;
     this.addTable();
     this.addTable();
@@ -174,8 +164,8 @@ export class World {
   }
 
   /** Memory that the program has had from the beginning. */
-  isArena(vaPage: number): boolean {
-    return vaPage < pageOf(ARENAS_END);
+  isGround(vaPage: number): boolean {
+    return vaPage < pageOf(GROUND_END);
   }
 
   get cpuPage(): bigint {
@@ -184,17 +174,6 @@ export class World {
 
   addTable(): void {
     this.tables.push(new TableTwin(++this.#tables, new MemsegTable({ kernel: this.kernel, physical: this.isBare })));
-  }
-
-  #layOut(): void {
-    const { model, cpuPage, hugePage, ownPage } = this;
-    const hugeShift = hugePage === 2n << 20n ? 21 : 24;
-    const place = (va: bigint, length: bigint, protection: number, flags = 0, shift = 0) =>
-      assert.is(model.mmap(va, length, protection, MapFlag.FIXED | flags, shift), va);
-    place(SMALL, BigInt(SMALL_PAGES) * cpuPage, READ | WRITE);
-    place(SMALL + READ_ONLY_PAGE * cpuPage, cpuPage, READ);
-    place(OWN, BigInt(OWN_PAGES) * ownPage, READ | WRITE, this.isBare ? MapFlag.HUGETLB : 0, hugeShift);
-    place(HUGE, BigInt(HUGE_PAGES) * hugePage, READ | WRITE, MapFlag.HUGETLB, hugeShift);
   }
 
   say(line: () => string): void {
@@ -209,7 +188,18 @@ export class World {
       this.kernel.fail(fault);
       this.badTimes = steps > 1 ? { ...fault, steps: steps - 1 } : undefined;
     }
+    if (this.silence !== undefined) {
+      const { times, steps } = this.silence;
+      this.#pagemap.timesLeft = times;
+      this.silence = steps > 1 ? { times, steps: steps - 1 } : undefined;
+    }
     this.#armed = faults;
+  }
+
+  /** No fault is left for what comes next. */
+  heal(): void {
+    this.kernel.heal();
+    this.#pagemap.timesLeft = undefined;
   }
 
   /** What comes next, and the faults that were set up for it. */
@@ -217,6 +207,8 @@ export class World {
     this.say(line);
     const armed = this.#armed;
     this.#armed = [];
+    const { timesLeft } = this.#pagemap;
+    if (timesLeft !== undefined) this.say(() => `  where memory lies is told ${timesLeft} times`);
     if (armed.length > 0) this.say(() => `  with ${armed.map(faultWords).join(" and ")}`);
   }
 
@@ -226,7 +218,7 @@ export class World {
    */
   attempt(run: () => void, owns: Owns = () => false): Outcome {
     const outcome = this.#outcomeOf(run);
-    this.kernel.heal();
+    this.heal();
     for (const { group, iovaPage, pages, lost } of this.guard.touched) {
       const seat = this.seats.find((one) => one.group === group);
       if (seat === undefined || !lost) continue;

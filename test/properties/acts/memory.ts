@@ -16,6 +16,7 @@ export function addList(world: World, table: TableTwin, options: ListOptions): O
     list = table.table.addList(options);
   });
   world.noteSpace(outcome.left);
+  noteAside(table, outcome);
   if (list !== undefined) table.lists.push({ list, kept: options.base === undefined, pieces: [] });
   return outcome;
 }
@@ -24,6 +25,7 @@ export function removeList(world: World, table: TableTwin, own: ListTwin): Outco
   world.begin(() => `table ${table.number}: remove the list at ${hex(own.list.base)}`);
   const outcome = world.attempt(() => table.table.removeList(own.list));
   world.noteSpace(outcome.left);
+  noteAside(table, outcome);
   const gone = !table.table.lists.includes(own.list);
   if (gone !== (own.pieces.length === 0))
     throw new Error(`the list with ${own.pieces.length} memsegs ${gone ? "went" : "stayed"}`);
@@ -41,6 +43,9 @@ export function allocate(world: World, table: TableTwin, own: ListTwin, pages: n
   });
   world.noteSpace(outcome.left);
   came(table, own, segment && { vaPage: pageOf(segment.va), pages: pageOf(segment.length), segment }, outcome, world);
+  const { code = "" } = outcome.error ?? {};
+  if (code === "ERR_PHYSICAL_MISMATCH" || code === "ERR_NOT_CONTIGUOUS")
+    throw new Error(`the table does not know where its own memory lies: ${code}`);
   // It is this memory that the device reaches, and not what was at the address before.
   if (segment !== undefined) for (const seat of table.attachments.keys()) moveInto(world, seat, pageOf(segment.va));
   return outcome;
@@ -85,6 +90,11 @@ export function closeTable(world: World, table: TableTwin): Outcome {
 function moveInto(world: World, seat: Seat, vaPage: number): void {
   for (const [iovaPage, entry] of seat.live)
     if (entry.vaPage === vaPage) moveThrough(world, seat, iovaPage, 8n, iovaPage);
+}
+
+function noteAside(table: TableTwin, { left }: Outcome): void {
+  if (left.some(({ what }) => what === "set aside"))
+    for (const { window } of table.attachments.values()) window.keepsAside = true;
 }
 
 /** Memory has come, or has not: it is mapped wherever the table is attached, or nowhere. */

@@ -63,6 +63,7 @@ export function attach(world: World, seat: Seat, window: WindowTwin, table: Tabl
     return outcome;
   }
   if (outcome.left.length === 0 && window.window.largestHole !== hole) throw new Error("IOVAs stay set aside");
+  if (outcome.left.length > 0) window.keepsAside = true;
   // What is left is mapped for a table that is not attached: only the window's end takes it away.
   for (const one of outcome.left) followLeft(world, table, seat, attachment, one);
   return outcome;

@@ -26,7 +26,7 @@ export function deviceStep(world: World, choices: Choices): Outcome | undefined 
  * it has the old pages there, and perhaps new ones at the address.
  */
 function isStillMeant(world: World, seat: Seat, iovaPage: number, entry: Entry): boolean {
-  if (entry.owner === 0) return world.isArena(entry.vaPage);
+  if (entry.owner === 0) return world.isGround(entry.vaPage);
   const table = world.tables.find((one) => one.number === entry.owner);
   return table?.attachments.get(seat)?.window.has(iovaPage) === true;
 }

@@ -50,8 +50,15 @@ const LASTING = [
   "mmap",
 ];
 
-/** For some steps from here on the kernel refuses one call, whoever makes it. */
+/** For some steps from here on the kernel refuses one call, whoever makes it, or does not say where memory lies. */
 export function badTimesStep(world: World, choices: Choices): undefined {
+  if (world.isBare && choices.below(4) > 0) {
+    world.silence = { times: choices.below(4), steps: 1 + choices.below(12) };
+    world.say(
+      () => `for ${world.silence?.steps} steps the kernel says ${world.silence?.times} times where memory lies`,
+    );
+    return;
+  }
   const call = choices.pick(LASTING);
   world.badTimes = { call, answer: no.EIO, times: Number.POSITIVE_INFINITY, steps: 1 + choices.below(12) };
   world.say(() => `for ${world.badTimes?.steps} steps ${call} is answered EIO`);

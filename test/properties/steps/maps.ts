@@ -2,8 +2,9 @@
 import type { MapRequest, UnmapRequest } from "../../../src/container/window.ts";
 import { map, unmap } from "../acts/maps.ts";
 import type { Choices } from "../choices.ts";
+import { HUGE_PAGES, OWN_PAGES, SMALL_PAGES } from "../ground.ts";
 import { addressOf, type Entry, type WindowTwin } from "../twins.ts";
-import { HUGE_PAGES, type Outcome, SMALL_PAGES, type World } from "../world.ts";
+import type { Outcome, World } from "../world.ts";
 import { faultsOf } from "./faults.ts";
 
 const MAP_CALLS = ["MAP_DMA", "MAP_DMA", "REGISTER_MEMORY"];
@@ -30,11 +31,14 @@ export function mapStep(world: World, choices: Choices): Outcome | undefined {
 
 function anyMap(world: World, choices: Choices, twin: WindowTwin): MapRequest {
   const memory = anyMemory(world, choices, twin);
+  const { va, length } = memory;
+  // Without an IOMMU one place alone is right.
+  const place = world.isBare ? world.physicalOf(va) : placeIn(twin, choices);
   const iova = choices.weighted<bigint | undefined>([
     [16, undefined],
-    [8, placeIn(twin, choices)],
-    [3, borderOf(twin, choices, memory.length)],
-    [1, placeIn(twin, choices) + BigInt(choices.pick([1, 512, 4095, 4096]))],
+    [8, place],
+    [world.isBare ? 1 : 3, borderOf(twin, choices, length)],
+    [1, placeIn(twin, choices) + BigInt(choices.pick([0, 1, 512, 4095, 4096]))],
   ]);
   const [read, write] = choices.weighted([
     [24, [true, true]],
@@ -51,7 +55,7 @@ function anyMap(world: World, choices: Choices, twin: WindowTwin): MapRequest {
 
 /** Memory: mostly whole pages that are there and large enough for the window. */
 function anyMemory(world: World, choices: Choices, { unit }: WindowTwin): { va: bigint; length: bigint } {
-  const { cpuPage, hugePage, small, huge } = world;
+  const { cpuPage, hugePage, ownPage, small, huge, own } = world;
   const page = addressOf(unit);
   const isLarge = page > cpuPage;
   // Memory in pages of the window, or in pages of the CPU that hold several of those.
@@ -61,17 +65,22 @@ function anyMemory(world: World, choices: Choices, { unit }: WindowTwin): { va: 
     [1, "va"],
     [1, "length"],
     [1, "other pages"],
-    [1, "a table's"],
+    [2, "a table's"],
     [1, "far"],
   ] as const);
-  const fromHuge = isLarge !== (odd === "other pages" && page <= 16n * cpuPage);
-  const [base, all] = fromHuge
-    ? [huge, (BigInt(HUGE_PAGES) * hugePage) / grain]
-    : [small, (BigInt(SMALL_PAGES + 2) * cpuPage) / grain];
+  const others = odd === "other pages";
+  const from = world.isBare ? !others : isLarge !== (others && page <= 16n * cpuPage);
+  const [base, bytes] = !from
+    ? [small, BigInt(SMALL_PAGES + 2) * cpuPage]
+    : world.isBare
+      ? [own, BigInt(OWN_PAGES) * ownPage]
+      : [huge, BigInt(HUGE_PAGES) * hugePage];
   // Not too far in: maps shall meet.
-  const reach = Number(all < 48n ? all : 48n);
+  const reach = Number(bytes / grain < 48n ? bytes / grain : 48n) || 1;
   const first = choices.below(reach);
-  const pages = 1 + choices.below(Math.min(6, reach - first));
+  // Hugepages that follow one another do not do so in physical memory.
+  const most = world.isBare && isLarge && choices.below(4) > 0 ? 1 : 6;
+  const pages = 1 + choices.below(Math.min(most, reach - first));
   const whole = { va: base + BigInt(first) * grain, length: BigInt(pages) * grain };
   const { va, length } = whole;
   if (odd === "va") return { va: va + choices.pick([1n, 8n, 4096n, page >> 1n]), length };

@@ -14,6 +14,7 @@ const UNMAPPING = ["UNMAP_DMA", "UNREGISTER_MEMORY"];
 const CLOSING = ["UNMAP_DMA", "UNREGISTER_MEMORY", "TCE_REMOVE"];
 
 const KiB = 1n << 10n;
+const MiB = 1n << 20n;
 const GiB = 1n << 30n;
 
 /** type1 has room for any number. */
@@ -38,6 +39,7 @@ export function createWindowStep(world: World, choices: Choices): Outcome | unde
 /** A plan that was made, and now and then one that somebody changed by hand. */
 function anyPlan(world: World, choices: Choices, seat: Seat): WindowPlan | undefined {
   const { cpuPage, hugePage } = world;
+  if (world.isBare) return anyBarePlan(world, choices, seat);
   const iovaMode: IovaMode = choices.weighted([
     [8, "rebased"],
     [1, "va"],
@@ -79,6 +81,29 @@ function anyPlan(world: World, choices: Choices, seat: Seat): WindowPlan | undef
     [1, { size: 3n * plan.size }],
     [1, { pageShift: choices.pick([12, 13, 16, 21, 24]) }],
     [1, { start: GiB }],
+  ] as const);
+  return { ...plan, ...changes };
+}
+
+/** Over physical memory, which the plan may say is smaller than it is: hugepages beyond its end are then refused. */
+function anyBarePlan({ hugePage }: World, choices: Choices, { container }: Seat): WindowPlan | undefined {
+  if (container === undefined) return undefined;
+  const growTo = choices.weighted([
+    [8, 512n * MiB],
+    [8, 64n * MiB],
+    [1, 16n * MiB],
+    [1, 64n * GiB],
+  ] as const);
+  const memory = { lists: [{ base: 0n, length: hugePage, pageSize: hugePage }] };
+  const plan = planWindow({ memory, info: container.info(), growTo, iovaMode: "pa" });
+  const changes = choices.weighted([
+    [12, {}],
+    // Behind another window, if there can be memory.
+    [12, { start: plan.size < 512n * MiB ? plan.size : 0n }],
+    [1, { size: 3n * plan.size }],
+    [1, { size: plan.size << 3n }],
+    [1, { pageShift: choices.pick([12, 13, 16, 24]) }],
+    [1, { iovaMode: choices.pick(["rebased", "va"] as const) }],
   ] as const);
   return { ...plan, ...changes };
 }
