@@ -27,6 +27,17 @@ locking("counts from then on, and lets what is locked stay locked", () => {
   assert.is(program.register(va + 6n * page, 2n * page), 0);
 });
 
+locking("may come too late for a first UNMAP, and not for the next call: the default window is tried again", () => {
+  const kernel = modelKernel({ lockedMemory: { limit: MiB, privileged: false } });
+  const program = new Rig(kernel).start();
+  const va = program.allocate(page);
+  program.register(va, page);
+  assert.is(program.unmap(0n, page), -errno.ENOMEM);
+  kernel.limitLockedMemory({ limit: 9n * MiB });
+  assert.is(program.map(va, 0n, page), 0);
+  assert.is(program.locked, 8n * MiB + page);
+});
+
 locking("leaves the options that the model was made with alone", () => {
   const lockedMemory = { limit: 4n * page, privileged: false };
   const [kernel, other] = [modelKernel({ lockedMemory }), modelKernel({ lockedMemory })];

@@ -44,36 +44,6 @@ forks("keeps an open device's group for whoever has the device", () => {
   assert.is(kernel.open("/dev/vfio/26"), 3);
 });
 
-forks("leaves a container of sPAPR that was used to the parent", () => {
-  const kernel = modelKernel();
-  const program = new Rig(kernel).start();
-  const va = program.allocate(page);
-  const early = childOf(program, kernel.fork());
-  assert.is(early.info(), 0, "nobody has used it yet");
-  program.register(va, page);
-  const child = childOf(program, kernel.fork());
-  for (const one of [early, child]) {
-    assert.is(one.info(), -errno.EPERM);
-    assert.is(one.register(va, page), -errno.EPERM);
-    assert.is(one.map(va, 0n, page), -errno.EPERM);
-    assert.is(one.unregister(va, page), -errno.EPERM);
-    assert.is(one.create(12, MiB), -errno.EPERM);
-    assert.is(one.kernel.ioctl(one.container, VfioCall.CHECK_EXTENSION, 7), 1, "this one asks nobody");
-  }
-  assert.is(program.map(va, 0n, page), 0);
-});
-
-forks("gives it to the child that uses it first", () => {
-  const kernel = modelKernel();
-  const program = new Rig(kernel).start();
-  const va = program.allocate(page);
-  const child = childOf(program, kernel.fork());
-  assert.is(child.register(va, page), 0);
-  assert.is(program.register(va, page), -errno.EPERM);
-  assert.is(child.locked, page);
-  assert.is(program.locked, 0n);
-});
-
 forks("copies memory: the device keeps to the parent's, and either may write its own", () => {
   const kernel = modelKernel();
   const program = new Rig(kernel).start();
