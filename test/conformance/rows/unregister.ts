@@ -1,4 +1,4 @@
-import { o, POWERNV, type Section, SPAPR, with4K } from "../row.ts";
+import { o, POWERNV, type Section, SPAPR, s, with4K, with64K } from "../row.ts";
 import * as from from "./sources.ts";
 import { alike, otherBits, zombie, zombieBytes } from "./support.ts";
 
@@ -20,6 +20,7 @@ export const unregister: Section = {
     ["what never was", SPAPR, o(from.tceUnregister), "0, ENOENT", (p) => [p.register(p.va, p.page), p.unregister(p.va + p.page, p.page)]],
     ["size 0, of a range's beginning and elsewhere", SPAPR, o(from.tceUnregister), "0, ENOENT, ENOENT", (p) => [p.register(p.va, p.page), p.unregister(p.va, 0n), p.unregister(0n, 0n)]],
     ["vaddr or size one byte off", SPAPR, o(from.tceUnregister), "0, EINVAL, EINVAL", (p) => [p.register(p.va, p.page), p.unregister(p.va + 1n, p.page), p.unregister(p.va, p.page + 1n)]],
+    ["vaddr or size 4 KiB off, where the CPU's page is larger", with64K(SPAPR), s(from.tceUnregister), "0, EINVAL, EINVAL", (p) => [p.register(p.va, 2n * p.page), p.unregister(p.va + 4096n, p.page), p.unregister(p.va, p.page + 4096n)]],
     ["argsz 0, 16, 23", SPAPR, o(from.tceIoctl), "0, EINVAL", (p) => [p.register(p.va, p.page), alike([0, 16, 23].map((argsz) => p.unregister(p.va, p.page, { argsz })))]],
     ["any flag", SPAPR, o(from.tceIoctl), "0, EINVAL", (p) => [p.register(p.va, p.page), alike(otherBits(0).map((flags) => p.unregister(p.va, p.page, { flags })))]],
     ["a longer struct", SPAPR, o(from.tceIoctl), "0, 0", (p) => [p.register(p.va, p.page), p.unregister(p.va, p.page, { argsz: 200 })]],
