@@ -13,7 +13,7 @@ export interface PackageFile {
 /**
  * The files in apt's answer to `--print-uris`, one a line:
  *
- *     'http://deb.debian.org/debian/pool/main/b/busybox/busybox-static_1.37.0-6_ppc64el.deb' busybox-static_1%3a1.37.0-6_ppc64el.deb 988788 SHA256:...
+ *     'http://mirror.example/debian/pool/main/b/busybox/busybox-static_1.37.0-6_ppc64el.deb' busybox-static_1%3a1.37.0-6_ppc64el.deb 988788 SHA256:...
  */
 export function packageFilesIn(text: string): PackageFile[] {
   return [...text.matchAll(/^'[^']+' (\S+\.deb) (\d+)(?: \S+)?$/gm)].map(([, file = "", size]) => {
