@@ -8,6 +8,9 @@ import type { Rejection } from "./types.ts";
 /** One bit of bookkeeping for each TCE: the core keeps at most so many. */
 const TCES_MAX = 1n << 36n;
 
+/** What a plan says of tables where the kernel keeps none that are charged: type1, and no IOMMU. */
+export const NO_TABLES = { levels: 0, levelBytes: [], tableBytes: 0n, chargeBytes: 0n } as const;
+
 /** The page shifts of a mask, largest first. */
 export function pageShifts(mask: bigint): number[] {
   const shifts: number[] = [];

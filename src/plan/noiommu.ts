@@ -9,7 +9,7 @@
 import { core } from "../core.ts";
 import { bytes, hex } from "../hex.ts";
 import type { NoIommuInfo } from "../iommu.ts";
-import { deviceProblem, pages, Rejections, sizeProblem, windowShiftFor } from "./candidates.ts";
+import { deviceProblem, NO_TABLES, pages, Rejections, sizeProblem, windowShiftFor } from "./candidates.ts";
 import { type Needs, shiftOf } from "./needs.ts";
 import type { PlanRequest, Rejection, WindowPlan } from "./types.ts";
 
@@ -31,11 +31,8 @@ export function planNoIommu(request: PlanRequest, info: NoIommuInfo, needs: Need
     size,
     needed: needs.last + 1n,
     pageShift,
-    levels: 0,
     tces: size >> BigInt(pageShift),
-    levelBytes: [],
-    tableBytes: 0n,
-    chargeBytes: 0n,
+    ...NO_TABLES,
     dmaMaskBits,
     holes: [],
     rejected: [],

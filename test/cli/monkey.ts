@@ -1,9 +1,11 @@
 /** A program that makes random calls, most of them possible and some not, and two who watch it. */
+
 import { random } from "../../src/cli/storm.ts";
 import { Witness } from "../../src/cli/witness.ts";
 import { type ModelKernel, modelKernel } from "../../src/model/index.ts";
 import { BATCH_ENTRY_BYTES, VfioCall } from "../../src/syscalls.ts";
 import { GiB, HIGH, KiB, MiB, Rig } from "../model/rig.ts";
+import { writeEntry } from "./batch.ts";
 
 const page = 4n * KiB;
 
@@ -100,9 +102,17 @@ export class Monkey {
     }));
     const last = rows[rows.length - 1] as (typeof rows)[number];
     rows.forEach(({ iova, first, pages, flags }, i) => {
-      this.#entry(i, VfioCall.IOMMU_MAP_DMA, flags, this.#va + BigInt(first) * page, iova, BigInt(pages) * page);
+      writeEntry(
+        this.#batch,
+        i,
+        VfioCall.IOMMU_MAP_DMA,
+        flags,
+        this.#va + BigInt(first) * page,
+        iova,
+        BigInt(pages) * page,
+      );
     });
-    this.#entry(rows.length, VfioCall.IOMMU_UNMAP_DMA, 0, last.iova, BigInt(last.pages) * page, 0n);
+    writeEntry(this.#batch, rows.length, VfioCall.IOMMU_UNMAP_DMA, 0, last.iova, BigInt(last.pages) * page, 0n);
     // What the batch maps is in use before its own unmap takes the last of it away.
     const before = new Set(this.#givenUp);
     for (const { iova, pages } of rows) this.#mapped(iova, pages);
@@ -115,18 +125,6 @@ export class Monkey {
       }
     }
     this.#note("batch", done < rows.length + 1 ? view.getInt32(done * BATCH_ENTRY_BYTES + 8, true) : 0);
-  }
-
-  #entry(index: number, call: VfioCall, flags: number, ...fields: readonly bigint[]): void {
-    const view = new DataView(this.#batch.buffer);
-    const at = 1024 + index * 64;
-    view.setUint32(index * BATCH_ENTRY_BYTES, call, true);
-    view.setUint32(index * BATCH_ENTRY_BYTES + 4, at, true);
-    view.setUint32(at, 32, true);
-    view.setUint32(at + 4, flags, true);
-    fields.forEach((field, i) => {
-      view.setBigUint64(at + 8 + i * 8, field, true);
-    });
   }
 
   /** Registrations do not concern a witness: one of a range that has none comes and goes, the others are refused. */

@@ -1,9 +1,11 @@
 /** A program on type1 that makes random calls, most of them possible and some not, and two who watch it. */
+
 import { random } from "../../src/cli/storm.ts";
 import { Witness } from "../../src/cli/witness.ts";
 import { type ModelKernel, modelKernel } from "../../src/model/index.ts";
 import { BATCH_ENTRY_BYTES, IommuType, VfioCall } from "../../src/syscalls.ts";
 import { KiB, Rig } from "../model/rig.ts";
+import { writeEntry } from "./batch.ts";
 
 const page = 4n * KiB;
 const ALL = 2;
@@ -113,26 +115,21 @@ export class Type1Monkey {
     const rows = Array.from({ length: 1 + this.#below(4) }, () => [this.#iova(), BigInt(1 + this.#below(4))] as const);
     rows.forEach(([iova, pages], i) => {
       const va = this.#va + BigInt(this.#below(250)) * page;
-      this.#entry(i, VfioCall.IOMMU_MAP_DMA, this.#below(10) === 0 ? 0 : 3, va, iova, pages * page);
+      writeEntry(this.#batch, i, VfioCall.IOMMU_MAP_DMA, this.#below(10) === 0 ? 0 : 3, va, iova, pages * page);
     });
     const [iova, pages] = rows[0] as (typeof rows)[number];
-    this.#entry(rows.length, VfioCall.IOMMU_UNMAP_DMA, 0, iova, pages * page);
-    this.#entry(rows.length + 1, VfioCall.IOMMU_UNMAP_DMA, 0, this.#iova(), BigInt(1 + this.#below(30)) * page);
+    writeEntry(this.#batch, rows.length, VfioCall.IOMMU_UNMAP_DMA, 0, iova, pages * page);
+    writeEntry(
+      this.#batch,
+      rows.length + 1,
+      VfioCall.IOMMU_UNMAP_DMA,
+      0,
+      this.#iova(),
+      BigInt(1 + this.#below(30)) * page,
+    );
     const count = rows.length + 2;
     const done = this.witness.kernel.ioctlBatch(this.#program.container, this.#batch, 0, count);
     this.#note("batch", done < count ? view.getInt32(done * BATCH_ENTRY_BYTES + 8, true) : 0);
-  }
-
-  #entry(index: number, call: VfioCall, flags: number, ...fields: readonly bigint[]): void {
-    const view = new DataView(this.#batch.buffer);
-    const at = 1024 + index * 64;
-    view.setUint32(index * BATCH_ENTRY_BYTES, call, true);
-    view.setUint32(index * BATCH_ENTRY_BYTES + 4, at, true);
-    view.setUint32(at, 32, true);
-    view.setUint32(at + 4, flags, true);
-    fields.forEach((field, i) => {
-      view.setBigUint64(at + 8 + i * 8, field, true);
-    });
   }
 
   /** Low or high; now and then next to what the IOMMU does not allow. */
