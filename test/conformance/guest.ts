@@ -8,22 +8,18 @@
  *                                           (two CPUs, please: one may wait for ever for a lock of the crashed call)
  *
  * It is to be started by root, with the devices' nodes open to everybody, and `ulimit -H -l unlimited`. It prints a line for
- * each difference, and at the end `SUMMARY` and the summary as JSON. A row that needs a small RLIMIT_MEMLOCK and no
- * CAP_IPC_LOCK runs in a process of its own, and so does one at which the kernel may crash.
+ * each difference, and at the end `SUMMARY` and the summary as JSON. Rows that need a small RLIMIT_MEMLOCK and no
+ * CAP_IPC_LOCK run in processes of their own, and so does one at which the kernel may crash.
  */
-import { spawn, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { setTimeout } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { linuxKernel } from "../../src/linux/index.ts";
+import { answerRows, answersOf } from "./alone.ts";
 import { errands } from "./errands.ts";
 import { type LinuxMachine, linuxTarget } from "./linux-target.ts";
-import type { Needs, PlatformName } from "./row.ts";
-import { answerOf, needsOf, type PlacedRow, rowsOf, runRows, type Summary } from "./run-on.ts";
+import type { PlatformName } from "./row.ts";
+import { needsOf, type PlacedRow, rowsOf, runRows, type Summary } from "./run-on.ts";
 import type { Target } from "./target.ts";
-
-/** Milliseconds for one row, Node's own start in an emulated machine included. */
-const PATIENCE = 90_000;
 
 const { values } = parseArgs({
   options: {
@@ -33,13 +29,14 @@ const { values } = parseArgs({
     call: { type: "string", default: "" },
     harm: { type: "string" },
     // For the processes that it starts itself.
-    row: { type: "string" },
+    row: { type: "string", multiple: true },
     errand: { type: "string" },
   },
 });
 
 const own = [...process.execArgv, process.argv[1] as string];
 const same = ["--platform", values.platform, "--groups", values.groups, "--devices", values.devices];
+const again = [process.execPath, ...own, ...same];
 
 const machine: LinuxMachine = {
   platform: values.platform as PlatformName,
@@ -59,65 +56,49 @@ if (values.errand !== undefined) {
 
 async function runHere(target: Target): Promise<void> {
   const all = rowsOf(target);
-  const named = values.row ?? values.harm;
-  if (named === undefined) {
-    const chosen = all.filter(({ section, row }) => section.call.includes(values.call) && !needsOf(row).reboot);
-    await summarize(target, chosen);
+  if (values.row !== undefined) {
+    answerRows(
+      values.row.map((id) => find(all, id)),
+      target,
+    );
     return;
   }
-  const placed = all.find(({ id }) => id === named);
-  if (placed === undefined) throw new Error(`no row "${named}" for ${target.name}`);
-  if (values.row === undefined) await summarize(target, [placed]);
-  else console.log(`ANSWER ${answerOf(placed, target)}`);
+  const { harm } = values;
+  if (harm !== undefined) await summarize(target, [find(all, harm)]);
+  else {
+    const chosen = all.filter(({ section, row }) => section.call.includes(values.call) && !needsOf(row).reboot);
+    await summarize(target, chosen);
+  }
+}
+
+function find(rows: readonly PlacedRow[], named: string): PlacedRow {
+  const found = rows.find(({ id }) => id === named);
+  if (found === undefined) throw new Error(`no row "${named}" here`);
+  return found;
 }
 
 /** Runs rows one by one, each where it may be run, and says how they went. */
 async function summarize(target: Target, chosen: readonly PlacedRow[]): Promise<void> {
   const alone = chosen.filter(({ row }) => needsOf(row).limit !== undefined || needsOf(row).reboot);
-  const here = chosen.filter((placed) => !alone.includes(placed));
-  const summary = runRows(target, console.log, here);
-  const differences = [...summary.differences];
-  for (const placed of alone) {
-    const { id, row } = placed;
+  const here = runRows(
+    target,
+    console.log,
+    chosen.filter((placed) => !alone.includes(placed)),
+  );
+  const differences = [...here.differences];
+  const answers = await answersOf(alone, target, again);
+  for (const { id, row } of alone) {
     const [situation, , , expected] = row;
-    const got = await answerAlone(placed, target);
+    const got = answers.get(id) ?? "no answer";
     if (got === expected) continue;
     console.log(`different: ${id} (${situation}): expected "${expected}", got "${got}"`);
     differences.push({ id, situation, expected, got });
   }
-  const result: Summary = { ...summary, rows: summary.rows + alone.length, differences };
-  console.log(`SUMMARY ${JSON.stringify(result)}`);
+  if (alone.length > 0) console.log(`${target.name}: ${alone.length} more in processes of their own`);
+  const summary: Summary = { ...here, rows: here.rows + alone.length, differences };
+  console.log(`SUMMARY ${JSON.stringify(summary)}`);
   // A child that hangs in a crashed kernel is not waited for.
   process.exit();
-}
-
-/** Asks one row in a process of its own, under its limit, if it has one. */
-async function answerAlone({ id, row }: PlacedRow, target: Target): Promise<string> {
-  const { limit } = needsOf(row);
-  const command = [process.execPath, ...own, ...same, "--row", id];
-  const limited = `ulimit -l ${limit === undefined ? "" : kilobytes(limit, target)}; exec "$@"`;
-  const child =
-    limit === undefined
-      ? spawn(command[0] as string, command.slice(1))
-      : // Nobody, who has no CAP_IPC_LOCK. Node itself refuses to change its user while it runs.
-        spawn("/bin/sh", ["-c", limited, "sh", ...command], { uid: 65534, gid: 65534 });
-  let said = "";
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (said += text));
-  const ended = new Promise<string>((resolve) => {
-    child.on("close", (code, signal) => resolve(`ended with ${code ?? signal}`));
-  });
-  // A process in whose system call the kernel crashed dies, or waits for ever for a lock that the crash left behind.
-  const how = await Promise.race([ended, setTimeout(PATIENCE, "does not end")]);
-  const answer = /^ANSWER (.*)$/m.exec(said)?.[1];
-  return answer ?? (kernelCrashed() ? "Oops" : `${how}: ${said}`);
-}
-
-function kernelCrashed(): boolean {
-  return /Oops: /.test(spawnSync("dmesg", { encoding: "utf8" }).stdout);
-}
-
-function kilobytes(limit: NonNullable<Needs["limit"]>, { pageSize }: Target): bigint {
-  return ("bytes" in limit ? limit.bytes : limit.pages * BigInt(pageSize)) / 1024n;
 }
 
 function freeHugepages(kilobytes: number): number {
