@@ -15,7 +15,7 @@ function machine(script: string): Guest {
 async function run(script: string, seconds = 20, aborted = new AbortController().signal) {
   const lines: string[] = [];
   const began = Date.now();
-  const end: End = await boot(machine(script), images, { seconds, line: (text) => lines.push(text), aborted });
+  const end: End = await boot(machine(script), images, { cpus: 1, seconds, line: (text) => lines.push(text), aborted });
   return { end, lines, took: Date.now() - began };
 }
 
@@ -53,7 +53,12 @@ test("a machine whose firmware takes its time after the last word is off all the
 test("an emulator that is not there is a failure and not a crash", async () => {
   const guest = machine("");
   const absent = { ...guest, architecture: { ...guest.architecture, qemu: "/nonexistent/qemu" } };
-  const end = await boot(absent, images, { seconds: 5, line: () => {}, aborted: new AbortController().signal });
+  const end = await boot(absent, images, {
+    cpus: 1,
+    seconds: 5,
+    line: () => {},
+    aborted: new AbortController().signal,
+  });
   assert.is(end.how, "failed");
 });
 

@@ -11,10 +11,21 @@ export type End = { readonly how: "off" | "stopped" } | { readonly how: "failed"
  * What QEMU is told. TCG everywhere: no guest needs KVM. The kernel's chatter is left out (an LPAR's window is announced as
  * an error); a crash is shown at any level.
  */
-export function qemuArguments(guest: Guest, { kernel, initrd }: Images): string[] {
+export function qemuArguments(guest: Guest, { kernel, initrd }: Images, cpus: number): string[] {
   return [
     ...guest.arguments,
-    ...["-m", `${guest.memoryMiB}M`, "-smp", "1", "-nographic", "-serial", "stdio", "-monitor", "none", "-no-reboot"],
+    ...[
+      "-m",
+      `${guest.memoryMiB}M`,
+      "-smp",
+      `${cpus}`,
+      "-nographic",
+      "-serial",
+      "stdio",
+      "-monitor",
+      "none",
+      "-no-reboot",
+    ],
     ...["-kernel", kernel, "-initrd", initrd, "-append", `${guest.append} loglevel=3 panic=-1`],
   ];
 }
@@ -22,17 +33,22 @@ export function qemuArguments(guest: Guest, { kernel, initrd }: Images): string[
 /** Firmware may take a while to turn a machine off that has said its last word. */
 const GRACE_MS = 300;
 
+export interface Watch {
+  readonly cpus: number;
+  readonly seconds: number;
+  readonly line: (text: string) => void;
+  readonly aborted: AbortSignal;
+}
+
 /**
  * Boots a guest and hands out what it says, line by line. Ends when the machine is off, after `seconds` at most.
  * `aborted` stops it at once.
  */
-export function boot(
-  guest: Guest,
-  images: Images,
-  { seconds, line, aborted }: { seconds: number; line: (text: string) => void; aborted: AbortSignal },
-): Promise<End> {
+export function boot(guest: Guest, images: Images, { cpus, seconds, line, aborted }: Watch): Promise<End> {
   return new Promise((resolve) => {
-    const machine = spawn(guest.architecture.qemu, qemuArguments(guest, images), { stdio: ["ignore", "pipe", "pipe"] });
+    const machine = spawn(guest.architecture.qemu, qemuArguments(guest, images, cpus), {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     let stopped = false;
     let poweringOff = false;
     const stop = () => {

@@ -4,12 +4,12 @@ import { availableParallelism, freemem, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { boot } from "./boot.ts";
+import { type Boot, bootsOf } from "./boots.ts";
 import { bundle } from "./bundle.ts";
-import type { Guest } from "./guests.ts";
 import { cacheDirectory, installLine, missingPackages, thisHost, whyNot } from "./host.ts";
-import { Workshop } from "./images.ts";
+import { fileName, Workshop } from "./images.ts";
 import { type Options, optionsFrom, usage } from "./options.ts";
-import { Account, type GuestReport, textOf } from "./report.ts";
+import { Account, type GuestReport, merged, textOf } from "./report.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -66,32 +66,37 @@ async function run(options: Options, say: (line: string) => void): Promise<Guest
   const abort = new AbortController();
   const interrupt = () => abort.abort();
   process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
+  // What takes longest comes first, so that both lanes end at about the same time.
+  const all = options.chosen.flatMap((guest) => bootsOf(guest, options.parts));
+  const boots = [...all].sort((a, b) => b.seconds - a.seconds);
   try {
-    return await sideBySide(options.chosen, async (guest) => {
-      const parts = guest.parts.filter(({ name }) => options.parts?.includes(name) ?? true);
-      const images = await workshop.imagesOf(guest, programs, parts, at);
-      const account = new Account(
-        guest,
-        parts.map(({ name }) => name),
-      );
+    const reports = await sideBySide(boots, async (one) => {
+      const images = await workshop.imagesOf(one, programs, at);
+      const account = new Account(one);
+      const over = new AbortController();
       const started = Date.now();
-      const end = await boot(guest, images, {
-        seconds: guest.seconds,
-        aborted: abort.signal,
+      const end = await boot(one.guest, images, {
+        cpus: one.cpus,
+        seconds: one.seconds,
+        aborted: AbortSignal.any([abort.signal, over.signal]),
         line: (text) => {
           const shown = account.take(text);
-          if (shown !== undefined) say(`[${guest.name}] ${shown}`);
+          if (shown !== undefined) say(`[${one.name}] ${shown}`);
+          if (account.isOver) over.abort();
         },
       });
       const report = account.close(end, (Date.now() - started) / 1000);
+      say(`[${one.name}] ${report.failures.length === 0 ? "passed" : "failed"} after ${seconds(started)} s`);
       if (report.failures.length > 0) {
-        say(`[${guest.name}] failed. Its last words:`);
-        for (const text of account.tail) say(`[${guest.name}] > ${text}`);
+        say(`[${one.name}] Its last words:`);
+        for (const text of account.tail) say(`[${one.name}] > ${text}`);
       }
-      if (options.keep) writeFileSync(join(at, `${guest.name}.log`), `${account.log.join("\n")}\n`);
+      if (options.keep) writeFileSync(join(at, `${fileName(one.name)}.log`), `${account.log.join("\n")}\n`);
       else rmSync(images.initrd);
-      return report;
+      return { guest: one.guest, report };
     });
+    const booted = options.chosen.filter((guest) => reports.some((one) => one.guest === guest));
+    return booted.map((guest) => merged(reports.filter((one) => one.guest === guest).map(({ report }) => report)));
   } finally {
     process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
     if (options.keep) say(`images and logs are in ${at}`);
@@ -100,14 +105,14 @@ async function run(options: Options, say: (line: string) => void): Promise<Guest
 }
 
 /** Two at a time where there are two processors, and memory for both and for the archives that are being put together. */
-async function sideBySide<T>(guests: readonly Guest[], run: (guest: Guest) => Promise<T>): Promise<T[]> {
-  const needed = Math.max(...guests.map(({ memoryMiB }) => memoryMiB)) * 2 + 1024;
+async function sideBySide<T>(boots: readonly Boot[], run: (one: Boot) => Promise<T>): Promise<T[]> {
+  const needed = Math.max(0, ...boots.map(({ guest }) => guest.memoryMiB)) * 2 + 1024;
   const lanes = availableParallelism() > 1 && freemem() > needed * 2 ** 20 ? 2 : 1;
   const results: T[] = [];
-  const waiting = guests.map((guest, index) => ({ guest, index }));
+  const waiting = boots.map((one, index) => ({ one, index }));
   const lane = async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift())
-      results[next.index] = await run(next.guest);
+      results[next.index] = await run(next.one);
   };
   await Promise.all(Array.from({ length: lanes }, lane));
   return results;

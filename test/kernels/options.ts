@@ -1,5 +1,11 @@
 /** The command line: `npm run test:kernels -- --only pseries,x86 --json`. */
+import { HARM } from "./boots.ts";
 import { type Guest, guests } from "./guests.ts";
+
+/** All that `--parts` may name. */
+const partNames: readonly string[] = [
+  ...new Set([...guests.flatMap(({ parts }) => parts.map(({ name }) => name)), HARM]),
+];
 
 export interface Options {
   /** The guests to boot, in the order of `guests.ts`. */
@@ -20,7 +26,7 @@ KVM nor a second machine. What is downloaded and built stays in ~/.cache/dma-win
 
   --only NAMES   guests, or what they have in common, by comma: ${guests.map(({ name }) => name).join(", ")},
                  pseries, powernv, x86
-  --parts NAMES  parts of the program, by comma: ${[...new Set(guests.flatMap(({ parts }) => parts.map(({ name }) => name)))].join(", ")}
+  --parts NAMES  parts of the program, by comma: ${partNames.join(", ")}
   --json         ends with one JSON document on stdout; the guests' output goes to stderr
   --keep         keeps images and logs
 `;
@@ -46,8 +52,7 @@ export function optionsFrom(parameters: readonly string[]): Options {
     );
   }
   for (const name of parts ?? []) {
-    if (guests.some((guest) => guest.parts.some((part) => part.name === name))) continue;
-    throw new Error(`--parts ${name}: the guests' program has no such part; --help names them`);
+    if (!partNames.includes(name)) throw new Error(`--parts ${name}: there is no such part; --help names them`);
   }
   return { chosen, json: flags.has("--json"), keep: flags.has("--keep"), help: flags.has("--help"), parts };
 }

@@ -1,10 +1,13 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { type Boot, bootsOf } from "./boots.ts";
 import { type Event, MARK } from "./console.ts";
 import { type Guest, guests } from "./guests.ts";
-import { Account, TAIL, textOf } from "./report.ts";
+import { Account, merged, TAIL, textOf } from "./report.ts";
 
 const guest = guests[0] as Guest;
+const [usual] = bootsOf(guest, ["dma", "flight"]) as [Boot];
+const [harmful] = bootsOf(guest, ["harm"]) as [Boot];
 const line = (event: Event) => MARK + JSON.stringify(event);
 
 /** What a guest says that has done everything right. */
@@ -28,7 +31,7 @@ const good: readonly Event[] = [
 ];
 
 function accountOf(events: readonly Event[], ...texts: readonly string[]): Account {
-  const account = new Account(guest, ["dma", "flight"]);
+  const account = new Account(usual);
   for (const event of events) account.take(line(event));
   for (const text of texts) account.take(text);
   return account;
@@ -112,8 +115,48 @@ test("a part that was to be run and was not is a failure", () => {
   assert.equal(failuresOf(without), ["not run: flight"]);
 });
 
+test("a kernel that was harmed may crash and hang; that its row is answered is all that is asked of it", () => {
+  const account = new Account(harmful);
+  for (const event of good.slice(0, 2)) account.take(line(event));
+  account.take("Oops: Kernel access of bad area, sig: 7 [#1]");
+  account.take(line({ kind: "conformance", rows: 1, differences: 0 }));
+  assert.is(account.isOver, false);
+  account.take(line({ kind: "ended", part: "harm", status: 0 }));
+  assert.is(account.isOver, true);
+  assert.equal(account.close({ how: "stopped" }, 20).failures, []);
+});
+
+test("a kernel that was harmed before it answered has failed, and so has one that answers otherwise", () => {
+  assert.equal(new Account(harmful).close({ how: "stopped" }, 20).failures, [
+    "pseries-4k harm 1/6: the machine was stopped after 20 seconds",
+    "pseries-4k harm 1/6: the machine did not come to its end",
+  ]);
+  const account = new Account(harmful);
+  account.take(line({ kind: "conformance", rows: 1, differences: 1 }));
+  account.take(line({ kind: "ended", part: "harm", status: 0 }));
+  assert.match(account.close({ how: "stopped" }, 20).failures.join(), /harm 1\/6: 1 rows of the conformance suite/);
+});
+
+test("several boots of a guest are one report: counts are added, tables and failures kept", () => {
+  const first = accountOf(good).close({ how: "off" }, 40);
+  const more = new Account(harmful);
+  more.take(line({ kind: "conformance", rows: 1, differences: 0 }));
+  more.take(line({ kind: "test", name: "it holds", ok: false }));
+  more.take(line({ kind: "ended", part: "harm", status: 0 }));
+  const both = merged([first, more.close({ how: "stopped" }, 20)]);
+  assert.equal(both, {
+    ...first,
+    seconds: 60,
+    tests: { passed: 1, failed: 1 },
+    conformance: { rows: 271, differences: 0 },
+    failures: ["pseries-4k harm 1/6: it holds: failed"],
+  });
+  assert.equal(merged([first]), first);
+  assert.is(merged([more.close({ how: "off" }, 20), first]).kernel, first.kernel);
+});
+
 test("what firmware says is kept in the log, and not shown", () => {
-  const account = new Account(guest, []);
+  const account = new Account({ ...usual, parts: [] });
   assert.is(account.take("Booting from memory..."), undefined);
   account.take(line({ kind: "up" }));
   assert.is(account.take("hello"), "hello");

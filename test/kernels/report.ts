@@ -1,7 +1,7 @@
 /** What came of a guest, from what it said: for people, and as JSON. */
 import type { End } from "./boot.ts";
+import type { Boot } from "./boots.ts";
 import { type Event, eventIn, isCrash, type Scheme } from "./console.ts";
-import type { Guest } from "./guests.ts";
 
 export interface InFlight {
   readonly transfers: number;
@@ -41,8 +41,7 @@ const NO_FLIGHT: InFlight = { transfers: 0, lost: 0, interrupted: 0 };
 
 /** Listens to a guest and keeps account. */
 export class Account {
-  readonly #guest: Guest;
-  readonly #parts: readonly string[];
+  readonly #boot: Boot;
   readonly #log: string[] = [];
   readonly #failures: string[] = [];
   readonly #tables: Record<string, Record<string, string>[]> = {};
@@ -58,10 +57,17 @@ export class Account {
   #up = false;
   #off = false;
 
-  /** `parts`: those that the guest was told to run. */
-  constructor(guest: Guest, parts: readonly string[]) {
-    this.#guest = guest;
-    this.#parts = parts;
+  constructor(boot: Boot) {
+    this.#boot = boot;
+  }
+
+  /** Whether all parts have ended. Of a kernel that was harmed nothing more is asked, not even that it goes off. */
+  get isOver(): boolean {
+    return this.#boot.harm !== undefined && this.#absent.length === 0;
+  }
+
+  get #absent(): readonly string[] {
+    return this.#boot.parts.map(({ name }) => name).filter((name) => !this.#ended.has(name));
   }
 
   /** The last lines of all that was said. */
@@ -78,7 +84,7 @@ export class Account {
     this.#log.push(line);
     const event = eventIn(line);
     if (event === undefined) {
-      if (isCrash(line)) this.#failures.push(`the kernel crashed: ${line.trim()}`);
+      if (isCrash(line) && this.#boot.harm === undefined) this.#failures.push(`the kernel crashed: ${line.trim()}`);
       return this.#up ? line : undefined;
     }
     if (event === "torn") {
@@ -147,11 +153,7 @@ export class Account {
   /** The account, when the machine has come to its end after `seconds`. */
   close(end: End, seconds: number): GuestReport {
     const failures = [...this.#failures];
-    if (end.how === "stopped") failures.push(`the machine was stopped after ${Math.round(seconds)} seconds`);
-    if (end.how === "failed") failures.push(`QEMU failed: ${end.status}`);
-    if (!this.#off) failures.push("the machine did not come to its end");
-    const absent = this.#parts.filter((part) => !this.#ended.has(part));
-    if (this.#off && absent.length > 0) failures.push(`not run: ${absent.join(", ")}`);
+    if (!this.isOver) failures.push(...this.#wrongEnd(end, seconds));
     const { differences } = this.#conformance;
     if (differences > 0) failures.push(`${differences} rows of the conformance suite are answered otherwise`);
     if (this.#random.differences > 0) failures.push(`the model answered otherwise ${this.#random.differences} times`);
@@ -161,8 +163,8 @@ export class Account {
       failures.push(`the static window lost ${fixed.lost} transfers and interrupted ${fixed.interrupted} pages`);
     if (this.#leaked !== 0) failures.push(`${this.#leaked} KiB of locked memory were left behind`);
     return {
-      name: this.#guest.name,
-      machine: this.#guest.machine,
+      name: this.#boot.guest.name,
+      machine: this.#boot.guest.machine,
       kernel: this.#kernel,
       cpuPage: this.#cpuPage,
       seconds: Math.round(seconds),
@@ -173,9 +175,52 @@ export class Account {
       inFlight: this.#inFlight,
       vmLckLeakedKiB: this.#leaked,
       tables: this.#tables,
-      failures,
+      failures: this.#boot.harm === undefined ? failures : failures.map((failure) => `${this.#boot.name}: ${failure}`),
     };
   }
+
+  #wrongEnd(end: End, seconds: number): string[] {
+    const wrong: string[] = [];
+    if (end.how === "stopped") wrong.push(`the machine was stopped after ${Math.round(seconds)} seconds`);
+    if (end.how === "failed") wrong.push(`QEMU failed: ${end.status}`);
+    if (!this.#off) wrong.push("the machine did not come to its end");
+    else if (this.#absent.length > 0) wrong.push(`not run: ${this.#absent.join(", ")}`);
+    return wrong;
+  }
+}
+
+/** What came of all boots of one guest, as of one: seconds and counts are added up. */
+export function merged(reports: readonly GuestReport[]): GuestReport {
+  const [first, ...more] = reports;
+  if (first === undefined) throw new Error("a guest that was never booted");
+  return more.reduce(plus, first);
+}
+
+function plus(a: GuestReport, b: GuestReport): GuestReport {
+  return {
+    name: a.name,
+    machine: a.machine,
+    kernel: a.kernel || b.kernel,
+    cpuPage: a.cpuPage || b.cpuPage,
+    seconds: a.seconds + b.seconds,
+    tests: added(a.tests, b.tests),
+    conformance: added(a.conformance, b.conformance),
+    random: added(a.random, b.random),
+    dma: added(a.dma, b.dma),
+    inFlight: {
+      static: added(a.inFlight.static, b.inFlight.static),
+      dynamic: added(a.inFlight.dynamic, b.inFlight.dynamic),
+    },
+    vmLckLeakedKiB: a.vmLckLeakedKiB + b.vmLckLeakedKiB,
+    tables: { ...a.tables, ...b.tables },
+    failures: [...a.failures, ...b.failures],
+  };
+}
+
+/** Two counts of the same things. */
+function added<T extends Readonly<Record<keyof T, number>>>(a: T, b: T): T {
+  const names = Object.keys(a) as (keyof T)[];
+  return Object.fromEntries(names.map((name) => [name, a[name] + b[name]])) as T;
 }
 
 /** A report for people: one block for each guest. */
