@@ -20,16 +20,18 @@ import { EDU_BUFFER, type Edu, sleep } from "./edu.ts";
 import { report, say, test } from "./say.ts";
 import { KiB, MiB, Site } from "./site.ts";
 
-const SEED = 7;
+/** One flight each: a window is replaced six times in a flight, and a transfer is not always under way then. */
+const SEEDS = [7, 8, 9];
 const BEGIN = 512n * KiB;
 /** Eightfold would show it; more shows it more often. */
 const END = 32n * MiB;
 /** Address space, which is what the static window is planned from. */
 const SPACE = 64n * MiB;
 
-/** The device moves its bytes about 100 ms after it was told to; the change comes in the last part of that. */
-const EARLIEST_MS = 60;
-const LATEST_MS = 98;
+/** Transfers at the beginning that show how long the device takes. */
+const TRIALS = 3;
+/** How exactly a moment is met, in milliseconds. */
+const SLACK_MS = 2;
 
 /** A way of giving the device memory. */
 interface Way {
@@ -42,7 +44,7 @@ export function flight(): void {
   const site = new Site();
   const results = new Map<Scheme, Result>();
   for (const scheme of ["static", "dynamic"] as const) {
-    const result = fly(site, scheme);
+    const result = SEEDS.map((seed) => fly(site, scheme, seed)).reduce(together);
     results.set(scheme, result);
     const { transfers, lost, interrupted } = result;
     report({ kind: "inFlight", scheme, transfers, lost, interrupted });
@@ -71,11 +73,24 @@ interface Result {
   lost: number;
   interrupted: number;
   changes: number;
+  /** Bytes in use at the beginning, and at most. */
   first: bigint;
   last: bigint;
 }
 
-function fly(site: Site, scheme: Scheme): Result {
+/** Two flights as one. */
+function together(a: Result, b: Result): Result {
+  return {
+    transfers: a.transfers + b.transfers,
+    lost: a.lost + b.lost,
+    interrupted: a.interrupted + b.interrupted,
+    changes: a.changes + b.changes,
+    first: a.first > b.first ? a.first : b.first,
+    last: a.last < b.last ? a.last : b.last,
+  };
+}
+
+function fly(site: Site, scheme: Scheme, seed: number): Result {
   const witness = new Witness(site.kernel);
   const { kernel } = witness;
   const memory = new MemsegTable({ kernel });
@@ -89,7 +104,7 @@ function fly(site: Site, scheme: Scheme): Result {
     const device = site.kernel.device(bound);
     try {
       const result = { lost: 0, changes: 0, first: memory.bytes, last: 0n };
-      new Flight(site, memory, list, live, way, witness, device).go(result);
+      new Flight(new Random(seed), site, memory, list, live, way, witness, device).go(result);
       return { ...result, transfers: device.transfers, interrupted: witness.interrupted };
     } finally {
       device.close();
@@ -134,7 +149,7 @@ function allocate(memory: MemsegTable, list: MemsegList, pages: number, way: Way
 }
 
 class Flight {
-  readonly #random = new Random(SEED);
+  readonly #random: Random;
   readonly #site: Site;
   readonly #memory: MemsegTable;
   readonly #list: MemsegList;
@@ -143,8 +158,13 @@ class Flight {
   readonly #way: Way;
   readonly #witness: Witness;
   readonly #device: Edu;
+  /** Milliseconds from the word to the device until it moves its bytes. */
+  #latency = 0;
+  /** Milliseconds that the longest change took so far. */
+  #longest = 0;
 
   constructor(
+    random: Random,
     site: Site,
     memory: MemsegTable,
     list: MemsegList,
@@ -153,6 +173,7 @@ class Flight {
     witness: Witness,
     device: Edu,
   ) {
+    this.#random = random;
     this.#site = site;
     this.#memory = memory;
     this.#list = list;
@@ -164,6 +185,7 @@ class Flight {
 
   go(result: { lost: number; changes: number; last: bigint }): void {
     let pattern = 0;
+    this.#latency = Math.min(...Array.from({ length: TRIALS }, () => this.#timed(() => this.#idle())));
     while (result.last < END) {
       const [from, to] = [this.#use(0), this.#use(1)];
       from.bytes.fill(++pattern);
@@ -188,19 +210,40 @@ class Flight {
     return arrived ? 0 : 1;
   }
 
-  /** Waits until the device is about to move its bytes; then memory comes, or now and then goes. */
+  /** A transfer during which nothing changes. */
+  #idle(): void {
+    this.#device.load(this.#way.iovaOf(this.#use(0)), EDU_BUFFER);
+  }
+
+  #timed(run: () => void): number {
+    const began = performance.now();
+    run();
+    return performance.now() - began;
+  }
+
+  /** Waits until the device is about to move its bytes: a change that begins now, or soon, is under way when it does. */
   #change(result: { changes: number; last: bigint }): void {
-    sleep(EARLIEST_MS + this.#random.below(LATEST_MS - EARLIEST_MS));
+    // The next change that replaces a window takes about twice as long as the last: there is twice as much to map again.
+    const before = SLACK_MS + Math.ceil(2 * this.#longest);
+    sleep(Math.max(1, this.#latency - before + this.#random.below(before)));
     result.changes++;
+    this.#longest = Math.max(
+      this.#longest,
+      this.#timed(() => this.#comeOrGo()),
+    );
+    if (this.#memory.bytes > result.last) result.last = this.#memory.bytes;
+  }
+
+  /** Memory comes, or now and then goes. */
+  #comeOrGo(): void {
     if (this.#live.length > 8 && this.#random.once(4)) {
       const [segment] = this.#live.splice(2 + this.#random.below(this.#live.length - 2), 1);
       if (segment !== undefined) this.#free(segment);
     } else {
-      const most = Number(MiB / this.#site.page);
+      const most = Number((2n * MiB) / this.#site.page);
       const pages = 1 + this.#random.below(most);
       this.#live.push(allocate(this.#memory, this.#list, pages, this.#way));
     }
-    if (this.#memory.bytes > result.last) result.last = this.#memory.bytes;
   }
 
   #free(segment: Segment): void {
