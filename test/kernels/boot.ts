@@ -7,25 +7,25 @@ import type { Images } from "./images.ts";
 /** How a machine came to its end: it went off by itself, it was stopped because its time was over, or QEMU failed. */
 export type End = { readonly how: "off" | "stopped" } | { readonly how: "failed"; readonly status: string };
 
+/** Who hears the console: this program, or a person, whose Ctrl-C is the guest's. */
+const consoles = {
+  lines: ["-serial", "stdio", "-monitor", "none"],
+  terminal: ["-chardev", "stdio,id=terminal,mux=on,signal=off", "-serial", "chardev:terminal", "-mon", "terminal"],
+} as const;
+
 /**
  * What QEMU is told. TCG everywhere: no guest needs KVM. The kernel's chatter is left out (an LPAR's window is announced as
  * an error); a crash is shown at any level.
  */
-export function qemuArguments(guest: Guest, { kernel, initrd }: Images, cpus: number): string[] {
+export function qemuArguments(
+  guest: Guest,
+  { kernel, initrd }: Images,
+  cpus: number,
+  console: keyof typeof consoles = "lines",
+): string[] {
   return [
     ...guest.arguments,
-    ...[
-      "-m",
-      `${guest.memoryMiB}M`,
-      "-smp",
-      `${cpus}`,
-      "-nographic",
-      "-serial",
-      "stdio",
-      "-monitor",
-      "none",
-      "-no-reboot",
-    ],
+    ...["-m", `${guest.memoryMiB}M`, "-smp", `${cpus}`, "-nographic", "-no-reboot", ...consoles[console]],
     ...["-kernel", kernel, "-initrd", initrd, "-append", `${guest.append} loglevel=3 panic=-1`],
   ];
 }

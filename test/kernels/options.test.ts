@@ -35,6 +35,17 @@ test("switches and parts are taken in any order", () => {
   );
 });
 
+test("a shell is for one guest, with files or without", () => {
+  const { shell, chosen, files } = optionsFrom(["--shell", "powernv", "--with", "probe.ts,/tmp/data"]);
+  assert.is(shell?.name, "powernv-64k");
+  assert.equal(chosen, [shell]);
+  assert.equal(files, ["probe.ts", "/tmp/data"]);
+  assert.is(optionsFrom([]).shell, undefined);
+  assert.match(refusal("--shell", "arm"), /--shell arm.*pseries-4k.*x86/);
+  assert.match(refusal("--with", "probe.ts"), /--shell/);
+  assert.match(refusal("--shell"), /--shell needs names/);
+});
+
 test("what cannot be is refused with the choices", () => {
   assert.match(refusal("--only", "arm"), /--only arm.*pseries-4k.*x86/);
   assert.match(refusal("--parts", "nothing"), /--parts nothing/);

@@ -16,10 +16,15 @@ export interface Options {
   readonly keep: boolean;
   /** The parts of the guests' program to run: all, unless named. */
   readonly parts: readonly string[] | undefined;
+  /** A guest to boot for a person, and nothing else. */
+  readonly shell: Guest | undefined;
+  /** Files for it. */
+  readonly files: readonly string[];
   readonly help: boolean;
 }
 
 export const usage = `npm run test:kernels -- [--only NAMES] [--parts NAMES] [--json] [--keep]
+npm run test:kernels -- --shell NAME [--with FILES]
 
 Boots the real VFIO drivers of Linux in emulated machines and runs this library on them. Needs Debian and QEMU, but neither
 KVM nor a second machine. What is downloaded and built stays in ~/.cache/dma-window (or DMA_WINDOW_CACHE).
@@ -29,6 +34,8 @@ KVM nor a second machine. What is downloaded and built stays in ~/.cache/dma-win
   --parts NAMES  parts of the program, by comma: ${partNames.join(", ")}
   --json         ends with one JSON document on stdout; the guests' output goes to stderr
   --keep         keeps images and logs
+  --shell NAME   one guest with a shell in it, on this terminal
+  --with FILES   files for it, by comma: a TypeScript program in one piece beside the suite's, anything else in /root
 `;
 
 /** @throws Error with a sentence for the user when an option cannot be. */
@@ -36,25 +43,40 @@ export function optionsFrom(parameters: readonly string[]): Options {
   const flags = new Set<string>();
   let only: readonly string[] | undefined;
   let parts: readonly string[] | undefined;
+  let shell: Guest | undefined;
+  let files: readonly string[] = [];
   const left = [...parameters];
   for (let parameter = left.shift(); parameter !== undefined; parameter = left.shift()) {
     const [name = "", inline] = parameter.split(/=(.*)/s);
     if (name === "--only") only = names(name, inline ?? left.shift());
     else if (name === "--parts") parts = names(name, inline ?? left.shift());
-    else if (["--json", "--keep", "--help"].includes(parameter)) flags.add(parameter);
+    else if (name === "--with") files = names(name, inline ?? left.shift());
+    else if (name === "--shell") {
+      const [wanted = ""] = names(name, inline ?? left.shift());
+      shell = guests.find((guest) => isNamed(guest, wanted));
+      if (shell === undefined) throw new Error(noSuchGuest(name, wanted));
+    } else if (["--json", "--keep", "--help"].includes(parameter)) flags.add(parameter);
     else throw new Error(`${parameter} is no option of this command; --help names them`);
   }
   const chosen = guests.filter((guest) => only === undefined || only.some((name) => isNamed(guest, name)));
   for (const name of only ?? []) {
     if (guests.some((guest) => isNamed(guest, name))) continue;
-    throw new Error(
-      `--only ${name}: there is no such guest; there are ${guests.map((guest) => guest.name).join(", ")}`,
-    );
+    throw new Error(noSuchGuest("--only", name));
   }
   for (const name of parts ?? []) {
     if (!partNames.includes(name)) throw new Error(`--parts ${name}: there is no such part; --help names them`);
   }
-  return { chosen, json: flags.has("--json"), keep: flags.has("--keep"), help: flags.has("--help"), parts };
+  if (files.length > 0 && shell === undefined) throw new Error("--with is for the guest of --shell");
+  const [json, keep, help] = ["--json", "--keep", "--help"].map((flag) => flags.has(flag)) as [
+    boolean,
+    boolean,
+    boolean,
+  ];
+  return { chosen: shell === undefined ? chosen : [shell], json, keep, help, parts, shell, files };
+}
+
+function noSuchGuest(option: string, name: string): string {
+  return `${option} ${name}: there is no such guest; there are ${guests.map((guest) => guest.name).join(", ")}`;
 }
 
 /** `powernv` names both PowerNV guests. */

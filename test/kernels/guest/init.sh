@@ -13,6 +13,7 @@ for module in $(cat /lib/modules/order); do
   insmod /lib/modules/$module.ko || echo "insmod $module: failed"
 done
 
+[ -f /app/shell.sh ] && . /app/shell.sh
 cat /app/parts | while read -r part seconds; do
   timeout -s KILL "$seconds" node /app/src/guest.mjs "$part" < /dev/null
   echo "@dma-window {\"kind\":\"ended\",\"part\":\"$part\",\"status\":$?}"
