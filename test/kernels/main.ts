@@ -6,10 +6,12 @@ import { fileURLToPath } from "node:url";
 import { boot } from "./boot.ts";
 import { type Boot, bootsOf } from "./boots.ts";
 import { bundle } from "./bundle.ts";
+import type { Guest } from "./guests.ts";
 import { cacheDirectory, installLine, missingPackages, thisHost, whyNot } from "./host.ts";
-import { fileName, Workshop } from "./images.ts";
+import { fileName, type Programs, Workshop } from "./images.ts";
 import { type Options, optionsFrom, usage } from "./options.ts";
 import { Account, type GuestReport, merged, textOf } from "./report.ts";
+import { bootOnTerminal, luggage, shellOf } from "./shell.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -30,10 +32,14 @@ async function main(parameters: readonly string[]): Promise<number> {
   }
   const host = thisHost();
   const reason = whyNot(host);
-  if (reason !== undefined) {
-    say(`skipped: ${reason}`);
-    if (options.json) process.stdout.write(`${JSON.stringify({ guests: [], skipped: reason })}\n`);
+  if (options.needs) {
+    if (reason === undefined) process.stdout.write(`${missingPackages(host).join(" ")}\n`);
     return 0;
+  }
+  if (reason !== undefined) {
+    say(`${options.insist ? "cannot" : "skipped"}: ${reason}`);
+    if (options.json) process.stdout.write(`${JSON.stringify({ guests: [], skipped: reason })}\n`);
+    return options.insist ? 2 : 0;
   }
   const missing = missingPackages(host);
   if (missing.length > 0) {
@@ -44,23 +50,45 @@ async function main(parameters: readonly string[]): Promise<number> {
     say("dist/core.wasm is not there. Build it first: npm run build:core");
     return 2;
   }
+  if (options.shell !== undefined) return await shell(options.shell, options.files, say);
   const reports = await run(options, say);
   say(`\n${textOf(reports)}`);
   if (options.json) process.stdout.write(`${JSON.stringify({ guests: reports }, null, 1)}\n`);
   return reports.every(({ failures }) => failures.length === 0) ? 0 : 1;
 }
 
-async function run(options: Options, say: (line: string) => void): Promise<GuestReport[]> {
-  const began = Date.now();
+/** Everything that is the same for every boot. */
+async function equip(guests: readonly Guest[], say: (line: string) => void): Promise<[Workshop, Programs]> {
   const cache = cacheDirectory();
   mkdirSync(cache, { recursive: true });
   const workshop = new Workshop(cache, root, say);
-  await workshop.prepare(options.chosen);
+  await workshop.prepare(guests);
   const programs = {
     guest: await bundle(root, "test/kernels/guest/main.ts"),
     conformance: await bundle(root, "test/conformance/guest.ts"),
+    hardware: await bundle(root, "test/kernels/hardware.ts"),
   };
-  say(`everything is there after ${seconds(began)} s (${cache})`);
+  return [workshop, programs];
+}
+
+/** One guest for a person at this terminal. */
+async function shell(guest: Guest, files: readonly string[], say: (line: string) => void): Promise<number> {
+  const [workshop, programs] = await equip([guest], say);
+  const at = mkdtempSync(join(tmpdir(), "kernels-"));
+  try {
+    const one = shellOf(guest);
+    const images = await workshop.imagesOf(one, programs, at, await luggage(root, files));
+    say(`${guest.name} starts, which takes half a minute; \`exit\` turns it off, Ctrl-A X ends it at once`);
+    return await bootOnTerminal(one, images);
+  } finally {
+    rmSync(at, { recursive: true, force: true });
+  }
+}
+
+async function run(options: Options, say: (line: string) => void): Promise<GuestReport[]> {
+  const began = Date.now();
+  const [workshop, programs] = await equip(options.chosen, say);
+  say(`everything is there after ${seconds(began)} s (${cacheDirectory()})`);
 
   const at = mkdtempSync(join(tmpdir(), "kernels-"));
   const abort = new AbortController();

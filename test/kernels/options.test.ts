@@ -15,9 +15,10 @@ function refusal(...parameters: readonly string[]): string {
 }
 
 test("without options all guests are booted, with all parts, for people", () => {
-  const { chosen, json, keep, parts, help } = optionsFrom([]);
+  const { chosen, ...others } = optionsFrom([]);
   assert.is(chosen.length, guests.length);
-  assert.equal({ json, keep, parts, help }, { json: false, keep: false, parts: undefined, help: false });
+  const off = { json: false, keep: false, insist: false, needs: false, help: false };
+  assert.equal(others, { ...off, parts: undefined, shell: undefined, files: [] });
 });
 
 test("guests are named one by one, or by their machine, and keep their order", () => {

@@ -20,11 +20,18 @@ export interface Options {
   readonly shell: Guest | undefined;
   /** Files for it. */
   readonly files: readonly string[];
+  /** A host that cannot boot guests is a failure, and not passed over. */
+  readonly insist: boolean;
+  /** Names the Debian packages that are missing here, and does nothing else. */
+  readonly needs: boolean;
   readonly help: boolean;
 }
 
-export const usage = `npm run test:kernels -- [--only NAMES] [--parts NAMES] [--json] [--keep]
+const switches: readonly string[] = ["--json", "--keep", "--insist", "--needs", "--help"];
+
+export const usage = `npm run test:kernels -- [--only NAMES] [--parts NAMES] [--json] [--keep] [--insist]
 npm run test:kernels -- --shell NAME [--with FILES]
+npm run test:kernels -- --needs
 
 Boots the real VFIO drivers of Linux in emulated machines and runs this library on them. Needs Debian and QEMU, but neither
 KVM nor a second machine. What is downloaded and built stays in ~/.cache/dma-window (or DMA_WINDOW_CACHE).
@@ -34,6 +41,8 @@ KVM nor a second machine. What is downloaded and built stays in ~/.cache/dma-win
   --parts NAMES  parts of the program, by comma: ${partNames.join(", ")}
   --json         ends with one JSON document on stdout; the guests' output goes to stderr
   --keep         keeps images and logs
+  --insist       a host that cannot boot them is a failure; it is passed over otherwise
+  --needs        names Debian's packages that are missing here, and does nothing else
   --shell NAME   one guest with a shell in it, on this terminal
   --with FILES   files for it, by comma: a TypeScript program in one piece beside the suite's, anything else in /root
 `;
@@ -55,7 +64,7 @@ export function optionsFrom(parameters: readonly string[]): Options {
       const [wanted = ""] = names(name, inline ?? left.shift());
       shell = guests.find((guest) => isNamed(guest, wanted));
       if (shell === undefined) throw new Error(noSuchGuest(name, wanted));
-    } else if (["--json", "--keep", "--help"].includes(parameter)) flags.add(parameter);
+    } else if (switches.includes(parameter)) flags.add(parameter);
     else throw new Error(`${parameter} is no option of this command; --help names them`);
   }
   const chosen = guests.filter((guest) => only === undefined || only.some((name) => isNamed(guest, name)));
@@ -67,12 +76,17 @@ export function optionsFrom(parameters: readonly string[]): Options {
     if (!partNames.includes(name)) throw new Error(`--parts ${name}: there is no such part; --help names them`);
   }
   if (files.length > 0 && shell === undefined) throw new Error("--with is for the guest of --shell");
-  const [json, keep, help] = ["--json", "--keep", "--help"].map((flag) => flags.has(flag)) as [
-    boolean,
-    boolean,
-    boolean,
-  ];
-  return { chosen: shell === undefined ? chosen : [shell], json, keep, help, parts, shell, files };
+  return {
+    chosen: shell === undefined ? chosen : [shell],
+    json: flags.has("--json"),
+    keep: flags.has("--keep"),
+    insist: flags.has("--insist"),
+    needs: flags.has("--needs"),
+    help: flags.has("--help"),
+    parts,
+    shell,
+    files,
+  };
 }
 
 function noSuchGuest(option: string, name: string): string {
