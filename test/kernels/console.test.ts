@@ -1,6 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { eventIn, isCrash, Lines, MARK } from "./console.ts";
+import { isCrash, Lines, MARK, reportIn } from "./console.ts";
 
 function linesOf(...pieces: readonly (string | Uint8Array)[]): string[] {
   const found: string[] = [];
@@ -25,20 +25,21 @@ test("a terminal's escape sequences are left out", () => {
   assert.equal(linesOf("\x1bc\x1b[?7l\x1b[2J\x1b[0;1mtext\x1b[0m  \r\n"), ["text"]);
 });
 
-test("a marked line is an event, also behind what firmware left on the line", () => {
-  assert.equal(eventIn(`${MARK}{"kind":"leak","kib":4}`), { kind: "leak", kib: 4 });
-  assert.equal(eventIn(`#1 SMP${MARK}{"kind":"up"}`), { kind: "up" });
+test("a marked line is a report, also behind what firmware left on the line", () => {
+  assert.equal(reportIn(`${MARK}{"id":"7.1","kind":"leak","kib":4}`), { id: "7.1", kind: "leak", kib: 4 });
+  assert.equal(reportIn(`#1 SMP${MARK}{"id":"init up","kind":"up"}`), { id: "init up", kind: "up" });
 });
 
-test("text is no event", () => {
-  assert.is(eventIn("Linux is up"), undefined);
-  assert.is(eventIn('{"kind":"leak","kib":4}'), undefined);
-  assert.is(eventIn(""), undefined);
+test("text is no report", () => {
+  assert.is(reportIn("Linux is up"), undefined);
+  assert.is(reportIn('{"id":"7.1","kind":"leak","kib":4}'), undefined);
+  assert.is(reportIn(""), undefined);
 });
 
 test("a mark with anything else behind it is torn, and not passed over", () => {
-  for (const rest of ['{"kind":"le[  3.1] reboot', "", "null", "7", '{"kind":"other"}', "{}", '{"kind":"up"} more']) {
-    assert.is(eventIn(MARK + rest), "torn", rest);
+  const torn = ['{"id":"7.1","kind":"le[  3.1] reboot', '{"id":"7.1","kind":"up"} more', '{"id":"7.1","kind":"other"}'];
+  for (const rest of [...torn, "", "null", "7", "{}", '{"kind":"up"}', '{"id":7,"kind":"up"}']) {
+    assert.is(reportIn(MARK + rest), "torn", rest);
   }
 });
 

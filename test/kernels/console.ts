@@ -2,7 +2,11 @@
  * What a guest says on its console: text for people, and lines that begin with a mark and carry JSON.
  *
  *     edu: 4096 bytes written through IOVA 0x800000000000000
- *     @dma-window {"kind":"test","name":"...","ok":true}
+ *     @dma-window {"id":"61.7","kind":"test","name":"...","ok":true}
+ *     @dma-window {"id":"61.7","kind":"test","name":"...","ok":true}
+ *
+ * Each report comes twice, with the id of its process and a number, or of init and what it says: firmware and kernel speak on
+ * the same console, also in the middle of a line.
  */
 
 export const MARK = "@dma-window ";
@@ -38,13 +42,16 @@ const kinds: ReadonlySet<string> = new Set<Event["kind"]>([
   ...(["up", "machine", "test", "row", "dma", "inFlight", "conformance", "random", "leak", "ended", "off"] as const),
 ]);
 
-/** The event of a line; `undefined` for text; `"torn"` when the mark is there and what follows cannot be read. */
-export function eventIn(line: string): Event | "torn" | undefined {
+/** A report as it comes: both copies have the same id. */
+export type Report = Event & { readonly id: string };
+
+/** The report of a line; `undefined` for text; `"torn"` when the mark is there and what follows cannot be read. */
+export function reportIn(line: string): Report | "torn" | undefined {
   const at = line.indexOf(MARK);
   if (at < 0) return undefined;
   try {
-    const event = JSON.parse(line.slice(at + MARK.length)) as { kind?: unknown };
-    return kinds.has(String(event?.kind)) ? (event as Event) : "torn";
+    const report = JSON.parse(line.slice(at + MARK.length)) as { kind?: unknown; id?: unknown };
+    return kinds.has(String(report?.kind)) && typeof report.id === "string" ? (report as Report) : "torn";
   } catch {
     return "torn";
   }

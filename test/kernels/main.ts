@@ -3,15 +3,18 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:
 import { availableParallelism, freemem, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { boot } from "./boot.ts";
+import { boot, type End } from "./boot.ts";
 import { type Boot, bootsOf } from "./boots.ts";
 import { bundle } from "./bundle.ts";
 import type { Guest } from "./guests.ts";
 import { cacheDirectory, installLine, missingPackages, thisHost, whyNot } from "./host.ts";
-import { fileName, type Programs, Workshop } from "./images.ts";
+import { fileName, type Images, type Programs, Workshop } from "./images.ts";
 import { type Options, optionsFrom, usage } from "./options.ts";
 import { Account, type GuestReport, merged, textOf } from "./report.ts";
 import { bootOnTerminal, luggage, shellOf } from "./shell.ts";
+
+/** Firmware and a kernel's start, which are not what is tested, fail now and then on a host that has too much to do. */
+const ATTEMPTS = 3;
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -100,19 +103,12 @@ async function run(options: Options, say: (line: string) => void): Promise<Guest
   try {
     const reports = await sideBySide(boots, async (one) => {
       const images = await workshop.imagesOf(one, programs, at);
-      const account = new Account(one);
-      const over = new AbortController();
       const started = Date.now();
-      const end = await boot(one.guest, images, {
-        cpus: one.cpus,
-        seconds: one.seconds,
-        aborted: AbortSignal.any([abort.signal, over.signal]),
-        line: (text) => {
-          const shown = account.take(text);
-          if (shown !== undefined) say(`[${one.name}] ${shown}`);
-          if (account.isOver) over.abort();
-        },
-      });
+      let { account, end } = await attempt(one, images, abort.signal, say);
+      for (let again = 1; !account.isUp && again < ATTEMPTS && !abort.signal.aborted; again++) {
+        say(`[${one.name}] Linux did not come up; once more`);
+        ({ account, end } = await attempt(one, images, abort.signal, say));
+      }
       const report = account.close(end, (Date.now() - started) / 1000);
       say(`[${one.name}] ${report.failures.length === 0 ? "passed" : "failed"} after ${seconds(started)} s`);
       if (report.failures.length > 0) {
@@ -130,6 +126,28 @@ async function run(options: Options, say: (line: string) => void): Promise<Guest
     if (options.keep) say(`images and logs are in ${at}`);
     else rmSync(at, { recursive: true, force: true });
   }
+}
+
+/** Boots once, and listens to what is said. */
+async function attempt(
+  one: Boot,
+  images: Images,
+  aborted: AbortSignal,
+  say: (line: string) => void,
+): Promise<{ account: Account; end: End }> {
+  const account = new Account(one);
+  const over = new AbortController();
+  const end = await boot(one.guest, images, {
+    cpus: one.cpus,
+    seconds: one.seconds,
+    aborted: AbortSignal.any([aborted, over.signal]),
+    line: (text) => {
+      const shown = account.take(text);
+      if (shown !== undefined) say(`[${one.name}] ${shown}`);
+      if (account.isOver) over.abort();
+    },
+  });
+  return { account, end };
 }
 
 /** Two at a time where there are two processors, and memory for both and for the archives that are being put together. */

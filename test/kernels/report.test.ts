@@ -8,7 +8,24 @@ import { Account, merged, TAIL, textOf } from "./report.ts";
 const guest = guests[0] as Guest;
 const [usual] = bootsOf(guest, ["dma", "flight"]) as [Boot];
 const [harmful] = bootsOf(guest, ["harm"]) as [Boot];
-const line = (event: Event) => MARK + JSON.stringify(event);
+
+let reports = 0;
+
+/** A report's two copies. */
+function twice(event: Event): string[] {
+  const line = MARK + JSON.stringify({ id: `${process.pid}.${++reports}`, ...event });
+  return [line, line];
+}
+
+/** A boot that has just begun. */
+function begun(boot: Boot): Account {
+  reports = 0;
+  return new Account(boot);
+}
+
+function tell(account: Account, ...events: readonly Event[]): void {
+  for (const line of events.flatMap(twice)) account.take(line);
+}
 
 /** What a guest says that has done everything right. */
 const good: readonly Event[] = [
@@ -31,8 +48,8 @@ const good: readonly Event[] = [
 ];
 
 function accountOf(events: readonly Event[], ...texts: readonly string[]): Account {
-  const account = new Account(usual);
-  for (const event of events) account.take(line(event));
+  const account = begun(usual);
+  tell(account, ...events);
   for (const text of texts) account.take(text);
   return account;
 }
@@ -95,9 +112,27 @@ test("a part that ended badly counts as a failed test", () => {
   assert.equal(report.tests, { passed: 1, failed: 1 });
 });
 
-test("a crash and a torn report are failures, wherever they stand", () => {
+test("a crash is a failure, wherever it stands", () => {
   assert.match(failuresOf(good, "Oops: Kernel access of bad area, sig: 7 [#1]").join(), /^the kernel crashed: Oops/);
-  assert.match(failuresOf(good, `${MARK}{"kind":"te[ 3.1]`).join(), /^a report was torn/);
+});
+
+test("a report of which one copy is torn is counted once, and nothing is wrong", () => {
+  const account = begun(usual);
+  for (const [i, event] of good.entries()) {
+    const [line = ""] = twice(event);
+    const torn = `${line.slice(0, MARK.length + 5)}SBE: Timer stuck`;
+    for (const copy of i % 2 === 0 ? [torn, line] : [line, torn]) account.take(copy);
+  }
+  assert.equal(account.close({ how: "off" }, 41.6), accountOf(good).close({ how: "off" }, 41.6));
+});
+
+test("a report of which both copies are torn is a failure, and so is one of which nothing came", () => {
+  const lost = ["reports were torn in both copies: the account is not complete"];
+  assert.equal(failuresOf(good, `${MARK}{"id":"7.1","kind":"te[ 3.1]`, `${MARK}{"i`), lost);
+  const account = accountOf(good);
+  reports++;
+  tell(account, { kind: "leak", kib: 0 });
+  assert.equal(account.close({ how: "off" }, 1).failures, lost);
 });
 
 test("a machine that hangs, fails or falls silent has failed", () => {
@@ -116,12 +151,13 @@ test("a part that was to be run and was not is a failure", () => {
 });
 
 test("a kernel that was harmed may crash and hang; that its row is answered is all that is asked of it", () => {
-  const account = new Account(harmful);
-  for (const event of good.slice(0, 2)) account.take(line(event));
+  const account = begun(harmful);
+  reports = 0;
+  tell(account, ...good.slice(0, 2));
   account.take("Oops: Kernel access of bad area, sig: 7 [#1]");
-  account.take(line({ kind: "conformance", rows: 1, differences: 0 }));
+  tell(account, { kind: "conformance", rows: 1, differences: 0 });
   assert.is(account.isOver, false);
-  account.take(line({ kind: "ended", part: "harm", status: 0 }));
+  tell(account, { kind: "ended", part: "harm", status: 0 });
   assert.is(account.isOver, true);
   assert.equal(account.close({ how: "stopped" }, 20).failures, []);
 });
@@ -131,18 +167,18 @@ test("a kernel that was harmed before it answered has failed, and so has one tha
     "pseries-4k harm 1/6: the machine was stopped after 20 seconds",
     "pseries-4k harm 1/6: the machine did not come to its end",
   ]);
-  const account = new Account(harmful);
-  account.take(line({ kind: "conformance", rows: 1, differences: 1 }));
-  account.take(line({ kind: "ended", part: "harm", status: 0 }));
+  const account = begun(harmful);
+  tell(account, { kind: "conformance", rows: 1, differences: 1 });
+  tell(account, { kind: "ended", part: "harm", status: 0 });
   assert.match(account.close({ how: "stopped" }, 20).failures.join(), /harm 1\/6: 1 rows of the conformance suite/);
 });
 
 test("several boots of a guest are one report: counts are added, tables and failures kept", () => {
   const first = accountOf(good).close({ how: "off" }, 40);
-  const more = new Account(harmful);
-  more.take(line({ kind: "conformance", rows: 1, differences: 0 }));
-  more.take(line({ kind: "test", name: "it holds", ok: false }));
-  more.take(line({ kind: "ended", part: "harm", status: 0 }));
+  const more = begun(harmful);
+  tell(more, { kind: "conformance", rows: 1, differences: 0 });
+  tell(more, { kind: "test", name: "it holds", ok: false });
+  tell(more, { kind: "ended", part: "harm", status: 0 });
   const both = merged([first, more.close({ how: "stopped" }, 20)]);
   assert.equal(both, {
     ...first,
@@ -156,11 +192,11 @@ test("several boots of a guest are one report: counts are added, tables and fail
 });
 
 test("what firmware says is kept in the log, and not shown", () => {
-  const account = new Account({ ...usual, parts: [] });
+  const account = begun({ ...usual, parts: [] });
   assert.is(account.take("Booting from memory..."), undefined);
-  account.take(line({ kind: "up" }));
+  tell(account, { kind: "up" });
   assert.is(account.take("hello"), "hello");
-  assert.is(account.log.length, 3);
+  assert.is(account.log.length, 4, "both copies of a report are what was said");
   for (let i = 0; i < 100; i++) account.take(`line ${i}`);
   assert.is(account.tail.length, TAIL);
   assert.is(account.tail.at(-1), "line 99");

@@ -1,7 +1,7 @@
 /** What came of a guest, from what it said: for people, and as JSON. */
 import type { End } from "./boot.ts";
 import type { Boot } from "./boots.ts";
-import { type Event, eventIn, isCrash, type Scheme } from "./console.ts";
+import { type Event, isCrash, reportIn, type Scheme } from "./console.ts";
 
 export interface InFlight {
   readonly transfers: number;
@@ -54,6 +54,9 @@ export class Account {
   #conformance = { rows: 0, differences: 0 };
   #random = { operations: 0, differences: 0 };
   #leaked = 0;
+  /** How often each report came: twice, unless one was torn. */
+  readonly #copies = new Map<string, number>();
+  #torn = 0;
   #up = false;
   #off = false;
 
@@ -64,6 +67,25 @@ export class Account {
   /** Whether all parts have ended. Of a kernel that was harmed nothing more is asked, not even that it goes off. */
   get isOver(): boolean {
     return this.#boot.harm !== undefined && this.#absent.length === 0;
+  }
+
+  /** Whether Linux came as far as our first process. Before that nothing of ours has run. */
+  get isUp(): boolean {
+    return this.#up;
+  }
+
+  /** Whether a report came in neither copy: more lines are torn than copies missing, or a process left out a number. */
+  get isLost(): boolean {
+    const missing = [...this.#copies.values()].filter((copies) => copies === 1).length;
+    if (this.#torn > missing) return true;
+    const counted = new Map<string, { count: number; highest: number }>();
+    for (const id of this.#copies.keys()) {
+      const [, process, number] = /^([0-9]+)\.([0-9]+)$/.exec(id) ?? [];
+      if (process === undefined) continue;
+      const { count, highest } = counted.get(process) ?? { count: 0, highest: 0 };
+      counted.set(process, { count: count + 1, highest: Math.max(highest, Number(number)) });
+    }
+    return [...counted.values()].some(({ count, highest }) => count !== highest);
   }
 
   get #absent(): readonly string[] {
@@ -82,19 +104,22 @@ export class Account {
   /** Takes a line of the console; gives the text to show people, `undefined` where there is nothing to show. */
   take(line: string): string | undefined {
     this.#log.push(line);
-    const event = eventIn(line);
+    const event = reportIn(line);
     if (event === undefined) {
       if (isCrash(line) && this.#boot.harm === undefined) this.#failures.push(`the kernel crashed: ${line.trim()}`);
       return this.#up ? line : undefined;
     }
     if (event === "torn") {
-      this.#failures.push(`a report was torn: ${line}`);
+      this.#torn++;
       return line;
     }
-    return this.#count(event);
+    const copies = this.#copies.get(event.id) ?? 0;
+    this.#copies.set(event.id, copies + 1);
+    return copies === 0 ? this.note(event) : undefined;
   }
 
-  #count(event: Event): string | undefined {
+  /** Takes an event that came by no console. Gives the text to show people. */
+  note(event: Event): string | undefined {
     switch (event.kind) {
       case "up":
         this.#up = true;
@@ -154,6 +179,7 @@ export class Account {
   close(end: End, seconds: number): GuestReport {
     const failures = [...this.#failures];
     if (!this.isOver) failures.push(...this.#wrongEnd(end, seconds));
+    if (this.isLost) failures.push("reports were torn in both copies: the account is not complete");
     const { differences } = this.#conformance;
     if (differences > 0) failures.push(`${differences} rows of the conformance suite are answered otherwise`);
     if (this.#random.differences > 0) failures.push(`the model answered otherwise ${this.#random.differences} times`);

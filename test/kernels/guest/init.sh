@@ -8,7 +8,13 @@ mount -t devtmpfs dev /dev
 # Long lines are the program's, and not to be wrapped or echoed.
 stty -echo -onlcr 2> /dev/null
 
-echo '@dma-window {"kind":"up"}'
+# Twice, because firmware may speak in the middle of a line.
+report() {
+  echo "@dma-window {\"id\":\"init $1 $2\",\"kind\":\"$1\"$3}"
+  echo "@dma-window {\"id\":\"init $1 $2\",\"kind\":\"$1\"$3}"
+}
+
+report up
 for module in $(cat /lib/modules/order); do
   insmod /lib/modules/$module.ko || echo "insmod $module: failed"
 done
@@ -16,8 +22,8 @@ done
 [ -f /app/shell.sh ] && . /app/shell.sh
 cat /app/parts | while read -r part seconds; do
   timeout -s KILL "$seconds" node /app/src/guest.mjs "$part" < /dev/null
-  echo "@dma-window {\"kind\":\"ended\",\"part\":\"$part\",\"status\":$?}"
+  report ended "$part" ",\"part\":\"$part\",\"status\":$?"
 done
 
-echo "@dma-window {\"kind\":\"off\",\"tainted\":$(cat /proc/sys/kernel/tainted)}"
+report off "" ",\"tainted\":$(cat /proc/sys/kernel/tainted)"
 poweroff -f

@@ -7,8 +7,13 @@ export function say(text: string): void {
   writeSync(1, `${text}\n`);
 }
 
+let reports = 0;
+
+/** Twice, because firmware may speak in the middle of a line; its `id` tells that it is the same. */
 export function report(event: Event): void {
-  say(`${MARK}${JSON.stringify(event)}`);
+  const line = `${MARK}${JSON.stringify({ id: `${process.pid}.${++reports}`, ...event })}`;
+  say(line);
+  say(line);
 }
 
 /** Runs a test and reports it; the part goes on when it fails. Names are sentences that state what holds. */
