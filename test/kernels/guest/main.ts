@@ -3,17 +3,24 @@ import { conformance } from "./conformance.ts";
 import { dma } from "./dma.ts";
 import { ends, hold, humble } from "./ends.ts";
 import { flight } from "./flight.ts";
+import { hardware } from "./hardware.ts";
+import { harm } from "./harm.ts";
+import { library } from "./library.ts";
 import { random } from "./random.ts";
 
-/** `hold` and `humble` are children of `ends`. */
+/** `hold` and `humble` are children of `ends`; `hello` shows that a user can start the program. */
 const parts: Readonly<Record<string, () => void | Promise<void>>> = {
   dma,
   flight,
   ends,
+  library,
   conformance,
   random,
+  harm,
+  hardware,
   hold,
   humble,
+  hello: () => {},
 };
 
 const name = process.argv[2] ?? "";
