@@ -9,8 +9,9 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { Apt } from "./apt.ts";
+import type { Boot } from "./boots.ts";
 import { cpio, directory, type Entry, entriesIn, file, link, program } from "./cpio.ts";
-import type { Architecture, Guest, Part } from "./guests.ts";
+import type { Architecture, Guest } from "./guests.ts";
 import { shimFor } from "./shim.ts";
 import { output, unpack } from "./unpack.ts";
 
@@ -22,7 +23,7 @@ export interface Images {
 }
 
 /** Bundles by the name that the guest knows them by. The core's place is a neighbour of theirs: see `src/core.ts`. */
-export type Programs = Readonly<Record<"guest" | "conformance", Uint8Array>>;
+export type Programs = Readonly<Record<"guest" | "conformance" | "hardware", Uint8Array>>;
 
 /** Of Node's packages: what a program that has no network and one language does not load. */
 const unused = /\/(gconv|audit|ossl-modules|engines-3|corepack|@types)$/;
@@ -49,8 +50,13 @@ export class Workshop {
     }
   }
 
-  /** A guest's kernel and archives, the latter written to the directory `at`. */
-  async imagesOf(guest: Guest, programs: Programs, parts: readonly Part[], at: string): Promise<Images> {
+  /** A guest's kernel and archives for one boot, with `more` files in them; the archives are written to the directory `at`. */
+  async imagesOf(
+    { name, guest, parts, harm }: Boot,
+    programs: Programs,
+    at: string,
+    more: readonly Entry[] = [],
+  ): Promise<Images> {
     const { architecture } = guest;
     const kernel = await this.#kernel(architecture, guest.kernel);
     const own = cpio([
@@ -59,9 +65,11 @@ export class Workshop {
       file("app/vfio_shim.node", readFileSync(shimFor(architecture, await this.#headers(), this.#root, this.#cache))),
       file("app/guest.json", JSON.stringify({ name: guest.name, machine: guest.machine, hugepages: guest.hugepages })),
       file("app/parts", parts.map(({ name, seconds }) => `${name} ${seconds}\n`).join("")),
+      file("app/row", harm?.id ?? ""),
       program("init", readFileSync(join(this.#root, "test/kernels/guest/init.sh"))),
+      ...more,
     ]);
-    const initrd = join(at, `${guest.name}.initrd`);
+    const initrd = join(at, `${fileName(name)}.initrd`);
     const layers = [readFileSync(kernel.layer), own, readFileSync(await this.#node(architecture))];
     writeFileSync(initrd, Buffer.concat(layers));
     return { kernel: kernel.path, initrd };
@@ -151,6 +159,11 @@ export class Workshop {
     mkdirSync(at, { recursive: true });
     return at;
   }
+}
+
+/** A boot's name as a file's: `pseries-4k-harm-2-6`. */
+export function fileName(boot: string): string {
+  return boot.replaceAll(/[ /]/g, "-");
 }
 
 /** Whole or not at all: what was begun and not ended is not taken for finished the next time. */

@@ -1,25 +1,49 @@
-/** The machine that the program finds itself on: its name, its devices, and their IOMMU groups. */
-import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+/**
+ * The machine that the program finds itself on. There are two ways to learn of it: in a guest the image says what it is, and
+ * its devices are there to be bound; on hardware `DMA_WINDOW_GROUP` says which groups may be used, and the system the rest.
+ */
+import { chownSync, existsSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { release } from "node:os";
 import { basename } from "node:path";
+import type { Syscalls } from "../../../src/syscalls.ts";
+import { EDU, fromSystem, groupsIn } from "../hardware-machine.ts";
 
 export interface GuestMachine {
   readonly name: string;
+  /** `x86` has type1. */
   readonly machine: "pseries" | "powernv" | "x86";
-  /** Page shift and number of the pools that the kernel was asked for. */
+  /** Page shift of the pools that may be used, and how many pages they were seen to have. */
   readonly hugepages: readonly (readonly [shift: number, count: number])[];
 }
 
-/** A device of QEMU's that does DMA where it is told. */
+/** A device that is bound to vfio-pci. */
 export interface BoundDevice {
   /** Its address on the bus: `0000:00:05.0`. */
   readonly name: string;
   readonly group: number;
+  /** Whether it is QEMU's edu, which does DMA where it is told. Any other device is not even opened: that would reset it. */
+  readonly isEdu: boolean;
 }
 
-/** What the host has written into the image. */
-export function thisMachine(): GuestMachine {
-  return JSON.parse(readFileSync("/app/guest.json", "utf8")) as GuestMachine;
+/** What there is to be used. */
+export interface Found {
+  readonly machine: GuestMachine;
+  /** One of each group. */
+  readonly devices: readonly BoundDevice[];
+  /** Whether the machine may be used up. A guest goes off afterwards; any other machine has to be left as it was found. */
+  readonly isExpendable: boolean;
+}
+
+/** @throws Error */
+export function thisMachine(kernel: Syscalls): Found {
+  const groups = process.env.DMA_WINDOW_GROUP;
+  return groups === undefined ? fromImage() : fromSystem(groupsIn(groups), kernel);
+}
+
+/** What the host has written into the image. Everything in the machine is there for the tests. */
+function fromImage(): Found {
+  const machine = JSON.parse(readFileSync("/app/guest.json", "utf8")) as GuestMachine;
+  return { machine, devices: bindDevices(), isExpendable: true };
 }
 
 /** `6.12.107+deb13-powerpc64le` */
@@ -29,11 +53,8 @@ export function kernelRelease(): string {
 
 const PCI = "/sys/bus/pci";
 
-/** Vendor and device number of QEMU's edu. */
-const EDU = "0x1234 0x11e8";
-
 /** Binds all edu devices to vfio-pci, those too that are bound already; gives them by name. */
-export function bindDevices(): BoundDevice[] {
+function bindDevices(): BoundDevice[] {
   const names = readdirSync(`${PCI}/devices`).filter((name) => {
     const read = (what: string) => readFileSync(`${PCI}/devices/${name}/${what}`, "utf8").trim();
     return `${read("vendor")} ${read("device")}` === EDU;
@@ -46,6 +67,16 @@ export function bindDevices(): BoundDevice[] {
     }
     const driver = existsSync(`${device}/driver`) ? basename(readlinkSync(`${device}/driver`)) : "none";
     if (driver !== "vfio-pci") throw new Error(`${name} cannot be bound to vfio-pci: its driver is ${driver}`);
-    return { name, group: Number(basename(readlinkSync(`${device}/iommu_group`))) };
+    return { name, group: Number(basename(readlinkSync(`${device}/iommu_group`))), isEdu: true };
   });
+}
+
+/** The user without rights: nobody. */
+export const NOBODY = 65534;
+
+/** Gives a group's node to nobody, and to nobody else; what comes back gives it to whose it was. */
+export function lend(node: string): () => void {
+  const { uid, gid } = statSync(node);
+  chownSync(node, NOBODY, NOBODY);
+  return () => chownSync(node, uid, gid);
 }

@@ -6,7 +6,9 @@
  *   writes behind its table, into whatever memory is there (`arch/powerpc/platforms/powernv/pci-ioda-tce.c: pnv_tce`). Where
  *   that was the table's own copy of user addresses, registrations were seen to stay locked for good;
  * - a CREATE beside an LPAR's window at 1 << 59: firmware then refuses the group until the machine is booted again;
- * - an UNREGISTER of what is mapped: it blocks its range for good.
+ * - an UNREGISTER of what is mapped: it blocks its range for good;
+ * - on a machine that is somebody's a REGISTER of 0 bytes: the kernel warns of it, and is tainted
+ *   (`mm/vmalloc.c: __vmalloc_node_range_noprof`).
  */
 import { IommuType, VfioCall } from "../../../src/syscalls.ts";
 import { HUGEPAGES, PAGES, RandomCalls, type Range } from "./random-calls.ts";
@@ -33,6 +35,7 @@ export class SpaprCalls extends RandomCalls {
     VfioCall.IOMMU_SPAPR_TCE_REMOVE,
   ];
   readonly #isLpar: boolean;
+  readonly #isExpendable: boolean;
   readonly #pageShifts: readonly number[];
   #registered: Range[] = [];
   #windows: OpenWindow[] = [];
@@ -40,6 +43,7 @@ export class SpaprCalls extends RandomCalls {
   constructor(site: Site, twins: Twins, seed: number) {
     super(site, twins, seed);
     this.#isLpar = site.machine.machine === "pseries";
+    this.#isExpendable = site.isExpendable;
     // Pages that are larger than those of the memory can only be refused.
     const usable = [12, 16, 21, 24].filter((shift) => 1n << BigInt(shift) <= this.page || shift <= this.hugeShift);
     this.#pageShifts = [...usable, ...usable, ...(this.#isLpar ? [16, 21, 24] : [16, 21, 30])];
@@ -94,6 +98,7 @@ export class SpaprCalls extends RandomCalls {
 
   #register(): void {
     const range = this.#range();
+    if (range.size === 0n && !this.#isExpendable) return;
     const flags = this.random.once(40) ? 1 : 0;
     const answer = this.ask(VfioCall.IOMMU_SPAPR_REGISTER_MEMORY, struct(this.argsz(24), flags, range.va, range.size));
     if (answer === 0) this.#registered.push(range);

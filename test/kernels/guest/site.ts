@@ -3,7 +3,7 @@ import { type Container, openContainer, planWindow, type SpaprInfo, type Window 
 import type { IommuInfo } from "../../../src/iommu.ts";
 import { MapFlag, Protection } from "../../../src/syscalls.ts";
 import { Door } from "./door.ts";
-import { type BoundDevice, bindDevices, type GuestMachine, kernelRelease, thisMachine } from "./machine.ts";
+import { type BoundDevice, type GuestMachine, kernelRelease, thisMachine } from "./machine.ts";
 import { report } from "./say.ts";
 
 export const KiB = 1n << 10n;
@@ -14,12 +14,18 @@ export const GiB = 1n << 30n;
 export const HIGH = 1n << 59n;
 
 export class Site {
-  readonly machine: GuestMachine = thisMachine();
   readonly kernel = new Door();
-  readonly devices: readonly BoundDevice[] = bindDevices();
+  readonly machine: GuestMachine;
+  readonly devices: readonly BoundDevice[];
+  /** Whether rows may leave behind what nothing but a start of the machine takes away. */
+  readonly isExpendable: boolean;
   readonly #lockedBefore: bigint;
 
   constructor() {
+    const { machine, devices, isExpendable } = thisMachine(this.kernel);
+    this.machine = machine;
+    this.devices = devices;
+    this.isExpendable = isExpendable;
     this.#lockedBefore = this.locked;
     report({ kind: "machine", kernel: kernelRelease(), cpuPage: this.kernel.pageSize });
   }
@@ -35,6 +41,11 @@ export class Site {
   /** VmLck. */
   get locked(): bigint {
     return this.kernel.lockedMemory().used;
+  }
+
+  /** Whether all devices do DMA where they are told. No other may be opened. */
+  get hasEdu(): boolean {
+    return this.devices.every(({ isEdu }) => isEdu);
   }
 
   /** The first device, or the second. */
