@@ -69,7 +69,7 @@ async function equip(guests: readonly Guest[], say: (line: string) => void): Pro
   const programs = {
     guest: await bundle(root, "test/kernels/guest/main.ts"),
     conformance: await bundle(root, "test/conformance/guest.ts"),
-    hardware: await bundle(root, "test/kernels/hardware.ts"),
+    hardware: await bundle(root, "test/kernels/hardware/main.ts"),
   };
   return [workshop, programs];
 }

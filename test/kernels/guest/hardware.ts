@@ -7,7 +7,7 @@ import { chownSync, statSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
 import * as assert from "uvu/assert";
 import { openContainer } from "../../../src/index.ts";
-import { programs } from "../hardware-programs.ts";
+import { programs } from "../hardware/programs.ts";
 import type { GuestReport } from "../report.ts";
 import { NOBODY } from "./machine.ts";
 import { test } from "./say.ts";

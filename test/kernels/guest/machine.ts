@@ -6,7 +6,7 @@ import { chownSync, existsSync, readdirSync, readFileSync, readlinkSync, statSyn
 import { release } from "node:os";
 import { basename } from "node:path";
 import type { Syscalls } from "../../../src/syscalls.ts";
-import { EDU, fromSystem, groupsIn } from "../hardware-machine.ts";
+import { EDU, fromSystem, groupsIn } from "../hardware/machine.ts";
 
 export interface GuestMachine {
   readonly name: string;

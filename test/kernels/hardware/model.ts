@@ -1,8 +1,8 @@
 /** Whether the software kernel describes this machine's IOMMU: the random calls are compared with it, byte by byte. */
-import { openContainer } from "../../src/index.ts";
-import { modelKernel } from "../../src/model/index.ts";
-import type { Syscalls } from "../../src/syscalls.ts";
-import type { Found } from "./guest/machine.ts";
+import { openContainer } from "../../../src/index.ts";
+import { modelKernel } from "../../../src/model/index.ts";
+import type { Syscalls } from "../../../src/syscalls.ts";
+import type { Found } from "../guest/machine.ts";
 
 /**
  * What this IOMMU says of itself otherwise than the model does, in words; `undefined` where they agree. Opens the first

@@ -1,14 +1,14 @@
 /** The rows that are run on a machine that is somebody's: the model shows that nothing of them stays. */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import type { ModelKernel } from "../../src/model/index.ts";
-import { type Syscalls, VfioCall } from "../../src/syscalls.ts";
-import { type Passing, Through } from "../../src/through.ts";
-import { modelTarget } from "../conformance/model-target.ts";
-import { answerOf, needsOf } from "../conformance/run-on.ts";
-import type { Target } from "../conformance/target.ts";
-import { guests, platformsOf } from "./guests.ts";
-import { gentleRows } from "./hardware-rows.ts";
+import type { ModelKernel } from "../../../src/model/index.ts";
+import { type Syscalls, VfioCall } from "../../../src/syscalls.ts";
+import { type Passing, Through } from "../../../src/through.ts";
+import { modelTarget } from "../../conformance/model-target.ts";
+import { answerOf, needsOf } from "../../conformance/run-on.ts";
+import type { Target } from "../../conformance/target.ts";
+import { guests, platformsOf } from "../guests.ts";
+import { gentleRows } from "./rows.ts";
 
 for (const { name, machine, cpuPage } of guests) {
   const test = suite(`rows for hardware like ${name}`);

@@ -1,16 +1,16 @@
 /** What the runner for hardware is told, and what it finds out: on trees that look like sysfs. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { modelKernel } from "../../src/model/index.ts";
-import type { Syscalls } from "../../src/syscalls.ts";
-import { thrownBy } from "../support/failure.ts";
-import type { Entry } from "../system/temp-tree.ts";
-import { guests } from "./guests.ts";
-import { fromSystem, groupsIn, HUGEPAGES_AT_A_TIME } from "./hardware-machine.ts";
-import { differenceFromModel } from "./hardware-model.ts";
-import { hardwareOptionsFrom, usage } from "./hardware-options.ts";
-import { partsForHardware, partsOn } from "./hardware-parts.ts";
-import { device, edu, pool, ready, rooted } from "./hardware-tree.ts";
+import { modelKernel } from "../../../src/model/index.ts";
+import type { Syscalls } from "../../../src/syscalls.ts";
+import { thrownBy } from "../../support/failure.ts";
+import type { Entry } from "../../system/temp-tree.ts";
+import { guests } from "../guests.ts";
+import { fromSystem, groupsIn, HUGEPAGES_AT_A_TIME } from "./machine.ts";
+import { differenceFromModel } from "./model.ts";
+import { hardwareOptionsFrom, usage } from "./options.ts";
+import { partsForHardware, partsOn } from "./parts.ts";
+import { device, edu, pool, ready, rooted } from "./tree.ts";
 
 const powernv = modelKernel({ platform: "powernv" });
 const pseries = modelKernel({ platform: "pseries" });

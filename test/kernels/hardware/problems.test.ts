@@ -1,11 +1,11 @@
 /** What the runner for hardware refuses before anything is run, and how it says so. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { readGroups } from "../../src/system/groups.ts";
-import type { Entry } from "../system/temp-tree.ts";
-import { partsForHardware } from "./hardware-parts.ts";
-import { type Circumstances, problemsOf } from "./hardware-problems.ts";
-import { device, ready, rooted } from "./hardware-tree.ts";
+import { readGroups } from "../../../src/system/groups.ts";
+import type { Entry } from "../../system/temp-tree.ts";
+import { partsForHardware } from "./parts.ts";
+import { type Circumstances, problemsOf } from "./problems.ts";
+import { device, ready, rooted } from "./tree.ts";
 
 /** What speaks against all parts on group 26, where nothing else is wrong than what is said. */
 function problems(

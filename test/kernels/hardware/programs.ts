@@ -7,11 +7,11 @@ const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
 export const programs = {
   /** The parts: `guest.mjs PART`. */
-  guest: path(isSource ? "guest/main.ts" : "guest.mjs"),
+  guest: path(isSource ? "../guest/main.ts" : "guest.mjs"),
   /** Rows, by name or all of them. */
-  conformance: path(isSource ? "../conformance/guest.ts" : "conformance.mjs"),
+  conformance: path(isSource ? "../../conformance/guest.ts" : "conformance.mjs"),
   /** The parts on a machine that is not ours. */
-  hardware: path(isSource ? "hardware.ts" : "hardware.mjs"),
+  hardware: path(isSource ? "main.ts" : "hardware.mjs"),
 };
 
 /**

@@ -1,7 +1,7 @@
 /** One part on a machine that is somebody's: it ends in time with all that it started, and the nodes are whose they were. */
 import { spawn } from "node:child_process";
 import { chmodSync, chownSync, statSync } from "node:fs";
-import { Lines } from "./console.ts";
+import { Lines } from "../console.ts";
 
 /** What a shell calls the end by SIGKILL. */
 const KILLED = 137;

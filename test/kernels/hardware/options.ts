@@ -1,5 +1,5 @@
 /** The command line: `DMA_WINDOW_GROUP=26 npm run test:hardware -- --parts random --json`. */
-import { partsForHardware } from "./hardware-parts.ts";
+import { partsForHardware } from "./parts.ts";
 
 export interface HardwareOptions {
   /** One JSON document at the end, on stdout; everything else goes to stderr. */

@@ -1,6 +1,6 @@
 /** The rows of the conformance suite that a machine is none the worse for. */
-import { needsOf, type PlacedRow, rowsOf } from "../conformance/run-on.ts";
-import type { Target } from "../conformance/target.ts";
+import { needsOf, type PlacedRow, rowsOf } from "../../conformance/run-on.ts";
+import type { Target } from "../../conformance/target.ts";
 
 export interface Chosen {
   readonly rows: readonly PlacedRow[];

@@ -1,6 +1,6 @@
 /** Which parts of the guests' program a machine that is somebody's can run. */
-import type { Found } from "./guest/machine.ts";
-import type { Part } from "./guests.ts";
+import type { Found } from "../guest/machine.ts";
+import type { Part } from "../guests.ts";
 
 /** Every part that may run there. What else the guests have is for machines that are used up. */
 export const partsForHardware: readonly string[] = ["dma", "flight", "ends", "library", "random", "conformance"];

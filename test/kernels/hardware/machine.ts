@@ -5,10 +5,10 @@
 import { existsSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { IommuType, type Syscalls, VfioCall } from "../../src/syscalls.ts";
-import { type IommuGroup, readGroups } from "../../src/system/groups.ts";
-import { readHugepages } from "../../src/system/hugepages.ts";
-import type { BoundDevice, Found, GuestMachine } from "./guest/machine.ts";
+import { IommuType, type Syscalls, VfioCall } from "../../../src/syscalls.ts";
+import { type IommuGroup, readGroups } from "../../../src/system/groups.ts";
+import { readHugepages } from "../../../src/system/hugepages.ts";
+import type { BoundDevice, Found, GuestMachine } from "../guest/machine.ts";
 
 /** Where Linux says what there is. */
 export interface Roots {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { ownersOf, runPart } from "./hardware-run.ts";
+import { ownersOf, runPart } from "./run.ts";
 
 const running = (script: string, seconds = 20, aborted = new AbortController().signal) => {
   const lines: string[] = [];

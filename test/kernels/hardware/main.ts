@@ -4,19 +4,19 @@
  */
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { linuxKernel } from "../../src/linux/index.ts";
-import { readHugepages } from "../../src/system/hugepages.ts";
-import type { Event } from "./console.ts";
-import type { Found } from "./guest/machine.ts";
-import { type Guest, guests, type Part } from "./guests.ts";
-import { fromSystem, groupsIn } from "./hardware-machine.ts";
-import { differenceFromModel } from "./hardware-model.ts";
-import { type HardwareOptions, hardwareOptionsFrom, usage } from "./hardware-options.ts";
-import { partsOn } from "./hardware-parts.ts";
-import { problemsOf, theseCircumstances } from "./hardware-problems.ts";
-import { environment, programs } from "./hardware-programs.ts";
-import { ownersOf, runPart } from "./hardware-run.ts";
-import { Account, type GuestReport, textOf } from "./report.ts";
+import { linuxKernel } from "../../../src/linux/index.ts";
+import { readHugepages } from "../../../src/system/hugepages.ts";
+import type { Event } from "../console.ts";
+import type { Found } from "../guest/machine.ts";
+import { type Guest, guests, type Part } from "../guests.ts";
+import { Account, type GuestReport, textOf } from "../report.ts";
+import { fromSystem, groupsIn } from "./machine.ts";
+import { differenceFromModel } from "./model.ts";
+import { type HardwareOptions, hardwareOptionsFrom, usage } from "./options.ts";
+import { partsOn } from "./parts.ts";
+import { problemsOf, theseCircumstances } from "./problems.ts";
+import { environment, programs } from "./programs.ts";
+import { ownersOf, runPart } from "./run.ts";
 
 type Say = (line: string) => void;
 

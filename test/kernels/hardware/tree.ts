@@ -1,7 +1,7 @@
 /** A system as sysfs, /dev and the device tree show it, for tests. */
 import { join } from "node:path";
-import { type Entry, withTree } from "../system/temp-tree.ts";
-import type { Roots } from "./hardware-machine.ts";
+import { type Entry, withTree } from "../../system/temp-tree.ts";
+import type { Roots } from "./machine.ts";
 
 /** A device in a group, as sysfs has it. */
 export function device(

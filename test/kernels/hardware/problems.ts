@@ -1,15 +1,15 @@
 /** What has to be so before anything is run on a machine that is somebody's: said in words, and put right by its owner. */
 import { spawnSync } from "node:child_process";
 import { closeSync, openSync, statSync } from "node:fs";
-import { linuxKernel } from "../../src/linux/index.ts";
-import { shim } from "../../src/linux/shim.ts";
-import type { LockedMemory } from "../../src/syscalls.ts";
-import { isSystemError } from "../../src/system/files.ts";
-import { type GroupDevice, groupProblems, type IommuGroup, readGroups } from "../../src/system/groups.ts";
-import { NOBODY } from "./guest/machine.ts";
-import { type Roots, thisSystem } from "./hardware-machine.ts";
-import { partsOfRoot } from "./hardware-parts.ts";
-import { environment, programs } from "./hardware-programs.ts";
+import { linuxKernel } from "../../../src/linux/index.ts";
+import { shim } from "../../../src/linux/shim.ts";
+import type { LockedMemory } from "../../../src/syscalls.ts";
+import { isSystemError } from "../../../src/system/files.ts";
+import { type GroupDevice, groupProblems, type IommuGroup, readGroups } from "../../../src/system/groups.ts";
+import { NOBODY } from "../guest/machine.ts";
+import { type Roots, thisSystem } from "./machine.ts";
+import { partsOfRoot } from "./parts.ts";
+import { environment, programs } from "./programs.ts";
 
 /** The machine and this process, as far as it has to be asked whether they will do. */
 export interface Circumstances {
