@@ -8,8 +8,7 @@
  *
  * No chunk (the null page): all clear. The chunk FULL, shared by all: all set. A search passes over either at once.
  *
- * `prepareBits` takes all the memory that `setBits` and `clearBits` of the same range need: these two cannot fail, and
- * each can undo the other. `trimBits` gives back what is not needed any more.
+ * `prepareBits` takes all the memory that `changeBits` of the same range needs: this cannot fail, and can undo itself. `trimBits` gives back what is not needed any more.
  */
 import { acquire, PAGE, release } from "./arena";
 
@@ -40,20 +39,20 @@ export function initBitmap(map: Bitmap, bits: u64): bool {
     if (full == 0) return false;
     memory.fill(full, 0xff, PAGE);
   }
-  map.bits = bits;
   map.directory = acquire(directoryBytes(bits));
-  return map.directory != 0;
+  if (map.directory == 0) return false;
+  map.bits = bits;
+  return true;
 }
 
+/** Gives back what an initialised map has taken; nothing of one that is all zeros. */
 export function dropBitmap(map: Bitmap): void {
-  if (map.directory == 0) return;
   const bytes = directoryBytes(map.bits);
   for (let offset: u64 = 0; offset < bytes; offset += 8) {
     const chunk = load<u32>(map.directory + <u32>offset);
     if (chunk != full) release(chunk, PAGE);
   }
   release(map.directory, bytes);
-  map.directory = 0;
 }
 
 function entryAt(map: Bitmap, bit: u64): u32 {
@@ -89,7 +88,7 @@ function prepareChunk(map: Bitmap, bit: u64, first: u64, last: u64): bool {
 }
 
 /** Sets or clears [first, last], prepared. */
-function change(map: Bitmap, first: u64, last: u64, value: bool): void {
+export function changeBits(map: Bitmap, first: u64, last: u64, value: bool): void {
   for (let bit = first; bit <= last; ) {
     const chunkLast = bit | CHUNK_MASK;
     const at = entryAt(map, bit);
@@ -118,14 +117,6 @@ function changeInChunk(at: u32, first: u64, last: u64, value: bool): void {
   store<u64>(at, (total << 32) | <u64>chunk);
 }
 
-export function setBits(map: Bitmap, first: u64, last: u64): void {
-  change(map, first, last, true);
-}
-
-export function clearBits(map: Bitmap, first: u64, last: u64): void {
-  change(map, first, last, false);
-}
-
 /** Gives back the chunks at the two ends of [first, last] if they are all clear. Those between have none of their own. */
 export function trimBits(map: Bitmap, first: u64, last: u64): void {
   trimChunk(map, first);
@@ -140,19 +131,44 @@ function trimChunk(map: Bitmap, bit: u64): void {
   store<u64>(at, 0);
 }
 
+/** Bits of four vectors: one step of a search. */
+const STEP_BITS: u64 = 512;
+
 /** The first bit in [from, end) that is set (or clear, as `value` says); `end` when there is none. `end` <= bits. */
 function nextBit(map: Bitmap, from: u64, end: u64, value: bool): u64 {
   const nothing: u64 = value ? 0 : CHUNK_BITS;
+  // What is looked for is 1 in a word after this.
+  const flip: u64 = value ? 0 : u64.MAX_VALUE;
   for (let bit = from; bit < end; ) {
     const entry = load<u64>(entryAt(map, bit));
+    const chunkEnd = (bit | CHUNK_MASK) + 1;
     if (entry >> 32 == nothing) {
-      bit = (bit | CHUNK_MASK) + 1;
+      bit = chunkEnd;
       continue;
     }
-    const word = load<u64>(wordAt(<u32>entry, bit));
-    const wanted = (value ? word : ~word) & (u64.MAX_VALUE << (bit & 63));
+    // Bits of the chunk behind `end` may be looked at, and are not found: they lie behind `end`.
+    const stop = min<u64>(end, chunkEnd);
+    let at = wordAt(<u32>entry, bit);
+    let wanted = (load<u64>(at) ^ flip) & (u64.MAX_VALUE << (bit & 63));
+    while (wanted == 0) {
+      bit = (bit | 63) + 1;
+      at += 8;
+      if (ASC_FEATURE_SIMD) {
+        if ((bit & (STEP_BITS - 1)) == 0) {
+          const flips = i64x2.splat(flip);
+          while (bit < stop) {
+            const first = v128.or(v128.xor(v128.load(at), flips), v128.xor(v128.load(at, 16), flips));
+            const second = v128.or(v128.xor(v128.load(at, 32), flips), v128.xor(v128.load(at, 48), flips));
+            if (v128.any_true(v128.or(first, second))) break;
+            bit += STEP_BITS;
+            at += <u32>(STEP_BITS >> 3);
+          }
+        }
+      }
+      if (bit >= stop) break;
+      wanted = load<u64>(at) ^ flip;
+    }
     if (wanted != 0) return min<u64>((bit & ~63) + ctz<u64>(wanted), end);
-    bit = (bit | 63) + 1;
   }
   return end;
 }

@@ -5,7 +5,7 @@
  * A function that may refuse returns a status (status.ts), or a handle or index and the negative of a status.
  */
 export { inUse as bytesInUse } from "./arena";
-export { alignUp, isAligned, isPowerOfTwo, log2Ceil, log2Floor, powerOfTwoAtLeast, trailingZeros } from "./bits";
+export { alignUp, isPowerOfTwo, log2Ceil, log2Floor, powerOfTwoAtLeast, trailingZeros } from "./bits";
 export { callAt, callCount, callTable, requestAt, resultAt, structAt } from "./calls";
 export { iovaColumn, lengthColumn, permissionColumn, reserveRequests, vaColumn } from "./columns";
 export * from "./exports/blocks";

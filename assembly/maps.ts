@@ -28,7 +28,7 @@ import {
 } from "./registrations";
 import { Batch, checkShape, countRequest, hasUnmapped, keptFrom, keptLast } from "./requests";
 import * as status from "./status";
-import { anyLive, claim, forgetMap, prepareMap, recordMap, tceIova, unclaim, Window } from "./window";
+import { anyLive, claim, forgetMap, prepareMap, recordMap, tceIova, Window } from "./window";
 
 /** What the kernel has of a request, as bits of its state. */
 const MAPPED: u32 = 1;
@@ -45,7 +45,7 @@ function place(window: Window, i: u32): i32 {
   return status.OK;
 }
 
-function checkMap(window: Window, i: u32, owner: u32): i32 {
+export function checkMap(window: Window, i: u32, owner: u32): i32 {
   if (iova(i) == NONE) {
     const placed = place(window, i);
     if (placed != status.OK) return placed;
@@ -75,7 +75,7 @@ function writeCalls(container: Container, i: u32, number: u32): bool {
 }
 
 /** Records request `i`, checked, as mapped, and writes its calls. */
-function recordAndWrite(window: Window, i: u32): bool {
+export function recordAndWrite(window: Window, i: u32): bool {
   const container = window.container;
   const from = keptFrom(container, i);
   let number = NO_REGISTRATION;
@@ -83,13 +83,13 @@ function recordAndWrite(window: Window, i: u32): bool {
     number = addRegistration(container, from, length(i));
     if (number == NO_REGISTRATION) return false;
   }
-  if (!prepareMap(window, va(i), vaLast(i), iova(i), iovaLast(i)) || !writeCalls(container, i, number)) {
-    forgetMap(window, va(i), vaLast(i), iova(i), iovaLast(i));
+  if (!prepareMap(window, i) || !writeCalls(container, i, number)) {
+    forgetMap(window, i);
     if (number != NO_REGISTRATION) removeRegistration(container, number);
     return false;
   }
-  claim(window, iova(i), iovaLast(i));
-  recordMap(window, va(i), vaLast(i), iova(i), iovaLast(i));
+  claim(window, i, true);
+  recordMap(window, i);
   countRequest(container, i, true);
   setRegistration(i, number);
   setState(i, container.iommu == NOIOMMU ? MAPPED : 0);
@@ -97,27 +97,11 @@ function recordAndWrite(window: Window, i: u32): bool {
 }
 
 /** Forgets request `i`, and its registration too if nothing of it is left in the kernel. */
-function takeBack(window: Window, i: u32, withRegistration: bool): void {
+export function takeBack(window: Window, i: u32, withRegistration: bool): void {
   countRequest(window.container, i, false);
-  unclaim(window, iova(i), iovaLast(i));
-  forgetMap(window, va(i), vaLast(i), iova(i), iovaLast(i));
+  claim(window, i, false);
+  forgetMap(window, i);
   if (withRegistration && registration(i) != NO_REGISTRATION) removeRegistration(window.container, registration(i));
-}
-
-/** Checks and records `total` map requests and writes their calls. Not 0: nothing changed, and refusedRequest() is wrong. */
-export function prepareMaps(window: Window, total: u32, owner: u32): i32 {
-  calls.clearCalls();
-  Batch.count = total;
-  for (let i: u32 = 0; i < total; i++) {
-    let answer = checkMap(window, i, owner);
-    if (answer == status.OK && !recordAndWrite(window, i)) answer = status.OUT_OF_MEMORY;
-    if (answer != status.OK) {
-      for (let j = i; j > 0; j--) takeBack(window, j - 1, true);
-      Batch.refused = i;
-      return answer;
-    }
-  }
-  return status.OK;
 }
 
 /** Reads the results of the calls. Whether all were made and answered 0. */

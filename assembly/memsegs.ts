@@ -5,20 +5,23 @@
  *     lists      32 bytes each     | base : 8 | length : 8 | pages (bitmap) : 4 | memsegs : 4 | shift : 4 | flags : 4 |
  *
  *     memsegs    number    0       1       2      ...
- *                va      [ u64   | u64   | u64   | ... ]      of a free number: the next free one + 1
+ *                va      [ u64   | u64   | u64   | ... ]      1 where the number is free
  *                length  [ u64   | u64   | u64   | ... ]      0 where the number is free
  *                iova    [ u64   | u64   | u64   | ... ]      BAD where it is not known, or the number is free
- *                list    [ u32   | u32   | u32   | ... ]      one column lies behind the other, in one block
+ *                list    [ u32   | u32   | u32   | ... ]      of a free number: the next free one + 1
+ *
+ *                One column lies behind the other, in one block. The last address of a free number, va + length - 1, is 0,
+ *                and no memseg's is: walks over the columns need not ask which numbers are free.
  *
  *     numbers    constant radix: page -> number of its memseg << 12
  *
  * The numbers of memsegs never leave the core: outside, a memseg is known by an address in it.
  */
 import { acquire, regrow, release } from "./arena";
-import { BITS_MAX, Bitmap, clearBits, dropBitmap, initBitmap, nextSet, prepareBits, setBits, trimBits } from "./bitmap";
+import { BITS_MAX, Bitmap, changeBits, dropBitmap, initBitmap, nextSet, prepareBits, trimBits } from "./bitmap";
 import { isAligned } from "./bits";
 import { firstFit, NOWHERE } from "./occupancy";
-import { clear, drop, get, initRadix, NONE, next, prepare, Radix, set } from "./radix";
+import { clear, drop, get, NONE, next, prepare, Radix, set } from "./radix";
 import { contains, isRange, lastOf, overlaps } from "./range";
 import * as status from "./status";
 
@@ -34,10 +37,10 @@ const LIST_BYTES: u32 = 32;
 /** Of all columns: three of 8 bytes, one of 4. */
 const MEMSEG_BYTES: u64 = 28;
 const NUMBER_SHIFT: u64 = 12;
-const NO_MEMSEG: u32 = u32.MAX_VALUE;
+export const NO_MEMSEG: u32 = u32.MAX_VALUE;
 
 @unmanaged
-class List {
+export class List {
   base: u64;
   /** Bytes; 0: the slot is free. */
   length: u64;
@@ -62,14 +65,20 @@ export class Table {
   free: u32;
   /** Memsegs that are there. */
   live: u32;
-  numbers: Radix;
-}
+  /** The radix map of the numbers, in place. */
+  root: u32;
+  extent: u32;
+  affine: u32;
+  /** Bytes of the memsegs; below 2^64, since these are disjoint. And of those whose IOVA is known. */
+  liveBytes: u64;
+  knownBytes: u64;
+  /** Memsegs whose IOVA is known. */
+  known: u32;
 
-export function initTable(table: Table): bool {
-  table.numbers = changetype<Radix>(acquire(offsetof<Radix>()));
-  if (changetype<u32>(table.numbers) == 0) return false;
-  initRadix(table.numbers, false);
-  return true;
+  @inline
+  get numbers(): Radix {
+    return changetype<Radix>(changetype<u32>(this) + offsetof<Table>("root"));
+  }
 }
 
 export function dropTable(table: Table): void {
@@ -80,7 +89,7 @@ export function dropTable(table: Table): void {
   release(table.lists, <u64>table.listCapacity * LIST_BYTES);
   release(table.va, <u64>table.capacity * MEMSEG_BYTES);
   drop(table.numbers);
-  release(changetype<u32>(table.numbers), offsetof<Radix>());
+  release(changetype<u32>(table), offsetof<Table>());
 }
 
 function dropPages(list: List): void {
@@ -88,7 +97,7 @@ function dropPages(list: List): void {
   release(changetype<u32>(list.pages), offsetof<Bitmap>());
 }
 
-function listAt(table: Table, index: u32): List {
+export function listAt(table: Table, index: u32): List {
   return changetype<List>(table.lists + index * LIST_BYTES);
 }
 
@@ -100,7 +109,7 @@ export function findList(table: Table, index: i32): List | null {
 }
 
 /** Whether the list's memory is mapped for devices with the table: external memory that is no heap is its owner's. */
-function isServed(list: List): bool {
+export function isServed(list: List): bool {
   return (list.flags & (EXTERNAL | HEAP)) != EXTERNAL;
 }
 
@@ -178,6 +187,17 @@ function growMemsegs(table: Table): bool {
   return true;
 }
 
+/** Counts a memseg as one more, or as one less: `by` is 1 or -1. */
+function count(table: Table, list: List, iova: u64, length: u64, by: i32): void {
+  const bytes = <i64>by * length;
+  list.memsegs += by;
+  table.live += by;
+  table.liveBytes += bytes;
+  if (iova == BAD_IOVA) return;
+  table.known += by;
+  table.knownBytes += bytes;
+}
+
 /** Adds a memseg to a list: whole pages of it, where none are yet. `iova` is BAD_IOVA or a multiple of the page. */
 export function addMemseg(table: Table, listIndex: i32, va: u64, iova: u64, length: u64): i32 {
   const list = findList(table, listIndex);
@@ -204,7 +224,7 @@ export function addMemseg(table: Table, listIndex: i32, va: u64, iova: u64, leng
   let number: u32;
   if (table.free != 0) {
     number = table.free - 1;
-    table.free = <u32>load<u64>(table.va + (number << 3));
+    table.free = load<u32>(table.list + (number << 2));
   } else {
     number = table.used++;
   }
@@ -212,14 +232,13 @@ export function addMemseg(table: Table, listIndex: i32, va: u64, iova: u64, leng
   store<u64>(table.lengths + (number << 3), length);
   store<u64>(table.iova + (number << 3), iova);
   store<u32>(table.list + (number << 2), <u32>listIndex);
-  setBits(list.pages, first, end - 1);
+  changeBits(list.pages, first, end - 1, true);
   set(table.numbers, va, last, (<u64>number) << NUMBER_SHIFT);
-  list.memsegs++;
-  table.live++;
+  count(table, list, iova, length, 1);
   return status.OK;
 }
 
-function numberAt(table: Table, va: u64): u32 {
+export function numberAt(table: Table, va: u64): u32 {
   const number = get(table.numbers, va);
   return number == NONE ? NO_MEMSEG : <u32>(number >> NUMBER_SHIFT);
 }
@@ -229,20 +248,21 @@ export function removeMemseg(table: Table, va: u64): i32 {
   const number = numberAt(table, va);
   if (number == NO_MEMSEG || load<u64>(table.va + (number << 3)) != va) return status.NOT_FOUND;
   const list = listAt(table, load<u32>(table.list + (number << 2)));
-  const last = lastOf(va, load<u64>(table.lengths + (number << 3)));
+  const length = load<u64>(table.lengths + (number << 3));
+  const last = lastOf(va, length);
   const first = (va - list.base) >> list.pageShift;
   const end = (last - list.base) >> list.pageShift;
   // Memory may be needed where a run of full chunks is broken; without it nothing has changed.
   if (!prepareBits(list.pages, first, end) || !prepare(table.numbers, va, last)) return status.OUT_OF_MEMORY;
-  clearBits(list.pages, first, end);
+  changeBits(list.pages, first, end, false);
   trimBits(list.pages, first, end);
   clear(table.numbers, va, last);
-  store<u64>(table.va + (number << 3), table.free);
+  count(table, list, load<u64>(table.iova + (number << 3)), length, -1);
+  store<u64>(table.va + (number << 3), 1);
   store<u64>(table.lengths + (number << 3), 0);
   store<u64>(table.iova + (number << 3), BAD_IOVA);
+  store<u32>(table.list + (number << 2), table.free);
   table.free = number + 1;
-  list.memsegs--;
-  table.live--;
   return status.OK;
 }
 
@@ -270,78 +290,4 @@ export function translateMemseg(table: Table, va: u64): u64 {
 export function freePages(list: List, pages: u64): u64 {
   const first = firstFit(list.pages, list.pages, pages, 0);
   return first == NOWHERE ? NOWHERE : list.base + (first << list.pageShift);
-}
-
-/** Where the walks leave what they found. */
-export class Walk {
-  static last: u64 = 0;
-  static pageShift: u32 = 0;
-  static count: u64 = 0;
-  static bytes: u64 = 0;
-}
-
-/** The highest last address of the memsegs that are served, into Walk.last, and its list's page size. Whether any is. */
-export function highestMemseg(table: Table): bool {
-  let highest: u64 = 0;
-  let found = NO_MEMSEG;
-  for (let i: u32 = 0; i < table.used; i++) {
-    const length = load<u64>(table.lengths + (i << 3));
-    if (length == 0) continue;
-    const last = lastOf(load<u64>(table.va + (i << 3)), length);
-    if ((found == NO_MEMSEG || last > highest) && isServed(listAt(table, load<u32>(table.list + (i << 2))))) {
-      highest = last;
-      found = i;
-    }
-  }
-  if (found == NO_MEMSEG) return false;
-  Walk.last = highest;
-  Walk.pageShift = listAt(table, load<u32>(table.list + (found << 2))).pageShift;
-  return true;
-}
-
-/** The highest last address of the lists that are served: what the memsegs can ever reach. */
-export function highestList(table: Table): bool {
-  let found = false;
-  for (let i: u32 = 0; i < table.listsUsed; i++) {
-    const list = listAt(table, i);
-    if (list.length == 0 || !isServed(list)) continue;
-    const last = lastOf(list.base, list.length);
-    if (found && last <= Walk.last) continue;
-    Walk.last = last;
-    Walk.pageShift = list.pageShift;
-    found = true;
-  }
-  return found;
-}
-
-/** The smallest page size of the lists that are served, as a shift; 0 when there are none. */
-export function smallestPageShift(table: Table): u32 {
-  let smallest: u32 = 0;
-  for (let i: u32 = 0; i < table.listsUsed; i++) {
-    const list = listAt(table, i);
-    if (list.length == 0 || !isServed(list)) continue;
-    if (smallest == 0 || list.pageShift < smallest) smallest = list.pageShift;
-  }
-  return smallest;
-}
-
-/** How many memsegs have a known IOVA, into Walk.count, and their bytes. */
-export function countValid(table: Table): void {
-  let count: u64 = 0;
-  let bytes: u64 = 0;
-  for (let i: u32 = 0; i < table.used; i++) {
-    const valid = load<u64>(table.iova + (i << 3)) != BAD_IOVA;
-    count += valid ? 1 : 0;
-    bytes += valid ? load<u64>(table.lengths + (i << 3)) : 0;
-  }
-  Walk.count = count;
-  Walk.bytes = bytes;
-}
-
-/** How many memsegs there are, into Walk.count, and their bytes. Memsegs are disjoint, so the sum is below 2^64. */
-export function countAll(table: Table): void {
-  let bytes: u64 = 0;
-  for (let i: u32 = 0; i < table.used; i++) bytes += load<u64>(table.lengths + (i << 3));
-  Walk.count = table.live;
-  Walk.bytes = bytes;
 }

@@ -30,12 +30,14 @@ import { powerOfTwoAtLeast } from "./bits";
 const ROOT_SHIFT: u32 = 39;
 const GIGA_SHIFT: u32 = 30;
 const SLOT_SHIFT: u32 = 21;
-const SLOT_MASK: u64 = (1 << SLOT_SHIFT) - 1;
+export const SLOT_MASK: u64 = (1 << SLOT_SHIFT) - 1;
 const PAGE_SHIFT: u32 = 12;
-const PAGE_MASK: u64 = (1 << PAGE_SHIFT) - 1;
+export const PAGE_MASK: u64 = (1 << PAGE_SHIFT) - 1;
 const INDEX_MASK: u32 = 511;
+/** An index times the 8 bytes of an entry: shifting by 3 less and masking so gives it in one step less. */
+const OFFSET_MASK: u32 = 511 << 3;
 
-const PRESENT: u64 = 1;
+export const PRESENT: u64 = 1;
 const SPLIT: u64 = 2;
 const ONE_BELOW: u64 = (<u64>1) << 32;
 
@@ -45,6 +47,7 @@ const TABLES_END: u64 = 1 << 20;
 /** "Nothing there": no page begins at this address. */
 export const NONE: u64 = u64.MAX_VALUE;
 
+/** All zeros: an empty constant map. */
 @unmanaged
 export class Radix {
   root: u32;
@@ -53,37 +56,32 @@ export class Radix {
   affine: bool;
 }
 
-export function initRadix(radix: Radix, affine: bool): void {
-  radix.root = 0;
-  radix.extent = 0;
-  radix.affine = affine;
-}
-
 /**
- * Where entries lie. A look-up is these and nothing else, so they are inlined by name; all else the compiler leaves as
- * calls, because the release build is optimised for size. (A function cannot be decorated in TypeScript, a method can.)
+ * Where entries lie, and what they are. Look-ups are these and nothing else, so they are inlined there, by name; all else
+ * the compiler leaves as calls, because the release build is optimised for size. (A function cannot be decorated in
+ * TypeScript, a method can.)
  */
-class Entry {
+export class Entry {
   @inline
-  static root(radix: Radix, key: u64): u32 {
+  static root(root: u32, extent: u64, key: u64): u32 {
     const index = key >> ROOT_SHIFT;
     // Behind the extent everything is absent: the null page's first entry says so.
-    return index < <u64>radix.extent ? radix.root + ((<u32>index) << 3) : 0;
+    return select<u32>(root + ((<u32>index) << 3), 0, index < extent);
   }
 
   @inline
   static giga(table: u32, key: u64): u32 {
-    return table + ((<u32>(key >> GIGA_SHIFT) & INDEX_MASK) << 3);
+    return table + (<u32>(key >> (GIGA_SHIFT - 3)) & OFFSET_MASK);
   }
 
   @inline
   static slot(table: u32, key: u64): u32 {
-    return table + ((<u32>(key >> SLOT_SHIFT) & INDEX_MASK) << 3);
+    return table + (<u32>(key >> (SLOT_SHIFT - 3)) & OFFSET_MASK);
   }
 
   @inline
   static page(table: u32, key: u64): u32 {
-    return table + ((<u32>(key >> PAGE_SHIFT) & INDEX_MASK) << 3);
+    return table + (<u32>(key >> (PAGE_SHIFT - 3)) & OFFSET_MASK);
   }
 
   /** The table that a slot's split entry leads to. */
@@ -91,18 +89,52 @@ class Entry {
   static table(entry: u64): u32 {
     return <u32>entry & ~(<u32>PAGE_MASK);
   }
+
+  @inline
+  static isSplit(entry: u64): bool {
+    return (entry & SPLIT) != 0;
+  }
+
+  /** The entry of the slot that holds `key`. */
+  @inline
+  static ofSlot(root: u32, extent: u64, key: u64): u64 {
+    const giga = load<u32>(Entry.root(root, extent, key));
+    return load<u64>(Entry.slot(load<u32>(Entry.giga(giga, key)), key));
+  }
+
+  /** The entry of the page that holds `key`, in a slot that is split. */
+  @inline
+  static ofPage(entry: u64, key: u64): u64 {
+    return load<u64>(Entry.page(Entry.table(entry), key));
+  }
+}
+
+function rootEntryOf(radix: Radix, key: u64): u32 {
+  return Entry.root(radix.root, <u64>radix.extent, key);
+}
+
+function gigaEntryIn(table: u32, key: u64): u32 {
+  return Entry.giga(table, key);
+}
+
+function slotEntryIn(table: u32, key: u64): u32 {
+  return Entry.slot(table, key);
+}
+
+function pageEntryIn(entry: u64, key: u64): u32 {
+  return Entry.page(Entry.table(entry), key);
 }
 
 function slotEntryOf(radix: Radix, key: u64): u32 {
-  return Entry.slot(load<u32>(Entry.giga(load<u32>(Entry.root(radix, key)), key)), key);
+  return slotEntryIn(load<u32>(gigaEntryIn(load<u32>(rootEntryOf(radix, key)), key)), key);
 }
 
 /** The value at `key`: of an affine map the exact address, of a constant one the value. NONE when absent. */
 export function get(radix: Radix, key: u64): u64 {
   let entry = load<u64>(slotEntryOf(radix, key));
   let mask = SLOT_MASK;
-  if ((entry & SPLIT) != 0) {
-    entry = load<u64>(Entry.page(Entry.table(entry), key));
+  if (Entry.isSplit(entry)) {
+    entry = load<u64>(pageEntryIn(entry, key));
     mask = PAGE_MASK;
   }
   if (entry == 0) return NONE;
@@ -136,8 +168,8 @@ function descend(address: u32): u32 {
 
 /** Writes a slot's entry, whose table is there, and keeps the count above it. */
 function writeSlot(radix: Radix, key: u64, entry: u64): void {
-  const gigaAt = Entry.giga(load<u32>(Entry.root(radix, key)), key);
-  const slotAt = Entry.slot(load<u32>(gigaAt), key);
+  const gigaAt = gigaEntryIn(load<u32>(rootEntryOf(radix, key)), key);
+  const slotAt = slotEntryIn(load<u32>(gigaAt), key);
   const before = load<u64>(slotAt);
   store<u64>(slotAt, entry);
   if ((before == 0) != (entry == 0)) count(gigaAt, entry != 0);
@@ -145,10 +177,10 @@ function writeSlot(radix: Radix, key: u64, entry: u64): void {
 
 /** Gives back the tables on the way to `key` in which nothing is in use. */
 function trim(radix: Radix, key: u64): void {
-  const rootAt = Entry.root(radix, key);
+  const rootAt = rootEntryOf(radix, key);
   const giga = load<u32>(rootAt);
   if (giga == 0) return;
-  const gigaAt = Entry.giga(giga, key);
+  const gigaAt = gigaEntryIn(giga, key);
   const slots = load<u32>(gigaAt);
   if (slots != 0) {
     if (load<u64>(gigaAt) >> 32 != 0) return;
@@ -186,15 +218,15 @@ export function prepare(radix: Radix, key: u64, last: u64): bool {
   const lastSlot = last >> SLOT_SHIFT;
   for (let slot = key >> SLOT_SHIFT; slot <= lastSlot; slot++) {
     const start = slot << SLOT_SHIFT;
-    const rootAt = Entry.root(radix, start);
+    const rootAt = rootEntryOf(radix, start);
     const giga = descend(rootAt);
     if (giga == 0) return false;
-    const gigaAt = Entry.giga(giga, start);
+    const gigaAt = gigaEntryIn(giga, start);
     if (load<u32>(gigaAt) == 0) {
       if (descend(gigaAt) == 0) return false;
       count(rootAt, true);
     }
-    const entry = load<u64>(Entry.slot(load<u32>(gigaAt), start));
+    const entry = load<u64>(slotEntryIn(load<u32>(gigaAt), start));
     const whole = key <= start && last >= (start | SLOT_MASK);
     if (!whole && (entry & SPLIT) == 0 && !split(radix, start, entry)) return false;
   }
@@ -229,8 +261,8 @@ export function clear(radix: Radix, key: u64, last: u64): void {
   const lastSlot = last >> SLOT_SHIFT;
   for (let slot = key >> SLOT_SHIFT; slot <= lastSlot; slot++) {
     const start = slot << SLOT_SHIFT;
-    const giga = load<u32>(Entry.root(radix, start));
-    if (load<u32>(Entry.giga(giga, start)) == 0) {
+    const giga = load<u32>(rootEntryOf(radix, start));
+    if (load<u32>(gigaEntryIn(giga, start)) == 0) {
       trim(radix, start);
       slot |= (1 << ((giga == 0 ? ROOT_SHIFT : GIGA_SHIFT) - SLOT_SHIFT)) - 1; // on to the next GiB, or 512 GiB
       continue;
@@ -253,7 +285,7 @@ function clearSlot(radix: Radix, start: u64, from: u64, to: u64): void {
   const pages = ((to - from) >> PAGE_SHIFT) + 1;
   let gone: u64 = 0;
   for (let i: u64 = 0; i < pages; i++) {
-    const pageAt = Entry.page(table, from + (i << PAGE_SHIFT));
+    const pageAt = pageEntryIn(entry, from + (i << PAGE_SHIFT));
     if (load<u64>(pageAt) != 0) gone++;
     store<u64>(pageAt, 0);
   }
@@ -274,15 +306,15 @@ export function next(radix: Radix, key: u64, last: u64): u64 {
   let at = key;
   while (at <= end) {
     let shift = PAGE_SHIFT;
-    const giga = load<u32>(Entry.root(radix, at));
+    const giga = load<u32>(rootEntryOf(radix, at));
     if (giga == 0) shift = ROOT_SHIFT;
     else {
-      const slots = load<u32>(Entry.giga(giga, at));
+      const slots = load<u32>(gigaEntryIn(giga, at));
       if (slots == 0) shift = GIGA_SHIFT;
       else {
-        const entry = load<u64>(Entry.slot(slots, at));
+        const entry = load<u64>(slotEntryIn(slots, at));
         if (entry == 0) shift = SLOT_SHIFT;
-        else if ((entry & SPLIT) == 0 || load<u64>(Entry.page(Entry.table(entry), at)) != 0) return at;
+        else if ((entry & SPLIT) == 0 || load<u64>(pageEntryIn(entry, at)) != 0) return at;
       }
     }
     // The last address of the absent piece; the next one wraps to 0 only behind the end of the whole space.
@@ -314,7 +346,7 @@ function pieceLast(radix: Radix, key: u64): u64 {
   return (load<u64>(slotEntryOf(radix, key)) & SPLIT) != 0 ? key | PAGE_MASK : key | SLOT_MASK;
 }
 
-/** Gives back every table. The map is empty afterwards, and may be used again. */
+/** Gives back every table. The map must not be used afterwards. */
 export function drop(radix: Radix): void {
   for (let i: u32 = 0; i < radix.extent; i++) {
     const giga = load<u32>(radix.root + (i << 3));
@@ -331,6 +363,4 @@ export function drop(radix: Radix): void {
     release(giga, PAGE);
   }
   release(radix.root, (<u64>radix.extent) << 3);
-  radix.root = 0;
-  radix.extent = 0;
 }

@@ -12,8 +12,8 @@
  *     pages     constant radix: page -> number of its registration << 12
  *     records   24 bytes each:  | va : 8 | length : 8 | mapped : 8 |     length 0: free, and va is the next free one + 1
  */
-import { acquire, regrow, release } from "./arena";
-import { clear, drop, get, initRadix, NONE, next, prepare, Radix, set } from "./radix";
+import { regrow, release } from "./arena";
+import { clear, drop, get, NONE, next, prepare, Radix, set } from "./radix";
 import { lastOf } from "./range";
 import * as status from "./status";
 
@@ -31,7 +31,6 @@ export const NO_REGISTRATION: u32 = u32.MAX_VALUE;
 
 @unmanaged
 export class Container {
-  pages: Radix;
   records: u32;
   capacity: u32;
   used: u32;
@@ -46,7 +45,16 @@ export class Container {
   cpuPageShift: u32;
   /** One of the IOMMUs above. */
   iommu: u32;
+
+  /** Behind the fields, in the same block. */
+  @inline
+  get pages(): Radix {
+    return changetype<Radix>(changetype<u32>(this) + 36);
+  }
 }
+
+/** Of the fields, and of the radix map behind them. */
+export const CONTAINER_BYTES: u64 = 48;
 
 export function isIommu(iommu: u32): bool {
   return iommu == TYPE1 || iommu == TYPE1V2 || iommu == SPAPR || iommu == NOIOMMU;
@@ -59,19 +67,10 @@ class Registration {
   mapped: u64;
 }
 
-export function initContainer(container: Container, cpuPageShift: u32, iommu: u32): bool {
-  container.pages = changetype<Radix>(acquire(offsetof<Radix>()));
-  if (changetype<u32>(container.pages) == 0) return false;
-  initRadix(container.pages, false);
-  container.cpuPageShift = cpuPageShift;
-  container.iommu = iommu;
-  return true;
-}
-
 export function dropContainer(container: Container): void {
   drop(container.pages);
-  release(changetype<u32>(container.pages), offsetof<Radix>());
   release(container.records, <u64>container.capacity * RECORD_BYTES);
+  release(changetype<u32>(container), CONTAINER_BYTES);
 }
 
 function record(container: Container, number: u32): Registration {

@@ -20,12 +20,12 @@ import {
 import { Batch, checkShape, countRequest, hasUnmapped } from "./requests";
 import * as status from "./status";
 import { registerVa } from "./structs";
-import { allLive, claim, forgetMap, prepareMap, unclaim, vaAt, Window } from "./window";
+import { allLive, claim, forgetMap, prepareMap, vaAt, Window } from "./window";
 
 /** The state of a request that the kernel has carried out. */
 const UNMAPPED: u32 = 1;
 
-function checkUnmap(window: Window, i: u32, owner: u32): i32 {
+export function checkUnmap(window: Window, i: u32, owner: u32): i32 {
   const shape = checkShape(window, i, owner);
   if (shape != status.OK) return shape;
   if (!allLive(window, iova(i), iovaLast(i))) return status.NOT_LIVE;
@@ -57,40 +57,24 @@ function writeUnregisters(container: Container, i: u32): bool {
 }
 
 /** Marks request `i` as not live, and writes its calls: UNMAP, then UNREGISTER of what nothing is mapped of any more. */
-function unclaimAndWrite(window: Window, i: u32): bool {
+export function unclaimAndWrite(window: Window, i: u32): bool {
   const container = window.container;
   const asked = container.iommu != NOIOMMU;
-  if (!prepareMap(window, va(i), vaLast(i), iova(i), iovaLast(i))) return false;
+  if (!prepareMap(window, i)) return false;
   if (asked && !calls.appendUnmap(i, iova(i), length(i))) return false;
   countRequest(container, i, false);
   if (container.iommu == SPAPR && !writeUnregisters(container, i)) {
     countRequest(container, i, true);
     return false;
   }
-  unclaim(window, iova(i), iovaLast(i));
+  claim(window, i, false);
   setState(i, asked ? 0 : UNMAPPED);
   return true;
 }
 
-function putBack(window: Window, i: u32): void {
+export function putBack(window: Window, i: u32): void {
   countRequest(window.container, i, true);
-  claim(window, iova(i), iovaLast(i));
-}
-
-/** Checks `total` unmap requests and writes their calls. Not 0: nothing changed, and refusedRequest() is wrong. */
-export function prepareUnmaps(window: Window, total: u32, owner: u32): i32 {
-  calls.clearCalls();
-  Batch.count = total;
-  for (let i: u32 = 0; i < total; i++) {
-    let answer = checkUnmap(window, i, owner);
-    if (answer == status.OK && !unclaimAndWrite(window, i)) answer = status.OUT_OF_MEMORY;
-    if (answer != status.OK) {
-      for (let j = i; j > 0; j--) putBack(window, j - 1);
-      Batch.refused = i;
-      return answer;
-    }
-  }
-  return status.OK;
+  claim(window, i, true);
 }
 
 /** Makes the tables say what the kernel has after the calls. How many of the requests are unmapped. */
@@ -107,7 +91,7 @@ export function settleUnmaps(window: Window): u32 {
   let unmapped: u32 = 0;
   for (let i: u32 = 0; i < Batch.count; i++) {
     if ((state(i) & UNMAPPED) == 0) continue;
-    forgetMap(window, va(i), vaLast(i), iova(i), iovaLast(i));
+    forgetMap(window, i);
     if (hasMaps(container)) removeMaps(container, iova(i), iovaLast(i));
     unmapped++;
   }

@@ -11,37 +11,67 @@
  *
  * One page of memory stands at one IOVA of a window at most, so both maps are exact.
  */
-import { acquire, release } from "./arena";
+import { release } from "./arena";
 import {
   BITS_MAX,
   Bitmap,
-  clearBits,
+  changeBits,
   dropBitmap,
   initBitmap,
   nextClear,
   nextSet,
   prepareBits,
-  setBits,
   trimBits,
 } from "./bitmap";
 import { isAligned } from "./bits";
-import { clear, drop, get, initRadix, prepare, Radix, set } from "./radix";
+import { iova, iovaLast, va, vaLast } from "./columns";
+import { clear, drop, get, prepare, Radix, set } from "./radix";
 import { contains, lastOf } from "./range";
 import { Container } from "./registrations";
 
+/**
+ * In one block, so that a look-up takes one step less and a window is there or is not:
+ *
+ *     byte   0      8     16         20          24     40        56      72
+ *            | start | last | container | pageShift | live | reserved | toIova | toVa |     the last four 16 bytes each
+ */
 @unmanaged
 export class Window {
   start: u64;
   last: u64;
   container: Container;
   pageShift: u32;
-  live: Bitmap;
-  reserved: Bitmap;
-  toIova: Radix;
-  toVa: Radix;
+
+  @inline
+  get live(): Bitmap {
+    return changetype<Bitmap>(changetype<u32>(this) + 24);
+  }
+
+  @inline
+  get reserved(): Bitmap {
+    return changetype<Bitmap>(changetype<u32>(this) + 40);
+  }
+
+  @inline
+  get toIova(): Radix {
+    return changetype<Radix>(changetype<u32>(this) + 56);
+  }
+
+  @inline
+  get toVa(): Radix {
+    return changetype<Radix>(changetype<u32>(this) + 72);
+  }
 }
 
-/** Whether a window of that shape can be kept: whole TCE pages, and at most BITS_MAX of them. */
+export const WINDOW_BYTES: u64 = 88;
+
+/**
+ * A window has at most so many bytes. No IOMMU translates as many address bits, and with it offsets, lengths and
+ * differences of them that are in order are all below 2^63: windowCheckMany finds the others by their sign.
+ */
+const SIZE_MAX: u64 = 1 << 63;
+
+/** Whether a window of that shape can be kept: whole TCE pages, at most BITS_MAX of them, and at most SIZE_MAX bytes. */
 export function isWindow(start: u64, size: u64, pageShift: u32): bool {
   return (
     pageShift >= 12 &&
@@ -49,6 +79,7 @@ export function isWindow(start: u64, size: u64, pageShift: u32): bool {
     isAligned(start, pageShift) &&
     isAligned(size, pageShift) &&
     contains(0, u64.MAX_VALUE, start, size) &&
+    size <= SIZE_MAX &&
     size >> pageShift <= BITS_MAX
   );
 }
@@ -58,27 +89,18 @@ export function initWindow(window: Window, start: u64, size: u64, pageShift: u32
   window.start = start;
   window.last = lastOf(start, size);
   window.pageShift = pageShift;
-  window.live = changetype<Bitmap>(acquire(offsetof<Bitmap>()));
-  window.reserved = changetype<Bitmap>(acquire(offsetof<Bitmap>()));
-  window.toIova = changetype<Radix>(acquire(offsetof<Radix>()));
-  window.toVa = changetype<Radix>(acquire(offsetof<Radix>()));
-  if (changetype<u32>(window.live) == 0 || changetype<u32>(window.reserved) == 0) return false;
-  if (changetype<u32>(window.toIova) == 0 || changetype<u32>(window.toVa) == 0) return false;
-  initRadix(window.toIova, true);
-  initRadix(window.toVa, true);
+  window.toIova.affine = true;
+  window.toVa.affine = true;
   const tces = size >> pageShift;
   return initBitmap(window.live, tces) && initBitmap(window.reserved, tces);
 }
 
 export function dropWindow(window: Window): void {
-  if (changetype<u32>(window.live) != 0) dropBitmap(window.live);
-  if (changetype<u32>(window.reserved) != 0) dropBitmap(window.reserved);
-  if (changetype<u32>(window.toIova) != 0) drop(window.toIova);
-  if (changetype<u32>(window.toVa) != 0) drop(window.toVa);
-  release(changetype<u32>(window.live), offsetof<Bitmap>());
-  release(changetype<u32>(window.reserved), offsetof<Bitmap>());
-  release(changetype<u32>(window.toIova), offsetof<Radix>());
-  release(changetype<u32>(window.toVa), offsetof<Radix>());
+  dropBitmap(window.live);
+  dropBitmap(window.reserved);
+  drop(window.toIova);
+  drop(window.toVa);
+  release(changetype<u32>(window), WINDOW_BYTES);
 }
 
 export function inWindow(window: Window, iova: u64, length: u64): bool {
@@ -95,77 +117,68 @@ export function tceIova(window: Window, index: u64): u64 {
   return window.start + (index << window.pageShift);
 }
 
+function any(window: Window, map: Bitmap, iova: u64, last: u64): bool {
+  const end = tceIndex(window, last) + 1;
+  return nextSet(map, tceIndex(window, iova), end) != end;
+}
+
+function all(window: Window, map: Bitmap, iova: u64, last: u64): bool {
+  const end = tceIndex(window, last) + 1;
+  return nextClear(map, tceIndex(window, iova), end) == end;
+}
+
 /** Whether any TCE of [iova, last], inside the window, is live. */
 export function anyLive(window: Window, iova: u64, last: u64): bool {
-  const end = tceIndex(window, last) + 1;
-  return nextSet(window.live, tceIndex(window, iova), end) != end;
+  return any(window, window.live, iova, last);
 }
 
 export function allLive(window: Window, iova: u64, last: u64): bool {
-  const end = tceIndex(window, last) + 1;
-  return nextClear(window.live, tceIndex(window, iova), end) == end;
+  return all(window, window.live, iova, last);
 }
 
 export function anyReserved(window: Window, iova: u64, last: u64): bool {
-  const end = tceIndex(window, last) + 1;
-  return nextSet(window.reserved, tceIndex(window, iova), end) != end;
+  return any(window, window.reserved, iova, last);
 }
 
 export function allReserved(window: Window, iova: u64, last: u64): bool {
-  const end = tceIndex(window, last) + 1;
-  return nextClear(window.reserved, tceIndex(window, iova), end) == end;
+  return all(window, window.reserved, iova, last);
 }
 
-/** Sets [iova, last] aside for a list. False when there is no memory. */
-export function reserve(window: Window, iova: u64, last: u64): bool {
+/** Sets [iova, last] aside for a list, or ends that. False when there is no memory for it. */
+export function setReserved(window: Window, iova: u64, last: u64, value: bool): bool {
   const first = tceIndex(window, iova);
   const end = tceIndex(window, last);
   const prepared = prepareBits(window.reserved, first, end);
-  if (prepared) setBits(window.reserved, first, end);
+  if (prepared) changeBits(window.reserved, first, end, value);
   trimBits(window.reserved, first, end);
   return prepared;
 }
 
-/** Ends a reservation. False when there is no memory to split one that is larger. */
-export function unreserve(window: Window, iova: u64, last: u64): bool {
-  const first = tceIndex(window, iova);
-  const end = tceIndex(window, last);
-  const prepared = prepareBits(window.reserved, first, end);
-  if (prepared) clearBits(window.reserved, first, end);
-  trimBits(window.reserved, first, end);
-  return prepared;
-}
-
-/** Takes the memory that recording, or forgetting, a map of [va, vaLast] at [iova, last] will need. */
-export function prepareMap(window: Window, va: u64, vaLast: u64, iova: u64, last: u64): bool {
+/** Takes the memory that recording, or forgetting, request `i` will need. */
+export function prepareMap(window: Window, i: u32): bool {
   return (
-    prepareBits(window.live, tceIndex(window, iova), tceIndex(window, last)) &&
-    prepare(window.toIova, va, vaLast) &&
-    prepare(window.toVa, iova - window.start, last - window.start)
+    prepareBits(window.live, tceIndex(window, iova(i)), tceIndex(window, iovaLast(i))) &&
+    prepare(window.toIova, va(i), vaLast(i)) &&
+    prepare(window.toVa, iova(i) - window.start, iovaLast(i) - window.start)
   );
 }
 
-/** Marks the TCEs, prepared, as live. */
-export function claim(window: Window, iova: u64, last: u64): void {
-  setBits(window.live, tceIndex(window, iova), tceIndex(window, last));
+/** Marks the TCEs of request `i`, prepared, as live or not. It can be undone without memory until `forgetMap`. */
+export function claim(window: Window, i: u32, live: bool): void {
+  changeBits(window.live, tceIndex(window, iova(i)), tceIndex(window, iovaLast(i)), live);
 }
 
-/** Takes the mark away; `claim` can set it again without memory until `forgetMap`. */
-export function unclaim(window: Window, iova: u64, last: u64): void {
-  clearBits(window.live, tceIndex(window, iova), tceIndex(window, last));
+/** Records request `i`, prepared and claimed, in both directions. */
+export function recordMap(window: Window, i: u32): void {
+  set(window.toIova, va(i), vaLast(i), iova(i));
+  set(window.toVa, iova(i) - window.start, iovaLast(i) - window.start, va(i));
 }
 
-/** Records a map, prepared and claimed, in both directions. */
-export function recordMap(window: Window, va: u64, vaLast: u64, iova: u64, last: u64): void {
-  set(window.toIova, va, vaLast, iova);
-  set(window.toVa, iova - window.start, last - window.start, va);
-}
-
-/** Forgets a map, prepared and not claimed, recorded or not, and gives back what it took. */
-export function forgetMap(window: Window, va: u64, vaLast: u64, iova: u64, last: u64): void {
-  clear(window.toIova, va, vaLast);
-  clear(window.toVa, iova - window.start, last - window.start);
-  trimBits(window.live, tceIndex(window, iova), tceIndex(window, last));
+/** Forgets request `i`, prepared and not claimed, recorded or not, and gives back what it took. */
+export function forgetMap(window: Window, i: u32): void {
+  clear(window.toIova, va(i), vaLast(i));
+  clear(window.toVa, iova(i) - window.start, iovaLast(i) - window.start);
+  trimBits(window.live, tceIndex(window, iova(i)), tceIndex(window, iovaLast(i)));
 }
 
 /** The memory behind an IOVA of the window, or NONE. */

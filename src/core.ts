@@ -63,9 +63,29 @@ export const NO_ADDRESS = 0xffff_ffff_ffff_ffffn;
 /** The result of a call that was not made, in a list of calls. */
 export const NOT_CALLED = 0x7fff_ffff;
 
-/** The exports of `assembly/index.ts`. */
+/**
+ * The exports of `assembly/index.ts`.
+ *
+ * Two of them, `windowTables` and `tableTables`, give what JavaScript needs to look addresses up by itself, in words of 32
+ * bits at a pointer: for one address that costs less than a crossing.
+ *
+ *     windowTables     | root | entries of the root |                    the map va -> iova, drawn in assembly/radix.ts
+ *
+ *     tableTables      word   0          3      4         5       6      8      11     12
+ *                      | lists | ... | va | lengths | iova | list | ... | used | ... | root | entries of the root |
+ *                                       columns, drawn in assembly/memsegs.ts;        the map va -> number << 12
+ *
+ * The two pointers hold as long as the window, or the table, is open. What stands at them is to be read anew after every
+ * export that may change it: for a window prepareMaps, settleMaps, prepareUnmaps and settleUnmaps, for a table memsegAdd,
+ * memsegRemove and, as to `lists`, listAdd; the tables that it leads to are then others too. A view is to be taken anew when `memory` has grown: any
+ * export that takes memory may do that, and the old view then has length 0. Whoever reads from the pointer on for each
+ * look-up, through a view whose length is not 0, needs to know none of this. Nothing may be written there.
+ */
 export interface CoreExports {
   readonly memory: WebAssembly.Memory;
+
+  /** Whether this build computes in vectors: all but `core.scalar`. */
+  usesSimd(): 0 | 1;
 
   // bits: exact for every u64
   /** Whether the value is a power of two; not for 0. */
@@ -78,8 +98,6 @@ export interface CoreExports {
   powerOfTwoAtLeast(value: bigint): bigint;
   /** Trailing zero bits, 0 to 64. */
   trailingZeros(value: bigint): number;
-  /** Whether the value is a multiple of 2^shift, shift 0 to 63. */
-  isAligned(value: bigint, shift: number): 0 | 1;
   /** The next multiple of 2^shift, shift 0 to 63; 0n where that is 2^64. */
   alignUp(value: bigint, shift: number): bigint;
 
@@ -169,10 +187,16 @@ export interface CoreExports {
   memsegIova(table: number, number: number): bigint;
   memsegList(table: number, number: number): number;
   memsegTranslate(table: number, va: bigint): bigint;
+  /** As windowTranslateMany, by what the memsegs state. */
+  memsegTranslateMany(table: number, vas: number, iovas: number, count: number): number;
+  /** Where a table begins, drawn above; 0: no such table. */
+  tableTables(table: number): number;
+  /** Walks: whether there is anything. Of the memsegs in lists that are served: the last address of the highest, in walkLast. */
   walkHighestMemseg(table: number): 0 | 1;
-  walkHighestList(table: number): 0 | 1;
   walkSmallestPage(table: number): number;
+  /** How many memsegs state an IOVA, in walkCount, and their bytes, in walkBytes. Kept up to date: nothing is walked. */
   walkValid(table: number): 0 | 1;
+  /** The same of all memsegs. */
   walkAll(table: number): 0 | 1;
   walkLast(): bigint;
   walkPageShift(): number;
@@ -195,7 +219,6 @@ export interface CoreExports {
   windowContains(window: number, iova: bigint, length: bigint): 0 | 1;
   windowHeadroom(window: number, iova: bigint): bigint;
   windowTceIndex(window: number, iova: bigint): bigint;
-  windowIova(window: number, offset: bigint): bigint;
   windowLiveTces(window: number): bigint;
   windowFirstFit(window: number, length: bigint, alignShift: number): bigint;
   windowLargestHole(window: number): bigint;
@@ -203,7 +226,19 @@ export interface CoreExports {
   windowUnreserve(window: number, iova: bigint, length: bigint): number;
   windowTranslate(window: number, va: bigint): bigint;
   windowReverse(window: number, iova: bigint): bigint;
+  /**
+   * `count` addresses, u64 each, from the column at `vas` to the column at `iovas`, which may be the same: the IOVA of each,
+   * all ones where it is not mapped. How many are. The columns lie in the memory; so do those of the next two.
+   */
   windowTranslateMany(window: number, vas: number, iovas: number, count: number): number;
+  /**
+   * Holds `count` ranges against the window. `indexes[i]` becomes the TCE of `iovas[i]` when `iovas[i]` and `lengths[i]`
+   * bytes from there exist, are not empty and lie in the window, else all ones. How many lie inside. Exact for every u64.
+   * `indexes` may be one of the other two columns. An unknown window: 0, and nothing is written.
+   */
+  windowCheckMany(window: number, iovas: number, lengths: number, indexes: number, count: number): number;
+  /** Where the map va -> iova begins, drawn above; 0: no such window. */
+  windowTables(window: number): number;
 
   // requests: see assembly/requests.ts for the order of these calls
   reserveRequests(count: number): 0 | 1;
@@ -274,7 +309,6 @@ const U64_RESULTS = [
   "walkLast",
   "windowFirstFit",
   "windowHeadroom",
-  "windowIova",
   "windowLargestHole",
   "windowLiveTces",
   "windowReverse",
@@ -297,7 +331,9 @@ const U32_RESULTS = [
   "permissionColumn",
   "structAt",
   "structScratch",
+  "tableTables",
   "vaColumn",
+  "windowTables",
 ] as const satisfies readonly (keyof CoreExports)[];
 
 type AnyFunction<R> = (...parameters: never[]) => R;
@@ -336,10 +372,49 @@ export function instantiateCore(wasm: BufferSource): Core {
   };
 }
 
-/** Where the built core lies: the release build by default. */
-export function readCore(build: "core" | "core.asserts" = "core"): Uint8Array<ArrayBuffer> {
+/**
+ * A build of the core, as its file is named: `core` with SIMD, `core.scalar` without, `core.asserts` with SIMD and with
+ * checks that a release leaves out, for tests.
+ */
+export type CoreBuild = "core" | "core.scalar" | "core.asserts";
+
+/**
+ * A module with one function, `() => i8x16.popcnt(i8x16.splat(0))`. An engine that knows SIMD accepts it, as long as it
+ * can run it: V8 refuses v128 where the processor has no such registers.
+ */
+const SIMD_PROBE = new Uint8Array([
+  ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0], // "\0asm", version 1
+  ...[1, 5, 1, 0x60, 0, 1, 0x7b], // types: () -> v128
+  ...[3, 2, 1, 0], // functions: one, of type 0
+  ...[10, 10, 1, 8, 0, 0x41, 0, 0xfd, 15, 0xfd, 98, 11], // code: i32.const 0, i8x16.splat, i8x16.popcnt, end
+]);
+
+/** Whether this engine runs SIMD. */
+export function engineHasSimd(): boolean {
+  return WebAssembly.validate(SIMD_PROBE);
+}
+
+/**
+ * The build for this process: what the environment variable `DMA_WINDOW_CORE` asks for (`simd` or `scalar`), and without
+ * it the fastest that the engine runs.
+ *
+ * @throws RangeError `ERR_OUT_OF_RANGE` for another value of the variable.
+ */
+export function chooseBuild(wanted: string | undefined = process.env.DMA_WINDOW_CORE): "core" | "core.scalar" {
+  if (wanted === undefined || wanted === "") return engineHasSimd() ? "core" : "core.scalar";
+  if (wanted === "simd") return "core";
+  if (wanted === "scalar") return "core.scalar";
+  const message = `the environment variable DMA_WINDOW_CORE must be unset, "simd" or "scalar"; got ${JSON.stringify(wanted)}`;
+  throw Object.assign(new RangeError(message), { code: "ERR_OUT_OF_RANGE" });
+}
+
+/** The bytes of a build: without an argument, of the one for this process. */
+export function readCore(build: CoreBuild = chooseBuild()): Uint8Array<ArrayBuffer> {
   return new Uint8Array(readFileSync(new URL(`../dist/${build}.wasm`, import.meta.url)));
 }
 
+/** The build of {@link core}: `core` with SIMD, `core.scalar` without. */
+export const coreBuild = chooseBuild();
+
 /** The core of this process or worker. */
-export const core: Core = instantiateCore(readCore());
+export const core: Core = instantiateCore(readCore(coreBuild));

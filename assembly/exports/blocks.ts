@@ -1,4 +1,4 @@
-/** Memory for the caller: a struct's room, and blocks. */
+/** What belongs to no object: which build this is, and memory for the caller, a struct's room and blocks. */
 import { acquire, release } from "../arena";
 import { STRUCT_BYTES } from "../structs";
 
@@ -7,6 +7,11 @@ const scratch = memory.data(STRUCT_BYTES, 8);
 
 export function structScratch(): u32 {
   return <u32>scratch;
+}
+
+/** Whether this build computes in vectors. The scalar build is the same source without them. */
+export function usesSimd(): bool {
+  return ASC_FEATURE_SIMD;
 }
 
 /** Room for `bytes` of the caller's own; 0 when there is none. Zeroed. */

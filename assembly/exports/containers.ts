@@ -3,9 +3,9 @@ import { acquire, release } from "../arena";
 import * as handles from "../handles";
 import { NONE } from "../radix";
 import {
+  CONTAINER_BYTES,
   Container,
   dropContainer,
-  initContainer,
   isIommu,
   NO_REGISTRATION,
   registrationAt,
@@ -15,23 +15,27 @@ import {
 import * as status from "../status";
 import * as unmaps from "../unmaps";
 
-function resolve(handle: i32): Container | null {
-  const object = handles.resolve(handles.CONTAINER, handle);
-  return object == 0 ? null : changetype<Container>(object);
+/**
+ * The container behind a handle. Of an unknown one the null page: read as a container it has no registrations, so what
+ * only looks them up need not ask.
+ */
+function resolve(handle: i32): Container {
+  return changetype<Container>(handles.resolve(handles.CONTAINER, handle));
 }
 
 export function containerOpen(cpuPageShift: u32, iommu: u32): i32 {
   if (cpuPageShift < 12 || cpuPageShift > 40) return -status.BAD_PAGE_SHIFT;
   if (!isIommu(iommu)) return -status.UNKNOWN_IOMMU;
-  const object = acquire(offsetof<Container>());
-  if (object == 0) return -status.OUT_OF_MEMORY;
-  if (initContainer(changetype<Container>(object), cpuPageShift, iommu)) {
-    const handle = handles.open(handles.CONTAINER, object);
-    if (handle != 0) return handle;
-    dropContainer(changetype<Container>(object));
+  const object = acquire(CONTAINER_BYTES);
+  const handle = object == 0 ? 0 : handles.open(handles.CONTAINER, object);
+  if (handle == 0) {
+    release(object, CONTAINER_BYTES);
+    return -status.OUT_OF_MEMORY;
   }
-  release(object, offsetof<Container>());
-  return -status.OUT_OF_MEMORY;
+  const self = changetype<Container>(object);
+  self.cpuPageShift = cpuPageShift;
+  self.iommu = iommu;
+  return handle;
 }
 
 /** Forgets a container without windows. BUSY while it has one. */
@@ -40,35 +44,32 @@ export function containerClose(handle: i32): i32 {
   if (!self) return status.UNKNOWN_HANDLE;
   if (self.windows != 0) return status.BUSY;
   dropContainer(self);
-  release(changetype<u32>(self), offsetof<Container>());
   handles.close(handle);
   return status.OK;
 }
 
 /** Registrations of the container, idle ones included; of a type1 container the kernel's maps. */
 export function containerRegistrations(handle: i32): u32 {
-  const self = resolve(handle);
-  return self ? self.live : 0;
+  return resolve(handle).live;
 }
 
 /** Where the registration (on type1 the map) begins that holds an address (an IOVA); all ones when none does. */
 export function containerPieceStart(handle: i32, address: u64): u64 {
   const self = resolve(handle);
-  const number = self ? registrationAt(self, address) : NO_REGISTRATION;
-  return self && number != NO_REGISTRATION ? registrationVa(self, number) : NONE;
+  const number = registrationAt(self, address);
+  return number != NO_REGISTRATION ? registrationVa(self, number) : NONE;
 }
 
 /** How many bytes it has; 0 when there is none. */
 export function containerPieceLength(handle: i32, address: u64): u64 {
   const self = resolve(handle);
-  const number = self ? registrationAt(self, address) : NO_REGISTRATION;
-  return self && number != NO_REGISTRATION ? registrationLength(self, number) : 0;
+  const number = registrationAt(self, address);
+  return number != NO_REGISTRATION ? registrationLength(self, number) : 0;
 }
 
 /** Whether a registration is left of which nothing is mapped. */
 export function containerHasIdle(handle: i32): bool {
-  const self = resolve(handle);
-  return self ? self.idle != 0 : false;
+  return resolve(handle).idle != 0;
 }
 
 /** Writes the calls that end the registrations of which nothing is mapped. */

@@ -5,16 +5,20 @@ import * as memsegs from "../memsegs";
 import { Table } from "../memsegs";
 import { NOWHERE } from "../occupancy";
 import * as status from "../status";
+import { translateMemsegs } from "../translate";
+import * as walks from "../walks";
 
-function table(handle: i32): Table | null {
-  const object = handles.resolve(handles.TABLE, handle);
-  return object == 0 ? null : changetype<Table>(object);
+/**
+ * The table behind a handle. Of an unknown one the null page: read as a table it is empty, so what only looks something up
+ * need not ask. Whatever writes, or takes the caller's word for a number, must.
+ */
+function table(handle: i32): Table {
+  return changetype<Table>(handles.resolve(handles.TABLE, handle));
 }
 
 export function tableOpen(): i32 {
   const object = acquire(offsetof<Table>());
-  if (object == 0) return -status.OUT_OF_MEMORY;
-  const handle = memsegs.initTable(changetype<Table>(object)) ? handles.open(handles.TABLE, object) : 0;
+  const handle = object == 0 ? 0 : handles.open(handles.TABLE, object);
   if (handle != 0) return handle;
   release(object, offsetof<Table>());
   return -status.OUT_OF_MEMORY;
@@ -24,7 +28,6 @@ export function tableClose(handle: i32): i32 {
   const self = table(handle);
   if (!self) return status.UNKNOWN_HANDLE;
   memsegs.dropTable(self);
-  release(changetype<u32>(self), offsetof<Table>());
   handles.close(handle);
   return status.OK;
 }
@@ -41,9 +44,7 @@ export function listRemove(handle: i32, list: i32): i32 {
 
 /** The lowest address of `pages` free pages in a row; all ones when there are none. */
 export function listFreePages(handle: i32, list: i32, pages: u64): u64 {
-  const self = table(handle);
-  if (!self) return NOWHERE;
-  const found = memsegs.findList(self, list);
+  const found = memsegs.findList(table(handle), list);
   return found ? memsegs.freePages(found, pages) : NOWHERE;
 }
 
@@ -59,14 +60,12 @@ export function memsegRemove(handle: i32, va: u64): i32 {
 
 /** The number of the memseg that holds `va`; -1 when none does, or the table is unknown. */
 export function memsegFind(handle: i32, va: u64): i32 {
-  const self = table(handle);
-  return self ? memsegs.findMemseg(self, va) : -1;
+  return memsegs.findMemseg(table(handle), va);
 }
 
 /** The number of the first memseg by address that holds an address in [va, last]; -1 when there is none. */
 export function memsegNext(handle: i32, va: u64, last: u64): i32 {
-  const self = table(handle);
-  return self && va <= last ? memsegs.nextMemseg(self, va & ~0xfff, last) : -1;
+  return va <= last ? memsegs.nextMemseg(table(handle), va & ~0xfff, last) : -1;
 }
 
 /** Columns of a memseg whose number memsegFind or memsegNext has just given. */
@@ -92,50 +91,62 @@ export function memsegList(handle: i32, number: u32): i32 {
 
 /** The IOVA that the memseg at `va` states for it; all ones when there is none. */
 export function memsegTranslate(handle: i32, va: u64): u64 {
-  const self = table(handle);
-  return self ? memsegs.translateMemseg(self, va) : memsegs.BAD_IOVA;
+  return memsegs.translateMemseg(table(handle), va);
 }
+
+/** Translates `count` addresses, u64 each, from one column to another; all ones where there is none. How many were. */
+export function memsegTranslateMany(handle: i32, vas: u32, iovas: u32, count: u32): u32 {
+  const self = table(handle);
+  if (!self) return 0;
+  return translateMemsegs(self, vas, iovas, count);
+}
+
+/** Where the columns and the map of the numbers begin; see memsegs.ts. 0: no such table. */
+export function tableTables(handle: i32): u32 {
+  return changetype<u32>(table(handle));
+}
+
+/** What walkValid or walkAll has found. */
+let count: u64 = 0;
+let bytes: u64 = 0;
 
 /** Walks: whether anything was found. What it was: walkLast, walkPageShift, walkCount, walkBytes. */
 export function walkHighestMemseg(handle: i32): bool {
-  const self = table(handle);
-  return self ? memsegs.highestMemseg(self) : false;
-}
-
-export function walkHighestList(handle: i32): bool {
-  const self = table(handle);
-  return self ? memsegs.highestList(self) : false;
+  return walks.highestMemseg(table(handle));
 }
 
 export function walkSmallestPage(handle: i32): u32 {
-  const self = table(handle);
-  return self ? memsegs.smallestPageShift(self) : 0;
+  return walks.smallestPageShift(table(handle));
 }
 
+/** How many memsegs have a known IOVA: they are counted as they come and go, and nothing is walked. */
 export function walkValid(handle: i32): bool {
   const self = table(handle);
-  if (self) memsegs.countValid(self);
-  return self != null;
+  count = self.known;
+  bytes = self.knownBytes;
+  return changetype<u32>(self) != 0;
 }
 
+/** How many memsegs there are. */
 export function walkAll(handle: i32): bool {
   const self = table(handle);
-  if (self) memsegs.countAll(self);
-  return self != null;
+  count = self.live;
+  bytes = self.liveBytes;
+  return changetype<u32>(self) != 0;
 }
 
 export function walkLast(): u64 {
-  return memsegs.Walk.last;
+  return walks.Walk.last;
 }
 
 export function walkPageShift(): u32 {
-  return memsegs.Walk.pageShift;
+  return walks.Walk.pageShift;
 }
 
 export function walkCount(): u64 {
-  return memsegs.Walk.count;
+  return count;
 }
 
 export function walkBytes(): u64 {
-  return memsegs.Walk.bytes;
+  return bytes;
 }

@@ -1,21 +1,27 @@
 /** Windows: what is mapped in them, and maps and unmaps. */
-import { acquire, release } from "../arena";
+import { acquire } from "../arena";
 import { countBits } from "../bitmap";
 import * as bits from "../bits";
+import { checkMany } from "../checks";
 import * as handles from "../handles";
 import * as maps from "../maps";
 import { firstFit, largestHole, NOWHERE } from "../occupancy";
+import { prepareBatch } from "../prepare";
 import { get, NONE } from "../radix";
 import { lastOf } from "../range";
 import { Container } from "../registrations";
 import * as status from "../status";
+import { translateMany } from "../translate";
 import * as unmaps from "../unmaps";
 import * as windows from "../window";
 import { Window } from "../window";
 
-function resolve(handle: i32): Window | null {
-  const object = handles.resolve(handles.WINDOW, handle);
-  return object == 0 ? null : changetype<Window>(object);
+/**
+ * The window behind a handle. Of an unknown one the null page: read as a window it has no TCEs and no maps, so what only
+ * looks those up need not ask. Whatever writes, or goes by the window's bounds, must.
+ */
+function resolve(handle: i32): Window {
+  return changetype<Window>(handles.resolve(handles.WINDOW, handle));
 }
 
 export function windowOpen(containerHandle: i32, start: u64, size: u64, pageShift: u32): i32 {
@@ -23,13 +29,12 @@ export function windowOpen(containerHandle: i32, start: u64, size: u64, pageShif
   if (found == 0) return -status.UNKNOWN_HANDLE;
   const owner = changetype<Container>(found);
   if (!windows.isWindow(start, size, pageShift)) return -status.TOO_LARGE;
-  const object = acquire(offsetof<Window>());
+  const object = acquire(windows.WINDOW_BYTES);
   if (object == 0) return -status.OUT_OF_MEMORY;
   const self = changetype<Window>(object);
   const handle = windows.initWindow(self, start, size, pageShift) ? handles.open(handles.WINDOW, object) : 0;
   if (handle == 0) {
     windows.dropWindow(self);
-    release(object, offsetof<Window>());
     return -status.OUT_OF_MEMORY;
   }
   self.container = owner;
@@ -51,7 +56,6 @@ export function windowForget(handle: i32): i32 {
   if (!self) return status.UNKNOWN_HANDLE;
   self.container.windows--;
   windows.dropWindow(self);
-  release(changetype<u32>(self), offsetof<Window>());
   handles.close(handle);
   return status.OK;
 }
@@ -76,22 +80,14 @@ export function windowTceIndex(handle: i32, iova: u64): u64 {
   return windows.tceIndex(self, iova);
 }
 
-/** The IOVA at `offset` bytes from the window's start; all ones outside. */
-export function windowIova(handle: i32, offset: u64): u64 {
-  const self = resolve(handle);
-  if (!self || offset > self.last - self.start) return NONE;
-  return self.start + offset;
-}
-
 export function windowLiveTces(handle: i32): u64 {
-  const self = resolve(handle);
-  return self ? countBits(self.live) : 0;
+  return countBits(resolve(handle).live);
 }
 
 /** The lowest IOVA, aligned to 2^alignShift in the window, from which `length` bytes are free; all ones: none. */
 export function windowFirstFit(handle: i32, length: u64, alignShift: u32): u64 {
   const self = resolve(handle);
-  if (!self || length == 0 || length > self.last - self.start + 1) return NOWHERE;
+  if (length == 0 || length > self.last - self.start + 1) return NOWHERE;
   const tces = ((length - 1) >> self.pageShift) + 1;
   // The start is aligned to anything; of an alignment larger than the window there is nothing else.
   const shift = min<u32>(max<u32>(alignShift, self.pageShift) - self.pageShift, 63);
@@ -102,7 +98,7 @@ export function windowFirstFit(handle: i32, length: u64, alignShift: u32): u64 {
 /** Bytes of the largest run that is neither live nor reserved. */
 export function windowLargestHole(handle: i32): u64 {
   const self = resolve(handle);
-  return self ? largestHole(self.live, self.reserved) << self.pageShift : 0;
+  return largestHole(self.live, self.reserved) << self.pageShift;
 }
 
 /** Whether [iova, iova + length) is whole pages of the window, as a status. */
@@ -112,59 +108,63 @@ function checkPages(self: Window, iova: u64, length: u64): i32 {
   return bits.isAligned(length, self.pageShift) ? status.OK : status.UNALIGNED_LENGTH;
 }
 
-/** Sets [iova, iova + length) aside for a list: in the window, whole pages, neither live nor reserved. */
-export function windowReserve(handle: i32, iova: u64, length: u64): i32 {
+function changeReserved(handle: i32, iova: u64, length: u64, value: bool): i32 {
   const self = resolve(handle);
   if (!self) return status.UNKNOWN_HANDLE;
   const pages = checkPages(self, iova, length);
   if (pages != status.OK) return pages;
   const last = lastOf(iova, length);
+  if (!value && !windows.allReserved(self, iova, last)) return status.NOT_RESERVED;
   if (windows.anyLive(self, iova, last)) return status.ALREADY_LIVE;
-  if (windows.anyReserved(self, iova, last)) return status.RESERVED;
-  return windows.reserve(self, iova, last) ? status.OK : status.OUT_OF_MEMORY;
+  if (value && windows.anyReserved(self, iova, last)) return status.RESERVED;
+  return windows.setReserved(self, iova, last, value) ? status.OK : status.OUT_OF_MEMORY;
+}
+
+/** Sets [iova, iova + length) aside for a list: in the window, whole pages, neither live nor reserved. */
+export function windowReserve(handle: i32, iova: u64, length: u64): i32 {
+  return changeReserved(handle, iova, length, true);
 }
 
 /** Ends the reservation of [iova, iova + length): whole pages in the window, reserved, and nothing in them live. */
 export function windowUnreserve(handle: i32, iova: u64, length: u64): i32 {
-  const self = resolve(handle);
-  if (!self) return status.UNKNOWN_HANDLE;
-  const pages = checkPages(self, iova, length);
-  if (pages != status.OK) return pages;
-  const last = lastOf(iova, length);
-  if (!windows.allReserved(self, iova, last)) return status.NOT_RESERVED;
-  if (windows.anyLive(self, iova, last)) return status.ALREADY_LIVE;
-  return windows.unreserve(self, iova, last) ? status.OK : status.OUT_OF_MEMORY;
+  return changeReserved(handle, iova, length, false);
 }
 
 /** The IOVA that a device uses for `va`; all ones when it is not mapped in the window. */
 export function windowTranslate(handle: i32, va: u64): u64 {
-  const self = resolve(handle);
-  return self ? get(self.toIova, va) : NONE;
+  return get(resolve(handle).toIova, va);
 }
 
 /** The memory that a device reaches at `iova`; all ones when nothing is mapped there. */
 export function windowReverse(handle: i32, iova: u64): u64 {
   const self = resolve(handle);
-  if (!self || !windows.inWindow(self, iova, 1)) return NONE;
-  return windows.vaAt(self, iova);
+  return windows.inWindow(self, iova, 1) ? windows.vaAt(self, iova) : NONE;
+}
+
+/** The root and the extent of the map va -> iova, u32 each; see radix.ts. 0: no such window. */
+export function windowTables(handle: i32): u32 {
+  const self = resolve(handle);
+  return self ? changetype<u32>(self.toIova) : 0;
+}
+
+/**
+ * Holds `count` ranges against the window: the TCE index of each that exists, is not empty and lies inside; else all ones.
+ * How many lie inside.
+ */
+export function windowCheckMany(handle: i32, iovas: u32, lengths: u32, indexes: u32, count: u32): u32 {
+  const self = resolve(handle);
+  return self ? checkMany(self, iovas, lengths, indexes, count) : 0;
 }
 
 /** Translates `count` addresses, u64 each, from one column to another; unmapped ones give all ones. How many were. */
 export function windowTranslateMany(handle: i32, vas: u32, iovas: u32, count: u32): u32 {
   const self = resolve(handle);
-  if (!self) return 0;
-  let found: u32 = 0;
-  for (let i: u32 = 0; i < count; i++) {
-    const iova = get(self.toIova, load<u64>(vas + (i << 3)));
-    store<u64>(iovas + (i << 3), iova);
-    found += iova != NONE ? 1 : 0;
-  }
-  return found;
+  return self ? translateMany(self.toIova, vas, iovas, count) : 0;
 }
 
 export function prepareMaps(handle: i32, total: u32, owner: u32): i32 {
   const self = resolve(handle);
-  return self ? maps.prepareMaps(self, total, owner) : status.UNKNOWN_HANDLE;
+  return self ? prepareBatch(self, total, owner, true) : status.UNKNOWN_HANDLE;
 }
 
 export function collectUndo(handle: i32): void {
@@ -179,7 +179,7 @@ export function settleMaps(handle: i32): i32 {
 
 export function prepareUnmaps(handle: i32, total: u32, owner: u32): i32 {
   const self = resolve(handle);
-  return self ? unmaps.prepareUnmaps(self, total, owner) : status.UNKNOWN_HANDLE;
+  return self ? prepareBatch(self, total, owner, false) : status.UNKNOWN_HANDLE;
 }
 
 export function settleUnmaps(handle: i32): i32 {

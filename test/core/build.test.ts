@@ -1,7 +1,19 @@
 /** What the build of the core promises, and that `src/core.ts` is its true dictionary. */
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { ListFlag, NO_ADDRESS, NOT_CALLED, Owner, readCore, Shape, Status } from "../../src/core.ts";
+import {
+  chooseBuild,
+  engineHasSimd,
+  ListFlag,
+  NO_ADDRESS,
+  NOT_CALLED,
+  Owner,
+  readCore,
+  Shape,
+  Status,
+} from "../../src/core.ts";
 import { VfioCall } from "../../src/syscalls.ts";
 import { eachBuild } from "./support.ts";
 
@@ -32,6 +44,48 @@ function dictionary(): Record<string, number> {
     [...found].map(([, name, parameters = ""]) => [name, parameters.split(",").filter((each) => each.trim()).length]),
   );
 }
+
+/** What a process that imports the core says of it; what it says on its way out when it cannot. */
+function inProcess(wanted: string | undefined): string {
+  const { DMA_WINDOW_CORE: _, ...environment } = process.env;
+  const program = `
+    const { core, coreBuild } = await import(${JSON.stringify(new URL("../../src/core.ts", import.meta.url).href)});
+    console.log([coreBuild, core.usesSimd()].join(" "));
+  `;
+  const run = spawnSync(process.execPath, ["--import", "tsx", "--input-type=module", "--eval", program], {
+    encoding: "utf8",
+    env: wanted === undefined ? environment : { ...environment, DMA_WINDOW_CORE: wanted },
+  });
+  return run.status === 0 ? run.stdout.trim() : run.stderr;
+}
+
+const choice = suite("the build in use");
+
+choice("is the one with SIMD where the engine runs SIMD, and otherwise the one without", () => {
+  assert.is(inProcess(undefined), engineHasSimd() ? "core 1" : "core.scalar 0");
+  assert.is(inProcess(""), inProcess(undefined));
+});
+
+choice("is the one without SIMD when DMA_WINDOW_CORE asks for it", () => {
+  assert.is(inProcess("scalar"), "core.scalar 0");
+  assert.is(chooseBuild("simd"), "core");
+});
+
+choice("is none, and says why, when DMA_WINDOW_CORE asks for one that there is not", () => {
+  for (const wanted of ["SIMD", "asserts", "0", " scalar"]) {
+    assert.throws(
+      () => chooseBuild(wanted),
+      (error: RangeError & { code: string }) =>
+        error.code === "ERR_OUT_OF_RANGE" && error.message.includes(JSON.stringify(wanted)),
+    );
+  }
+  assert.match(
+    inProcess("fast"),
+    'the environment variable DMA_WINDOW_CORE must be unset, "simd" or "scalar"; got "fast"',
+  );
+});
+
+choice.run();
 
 eachBuild("the build", (test, core, build) => {
   test("needs nothing from outside: not one import", () => {
@@ -96,7 +150,11 @@ eachBuild("the build", (test, core, build) => {
     assert.is(core.powerOfTwoAtLeast((1n << 63n) - 1n), 1n << 63n);
   });
 
-  if (build === "core") {
+  test("computes in vectors exactly when it is one with SIMD", () => {
+    assert.is(core.usesSimd(), build === "core.scalar" ? 0 : 1);
+  });
+
+  if (build !== "core.asserts") {
     test("is at most 16 KiB", () => {
       assert.ok(readCore(build).length <= 16384, `${readCore(build).length} bytes`);
     });

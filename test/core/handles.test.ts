@@ -7,6 +7,12 @@ type Ask = (core: Core, handle: number) => number | bigint;
 
 const unknown = Status.UNKNOWN_HANDLE;
 
+/** Three columns of one row each. */
+function columns(core: Core): [number, number, number] {
+  const at = core.structScratch();
+  return [at, at + 8, at + 16];
+}
+
 /** Every export that takes a handle, and what it answers to one that names nothing of its kind. */
 const asks: Readonly<Record<"table" | "container" | "window", readonly (readonly [Ask, number | bigint])[]>> = {
   table: [
@@ -23,8 +29,9 @@ const asks: Readonly<Record<"table" | "container" | "window", readonly (readonly
     [(core, table) => core.memsegIova(table, 0), NO_ADDRESS],
     [(core, table) => core.memsegList(table, 0), -1],
     [(core, table) => core.memsegTranslate(table, 0n), NO_ADDRESS],
+    [(core, table) => core.memsegTranslateMany(table, core.structScratch(), core.structScratch(), 1), 0],
+    [(core, table) => core.tableTables(table), 0],
     [(core, table) => core.walkHighestMemseg(table), 0],
-    [(core, table) => core.walkHighestList(table), 0],
     [(core, table) => core.walkSmallestPage(table), 0],
     [(core, table) => core.walkValid(table), 0],
     [(core, table) => core.walkAll(table), 0],
@@ -45,7 +52,6 @@ const asks: Readonly<Record<"table" | "container" | "window", readonly (readonly
     [(core, window) => core.windowContains(window, 0n, 1n), 0],
     [(core, window) => core.windowHeadroom(window, 0n), 0n],
     [(core, window) => core.windowTceIndex(window, 0n), NO_ADDRESS],
-    [(core, window) => core.windowIova(window, 0n), NO_ADDRESS],
     [(core, window) => core.windowLiveTces(window), 0n],
     [(core, window) => core.windowFirstFit(window, 1n, 0), NO_ADDRESS],
     [(core, window) => core.windowLargestHole(window), 0n],
@@ -54,6 +60,8 @@ const asks: Readonly<Record<"table" | "container" | "window", readonly (readonly
     [(core, window) => core.windowTranslate(window, 0n), NO_ADDRESS],
     [(core, window) => core.windowReverse(window, 0n), NO_ADDRESS],
     [(core, window) => core.windowTranslateMany(window, core.structScratch(), core.structScratch(), 1), 0],
+    [(core, window) => core.windowCheckMany(window, ...columns(core), 1), 0],
+    [(core, window) => core.windowTables(window), 0],
     [(core, window) => core.prepareMaps(window, 1, 0), unknown],
     [(core, window) => core.settleMaps(window), -unknown],
     [(core, window) => core.prepareUnmaps(window, 1, 0), unknown],

@@ -1,11 +1,11 @@
-/** What the tests of the core share: both builds, edge values, numbers from a seed, and comparing. */
+/** What the tests of the core share: the builds, edge values, numbers from a seed, and comparing. */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type Core, instantiateCore, readCore } from "../../src/core.ts";
+import { type Core, type CoreBuild, instantiateCore, readCore } from "../../src/core.ts";
 
-export const builds = ["core", "core.asserts"] as const;
+export const builds = ["core", "core.scalar", "core.asserts"] as const satisfies readonly CoreBuild[];
 
-export type Build = (typeof builds)[number];
+export type Build = CoreBuild;
 
 export type Test = ReturnType<typeof suite>;
 

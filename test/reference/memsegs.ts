@@ -117,14 +117,6 @@ export class TableTwin {
     return highest && { last: lastOf(highest), pageShift: (this.lists[highest.list] as ListTwin).pageShift };
   }
 
-  highestList(): { last: bigint; pageShift: number } | undefined {
-    const highest = this.#servedLists().reduce<ListTwin | undefined>(
-      (a, b) => (a && a.base > b.base ? a : b),
-      undefined,
-    );
-    return highest && { last: lastOf(highest), pageShift: highest.pageShift };
-  }
-
   /** 0 when there is no list to ask. */
   smallestPageShift(): number {
     const shifts = this.#servedLists().map((list) => list.pageShift);
