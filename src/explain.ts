@@ -94,7 +94,8 @@ const everywhere: Hints = {
       "the process would have too many pieces of address space (see /proc/sys/vm/max_map_count): unmap larger ones",
   },
   mmap: {
-    ENOMEM: "not enough memory, or not enough free hugepages of that size (see /proc/sys/vm/nr_hugepages)",
+    ENOMEM:
+      "not enough memory, or not enough free hugepages of that size (see /proc/sys/vm/nr_hugepages; on POWER those that a device could use come back a moment after they are freed)",
     EINVAL: "the kernel has no pages of that size",
     EEXIST: "something is mapped at that address already",
     EPERM: "this user may not have that memory",

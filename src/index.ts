@@ -1,6 +1,6 @@
 export type { Container } from "./container/container.ts";
 export { type OpenContainerOptions, openContainer } from "./container/open.ts";
-export type { MappedRun, MapRequest, UnmapRequest, Window } from "./container/window.ts";
+export type { MappedRun, MapRequest, RequestRows, UnmapRequest, Window } from "./container/window.ts";
 export { DmaWindowError, type DmaWindowErrorOptions, type Residue } from "./errors.ts";
 export type { AddressRange, IommuInfo, NoIommuInfo, SpaprInfo, Type1Info } from "./iommu.ts";
 export { linuxKernel } from "./linux/index.ts";

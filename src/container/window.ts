@@ -1,40 +1,19 @@
 import { core, NO_ADDRESS, Owner, Status } from "../core.ts";
-import { argumentRangeError, argumentTypeError, DmaWindowError } from "../errors.ts";
+import { argumentTypeError, DmaWindowError } from "../errors.ts";
 import { bytes, hex } from "../hex.ts";
+import { checkColumns, translateColumns } from "../memory/arrays.ts";
+import { translateByWindow } from "../memory/walk.ts";
 import type { IovaMode, WindowPlan } from "../plan/index.ts";
-import { address, boolean, object, size } from "../validate.ts";
+import { address, size } from "../validate.ts";
 import type { MadeWindow } from "./backend/backend.ts";
+import { mapArrays, unmapArrays } from "./batches.ts";
 import { lasting, outOfMemory, performMaps, performUnmaps, requestColumns, rows, type Target } from "./calls.ts";
+import { type MapRequest, type UnmapRequest, writeMaps, writeUnmaps } from "./requests.ts";
+import { RequestRows } from "./rows.ts";
+import { Span } from "./span.ts";
 
-/** Memory to be mapped. All of it whole pages of the window. */
-export interface MapRequest {
-  /** Where the memory is. */
-  readonly va: bigint;
-  /** Bytes. */
-  readonly length: bigint | number;
-  /**
-   * Where the device shall find it. Default: in IOVA mode `rebased` the lowest IOVAs that are free, in mode `va` the
-   * virtual address. Mode `pa` needs it; but without an IOMMU the memory's physical address is asked for, and an IOVA that is
-   * given must be that.
-   */
-  readonly iova?: bigint;
-  /** Whether the device may read it. Default: true. */
-  readonly read?: boolean;
-  /** Whether the device may write it. Default: true. Some IOMMUs (VT-d) let a device read what it may only write. */
-  readonly write?: boolean;
-}
-
-/**
- * What is to be unmapped: whole pages that are mapped, at one offset from their memory. Runs of several maps, and parts of
- * one, too; on type1 whole maps only.
- */
-export interface UnmapRequest {
-  readonly iova: bigint;
-  /** Bytes. */
-  readonly length: bigint | number;
-  /** The memory that is expected there. Default: whatever is there. */
-  readonly va?: bigint;
-}
+export type { MapRequest, UnmapRequest } from "./requests.ts";
+export type { RequestRows } from "./rows.ts";
 
 /** A run of IOVAs, and the memory behind it. Neighbours that belong together are one run, however they were mapped. */
 export interface MappedRun {
@@ -45,9 +24,6 @@ export interface MappedRun {
 
 /** How many runs are taken from the core's tables at a time. */
 const RUNS = 1024;
-
-/** How many addresses translateInto takes into wasm memory at a time. */
-const LANES = 4096;
 
 /**
  * A DMA window: IOVAs that a device can use, and the memory behind them. Made by `container.createWindow(plan)`.
@@ -70,6 +46,10 @@ export class Window {
   /** @internal */
   readonly target: Target;
   readonly #remove: (window: Window) => DmaWindowError | undefined;
+  readonly #span: Span;
+  /** Where the core keeps va -> IOVA: the same place as long as the window is there. */
+  readonly #map: number;
+  readonly #rows = new Set<RequestRows>();
   #open = true;
 
   /**
@@ -97,6 +77,8 @@ export class Window {
     }
     this.target = { ...owner, window, start, size: plan.size, pageShift: plan.pageShift, forbidden, allowed };
     this.#remove = remove;
+    this.#span = new Span(start, plan.size, plan.pageShift);
+    this.#map = core.windowTables(window);
     for (const hole of forbidden) {
       if (core.windowReserve(window, hole.start, hole.last - hole.start + 1n) === Status.OK) continue;
       core.windowForget(window);
@@ -108,9 +90,37 @@ export class Window {
     return !this.#open;
   }
 
-  /** Whether `length` bytes from `iova` lie in the window. Also for an end at 2^64, or past it. */
-  contains(iova: bigint, length: bigint | number): boolean {
-    return core.windowContains(this.#handle(), address("iova", iova), size("length", length)) === 1;
+  /**
+   * Whether `length` bytes from `iova`, at least one, lie in the window. Also for an end at 2^64, or past it.
+   *
+   * With numbers about 3 ns and no garbage; both have to be exact: integers up to 2^53 - 1, or multiples of 4096 below 2^64.
+   * With bigints about 14 ns, and no garbage but what it costs to have them.
+   *
+   * @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE` (also for a number that is not exact), `ERR_CLOSED`.
+   */
+  contains(iova: number, length: number): boolean;
+  contains(iova: bigint, length: bigint | number): boolean;
+  contains(iova: bigint | number, length: bigint | number): boolean {
+    if (typeof iova === "number" && typeof length === "number" && this.#open) return this.#span.contains(iova, length);
+    const window = this.#handle();
+    if (typeof iova === "number") throw argumentTypeError("length", "a number, as iova is one", length);
+    return core.windowContains(window, address("iova", iova), size("length", length)) === 1;
+  }
+
+  /**
+   * Which page of the window holds an IOVA: 0 for the first.
+   *
+   * A number for a number, -1 outside the window: about 3 ns and no garbage, and exact numbers only, as in {@link contains}.
+   * A bigint for a bigint, `undefined` outside: about 18 ns and 40 bytes of garbage.
+   *
+   * @throws as {@link contains}.
+   */
+  tceIndex(iova: number): number;
+  tceIndex(iova: bigint): bigint | undefined;
+  tceIndex(iova: bigint | number): bigint | number | undefined {
+    if (typeof iova === "number" && this.#open) return this.#span.tceIndex(iova);
+    const index = core.windowTceIndex(this.#handle(), address("iova", iova));
+    return index === NO_ADDRESS ? undefined : index;
   }
 
   /** Bytes from `iova` to the window's end; 0n outside. */
@@ -149,35 +159,44 @@ export class Window {
   /** Maps all of them, or none, in one crossing: see {@link map}. Gives their IOVAs, in the same order. */
   mapMany(requests: readonly MapRequest[]): bigint[] {
     this.#handle();
-    if (!Array.isArray(requests)) throw argumentTypeError("requests", "an array", requests);
-    // Array.from and not map, which passes over the holes of an array: their rows would be those of an earlier call.
-    const checked = Array.from(requests, (request, i) => this.#mapRow(`requests[${i}]`, request));
-    const { vas, iovas, lengths, permissions } = requestColumns(checked.length);
-    checked.forEach((row, i) => {
-      [vas[i], iovas[i], lengths[i], permissions[i]] = row;
-    });
-    performMaps(this.target, checked.length, Owner.PROGRAM);
-    return [...rows(checked.length).iovas];
+    const count = writeMaps(this.target, this.iovaMode, requests);
+    performMaps(this.target, count, Owner.PROGRAM);
+    return [...rows(count).iovas];
   }
 
-  #mapRow(name: string, request: MapRequest): [bigint, bigint, bigint, number] {
-    object(name, request);
-    const va = address(`${name}.va`, request.va);
-    const length = size(`${name}.length`, request.length);
-    const read = request.read === undefined || boolean(`${name}.read`, request.read);
-    const write = request.write === undefined || boolean(`${name}.write`, request.write);
-    return [va, this.#iovaFor(name, request), length, (read ? 1 : 0) | (write ? 2 : 0)];
+  /**
+   * Maps from arrays, without an object for any request: all of them, or none, as {@link mapMany} does, and with its errors.
+   * Row `i` is the memory at `vas[i]`, `lengths[i]` bytes, for a device that may read (1), write (2) or do both (3), as
+   * `permissions[i]` says. `iovas[i]` is where the device shall find it; 2^64 - 1 leaves it open, as a request without `iova`,
+   * and becomes the IOVA that it got. Where it throws, the arrays are as they were.
+   *
+   * Any arrays will do; those of {@link requests} are not copied into the core's memory first. One crossing and one call of the
+   * kernel interface for the batch, and no garbage for any request, save where there is no IOMMU and physical addresses are
+   * asked for.
+   *
+   * @param count How many rows. Default: all that `vas` has.
+   */
+  mapInto(
+    vas: BigUint64Array,
+    lengths: BigUint64Array,
+    iovas: BigUint64Array,
+    permissions: Uint32Array,
+    count?: number,
+  ): void {
+    this.#handle();
+    mapArrays(this.target, this.iovaMode, vas, lengths, iovas, permissions, count);
   }
 
-  #iovaFor(name: string, request: MapRequest): bigint {
-    if (request.iova !== undefined) {
-      const iova = address(`${name}.iova`, request.iova);
-      if (iova === NO_ADDRESS) throw argumentRangeError(`${name}.iova`, "the first byte of a page", iova);
-      return iova;
-    }
-    if (this.target.kind === "noiommu") return NO_ADDRESS;
-    if (this.iovaMode === "pa") throw argumentTypeError(`${name}.iova`, "a bigint in IOVA mode pa", undefined);
-    return this.iovaMode === "va" ? request.va : NO_ADDRESS;
+  /**
+   * Arrays in the core's own memory, `capacity` of each, for batches: `vas`, `iovas`, `lengths`, `permissions`, `indexes`. They
+   * end with `close()`, or with the window.
+   *
+   * @param capacity From 1 to 2^24.
+   * @throws `ERR_OUT_OF_RANGE`, `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_MEMORY`, `ERR_CLOSED`.
+   */
+  requests(capacity: number): RequestRows {
+    this.#handle();
+    return new RequestRows(capacity, this.#rows);
   }
 
   /**
@@ -198,38 +217,45 @@ export class Window {
   /** Unmaps all of them, in order, in one crossing: see {@link unmap}. A failure of the kernel ends it there. */
   unmapMany(requests: readonly UnmapRequest[]): void {
     this.#handle();
-    if (!Array.isArray(requests)) throw argumentTypeError("requests", "an array", requests);
-    const checked = Array.from(requests, (request, i): [bigint, bigint, bigint] => {
-      const name = `requests[${i}]`;
-      object(name, request);
-      const iova = address(`${name}.iova`, request.iova);
-      const length = size(`${name}.length`, request.length);
-      const va = request.va === undefined ? this.#memoryAt(iova) : address(`${name}.va`, request.va);
-      return [va, iova, length];
-    });
-    const { vas, iovas, lengths } = requestColumns(checked.length);
-    checked.forEach((row, i) => {
-      [vas[i], iovas[i], lengths[i]] = row;
-    });
-    const leftover = performUnmaps(this.target, checked.length, Owner.PROGRAM);
+    const leftover = performUnmaps(this.target, writeUnmaps(this.target, requests), Owner.PROGRAM);
     if (leftover) throw leftover;
   }
 
-  /** The page of memory at an IOVA. Where nothing is mapped it is any: the core then says that it is not live. */
-  #memoryAt(iova: bigint): bigint {
-    const va = core.windowReverse(this.target.window, iova);
-    return va === NO_ADDRESS ? 0n : (va >> BigInt(this.pageShift)) << BigInt(this.pageShift);
+  /**
+   * Unmaps from arrays, as {@link unmapMany} does, and with its errors: `lengths[i]` bytes at `iovas[i]`, behind which the
+   * memory at `vas[i]` is expected. 2^64 - 1 there means whatever memory it is; that costs a look-up for the row. The arrays
+   * are read only; what else holds of them is said at {@link mapInto}.
+   *
+   * @param count How many rows. Default: all that `iovas` has.
+   */
+  unmapFrom(iovas: BigUint64Array, lengths: BigUint64Array, vas: BigUint64Array, count?: number): void {
+    this.#handle();
+    const leftover = unmapArrays(this.target, iovas, lengths, vas, count);
+    if (leftover) throw leftover;
   }
 
-  /** The IOVA of an address; `undefined` when it is not mapped. Any byte, not only the first of a page. */
-  translate(va: bigint): bigint | undefined {
+  /**
+   * The IOVA of an address. Any byte, not only the first of a page.
+   *
+   * A number for a number, -1 when it is not mapped: about 8 ns where the tables are in the processor's caches, no crossing and
+   * no garbage. The address has to be exact, as in {@link contains}, and so has the answer: that for a byte within a page of a
+   * window above 2^53 is not. Ask with the page.
+   *
+   * A bigint for a bigint, `undefined` when it is not mapped: about 15 ns and 40 bytes of garbage or more.
+   *
+   * @throws `ERR_NOT_EXACT` (facts: va, iova) when an answer is not exact as a number; else as {@link contains}.
+   */
+  translate(va: number): number;
+  translate(va: bigint): bigint | undefined;
+  translate(va: bigint | number): bigint | number | undefined {
+    if (typeof va === "number" && this.#open) return translateByWindow(this.#map, va);
     const iova = core.windowTranslate(this.#handle(), address("va", va));
     return iova === NO_ADDRESS ? undefined : iova;
   }
 
   /** The IOVA of an address that is mapped. @throws `ERR_NOT_LIVE` when it is not. */
   iovaOf(va: bigint): bigint {
-    const iova = this.translate(va);
+    const iova = this.translate(address("va", va));
     if (iova !== undefined) return iova;
     throw new DmaWindowError("ERR_NOT_LIVE", `the memory at ${hex(va)} is not mapped in this window; map it first`, {
       facts: { va },
@@ -243,25 +269,29 @@ export class Window {
   }
 
   /**
-   * Translates addresses in bulk, without garbage: `iovas[i]` is the IOVA of `vas[i]`, or 2^64 - 1 where it is not
-   * mapped. Returns how many are. One crossing, and two copies, for each 4096 addresses.
+   * Translates addresses in bulk, without garbage: `iovas[i]` becomes the IOVA of `vas[i]`, or 2^64 - 1 where it is not
+   * mapped. Gives how many are. `iovas` may be `vas`.
+   *
+   * Arrays of {@link requests} are read and written where they are, in one crossing. Others cost a copy there and back, and
+   * a crossing for each 4096 addresses.
+   *
+   * @param count How many. Default: all that `vas` has.
+   * @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE` (`iovas` too short, an array that is gone, arrays that overlap in
+   * part), `ERR_OUT_OF_MEMORY`, `ERR_CLOSED`.
    */
-  translateInto(vas: BigUint64Array, iovas: BigUint64Array): number {
-    const window = this.#handle();
-    if (!(vas instanceof BigUint64Array)) throw argumentTypeError("vas", "a BigUint64Array", vas);
-    if (!(iovas instanceof BigUint64Array)) throw argumentTypeError("iovas", "a BigUint64Array", iovas);
-    if (iovas.length < vas.length) throw argumentRangeError("iovas.length", `at least ${vas.length}`, iovas.length);
-    const room = Math.min(LANES, vas.length);
-    requestColumns(room);
-    let found = 0;
-    for (let at = 0; at < vas.length; at += LANES) {
-      const lanes = Math.min(LANES, vas.length - at);
-      const columns = rows(lanes);
-      columns.vas.set(vas.subarray(at, at + lanes));
-      found += core.windowTranslateMany(window, core.vaColumn(), core.iovaColumn(), lanes);
-      iovas.set(columns.iovas, at); // translating takes no memory: the columns are still there
-    }
-    return found;
+  translateInto(vas: BigUint64Array, iovas: BigUint64Array, count?: number): number {
+    return translateColumns(core.windowTranslateMany, this.#handle(), vas, iovas, count);
+  }
+
+  /**
+   * Holds ranges against the window in bulk, without garbage: `indexes[i]` becomes the page of the window ({@link tceIndex})
+   * that `iovas[i]` is in, where `lengths[i]` bytes from there lie in the window ({@link contains}), and 2^64 - 1 where they
+   * do not. Gives how many do. `indexes` may be one of the other two; costs and errors are those of {@link translateInto}.
+   *
+   * @param count How many. Default: all that `iovas` has.
+   */
+  checkInto(iovas: BigUint64Array, lengths: BigUint64Array, indexes: BigUint64Array, count?: number): number {
+    return checkColumns(this.#handle(), iovas, lengths, indexes, count);
   }
 
   /** Everything that is mapped, by IOVA. Neighbours at one offset from their memory are one run. */
@@ -302,7 +332,7 @@ export class Window {
   close(): void {
     if (!this.#open) return;
     const leftover = this.#remove(this);
-    this.#open = false;
+    this.#end();
     if (leftover) throw leftover;
   }
 
@@ -338,7 +368,12 @@ export class Window {
   /** @internal The container has gone, and with it all that was mapped. */
   forget(): void {
     core.windowForget(this.target.window);
+    this.#end();
+  }
+
+  #end(): void {
     this.#open = false;
+    for (const each of this.#rows) each.close();
   }
 
   #handle(): number {

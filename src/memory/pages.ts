@@ -1,41 +1,39 @@
-/** Memory from the operating system: address space kept for a list, and pages put into it. */
+/**
+ * Memory from the operating system: address space kept for a list, and pages put into it.
+ *
+ * Space for hugepages is kept as hugepages, of which none is taken: it sets none aside (NORESERVE), and nobody can touch it.
+ * POWER's hash MMU has one page size in each slice of address space, 256 MiB long below 4 GiB and 1 TiB above. It answers EBUSY to
+ * a hugepage in a slice where anything of another size is mapped, even if that is the very space that the hugepage would take
+ * (arch/powerpc/mm/book3s64/slice.c: slice_get_unmapped_area).
+ */
 import { type DmaWindowError, leftBy, withResidue } from "../errors.ts";
 import { refusedByKernel } from "../explain.ts";
 import { bytes, hex } from "../hex.ts";
 import { MapFlag, Protection, type Syscalls } from "../syscalls.ts";
 
+/** How mmap is told of a list's pages. */
+function pagesOf(kernel: Syscalls, pageShift: number): { readonly flags: number; readonly hugePageShift: number } {
+  const huge = 1n << BigInt(pageShift) > BigInt(kernel.pageSize);
+  return huge ? { flags: MapFlag.HUGETLB, hugePageShift: pageShift } : { flags: 0, hugePageShift: 0 };
+}
+
 /**
- * Keeps `length` bytes of address space at a multiple of `pageSize`, near `near` if it is free there. Nothing is in it:
- * touching it faults. @throws `ERR_KERNEL`.
+ * Keeps `length` bytes of address space for pages of 2^`pageShift` bytes, near `near` if it is free there. Nothing is in it:
+ * touching it faults. It begins with a page wherever the kernel puts it: hugepages lie on their own size
+ * (mm/hugetlb.c: hugetlb_get_unmapped_area). @throws `ERR_KERNEL`.
  */
-export function reserveSpace(kernel: Syscalls, length: bigint, pageSize: bigint, near: bigint): bigint {
-  // One page more than is needed holds an aligned start wherever the kernel puts it; the rest is given back.
-  const whole = length + pageSize;
-  const start = kernel.mmap(near, whole, Protection.NONE, MapFlag.NORESERVE, 0);
-  if (start < 0n) throw refused("mmap", start, `of ${bytes(whole)} of address space`);
-  const base = ((start + pageSize - 1n) / pageSize) * pageSize;
-  const end = base + length;
-  const wholeEnd = start + whole;
-  // What is released is no longer ours: another thread may have it by the next line.
-  let ours = start;
-  try {
-    if (base > start) release(kernel, start, base - start);
-    ours = base;
-    if (wholeEnd > end) release(kernel, end, wholeEnd - end);
-  } catch (error) {
-    throw withResidue(
-      error,
-      leftBy(() => release(kernel, ours, wholeEnd - ours)),
-    );
-  }
-  return base;
+export function reserveSpace(kernel: Syscalls, length: bigint, pageShift: number, near: bigint): bigint {
+  const { flags, hugePageShift } = pagesOf(kernel, pageShift);
+  const base = kernel.mmap(near, length, Protection.NONE, MapFlag.NORESERVE | flags, hugePageShift);
+  if (base >= 0n) return base;
+  throw refused("mmap", base, `of ${bytes(length)} of address space for ${bytes(1n << BigInt(pageShift))} pages`);
 }
 
 /** Puts pages into kept address space, every one present. @throws `ERR_KERNEL`; the address space stays kept. */
 export function populate(kernel: Syscalls, va: bigint, length: bigint, pageShift: number): void {
-  const huge = 1n << BigInt(pageShift) > BigInt(kernel.pageSize);
-  const flags = MapFlag.FIXED | MapFlag.POPULATE | (huge ? MapFlag.HUGETLB : 0);
-  const answer = kernel.mmap(va, length, Protection.READ | Protection.WRITE, flags, huge ? pageShift : 0);
+  const { flags, hugePageShift } = pagesOf(kernel, pageShift);
+  const how = MapFlag.FIXED | MapFlag.POPULATE | flags;
+  const answer = kernel.mmap(va, length, Protection.READ | Protection.WRITE, how, hugePageShift);
   if (answer >= 0n) return;
   const refusal = refused(
     "mmap",
@@ -45,13 +43,15 @@ export function populate(kernel: Syscalls, va: bigint, length: bigint, pageShift
   // A FIXED mmap may have unmapped what was there before it failed.
   throw withResidue(
     refusal,
-    leftBy(() => vacate(kernel, va, length)),
+    leftBy(() => vacate(kernel, va, length, pageShift)),
   );
 }
 
 /** Takes pages out again; the address space stays kept. @throws `ERR_KERNEL`. */
-export function vacate(kernel: Syscalls, va: bigint, length: bigint): void {
-  const answer = kernel.mmap(va, length, Protection.NONE, MapFlag.FIXED | MapFlag.NORESERVE, 0);
+export function vacate(kernel: Syscalls, va: bigint, length: bigint, pageShift: number): void {
+  const { flags, hugePageShift } = pagesOf(kernel, pageShift);
+  const how = MapFlag.FIXED | MapFlag.NORESERVE | flags;
+  const answer = kernel.mmap(va, length, Protection.NONE, how, hugePageShift);
   if (answer < 0n) throw refused("mmap", answer, `of ${bytes(length)} of address space at ${hex(va)}`);
 }
 

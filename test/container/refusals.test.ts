@@ -11,7 +11,6 @@ questions("bad arguments are refused, and the kernel is never asked", () => {
   const addresses: ((value: never) => unknown)[] = [
     (value) => window.headroom(value),
     (value) => window.contains(value, 1n),
-    (value) => window.translate(value),
     (value) => window.iovaOf(value),
     (value) => window.vaOf(value),
   ];

@@ -125,7 +125,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     broken: "a device may write what it may only read",
-    file: "src/container/window.ts",
+    file: "src/container/requests.ts",
     from: "(read ? 1 : 0) | (write ? 2 : 0)",
     to: "3",
     noticedBy: "test/container/map.test.ts",

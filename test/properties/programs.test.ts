@@ -36,7 +36,7 @@ const ways = {
     ...["map: done", "map: ERR_ALREADY_LIVE", "map: ERR_OUTSIDE_WINDOW", "map: ERR_UNALIGNED_VA"],
     ...["map: ERR_RESERVED", "unmap: done", "unmap: ERR_NOT_LIVE", "unmap: ERR_VA_MISMATCH", "unmap: ERR_WRAPS"],
     ...["allocate: done", "allocate: ERR_KERNEL", "free: done", "add: done", "remove: done"],
-    ...["add a list: done", "add a list: ERR_KERNEL with residue", "remove a list: done"],
+    ...["add a list: done", "add a list: ERR_KERNEL", "remove a list: done"],
     ...["attach: done", "detach: done", "device: done", "create a window: done", "close a window: done"],
     ...["open a container: done", "close a container: done", "close a container: ERR_CLOSE", "close a table: done"],
   ],
