@@ -3,12 +3,15 @@
  * second through the seam (3.3 us for a pair) on one core, on every kind of machine.
  */
 import { strict as assert } from "node:assert";
-import { bench } from "mitata";
-import { modelKernel } from "../src/model/index.ts";
-import { BATCH_ENTRY_BYTES, IommuType, MapFlag, Protection, type Syscalls, VfioCall } from "../src/syscalls.ts";
+import { modelKernel } from "../../src/model/index.ts";
+import { BATCH_ENTRY_BYTES, IommuType, MapFlag, Protection, type Syscalls, VfioCall } from "../../src/syscalls.ts";
+import { figures, type Group } from "../harness/group.ts";
+import { inJavaScript } from "../harness/loop.ts";
+import type { Contender } from "../harness/rounds.ts";
 
 const PAGE = 4096n;
 const IOVA = 0x10000n;
+const PLATFORMS = ["powernv", "pseries", "type1"] as const;
 
 /** Where the structs lie: a table of two calls, then their structs. */
 const MAP = 64;
@@ -20,8 +23,14 @@ interface Ready {
   readonly memory: Uint8Array;
 }
 
+function write(view: DataView, at: number, argsz: number, flags: number, ...fields: readonly bigint[]): void {
+  view.setUint32(at, argsz, true);
+  view.setUint32(at + 4, flags, true);
+  for (const [i, field] of fields.entries()) view.setBigUint64(at + 8 + i * 8, field, true);
+}
+
 /** A container that maps, and the two structs in memory. */
-function ready(platform: "powernv" | "pseries" | "type1"): Ready {
+function ready(platform: (typeof PLATFORMS)[number]): Ready {
   const kernel = modelKernel({ platform });
   const container = kernel.open("/dev/vfio/vfio");
   const group = kernel.open("/dev/vfio/26");
@@ -45,21 +54,32 @@ function ready(platform: "powernv" | "pseries" | "type1"): Ready {
   return { kernel, container, memory };
 }
 
-function write(view: DataView, at: number, argsz: number, flags: number, ...fields: readonly bigint[]): void {
-  view.setUint32(at, argsz, true);
-  view.setUint32(at + 4, flags, true);
-  for (const [i, field] of fields.entries()) view.setBigUint64(at + 8 + i * 8, field, true);
+function contenders(platform: (typeof PLATFORMS)[number]): Contender[] {
+  const scope = { ...ready(platform), map: VfioCall.IOMMU_MAP_DMA, unmap: VfioCall.IOMMU_UNMAP_DMA };
+  return [
+    inJavaScript({
+      name: `${platform}, one call each`,
+      once: `sum += kernel.ioctlStruct(container, map, memory, ${MAP}) === 0 ? 1 : 0;
+        sum += kernel.ioctlStruct(container, unmap, memory, ${UNMAP}) === 0 ? 1 : 0;`,
+      scope,
+      expected: 2,
+    }),
+    inJavaScript({
+      name: `${platform}, in one batch`,
+      once: "sum += kernel.ioctlBatch(container, memory, 0, 2);",
+      scope,
+      expected: 2,
+    }),
+  ];
 }
 
-export function modelBenches(): void {
-  for (const platform of ["powernv", "pseries", "type1"] as const) {
-    const { kernel, container, memory } = ready(platform);
-    bench(`the model's ${platform}: map and unmap a page, one call each`, () => {
-      assert.equal(kernel.ioctlStruct(container, VfioCall.IOMMU_MAP_DMA, memory, MAP), 0);
-      assert.equal(kernel.ioctlStruct(container, VfioCall.IOMMU_UNMAP_DMA, memory, UNMAP), 0);
-    });
-    bench(`the model's ${platform}: map and unmap a page, in one batch`, () => {
-      assert.equal(kernel.ioctlBatch(container, memory, 0, 2), 2);
-    });
-  }
-}
+export const model: Group = {
+  name: "model",
+  title: "The software kernel: map and unmap a page",
+  unit: "ns per pair",
+  rows: [],
+  run: async (bench) => ({
+    figures: figures(await bench.compete("model", PLATFORMS.flatMap(contenders)), 1),
+    rows: [],
+  }),
+};

@@ -1,0 +1,190 @@
+/** Requests held against a window: whether each lies in it, and which TCE it begins at. */
+import { type CoreBuild, coreBuild, instantiateCore, readCore } from "../../src/core.ts";
+import { row } from "../harness/goals.ts";
+import { type Bench, type Figure, fastest, figures, type Group } from "../harness/group.ts";
+import { inJavaScript } from "../harness/loop.ts";
+import type { Random } from "../harness/random.ts";
+import type { Contender } from "../harness/rounds.ts";
+import { inC } from "../rivals/native.ts";
+import { Column, mustEqual, spoil } from "../tables/batch.ts";
+import { openWindow } from "../tables/memory.ts";
+
+const START = 0x0800_0000_0000_0000n;
+const SIZE = 1n << 40n;
+const PAGE_SHIFT = 16;
+const NONE = 2n ** 64n - 1n;
+
+interface Requests {
+  readonly iovas: BigUint64Array;
+  readonly lengths: BigUint64Array;
+  readonly indexes: BigUint64Array;
+  readonly inside: number;
+}
+
+/** One in sixteen does not lie in the window: it begins before or behind it, ends behind it, is empty, or wraps. */
+function requestsFor(count: number, random: Random): Requests {
+  const requests = {
+    iovas: new BigUint64Array(count),
+    lengths: new BigUint64Array(count),
+    indexes: new BigUint64Array(count),
+  };
+  let inside = 0;
+  for (let i = 0; i < count; i++) {
+    const page = BigInt(random.below(2 ** 23));
+    let iova = START + (page << BigInt(PAGE_SHIFT));
+    let length = BigInt(1 + random.below(64)) << BigInt(PAGE_SHIFT);
+    const isInside = random.below(16) !== 0;
+    if (!isInside) {
+      const wrong = random.below(5);
+      if (wrong === 0) iova = START - 1n - page;
+      else if (wrong === 1) iova = START + SIZE + page;
+      else if (wrong === 2) length = SIZE;
+      else if (wrong === 3) length = 0n;
+      else length = NONE - page;
+      if (wrong === 2 && page === 0n) iova += 1n;
+    }
+    requests.iovas[i] = iova;
+    requests.lengths[i] = length;
+    requests.indexes[i] = isInside ? (iova - START) >> BigInt(PAGE_SHIFT) : NONE;
+    if (isInside) inside++;
+  }
+  return { ...requests, inside };
+}
+
+/** The column that the contenders write is `columns.indexes`; the requests stand in the other two. */
+function inCore(bench: Bench, name: string, build: CoreBuild, requests: Requests, withRivals: boolean): Contender[] {
+  const core = instantiateCore(readCore(build));
+  const window = openWindow(core, START, SIZE, PAGE_SHIFT);
+  const count = requests.iovas.length;
+  const [iovas, lengths, indexes] = [new Column(core, count), new Column(core, count), new Column(core, count)];
+  iovas.values.set(requests.iovas);
+  lengths.values.set(requests.lengths);
+  const checks = {
+    spoil: () => spoil(indexes.values),
+    verify: () => mustEqual(name, indexes.values, requests.indexes),
+  };
+  const ours = inJavaScript({
+    name,
+    once: `sum += checkMany(window, iovas, lengths, indexes, ${count});`,
+    scope: {
+      checkMany: core.windowCheckMany,
+      window,
+      iovas: iovas.pointer,
+      lengths: lengths.pointer,
+      indexes: indexes.pointer,
+    },
+    expected: requests.inside,
+    ...checks,
+  });
+  if (!withRivals) return [ours];
+  const rivals = [bench.rivals.native, bench.rivals.portable].flatMap((rival) =>
+    rival === undefined
+      ? []
+      : (["comparing", "signs"] as const).map((how) =>
+          inC(rival, {
+            kernel: `check_by_${how}`,
+            how: `by ${how}`,
+            memory: () => core.bytes(),
+            parameters: [START, START + SIZE - 1n, PAGE_SHIFT, iovas.pointer, lengths.pointer, indexes.pointer, count],
+            expected: BigInt(requests.inside),
+            ...checks,
+          }),
+        ),
+  );
+  return [ours, ...rivals];
+}
+
+/** Exact for every u64, as the core is. */
+function withBigInts({ iovas, lengths, indexes, inside }: Requests): Contender[] {
+  const output = new BigUint64Array(iovas.length);
+  const work = (name: string, test: string): Contender =>
+    inJavaScript({
+      name,
+      once: `for (let i = 0; i < ${iovas.length}; i++) {
+        const iova = iovas[i];
+        const length = lengths[i];
+        ${test} { output[i] = (iova - start) >> shift; sum++; } else output[i] = none;
+      }`,
+      scope: {
+        iovas,
+        lengths,
+        output,
+        start: START,
+        end: START + SIZE,
+        shift: BigInt(PAGE_SHIFT),
+        none: NONE,
+        size: SIZE,
+      },
+      expected: inside,
+      spoil: () => spoil(output),
+      verify: () => mustEqual(name, output, indexes),
+    });
+  return [
+    work("JavaScript: bigints", "if (length > 0n && iova >= start && iova + length <= end)"),
+    work(
+      "JavaScript: bigints, asUintN",
+      "const offset = BigInt.asUintN(64, iova - start); if (length > 0n && offset < size && length <= size - offset)",
+    ),
+  ];
+}
+
+/** Numbers, in a window that begins at 0: from 2^53 on they are not exact, and a window at 1 << 59 is out of their reach. */
+function withNumbers(requests: Requests): Contender {
+  const count = requests.iovas.length;
+  const iovas = Float64Array.from(requests.iovas, (iova) => Number(BigInt.asIntN(64, iova - START)));
+  const lengths = Float64Array.from(requests.lengths, Number);
+  const expected = Float64Array.from(requests.indexes, (index) => (index === NONE ? -1 : Number(index)));
+  const output = new Float64Array(count);
+  const name = "JavaScript: numbers, inexact";
+  return inJavaScript({
+    name,
+    once: `for (let i = 0; i < ${count}; i++) {
+      const iova = iovas[i];
+      const length = lengths[i];
+      if (length > 0 && iova >= 0 && iova + length <= ${Number(SIZE)}) {
+        output[i] = Math.floor(iova / ${2 ** PAGE_SHIFT});
+        sum++;
+      } else output[i] = -1;
+    }`,
+    scope: { iovas, lengths, output },
+    expected: requests.inside,
+    spoil: () => output.fill(Number.NaN),
+    verify: () => mustEqual(name, output, expected),
+  });
+}
+
+async function atSize(bench: Bench, count: number): Promise<Figure[]> {
+  bench.say(`check: making ${count} requests`);
+  const requests = requestsFor(count, bench.random);
+  const contenders = [
+    ...inCore(bench, "the core", coreBuild, requests, true),
+    ...inCore(bench, "the scalar core", "core.scalar", requests, false),
+    withNumbers(requests),
+    ...withBigInts(requests),
+  ];
+  return figures(await bench.compete(`check, ${count} requests`, contenders), count, count);
+}
+
+export const check: Group = {
+  name: "check",
+  title: "Requests held against a window: inside or not, and the TCE",
+  unit: "ns per request",
+  sizes: "requests in a batch",
+  rows: ["check-batch-64k-vs-c-native", "check-batch-64k-vs-c-x86-64-v2", "batch-vs-js-bigint"],
+  run: async (bench) => {
+    const found: Figure[] = [];
+    for (const count of [1024, 65536, 1048576]) found.push(...(await atSize(bench, count)));
+    const ours = fastest(found, "the core", 65536);
+    const rows = (
+      [
+        ["check-batch-64k-vs-c-native", "C -O3 -march=native"],
+        ["check-batch-64k-vs-c-x86-64-v2", "C -O3 -march=x86-64-v2"],
+        ["batch-vs-js-bigint", "JavaScript: bigints"],
+      ] as const
+    ).flatMap(([name, begins]) => {
+      const rival = fastest(found, begins, 65536);
+      return ours && rival ? [row(name, ours.minimum, rival.minimum, rival.contender)] : [];
+    });
+    return { figures: found, rows };
+  },
+};

@@ -1,0 +1,28 @@
+/** All groups, in the order in which they are measured and shown. */
+import type { Group } from "../harness/group.ts";
+import { bits } from "./bits.ts";
+import { check } from "./check.ts";
+import { dpdk } from "./dpdk.ts";
+import { firstFree } from "./first-free.ts";
+import { library } from "./library.ts";
+import { model } from "./model.ts";
+import { shim } from "./shim.ts";
+import { single } from "./single.ts";
+import { start } from "./start.ts";
+import { translate } from "./translate.ts";
+import { walk, walkSums } from "./walk.ts";
+
+export const groups: readonly Group[] = [
+  translate,
+  dpdk,
+  check,
+  walk,
+  walkSums,
+  firstFree,
+  single,
+  shim,
+  start,
+  bits,
+  library,
+  model,
+];

@@ -1,0 +1,106 @@
+/** What is aimed at, and the rows that say whether it was reached. */
+
+/** One row of the answer. `ratio` is `ours / rival`; `met` says whether that is at most `goal`. */
+export interface Row {
+  readonly name: string;
+  readonly ours: number;
+  readonly rival: number;
+  readonly rivalName: string;
+  readonly ratio: number;
+  readonly unit: string;
+  readonly goal: number;
+  readonly met: boolean;
+}
+
+interface Goal {
+  readonly goal: number;
+  readonly unit: string;
+  /** What is compared, for the page. */
+  readonly about: string;
+}
+
+const each = (what: string): string => `ns per ${what}`;
+
+/** By the row's name. A goal that has no rival is one of bytes or milliseconds: its rival is one of them. */
+export const goals = {
+  "translate-batch-64k-vs-c": {
+    goal: 1.1,
+    unit: each("address"),
+    about: "VA to IOVA through a window, 64k memsegs, random addresses; C on the same radix",
+  },
+  "translate-batch-1m-vs-c": { goal: 1.2, unit: each("address"), about: "the same with 1M memsegs" },
+  "translate-batch-64lists-vs-dpdk": {
+    goal: 0.1,
+    unit: each("address"),
+    about:
+      "VA to IOVA through a window, 64k memsegs in 64 lists; `rte_mem_virt2memseg` with 64 external lists, and the IOVA from there",
+  },
+  "translate-batch-fewlists-vs-dpdk": { goal: 0.35, unit: each("address"), about: "the same with 8 lists" },
+  "translate-pa-vs-dpdk": {
+    goal: 0.001,
+    unit: each("address"),
+    about:
+      "VA to IOVA through a window, 64k memsegs; `rte_mem_virt2iova` with IOVA as PA, which reads `/proc/self/pagemap`",
+  },
+  "check-batch-64k-vs-c-native": {
+    goal: 2,
+    unit: each("request"),
+    about: "64k requests held against a window, and the TCE of each; C for this very processor",
+  },
+  "check-batch-64k-vs-c-x86-64-v2": { goal: 1, unit: each("request"), about: "the same; C for any x86-64 since 2009" },
+  "check-single-vs-js-number": {
+    goal: 2.5,
+    unit: each("call"),
+    about:
+      "`window.contains(iova, length)` with numbers; a comparison of numbers in JavaScript that checks no argument",
+  },
+  "check-single-bytes": { goal: 0, unit: "bytes of garbage per call", about: "the garbage of that call" },
+  "walk-max-1m-vs-c": {
+    goal: 1.2,
+    unit: each("memseg"),
+    about: "the highest last address of 1M memsegs; C on the same columns",
+  },
+  "walk-1m-vs-dpdk": {
+    goal: 0.07,
+    unit: each("memseg"),
+    about: "the same; `rte_memseg_walk` with a callback that does it",
+  },
+  "first-free-vs-c": {
+    goal: 1,
+    unit: each("64 TCEs passed over"),
+    about: "first fit behind 1M TCEs that are taken; C on the same bitmaps",
+  },
+  "batch-vs-js-bigint": {
+    goal: 0.05,
+    unit: each("request"),
+    about:
+      "64k requests held against a window; JavaScript with bigints in BigUint64Arrays, exact for every u64 as ours is",
+  },
+  "shim-batch-vs-c": {
+    goal: 1.05,
+    unit: each("ioctl"),
+    about: "1024 ioctls in one `ioctlBatch`; the same loop in C",
+  },
+  "core-bytes": { goal: 16384, unit: "bytes", about: "the size of `core.wasm`" },
+  "core-start-ms": { goal: 1, unit: "ms", about: "from bytes to a core that answers" },
+} as const satisfies Readonly<Record<string, Goal>>;
+
+export type RowName = keyof typeof goals;
+
+export const rowNames = Object.keys(goals) as readonly RowName[];
+
+export function isRowName(name: string): name is RowName {
+  return name in goals;
+}
+
+/** A row; both figures in the row's unit. */
+export function row(name: RowName, ours: number, rival: number, rivalName: string): Row {
+  const { goal, unit } = goals[name];
+  const ratio = ours / rival;
+  return { name, ours, rival, rivalName, ratio, unit, goal, met: ratio <= goal };
+}
+
+/** A row of a figure that stands for itself: it is compared with one of its unit, so its ratio is the figure. */
+export function plainRow(name: RowName, ours: number): Row {
+  return row(name, ours, 1, `one ${goals[name].unit.replace(/^bytes/, "byte")}`);
+}

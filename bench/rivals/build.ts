@@ -1,0 +1,126 @@
+/**
+ * Compiles the rivals, into a directory that is gone when the bench ends. What cannot be compiled is left out, with a word why.
+ */
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Addon } from "./native.ts";
+
+const here = dirname(fileURLToPath(import.meta.url));
+
+/** The core's work in C, compiled for one kind of processor. */
+export interface NativeRival {
+  /** `C -O3 -march=native` */
+  readonly name: string;
+  readonly addon: Addon;
+}
+
+export interface Rivals {
+  /** As the compiler would have it on this very processor, and for every x86-64 of the last decade. */
+  readonly native?: NativeRival;
+  readonly portable?: NativeRival;
+  /** The program of dpdk.c. */
+  readonly dpdk?: string;
+  /** DPDK's version. */
+  readonly dpdkVersion?: string;
+  /** The file of the native addon, for a process of its own. */
+  readonly addonFile?: string;
+  /** The compiler as it names itself. */
+  readonly compiler?: string;
+  /** Which rivals are missing, and why: a sentence each. */
+  readonly leftOut: readonly string[];
+}
+
+/** What a command prints; the error says what it complained of. */
+function output(command: string, ...parameters: readonly string[]): string {
+  return execFileSync(command, parameters, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] }).trim();
+}
+
+/** The directory of node_api.h: beside this node, or where NODE_API_HEADERS says. */
+function headers(): string | undefined {
+  const prefix = process.env.npm_config_nodedir ?? dirname(dirname(process.execPath));
+  const found = process.env.NODE_API_HEADERS ?? join(prefix, "include", "node");
+  return existsSync(join(found, "node_api.h")) ? found : undefined;
+}
+
+/** The line of what went wrong that says so, or the first that says anything. */
+function reason(error: unknown): string {
+  const { stderr, message } = error as { stderr?: string; message?: string };
+  const lines = `${stderr ?? ""}\n${message ?? ""}`.split("\n").map((line) => line.trim());
+  return lines.find((line) => /\berror\b/i.test(line)) ?? lines.find((line) => line !== "") ?? "no reason given";
+}
+
+class Builder {
+  readonly #compiler: string;
+  readonly #directory = mkdtempSync(join(tmpdir(), "dma-window-bench-"));
+  readonly leftOut: string[] = [];
+
+  constructor(compiler: string) {
+    this.#compiler = compiler;
+    process.once("exit", () => rmSync(this.#directory, { recursive: true, force: true }));
+  }
+
+  /** Whatever `make` gives; nothing, and a sentence, when it throws. */
+  attempt<T>(what: string, make: () => T): T | undefined {
+    try {
+      return make();
+    } catch (error) {
+      this.leftOut.push(`${what}: ${reason(error)}`);
+      return undefined;
+    }
+  }
+
+  addon(architecture: string): string {
+    const node = headers();
+    if (node === undefined) throw new Error("no node_api.h beside this node; NODE_API_HEADERS may name its directory");
+    const file = join(this.#directory, `rivals-${architecture}.node`);
+    const sources = ["kernels.c", "addon.c"].map((source) => join(here, source));
+    const flags = ["-O3", `-march=${architecture}`, "-std=gnu11", "-shared", "-fPIC", "-Wall", "-Wextra"];
+    // Vectors wider than the processor's are passed to nobody: that a later compiler would pass them otherwise is no concern.
+    flags.push("-Wno-psabi");
+    output(this.#compiler, ...flags, `-I${node}`, ...sources, "-o", file);
+    return file;
+  }
+
+  dpdk(): string {
+    const words = (...parameters: readonly string[]): string[] =>
+      output("pkg-config", ...parameters, "libdpdk").split(/\s+/);
+    const file = join(this.#directory, "dpdk");
+    const flags = ["-O3", "-march=native", "-std=gnu11", ...words("--cflags")];
+    output(this.#compiler, ...flags, join(here, "dpdk.c"), "-o", file, "-Wl,--as-needed", ...words("--libs"));
+    return file;
+  }
+}
+
+function load(name: string, file: string): NativeRival {
+  return { name, addon: createRequire(import.meta.url)(file) as Addon };
+}
+
+/** Compiles what can be compiled. Under two seconds. `compiler` is a command without options. */
+export function buildRivals(compiler: string = process.env.CC || "cc"): Rivals {
+  const builder = new Builder(compiler);
+  const version = builder.attempt("the rivals in C and DPDK", () => output(compiler, "--version").split("\n")[0] ?? "");
+  if (version === undefined) return { leftOut: builder.leftOut };
+  const addonFile = builder.attempt("C for this processor", () => builder.addon("native"));
+  const native = addonFile && builder.attempt("C for this processor", () => load("C -O3 -march=native", addonFile));
+  const portable =
+    process.arch === "x64"
+      ? builder.attempt("C for x86-64-v2", () => load("C -O3 -march=x86-64-v2", builder.addon("x86-64-v2")))
+      : undefined;
+  const dpdkVersion = builder.attempt("DPDK (Debian: apt-get install libdpdk-dev)", () =>
+    output("pkg-config", "--modversion", "libdpdk"),
+  );
+  const dpdk = dpdkVersion && builder.attempt("DPDK", () => builder.dpdk());
+  return {
+    ...(native && { native }),
+    ...(portable && { portable }),
+    ...(dpdk && { dpdk }),
+    ...(dpdkVersion && { dpdkVersion }),
+    ...(addonFile && { addonFile }),
+    compiler: version,
+    leftOut: builder.leftOut,
+  };
+}

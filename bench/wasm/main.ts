@@ -1,0 +1,4 @@
+/** `npm run wasm:report` */
+import { coreReport } from "./report.ts";
+
+console.log(coreReport(true));
