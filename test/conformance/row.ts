@@ -71,9 +71,14 @@ export interface Needs {
   readonly since?: readonly [major: number, minor: number];
   /**
    * The kernel is not itself any more afterwards: such a row gets a boot of its own. On PowerNV that is so of every MAP and
-   * UNMAP past a window's end: they answer 0, and write behind its table.
+   * UNMAP past a window's end: they write behind its table.
    */
   readonly reboot?: true;
+  /**
+   * With `reboot`: the kernel may also crash, as chance will have it. PowerNV takes what lies behind a table for TCEs, and looks
+   * up the page that each of them names (`arch/powerpc/kernel/iommu.c: iommu_tce_xchg_no_kill`).
+   */
+  readonly mayCrash?: true;
 }
 
 function where(label: string, ...platforms: readonly PlatformName[]): Where {
