@@ -15,9 +15,9 @@ test("where there is no compiler, or one that fails, they are left out with a wo
 });
 
 test("what is not there is said to be left out, and what is there is not", () => {
-  const missing = [rivals.native === undefined, rivals.dpdk === undefined].filter(Boolean).length;
-  assert.ok(rivals.leftOut.length >= missing, rivals.leftOut.join("; "));
-  if (rivals.native && rivals.portable && rivals.dpdk) assert.equal(rivals.leftOut, []);
+  const missing = rivals.native === undefined || rivals.dpdk === undefined;
+  if (missing) assert.ok(rivals.leftOut.length > 0, "without a word");
+  else if (rivals.portable) assert.equal(rivals.leftOut, []);
 });
 
 if (rivals.native !== undefined) {
