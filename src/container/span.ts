@@ -15,9 +15,12 @@
  * first again, because a difference of 2^53 or more is above such a length, rounded or not. One alone would not do: 2^60
  * bytes at offset 1 of 2^60 fit by the first, since 2^60 - 1 rounds to 2^60.
  */
-import { inexact, isExact, isU64 } from "../memory/exact.ts";
+import { inexact, isExact, isPages, isU64 } from "../memory/exact.ts";
 
 export class Span {
+  /** Of a window that is gone: nothing lies in it. */
+  static readonly NONE = new Span(0n, 0n, 12);
+
   readonly #start: number;
   readonly #size: number;
   /** 2^-pageShift: to multiply by it changes nothing but the exponent. */
@@ -30,13 +33,17 @@ export class Span {
     this.#pagesPerByte = 2 ** -pageShift;
   }
 
+  /** Whether both are whole pages, and those lie in the window: the usual question. What says no here asks `contains`. */
+  hasPages(iova: number, length: number): boolean {
+    const offset = iova - this.#start;
+    return isPages(iova) && isPages(length) && offset >= 0 && length > 0 && length <= this.#size - offset;
+  }
+
   /** Whether `length` bytes from `iova`, at least one, lie in the window. @throws `ERR_OUT_OF_RANGE` where not exact. */
   contains(iova: number, length: number): boolean {
-    if (!isExact(iova) || !isExact(length)) throw refusal(iova, length);
+    if (!isExact(iova) || !isExact(length) || !isU64(iova) || !isU64(length)) throw refusal(iova, length);
     const offset = iova - this.#start;
-    if (offset >= 0 && length > 0 && length <= this.#size - offset && offset <= this.#size - length) return true;
-    if (isU64(iova) && isU64(length)) return false;
-    throw refusal(iova, length);
+    return offset >= 0 && length > 0 && length <= this.#size - offset && offset <= this.#size - length;
   }
 
   /** Which page of the window holds `iova`: below 2^36; -1 outside. @throws `ERR_OUT_OF_RANGE` where not exact. */

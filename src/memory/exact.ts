@@ -16,13 +16,18 @@ import { hex } from "../hex.ts";
 
 const TOP = 2 ** 64;
 
+/** Whether a number is whole pages of 4 KiB; of -4096, 2^64 and infinities too, see {@link isU64}. */
+export function isPages(value: number): boolean {
+  // Where the sum is 2^64 or more, doubles are 4096 apart: it keeps whole pages and nothing smaller.
+  return value + TOP - TOP === value;
+}
+
 /**
  * Whether a number is a whole page or a small enough integer; of -4096 and 2^64 too, see {@link isU64}. NaN and fractions are
  * no whole number of anything. Asks first whether it is a page, because almost every number here is one.
  */
 export function isExact(value: number): boolean {
-  // Where the sum is 2^64 or more, doubles are 4096 apart: it keeps whole pages and nothing smaller.
-  return value + TOP - TOP === value || Number.isSafeInteger(value);
+  return isPages(value) || Number.isSafeInteger(value);
 }
 
 /** Whether a number that is exact is a u64. */

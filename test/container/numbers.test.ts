@@ -59,12 +59,25 @@ for (const [start, size, shift] of SPANS) {
       for (const length of values) {
         const expected = inside(start, size, iova, length);
         assert.is(span.contains(Number(iova), Number(length)), expected, `contains ${iova} ${length}`);
+        const bothPages = iova % PAGE === 0n && length % PAGE === 0n;
+        assert.is(span.hasPages(Number(iova), Number(length)), bothPages && expected, `hasPages ${iova} ${length}`);
         if (expected) yes++;
       }
     }
     assert.ok(yes > 0 && yes < values.length ** 2);
   });
 }
+
+spans("see no pages in what is no u64, and none in a window that is gone", () => {
+  const span = new Span(TOP - PAGE, PAGE, 12);
+  const wrong = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -4096, -0, 2 ** 64, 2 ** 65];
+  for (const value of wrong) {
+    assert.is(span.hasPages(value, 4096), false, `${value}`);
+    assert.is(span.hasPages(2 ** 64 - 4096, value), false, `length ${value}`);
+  }
+  assert.is(span.hasPages(2 ** 64 - 4096, 4096), true);
+  assert.is(Span.NONE.hasPages(0, 4096), false);
+});
 
 spans("need both comparisons: neither alone is right where a difference is rounded", () => {
   const span = new Span(0n, 1n << 60n, 12);
