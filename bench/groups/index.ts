@@ -5,6 +5,7 @@ import { check } from "./check.ts";
 import { dpdk } from "./dpdk.ts";
 import { firstFree } from "./first-free.ts";
 import { library } from "./library.ts";
+import { lists } from "./lists.ts";
 import { model } from "./model.ts";
 import { shim } from "./shim.ts";
 import { single } from "./single.ts";
@@ -18,6 +19,7 @@ export const groups: readonly Group[] = [
   check,
   walk,
   walkSums,
+  lists,
   firstFree,
   single,
   shim,

@@ -1,6 +1,6 @@
 /**
  * Bytes of garbage for each question of a window and a table, as JSON, by the kind of the question: once the code is
- * compiled. Run with --expose-gc, and alone.
+ * compiled. Run with --expose-gc and --no-concurrent-recompilation, and alone.
  */
 import { openContainer } from "../../src/container/open.ts";
 import { NO_ADDRESS } from "../../src/core.ts";
@@ -40,11 +40,11 @@ const withBigints: Record<string, (at: number) => boolean> = {
   "translate, bigint": (at) => window.translate(largeVas[at] as bigint) === 1n << 59n,
 };
 
-/** Bytes for each question: the least of a few rounds, which are too short for a collection of their own. */
+/** Bytes for each question: the least of twenty rounds, which are too short for a collection of their own. */
 function measure(run: () => number, before = 500): number {
   for (let i = 0; i < before; i++) if (run() === 0) throw new Error("no question had this answer");
   const used: number[] = [];
-  for (let i = 0; i < 5; i++) {
+  for (let i = 0; i < 20; i++) {
     globalThis.gc?.();
     const start = process.memoryUsage().heapUsed;
     run();
@@ -101,6 +101,6 @@ rows.iovas.fill(window.start);
 rows.lengths.fill(PAGE);
 result["checkInto, for each row"] = measure(() => window.checkInto(rows.iovas, rows.lengths, rows.indexes));
 result["translateInto, for each row"] = measure(() => window.translateInto(rows.vas, rows.iovas));
-result["mapInto and unmapFrom, for each row"] = measure(batches(), 50);
+result["mapInto and unmapFrom, for each row"] = measure(batches(), 200);
 for (const [name, question] of Object.entries(withBigints)) result[name] = measure(rounds(question));
 console.log(JSON.stringify(result));
