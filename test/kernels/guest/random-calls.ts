@@ -96,6 +96,17 @@ export abstract class RandomCalls {
     return this.random.once(50) ? this.pick(right - 8, right - 1, right + 8, 0) : right;
   }
 
+  /** Memory as it is; now and then unaligned, empty, or where there can be none. */
+  protected mostly(range: Range): Range {
+    const wrong = this.random.below(60);
+    if (wrong === 0) return { ...range, va: range.va + 512n };
+    if (wrong === 1) return { ...range, size: range.size + 512n };
+    if (wrong === 2) return { ...range, size: 0n };
+    if (wrong === 3) return { ...range, va: -this.page };
+    if (wrong === 4) return { ...range, va: 0n };
+    return range;
+  }
+
   /** `end` is below 2^32. */
   protected below(end: bigint): bigint {
     return BigInt(this.random.below(Number(end)));

@@ -174,13 +174,6 @@ export class SpaprCalls extends RandomCalls {
       return { va: this.huge.va + at * page, size: (this.below(HUGEPAGES - at) + 1n) * page };
     }
     const at = this.below(PAGES / 4n) * 4n;
-    const range = { va: this.ordinary.va + at * this.page, size: (this.below(12n) + 1n) * this.page };
-    const wrong = this.random.below(60);
-    if (wrong === 0) return { ...range, va: range.va + 512n };
-    if (wrong === 1) return { ...range, size: range.size + 512n };
-    if (wrong === 2) return { ...range, size: 0n };
-    if (wrong === 3) return { ...range, va: -this.page };
-    if (wrong === 4) return { ...range, va: 0n };
-    return range;
+    return this.mostly({ va: this.ordinary.va + at * this.page, size: (this.below(12n) + 1n) * this.page });
   }
 }

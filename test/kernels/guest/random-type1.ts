@@ -110,13 +110,6 @@ export class Type1Calls extends RandomCalls {
       return { va, size: this.#pages() };
     }
     const pages = this.ordinary.size / this.page;
-    const range = { va: this.ordinary.va + this.below(pages - 8n) * this.page, size: this.#pages() };
-    const wrong = this.random.below(60);
-    if (wrong === 0) return { ...range, va: range.va + 512n };
-    if (wrong === 1) return { ...range, size: range.size + 512n };
-    if (wrong === 2) return { ...range, size: 0n };
-    if (wrong === 3) return { ...range, va: -this.page };
-    if (wrong === 4) return { ...range, va: 0n };
-    return range;
+    return this.mostly({ va: this.ordinary.va + this.below(pages - 8n) * this.page, size: this.#pages() });
   }
 }
