@@ -2,7 +2,7 @@
  * Rows in processes of their own: those that need a small RLIMIT_MEMLOCK and no CAP_IPC_LOCK, and those at which the kernel
  * may crash. One process answers several rows with the same limit, as long as none leaves locked memory behind.
  *
- *     answersOf ── spawns ──> answerRows          ANSWER ["VFIO_IOMMU_MAP_DMA (type1) 3","ENOMEM"]
+ *     runAlone ─── spawns ──> answerRows          ANSWER ["VFIO_IOMMU_MAP_DMA (type1) 3","ENOMEM"]
  *         ^                        │
  *         └────── its lines <──────┘
  */
@@ -10,7 +10,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { setTimeout } from "node:timers/promises";
 import { linuxKernel } from "../../src/linux/index.ts";
 import type { Needs } from "./row.ts";
-import { answerOf, needsOf, type PlacedRow } from "./run-on.ts";
+import { answerOf, type Difference, needsOf, type PlacedRow } from "./run-on.ts";
 import type { Target } from "./target.ts";
 
 /** Milliseconds for one row, Node's own start in an emulated machine included. */
@@ -31,13 +31,40 @@ export function answerRows(rows: readonly PlacedRow[], target: Target): void {
   }
 }
 
-/** Asks rows, each under its limit, if it has one; gives their answers by id. `again` starts this program as it was started. */
-export async function answersOf(
+/**
+ * Runs rows, each under its limit, if it has one, and reports every difference in a line. `again` starts this program as it
+ * was started.
+ */
+export async function runAlone(
   rows: readonly PlacedRow[],
   target: Target,
   again: readonly string[],
-): Promise<Map<string, string>> {
-  const answers = new Map<string, string>();
+  report: (line: string) => void,
+): Promise<Difference[]> {
+  const answers = await answersOf(rows, target, again);
+  const differences: Difference[] = [];
+  for (const { id, row } of rows) {
+    const [situation, , , expected] = row;
+    const { words: got, unanswered } = answers.get(id) ?? { words: "nothing", unanswered: true };
+    if (got === expected || (got === "Oops" && needsOf(row).mayCrash)) continue;
+    report(`different: ${id} (${situation}): expected "${expected}", got "${got}"`);
+    differences.push({ id, situation, expected, got, ...(unanswered && { unanswered }) });
+  }
+  return differences;
+}
+
+interface Answer {
+  /** The row's answer, or what became of its process. */
+  readonly words: string;
+  readonly unanswered?: true;
+}
+
+async function answersOf(
+  rows: readonly PlacedRow[],
+  target: Target,
+  again: readonly string[],
+): Promise<Map<string, Answer>> {
+  const answers = new Map<string, Answer>();
   for (const group of together(rows, target)) {
     let left = group;
     while (left.length > 0) {
@@ -45,12 +72,13 @@ export async function answersOf(
       const { said, how } = await ask(left, target, again);
       for (const [, answer = ""] of said.matchAll(/^ANSWER (.*)$/gm)) {
         const [id, words] = JSON.parse(answer) as [string, string];
-        answers.set(id, words);
+        answers.set(id, { words });
       }
       left = left.filter(({ id }) => !answers.has(id));
       const [first] = left;
       if (left.length < before || first === undefined) continue;
-      answers.set(first.id, needsOf(first.row).reboot && kernelCrashed() ? "Oops" : `${how}: ${said}`);
+      const crashed = needsOf(first.row).reboot && kernelCrashed();
+      answers.set(first.id, crashed ? { words: "Oops" } : { words: `${how}: ${said}`, unanswered: true });
       left = left.slice(1);
     }
   }

@@ -14,7 +14,7 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { linuxKernel } from "../../src/linux/index.ts";
-import { answerRows, answersOf } from "./alone.ts";
+import { answerRows, runAlone } from "./alone.ts";
 import { errands } from "./errands.ts";
 import { type LinuxMachine, linuxTarget } from "./linux-target.ts";
 import type { PlatformName } from "./row.ts";
@@ -85,15 +85,7 @@ async function summarize(target: Target, chosen: readonly PlacedRow[]): Promise<
     console.log,
     chosen.filter((placed) => !alone.includes(placed)),
   );
-  const differences = [...here.differences];
-  const answers = await answersOf(alone, target, again);
-  for (const { id, row } of alone) {
-    const [situation, , , expected] = row;
-    const got = answers.get(id) ?? "no answer";
-    if (got === expected || (got === "Oops" && needsOf(row).mayCrash)) continue;
-    console.log(`different: ${id} (${situation}): expected "${expected}", got "${got}"`);
-    differences.push({ id, situation, expected, got });
-  }
+  const differences = [...here.differences, ...(await runAlone(alone, target, again, console.log))];
   if (alone.length > 0) console.log(`${target.name}: ${alone.length} more in processes of their own`);
   const summary: Summary = { ...here, rows: here.rows + alone.length, differences };
   console.log(`SUMMARY ${JSON.stringify(summary)}`);

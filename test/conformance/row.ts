@@ -75,8 +75,9 @@ export interface Needs {
    */
   readonly reboot?: true;
   /**
-   * With `reboot`: the kernel may also crash, as chance will have it. PowerNV takes what lies behind a table for TCEs, and looks
-   * up the page that each of them names (`arch/powerpc/kernel/iommu.c: iommu_tce_xchg_no_kill`).
+   * With `reboot`: the kernel may also crash, there or soon after, or stand still, as chance will have it. PowerNV takes what
+   * lies behind a table for TCEs, looks up the page that each of them names, and writes its own in their place
+   * (`arch/powerpc/kernel/iommu.c: iommu_tce_xchg_no_kill`): the end of another task's stack, for one.
    */
   readonly mayCrash?: true;
 }

@@ -65,6 +65,8 @@ export interface Difference {
   readonly expected: string;
   /** The answer, or the error that was thrown instead of one. */
   readonly got: string;
+  /** The row's process came to no answer: the kernel that was to give one stands still, or has ended it. */
+  readonly unanswered?: true;
 }
 
 /**

@@ -21,7 +21,8 @@ How to read a line:
 - \`VmLck +8 MiB\`: what counts against RLIMIT_MEMLOCK from then on (\`VmLck\` in \`/proc/self/status\`), since the row began or was
   last asked. Pages are the CPU's. \`stay charged\`: what was not given back when every descriptor was closed; only the end of the
   process does that.
-- \`Oops\`: the kernel crashes in that call. "Or an Oops": as chance will have it; memory that is not the table's is read and written.
+- \`Oops\`: the kernel crashes in that call. "Or a crash": as chance will have it, there or later; memory that is not the table's
+  is read and written.
 - \`start\`: where CREATE put the window. \`start_addr 0x77\`: the field was not written.
 - **on**: where it is so. sPAPR TCE v2 is PowerNV (bare metal) and pSeries (an LPAR); type1 is x86 and Arm.
 - **source**: file and function of Linux 6.12. (o): observed on a real kernel, in an emulated machine. (s): read in the source only.
@@ -57,7 +58,7 @@ function line(row: Row): string {
   const [situation, { label }, { how, where }, answer] = row;
   const mark = how === "observed" ? "(o)" : "(s)";
   const needs = needsOf(row);
-  const answers = needs.mayCrash ? `\`${answer}\`, or an Oops` : `\`${answer}\``;
+  const answers = needs.mayCrash ? `\`${answer}\`, or a crash` : `\`${answer}\``;
   const cells = [situation + conditions(needs), label, answers, `\`${where}\` ${mark}`];
   return `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
 }

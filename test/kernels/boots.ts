@@ -11,7 +11,7 @@ export interface Boot {
   readonly name: string;
   readonly parts: readonly Part[];
   readonly cpus: number;
-  /** The row that this boot is for. Its kernel may crash, and is not asked to come to its end. */
+  /** The row that this boot is for. Once it is answered, its kernel may crash, and is not asked to come to its end. */
   readonly harm?: PlacedRow;
   /** Seconds until the machine is stopped. */
   readonly seconds: number;

@@ -13,7 +13,10 @@ import { type Options, optionsFrom, usage } from "./options.ts";
 import { Account, type GuestReport, merged, textOf } from "./report.ts";
 import { bootOnTerminal, luggage, shellOf } from "./shell.ts";
 
-/** Firmware and a kernel's start, which are not what is tested, fail now and then on a host that has too much to do. */
+/**
+ * Firmware and a kernel's start, which are not what is tested, fail now and then on a host that has too much to do; a kernel
+ * that may crash may also stand still.
+ */
 const ATTEMPTS = 3;
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -105,8 +108,9 @@ async function run(options: Options, say: (line: string) => void): Promise<Guest
       const images = await workshop.imagesOf(one, programs, at);
       const started = Date.now();
       let { account, end } = await attempt(one, images, abort.signal, say);
-      for (let again = 1; !account.isUp && again < ATTEMPTS && !abort.signal.aborted; again++) {
-        say(`[${one.name}] Linux did not come up; once more`);
+      for (let again = 1; again < ATTEMPTS && !abort.signal.aborted; again++) {
+        if (account.isUp && !account.isUndecided) break;
+        say(`[${one.name}] ${account.isUp ? "the row was not answered" : "Linux did not come up"}; once more`);
         ({ account, end } = await attempt(one, images, abort.signal, say));
       }
       const report = account.close(end, (Date.now() - started) / 1000);

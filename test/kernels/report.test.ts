@@ -8,6 +8,7 @@ import { Account, merged, TAIL, textOf } from "./report.ts";
 const guest = guests[0] as Guest;
 const [usual] = bootsOf(guest, ["dma", "flight"]) as [Boot];
 const [harmful] = bootsOf(guest, ["harm"]) as [Boot];
+const mayCrash = guests.flatMap((one) => bootsOf(one, ["harm"])).find((boot) => boot.harm?.row[5]?.mayCrash) as Boot;
 
 let reports = 0;
 
@@ -171,6 +172,37 @@ test("a kernel that was harmed before it answered has failed, and so has one tha
   tell(account, { kind: "conformance", rows: 1, differences: 1 });
   tell(account, { kind: "ended", part: "harm", status: 0 });
   assert.match(account.close({ how: "stopped" }, 20).failures.join(), /harm 1\/6: 1 rows of the conformance suite/);
+});
+
+test("a kernel that may crash at its row and says that it does has answered", () => {
+  const account = begun(mayCrash);
+  account.take("Oops: before our program has begun");
+  assert.is(account.isOver, false);
+  tell(account, ...good.slice(0, 2));
+  assert.is(account.isUndecided, true);
+  account.take("[ 17.9] Kernel panic - not syncing: corrupted stack end detected inside scheduler");
+  assert.is(account.isUndecided, false);
+  assert.is(account.isOver, true);
+  const { failures, tests, conformance } = account.close({ how: "stopped" }, 20);
+  assert.equal(failures, []);
+  assert.equal(tests, { passed: 1, failed: 0 });
+  assert.equal(conformance, { rows: 1, differences: 0 });
+});
+
+test("a kernel that crashes after another answer than its row's has failed", () => {
+  const account = begun(mayCrash);
+  tell(account, ...good.slice(0, 2), { kind: "conformance", rows: 1, differences: 1 });
+  account.take("Oops: Kernel access of bad area, sig: 7 [#1]");
+  assert.match(account.close({ how: "stopped" }, 20).failures.join(), /1 rows of the conformance suite/);
+});
+
+test("a kernel that may crash and stands still is undecided, and has failed if it stays so", () => {
+  const account = begun(mayCrash);
+  tell(account, ...good.slice(0, 2), { kind: "ended", part: "harm", status: 137 });
+  assert.is(account.isUndecided, true);
+  const { failures } = account.close({ how: "off" }, 180);
+  assert.match(failures.join(), /harm took too long.*its row was not answered/);
+  assert.is(accountOf(good.slice(0, 2)).isUndecided, false);
 });
 
 test("several boots of a guest are one report: counts are added, tables and failures kept", () => {

@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import * as assert from "uvu/assert";
-import { answersOf } from "../../conformance/alone.ts";
+import { runAlone } from "../../conformance/alone.ts";
 import { linuxTarget } from "../../conformance/linux-target.ts";
 import type { PlatformName } from "../../conformance/row.ts";
 import { needsOf, runRows, type Summary } from "../../conformance/run-on.ts";
@@ -71,15 +71,7 @@ async function gently(site: Site, platform: PlatformName): Promise<Run> {
     rows.filter((one) => !withLimit.includes(one)),
   );
   const limited = withLimit.filter(({ row }) => target.cannot(needsOf(row)) === undefined);
-  const answers = await answersOf(limited, target, again);
-  const differences = [...here.differences];
-  for (const { id, row } of limited) {
-    const [situation, , , expected] = row;
-    const got = answers.get(id) ?? "no answer";
-    if (got === expected) continue;
-    say(`different: ${id} (${situation}): expected "${expected}", got "${got}"`);
-    differences.push({ id, situation, expected, got });
-  }
+  const differences = [...here.differences, ...(await runAlone(limited, target, again, say))];
   say(`${target.name}: ${limited.length} more under a limit`);
   return { summary: { ...here, rows: here.rows + limited.length, differences }, end: 0 };
 }
