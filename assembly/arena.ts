@@ -102,12 +102,22 @@ export function release(block: u32, bytes: u64): void {
   bytesInUse -= (<u64>1) << shift;
 }
 
+/** The tables and the bitmaps' chunks are pages: a block of 4 KiB, aligned to it. */
+export function acquirePage(): u32 {
+  return acquire(PAGE);
+}
+
+export function releasePage(page: u32): void {
+  release(page, PAGE);
+}
+
 /**
- * A larger block with the old one's content; the old one is given back. 0, and nothing happened, when there is no room. The
- * old one may be the null block, of 0 bytes.
+ * A block for `wanted` rows of `rowBytes` with the content of the old one, which has fewer and is given back. 0, and nothing
+ * happened, when there is no room. The old one may be the null block, of no rows.
  */
-export function regrow(block: u32, bytes: u64, wanted: u64): u32 {
-  const larger = acquire(wanted);
+export function regrow(block: u32, rows: u32, wanted: u32, rowBytes: u32): u32 {
+  const bytes = <u64>rows * rowBytes;
+  const larger = acquire(<u64>wanted * rowBytes);
   if (larger == 0) return 0;
   memory.copy(larger, block, <usize>bytes);
   release(block, bytes);

@@ -10,7 +10,7 @@
  *
  * `prepareBits` takes all the memory that `changeBits` of the same range needs: this cannot fail, and can undo itself. `trimBits` gives back what is not needed any more.
  */
-import { acquire, PAGE, release } from "./arena";
+import { acquire, acquirePage, PAGE, release, releasePage } from "./arena";
 
 const CHUNK_SHIFT: u32 = 15;
 const CHUNK_BITS: u64 = 1 << CHUNK_SHIFT;
@@ -35,7 +35,7 @@ function directoryBytes(bits: u64): u64 {
 /** An empty map of `bits` (1 to BITS_MAX). False when there is no memory. */
 export function initBitmap(map: Bitmap, bits: u64): bool {
   if (full == 0) {
-    full = acquire(PAGE);
+    full = acquirePage();
     if (full == 0) return false;
     memory.fill(full, 0xff, PAGE);
   }
@@ -50,7 +50,7 @@ export function dropBitmap(map: Bitmap): void {
   const bytes = directoryBytes(map.bits);
   for (let offset: u64 = 0; offset < bytes; offset += 8) {
     const chunk = load<u32>(map.directory + <u32>offset);
-    if (chunk != full) release(chunk, PAGE);
+    if (chunk != full) releasePage(chunk);
   }
   release(map.directory, bytes);
 }
@@ -80,7 +80,7 @@ function prepareChunk(map: Bitmap, bit: u64, first: u64, last: u64): bool {
   const at = entryAt(map, bit);
   const chunk = load<u32>(at);
   if (chunk != 0 && chunk != full) return true;
-  const own = acquire(PAGE);
+  const own = acquirePage();
   if (own == 0) return false;
   if (chunk == full) memory.copy(own, full, PAGE);
   store<u32>(at, own);
@@ -94,7 +94,7 @@ export function changeBits(map: Bitmap, first: u64, last: u64, value: bool): voi
     const at = entryAt(map, bit);
     if ((bit & CHUNK_MASK) == 0 && last >= chunkLast) {
       const chunk = load<u32>(at);
-      if (chunk != full) release(chunk, PAGE);
+      if (chunk != full) releasePage(chunk);
       store<u64>(at, value ? (CHUNK_BITS << 32) | <u64>full : 0);
     } else {
       changeInChunk(at, bit, min<u64>(last, chunkLast), value);
@@ -127,7 +127,7 @@ function trimChunk(map: Bitmap, bit: u64): void {
   const at = entryAt(map, bit);
   const entry = load<u64>(at);
   if (entry >> 32 != 0) return;
-  release(<u32>entry, PAGE);
+  releasePage(<u32>entry);
   store<u64>(at, 0);
 }
 

@@ -3,7 +3,7 @@
  */
 
 export function isPowerOfTwo(value: u64): bool {
-  return value != 0 && (value & (value - 1)) == 0;
+  return popcnt<u64>(value) == 1;
 }
 
 /** The exponent of the highest set bit. `value` is not 0. */
@@ -26,6 +26,11 @@ export function powerOfTwoAtLeast(value: u64): u64 {
 /** The number of trailing zero bits; 64 for 0, which is a multiple of every power of two. */
 export function trailingZeros(value: u64): u32 {
   return <u32>ctz<u64>(value);
+}
+
+/** Whether pages of 2^shift bytes are pages to this core: of 4 KiB to 1 TiB. */
+export function isPageShift(shift: u32): bool {
+  return shift >= 12 && shift <= 40;
 }
 
 /** Whether `value` is a multiple of 2^shift. `shift` is at most 63. */

@@ -69,7 +69,7 @@ function grow(): bool {
   const wanted: u32 = capacity == 0 ? 64 : capacity << 1;
   const newEntries = acquire((<u64>wanted) << ENTRY_SHIFT);
   if (newEntries == 0) return false;
-  const newStructs = regrow(structs, <u64>capacity * STRUCT_BYTES, <u64>wanted * STRUCT_BYTES);
+  const newStructs = regrow(structs, capacity, wanted, STRUCT_BYTES);
   if (newStructs == 0) {
     release(newEntries, (<u64>wanted) << ENTRY_SHIFT);
     return false;
@@ -95,16 +95,19 @@ function append(call: u32, request: u32): u32 {
   return at;
 }
 
-export function appendRegister(request: u32, va: u64, bytes: u64): bool {
-  const at = append(REGISTER, request);
+/** REGISTER or UNREGISTER, which take the same struct. */
+function appendRegistration(call: u32, request: u32, va: u64, bytes: u64): bool {
+  const at = append(call, request);
   if (at != 0) writeRegister(at, va, bytes);
   return at != 0;
 }
 
+export function appendRegister(request: u32, va: u64, bytes: u64): bool {
+  return appendRegistration(REGISTER, request, va, bytes);
+}
+
 export function appendUnregister(request: u32, va: u64, bytes: u64): bool {
-  const at = append(UNREGISTER, request);
-  if (at != 0) writeRegister(at, va, bytes);
-  return at != 0;
+  return appendRegistration(UNREGISTER, request, va, bytes);
 }
 
 export function appendMap(request: u32, permission: u32, va: u64, iova: u64, bytes: u64): bool {

@@ -26,7 +26,7 @@ let freeSlot: u32 = 0;
 function grow(): bool {
   if (capacity == SLOTS_MAX) return false;
   const wanted = capacity == 0 ? 64 : capacity << 1;
-  const block = regrow(slots, (<u64>capacity) << SLOT_SHIFT, (<u64>wanted) << SLOT_SHIFT);
+  const block = regrow(slots, capacity, wanted, 1 << SLOT_SHIFT);
   if (block == 0) return false;
   slots = block;
   capacity = wanted;

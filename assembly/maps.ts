@@ -52,7 +52,8 @@ export function checkMap(window: Window, i: u32, owner: u32): i32 {
   }
   const shape = checkShape(window, i, owner);
   if (shape != status.OK) return shape;
-  if (permission(i) < 1 || permission(i) > 3) return status.BAD_PERMISSION;
+  // 1 to 3; 0 wraps.
+  if (permission(i) - 1 > 2) return status.BAD_PERMISSION;
   if (anyLive(window, iova(i), iovaLast(i))) return status.ALREADY_LIVE;
   if (next(window.toIova, va(i), vaLast(i)) != NONE) return status.VA_ALREADY_MAPPED;
   const container = window.container;

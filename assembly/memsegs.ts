@@ -19,7 +19,7 @@
  */
 import { acquire, regrow, release } from "./arena";
 import { BITS_MAX, Bitmap, changeBits, dropBitmap, initBitmap, nextSet, prepareBits, trimBits } from "./bitmap";
-import { isAligned } from "./bits";
+import { isAligned, isPageShift } from "./bits";
 import { firstFit, NOWHERE } from "./occupancy";
 import { clear, drop, get, NONE, next, prepare, Radix, set } from "./radix";
 import { contains, isRange, lastOf, overlaps } from "./range";
@@ -27,6 +27,9 @@ import * as status from "./status";
 
 /** An IOVA that is not known: all ones, as in DPDK's RTE_BAD_IOVA. */
 export const BAD_IOVA: u64 = u64.MAX_VALUE;
+
+/** No processor that Linux runs on has larger addresses. A table may, but then a walk goes row by row; see walks.ts. */
+const FAR_SHIFT: u64 = 62;
 
 /** The list's memory is the program's own, not the allocator's. */
 export const EXTERNAL: u32 = 1;
@@ -74,6 +77,8 @@ export class Table {
   knownBytes: u64;
   /** Memsegs whose IOVA is known. */
   known: u32;
+  /** Memsegs that end at 2^62 or behind it. */
+  far: u32;
 
   @inline
   get numbers(): Radix {
@@ -115,7 +120,7 @@ export function isServed(list: List): bool {
 
 /** Adds a list and gives its index, or the negative of a status. */
 export function addList(table: Table, base: u64, length: u64, pageShift: u32, flags: u32): i32 {
-  if (pageShift < 12 || pageShift > 40) return -status.BAD_PAGE_SHIFT;
+  if (!isPageShift(pageShift)) return -status.BAD_PAGE_SHIFT;
   if (length == 0) return -status.ZERO_LENGTH;
   if (!isRange(base, length)) return -status.WRAPS;
   if (!isAligned(base, pageShift)) return -status.UNALIGNED_VA;
@@ -149,7 +154,7 @@ export function addList(table: Table, base: u64, length: u64, pageShift: u32, fl
 function growLists(table: Table): bool {
   const capacity = table.listCapacity;
   const wanted: u32 = capacity == 0 ? 16 : capacity << 1;
-  const block = regrow(table.lists, <u64>capacity * LIST_BYTES, <u64>wanted * LIST_BYTES);
+  const block = regrow(table.lists, capacity, wanted, LIST_BYTES);
   if (block == 0) return false;
   table.lists = block;
   table.listCapacity = wanted;
@@ -188,8 +193,9 @@ function growMemsegs(table: Table): bool {
 }
 
 /** Counts a memseg as one more, or as one less: `by` is 1 or -1. */
-function count(table: Table, list: List, iova: u64, length: u64, by: i32): void {
+function count(table: Table, list: List, last: u64, iova: u64, length: u64, by: i32): void {
   const bytes = <i64>by * length;
+  if (last >> FAR_SHIFT != 0) table.far += by;
   list.memsegs += by;
   table.live += by;
   table.liveBytes += bytes;
@@ -234,7 +240,7 @@ export function addMemseg(table: Table, listIndex: i32, va: u64, iova: u64, leng
   store<u32>(table.list + (number << 2), <u32>listIndex);
   changeBits(list.pages, first, end - 1, true);
   set(table.numbers, va, last, (<u64>number) << NUMBER_SHIFT);
-  count(table, list, iova, length, 1);
+  count(table, list, last, iova, length, 1);
   return status.OK;
 }
 
@@ -257,7 +263,7 @@ export function removeMemseg(table: Table, va: u64): i32 {
   changeBits(list.pages, first, end, false);
   trimBits(list.pages, first, end);
   clear(table.numbers, va, last);
-  count(table, list, load<u64>(table.iova + (number << 3)), length, -1);
+  count(table, list, last, load<u64>(table.iova + (number << 3)), length, -1);
   store<u64>(table.va + (number << 3), 1);
   store<u64>(table.lengths + (number << 3), 0);
   store<u64>(table.iova + (number << 3), BAD_IOVA);

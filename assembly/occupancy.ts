@@ -49,10 +49,12 @@ export function firstFit(a: Bitmap, b: Bitmap, length: u64, alignShift: u32): u6
 export function largestHole(a: Bitmap, b: Bitmap): u64 {
   const bits = a.bits;
   let largest: u64 = 0;
-  for (let at = nextFree(a, b, 0, bits); at < bits; ) {
+  let at: u64 = 0;
+  while (true) {
+    at = nextFree(a, b, at, bits);
+    if (at >= bits) return largest;
     const taken = nextTaken(a, b, at, bits);
     largest = max<u64>(largest, taken - at);
-    at = nextFree(a, b, taken, bits);
+    at = taken;
   }
-  return largest;
 }

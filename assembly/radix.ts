@@ -24,7 +24,7 @@
  * `prepare` takes all the memory that `set` and `clear` of the same range will need. Those two cannot fail, so they can
  * record what the kernel has already done.
  */
-import { acquire, PAGE, regrow, release } from "./arena";
+import { acquirePage, regrow, release, releasePage } from "./arena";
 import { powerOfTwoAtLeast } from "./bits";
 
 const ROOT_SHIFT: u32 = 39;
@@ -143,14 +143,14 @@ export function get(radix: Radix, key: u64): u64 {
 
 /** Entries in use below the table entry at `address`, changed by one. */
 function count(address: u32, up: bool): void {
-  store<u64>(address, up ? load<u64>(address) + ONE_BELOW : load<u64>(address) - ONE_BELOW);
+  store<u64>(address, load<u64>(address) + (up ? ONE_BELOW : -ONE_BELOW));
 }
 
 function growRoot(radix: Radix, key: u64): bool {
   const index = key >> ROOT_SHIFT; // below 2^25
   if (index < <u64>radix.extent) return true;
   const extent = <u32>powerOfTwoAtLeast(index + 1);
-  const root = regrow(radix.root, (<u64>radix.extent) << 3, (<u64>extent) << 3);
+  const root = regrow(radix.root, radix.extent, extent, 8);
   if (root == 0) return false;
   radix.root = root;
   radix.extent = extent;
@@ -161,7 +161,7 @@ function growRoot(radix: Radix, key: u64): bool {
 function descend(address: u32): u32 {
   const table = load<u32>(address);
   if (table != 0) return table;
-  const fresh = acquire(PAGE);
+  const fresh = acquirePage();
   if (fresh != 0) store<u64>(address, <u64>fresh);
   return fresh;
 }
@@ -184,18 +184,18 @@ function trim(radix: Radix, key: u64): void {
   const slots = load<u32>(gigaAt);
   if (slots != 0) {
     if (load<u64>(gigaAt) >> 32 != 0) return;
-    release(slots, PAGE);
+    releasePage(slots);
     store<u64>(gigaAt, 0);
     count(rootAt, false);
   }
   if (load<u64>(rootAt) >> 32 != 0) return;
-  release(giga, PAGE);
+  releasePage(giga);
   store<u64>(rootAt, 0);
 }
 
 /** Turns a whole slot's entry into a table of its pages, or an absent one into an empty table. */
 function split(radix: Radix, key: u64, entry: u64): bool {
-  const table = acquire(PAGE);
+  const table = acquirePage();
   if (table == 0) return false;
   let below: u64 = 0;
   if (entry != 0) {
@@ -291,7 +291,7 @@ function clearSlot(radix: Radix, start: u64, from: u64, to: u64): void {
   }
   const left = (entry >> 32) - gone;
   if (left == 0) {
-    release(table, PAGE);
+    releasePage(table);
     writeSlot(radix, start, 0);
   } else {
     store<u64>(slotAt, entry - (gone << 32));
@@ -356,11 +356,11 @@ export function drop(radix: Radix): void {
       if (slots == 0) continue;
       for (let k: u32 = 0; k <= INDEX_MASK; k++) {
         const entry = load<u64>(slots + (k << 3));
-        if ((entry & SPLIT) != 0) release(Entry.table(entry), PAGE);
+        if ((entry & SPLIT) != 0) releasePage(Entry.table(entry));
       }
-      release(slots, PAGE);
+      releasePage(slots);
     }
-    release(giga, PAGE);
+    releasePage(giga);
   }
   release(radix.root, (<u64>radix.extent) << 3);
 }

@@ -85,6 +85,10 @@ export function registrationLength(container: Container, number: u32): u64 {
   return record(container, number).length;
 }
 
+export function registrationLast(container: Container, number: u32): u64 {
+  return lastOf(registrationVa(container, number), registrationLength(container, number));
+}
+
 export function registrationMapped(container: Container, number: u32): u64 {
   return record(container, number).mapped;
 }
@@ -99,7 +103,7 @@ export function registrationAt(container: Container, va: u64): u32 {
 export function cutsMap(container: Container, iova: u64, last: u64): bool {
   if (registrationVa(container, registrationAt(container, iova)) != iova) return true;
   const number = registrationAt(container, last);
-  return lastOf(registrationVa(container, number), registrationLength(container, number)) != last;
+  return registrationLast(container, number) != last;
 }
 
 /** Whether any byte of [va, last] is registered. */
@@ -118,7 +122,7 @@ export function checkRegistered(container: Container, va: u64, last: u64): i32 {
     const number = registrationAt(container, at);
     if (number == NO_REGISTRATION) return status.PARTLY_REGISTERED;
     if (registrationMapped(container, number) == 0) return status.STALE_REGISTRATION;
-    const reached = lastOf(registrationVa(container, number), registrationLength(container, number));
+    const reached = registrationLast(container, number);
     if (reached >= last) return status.OK;
     at = reached + 1;
   }
@@ -127,7 +131,7 @@ export function checkRegistered(container: Container, va: u64, last: u64): i32 {
 function growRecords(container: Container): bool {
   const capacity = container.capacity;
   const wanted: u32 = capacity == 0 ? 32 : capacity << 1;
-  const block = regrow(container.records, <u64>capacity * RECORD_BYTES, <u64>wanted * RECORD_BYTES);
+  const block = regrow(container.records, capacity, wanted, RECORD_BYTES);
   if (block == 0) return false;
   container.records = block;
   container.capacity = wanted;
@@ -161,7 +165,7 @@ export function addRegistration(container: Container, va: u64, length: u64): u32
 
 export function removeRegistration(container: Container, number: u32): void {
   const registration = record(container, number);
-  clear(container.pages, registration.va, lastOf(registration.va, registration.length));
+  clear(container.pages, registration.va, registrationLast(container, number));
   if (registration.mapped == 0) container.idle--;
   registration.va = container.free;
   registration.length = 0;
@@ -173,8 +177,9 @@ export function removeRegistration(container: Container, number: u32): void {
 export function countMapped(container: Container, va: u64, last: u64, more: bool): void {
   let at = va;
   while (true) {
-    const registration = record(container, registrationAt(container, at));
-    const reached = min<u64>(last, lastOf(registration.va, registration.length));
+    const number = registrationAt(container, at);
+    const registration = record(container, number);
+    const reached = min<u64>(last, registrationLast(container, number));
     // Bytes of [at, reached]; a registration of 2^64 bytes cannot be, so the sum stays below that.
     const part = reached - at + 1;
     const before = registration.mapped;
@@ -191,7 +196,7 @@ export function removeMaps(container: Container, iova: u64, last: u64): void {
   let at = iova;
   while (true) {
     const number = registrationAt(container, at);
-    const reached = lastOf(registrationVa(container, number), registrationLength(container, number));
+    const reached = registrationLast(container, number);
     removeRegistration(container, number);
     if (reached >= last) return;
     at = reached + 1;

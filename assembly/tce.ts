@@ -12,7 +12,7 @@
  * pSeries has one level, kept by the firmware; Linux counts 8 bytes for each TCE.
  * Source: drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_create_table.
  */
-import { log2Ceil } from "./bits";
+import { alignUp, log2Ceil } from "./bits";
 
 const TCE_SHIFT: u32 = 3;
 
@@ -52,14 +52,13 @@ export function powernvShape(windowShift: u32, pageShift: u32, levels: u32, cpuP
  * The shape is one that powernvShape accepts, so every figure is below 2^55.
  */
 export function powernvLevelBytes(windowShift: u32, pageShift: u32, levels: u32, cpuPageShift: u32, level: u32): u64 {
-  if (level < 1 || level > levels) return 0;
+  if (level > levels) return 0;
   const shift = tableShift(windowShift, pageShift, levels, cpuPageShift);
-  const tableMask = ((<u64>1) << shift) - 1;
-  let bytes = (<u64>1) << (windowShift - pageShift + TCE_SHIFT);
-  bytes = (bytes + tableMask) & ~tableMask;
-  for (let i: u32 = 1; i < level; i++) {
-    bytes = (bytes >> shift) << TCE_SHIFT;
-    bytes = (bytes + tableMask) & ~tableMask;
+  let entries = (<u64>1) << (windowShift - pageShift);
+  let bytes: u64 = 0;
+  for (let i: u32 = 0; i < level; i++) {
+    bytes = alignUp(entries << TCE_SHIFT, shift);
+    entries = bytes >> shift;
   }
   return bytes;
 }

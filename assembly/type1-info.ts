@@ -47,12 +47,12 @@ export function infoCapability(at: u32, bytes: u32, id: u32): i32 {
   // Each capability takes at least a header: after so many steps one of them was met twice.
   let steps = bytes / HEADER_BYTES;
   let offset = load<u32>(at, 16);
-  if (offset == 0) return -status.MALFORMED_INFO;
-  while (offset != 0) {
+  do {
+    // Also where there is no first one: `offset` is then 0.
     if (steps-- == 0 || offset < INFO_BYTES || offset > bytes - HEADER_BYTES) return -status.MALFORMED_INFO;
     if (<u32>load<u16>(at + offset) == id && found == 0) found = offset;
     offset = load<u32>(at + offset, 4);
-  }
+  } while (offset != 0);
   if (found == 0) return 0;
   const room = <u64>(bytes - found);
   // The count lies within the room when the least that either holds does.

@@ -2,7 +2,6 @@
 import * as calls from "./calls";
 import { iova, iovaLast, length, setState, state, va, vaLast, writeRow } from "./columns";
 import { get, NONE, next, runLast } from "./radix";
-import { lastOf } from "./range";
 import {
   Container,
   cutsMap,
@@ -10,6 +9,7 @@ import {
   NOIOMMU,
   nextIdle,
   registrationAt,
+  registrationLast,
   registrationLength,
   registrationMapped,
   registrationVa,
@@ -42,15 +42,17 @@ function hasMaps(container: Container): bool {
   return container.iommu != SPAPR && container.iommu != NOIOMMU;
 }
 
+function appendUnregister(container: Container, request: u32, number: u32): bool {
+  return calls.appendUnregister(request, registrationVa(container, number), registrationLength(container, number));
+}
+
 /** Writes UNREGISTER for each registration under request `i` of which nothing is mapped any more. */
 function writeUnregisters(container: Container, i: u32): bool {
   let at = va(i);
   while (true) {
     const number = registrationAt(container, at);
-    const start = registrationVa(container, number);
-    const bytes = registrationLength(container, number);
-    if (registrationMapped(container, number) == 0 && !calls.appendUnregister(i, start, bytes)) return false;
-    const reached = lastOf(start, bytes);
+    if (registrationMapped(container, number) == 0 && !appendUnregister(container, i, number)) return false;
+    const reached = registrationLast(container, number);
     if (reached >= vaLast(i)) return true;
     at = reached + 1;
   }
@@ -113,10 +115,7 @@ export function prepareIdle(container: Container): bool {
   calls.clearCalls();
   for (let number = nextIdle(container, 0); number != NO_REGISTRATION; number = nextIdle(container, number + 1)) {
     // Each is a request of its own: one that fails must not hold back the next.
-    const request = calls.callCount();
-    if (!calls.appendUnregister(request, registrationVa(container, number), registrationLength(container, number))) {
-      return false;
-    }
+    if (!appendUnregister(container, calls.callCount(), number)) return false;
   }
   return true;
 }

@@ -23,7 +23,7 @@ import {
   prepareBits,
   trimBits,
 } from "./bitmap";
-import { isAligned } from "./bits";
+import { isAligned, isPageShift } from "./bits";
 import { iova, iovaLast, va, vaLast } from "./columns";
 import { clear, drop, get, prepare, Radix, set } from "./radix";
 import { contains, lastOf } from "./range";
@@ -74,8 +74,7 @@ const SIZE_MAX: u64 = 1 << 63;
 /** Whether a window of that shape can be kept: whole TCE pages, at most BITS_MAX of them, and at most SIZE_MAX bytes. */
 export function isWindow(start: u64, size: u64, pageShift: u32): bool {
   return (
-    pageShift >= 12 &&
-    pageShift <= 40 &&
+    isPageShift(pageShift) &&
     isAligned(start, pageShift) &&
     isAligned(size, pageShift) &&
     contains(0, u64.MAX_VALUE, start, size) &&

@@ -193,17 +193,18 @@ export interface CoreExports {
   memsegTranslateMany(table: number, vas: number, iovas: number, count: number): number;
   /** Where a table begins, drawn above; 0: no such table. */
   tableTables(table: number): number;
-  /** Walks: whether there is anything. Of the memsegs in lists that are served: the last address of the highest, in walkLast. */
+  /** How many memsegs there are, and their bytes: counted as they come and go, and nothing is walked. */
+  memsegCount(table: number): number;
+  memsegBytes(table: number): bigint;
+  /** The same of those that state an IOVA. */
+  knownCount(table: number): number;
+  knownBytes(table: number): bigint;
+  /** Whether a memseg is served; of the highest of them walkLast and walkPageShift then know the end and the page size. */
   walkHighestMemseg(table: number): 0 | 1;
-  walkSmallestPage(table: number): number;
-  /** How many memsegs state an IOVA, in walkCount, and their bytes, in walkBytes. Kept up to date: nothing is walked. */
-  walkValid(table: number): 0 | 1;
-  /** The same of all memsegs. */
-  walkAll(table: number): 0 | 1;
   walkLast(): bigint;
   walkPageShift(): number;
-  walkCount(): bigint;
-  walkBytes(): bigint;
+  /** The smallest page size of the lists that are served, as a shift; 0: there are none. */
+  walkSmallestPage(table: number): number;
 
   // containers and windows
   /** `iommu`: 1 or 3 (type1 v1, v2), 7 (sPAPR TCE v2), 8 (none), as SET_IOMMU numbers them. */
@@ -291,7 +292,9 @@ const U64_RESULTS = [
   "containerPieceStart",
   "createdStart",
   "infoPageSizes",
+  "knownBytes",
   "listFreePages",
+  "memsegBytes",
   "memsegIova",
   "memsegLength",
   "memsegTranslate",
@@ -306,8 +309,6 @@ const U64_RESULTS = [
   "rebase",
   "type1PageSizes",
   "unmappedLength",
-  "walkBytes",
-  "walkCount",
   "walkLast",
   "windowFirstFit",
   "windowHeadroom",

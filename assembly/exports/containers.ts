@@ -1,5 +1,6 @@
 /** Containers: what the kernel keeps of them. */
 import { acquire, release } from "../arena";
+import { isPageShift } from "../bits";
 import * as handles from "../handles";
 import { NONE } from "../radix";
 import {
@@ -24,7 +25,7 @@ function resolve(handle: i32): Container {
 }
 
 export function containerOpen(cpuPageShift: u32, iommu: u32): i32 {
-  if (cpuPageShift < 12 || cpuPageShift > 40) return -status.BAD_PAGE_SHIFT;
+  if (!isPageShift(cpuPageShift)) return -status.BAD_PAGE_SHIFT;
   if (!isIommu(iommu)) return -status.UNKNOWN_IOMMU;
   const object = acquire(CONTAINER_BYTES);
   const handle = object == 0 ? 0 : handles.open(handles.CONTAINER, object);

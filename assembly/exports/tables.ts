@@ -106,33 +106,27 @@ export function tableTables(handle: i32): u32 {
   return changetype<u32>(table(handle));
 }
 
-/** What walkValid or walkAll has found. */
-let count: u64 = 0;
-let bytes: u64 = 0;
+/** How many memsegs there are, and their bytes: counted as they come and go, and nothing is walked. */
+export function memsegCount(handle: i32): u32 {
+  return table(handle).live;
+}
 
-/** Walks: whether anything was found. What it was: walkLast, walkPageShift, walkCount, walkBytes. */
+export function memsegBytes(handle: i32): u64 {
+  return table(handle).liveBytes;
+}
+
+/** The same of those that state an IOVA. */
+export function knownCount(handle: i32): u32 {
+  return table(handle).known;
+}
+
+export function knownBytes(handle: i32): u64 {
+  return table(handle).knownBytes;
+}
+
+/** Whether a memseg is served; of the highest of them walkLast and walkPageShift then know the end and the page size. */
 export function walkHighestMemseg(handle: i32): bool {
   return walks.highestMemseg(table(handle));
-}
-
-export function walkSmallestPage(handle: i32): u32 {
-  return walks.smallestPageShift(table(handle));
-}
-
-/** How many memsegs have a known IOVA: they are counted as they come and go, and nothing is walked. */
-export function walkValid(handle: i32): bool {
-  const self = table(handle);
-  count = self.known;
-  bytes = self.knownBytes;
-  return changetype<u32>(self) != 0;
-}
-
-/** How many memsegs there are. */
-export function walkAll(handle: i32): bool {
-  const self = table(handle);
-  count = self.live;
-  bytes = self.liveBytes;
-  return changetype<u32>(self) != 0;
 }
 
 export function walkLast(): u64 {
@@ -143,10 +137,6 @@ export function walkPageShift(): u32 {
   return walks.Walk.pageShift;
 }
 
-export function walkCount(): u64 {
-  return count;
-}
-
-export function walkBytes(): u64 {
-  return bytes;
+export function walkSmallestPage(handle: i32): u32 {
+  return walks.smallestPageShift(table(handle));
 }

@@ -80,9 +80,9 @@ function inCore(bench: Bench, name: string, build: CoreBuild, requests: Requests
   const rivals = [bench.rivals.native, bench.rivals.portable].flatMap((rival) =>
     rival === undefined
       ? []
-      : (["comparing", "signs"] as const).map((how) =>
+      : (["comparing", "signs", "one comparison"] as const).map((how) =>
           inC(rival, {
-            kernel: `check_by_${how}`,
+            kernel: `check_by_${how.replace(" ", "_")}`,
             how: `by ${how}`,
             memory: () => core.bytes(),
             parameters: [START, START + SIZE - 1n, PAGE_SHIFT, iovas.pointer, lengths.pointer, indexes.pointer, count],

@@ -124,6 +124,24 @@ static uint64_t check_by_signs(unsigned char *memory, const uint64_t *arguments)
   return count - outside;
 }
 
+// The core's way: one signed comparison, which is right where neither offset nor beyond is negative, and also says no where
+// room is; and one look at the signs of these two.
+static uint64_t check_by_one_comparison(unsigned char *memory, const uint64_t *arguments) {
+  uint64_t start = arguments[0], span = arguments[1] - arguments[0], shift = arguments[2];
+  const uint64_t *restrict iovas = (const uint64_t *)(memory + arguments[3]);
+  const uint64_t *restrict lengths = (const uint64_t *)(memory + arguments[4]);
+  uint64_t *restrict indexes = (uint64_t *)(memory + arguments[5]);
+  size_t count = arguments[6];
+  uint64_t outside = 0;
+  for (size_t i = 0; i < count; i++) {
+    uint64_t offset = iovas[i] - start, beyond = lengths[i] - 1, room = span - offset;
+    uint64_t out = ((int64_t)beyond > (int64_t)room) | ((int64_t)(offset | beyond) < 0);
+    indexes[i] = (offset >> shift) | (0 - out);
+    outside += out;
+  }
+  return count - outside;
+}
+
 // ---- Walks: memsegs.ts ----------------------------------------------------------------------------------------------
 
 enum { LIST_BYTES = 32, LIST_FLAGS = 28, EXTERNAL = 1, HEAP = 2 };
@@ -166,19 +184,56 @@ static uint64_t walk_max_by_vectors(unsigned char *memory, const uint64_t *argum
   size_t count = arguments[4], total_lists = arguments[5];
   for (size_t i = 0; i < total_lists; i++)
     if (!is_served(lists, (uint32_t)i)) return walk_max_by_branches(memory, arguments);
-  eight first = {0}, second = {0};
+  eight most[4] = {{0}};
   size_t i = 0;
-  for (; i + 16 <= count; i += 16) {
-    eight length = *(const eight *)(lengths + i), next_length = *(const eight *)(lengths + i + 8);
-    eight last = *(const eight *)(vas + i) + length - 1, next_last = *(const eight *)(vas + i + 8) + next_length - 1;
-    first = higher(last & (eight)(length != 0), first);
-    second = higher(next_last & (eight)(next_length != 0), second);
+  for (; i + 32 <= count; i += 32) {
+    for (int k = 0; k < 4; k++) {
+      eight length = *(const eight *)(lengths + i + 8 * k);
+      eight last = *(const eight *)(vas + i + 8 * k) + length - 1;
+      most[k] = higher(last & (eight)(length != 0), most[k]);
+    }
   }
-  first = higher(first, second);
+  eight all = higher(higher(most[0], most[1]), higher(most[2], most[3]));
   uint64_t highest = 0;
-  for (int lane = 0; lane < 8; lane++) highest = first[lane] > highest ? first[lane] : highest;
+  for (int lane = 0; lane < 8; lane++) highest = all[lane] > highest ? all[lane] : highest;
   for (; i < count; i++) {
     uint64_t last = lengths[i] == 0 ? 0 : vas[i] + (lengths[i] - 1);
+    highest = last > highest ? last : highest;
+  }
+  return highest;
+}
+
+// The core's way: addresses below 2^62, with the bits of 1.0 added, are ordered as doubles are. A free number has the address 1
+// and the length 0, so its last address is 0.
+enum { LANES = 32 };
+
+static uint64_t walk_max_by_doubles(unsigned char *memory, const uint64_t *arguments) {
+  const unsigned char *restrict lists = memory + arguments[0];
+  const uint64_t *restrict vas = (const uint64_t *)(memory + arguments[1]);
+  const uint64_t *restrict lengths = (const uint64_t *)(memory + arguments[2]);
+  const uint64_t one = 0x3ff0000000000000;
+  size_t count = arguments[4], total_lists = arguments[5];
+  for (size_t i = 0; i < total_lists; i++)
+    if (!is_served(lists, (uint32_t)i)) return walk_max_by_branches(memory, arguments);
+  double most[LANES];
+  for (int lane = 0; lane < LANES; lane++) most[lane] = 1.0;
+  size_t i = 0;
+  for (; i + LANES <= count; i += LANES) {
+    for (int lane = 0; lane < LANES; lane++) {
+      uint64_t bits = vas[i + lane] + lengths[i + lane] + (one - 1);
+      double last;
+      memcpy(&last, &bits, sizeof last);
+      most[lane] = last > most[lane] ? last : most[lane];
+    }
+  }
+  uint64_t highest = 0;
+  for (int lane = 0; lane < LANES; lane++) {
+    uint64_t bits;
+    memcpy(&bits, &most[lane], sizeof bits);
+    highest = bits - one > highest ? bits - one : highest;
+  }
+  for (; i < count; i++) {
+    uint64_t last = vas[i] + lengths[i] - 1;
     highest = last > highest ? last : highest;
   }
   return highest;
@@ -281,8 +336,10 @@ const struct named_kernel kernels[] = {
     {"memseg_translate", memseg_translate},
     {"check_by_comparing", check_by_comparing},
     {"check_by_signs", check_by_signs},
+    {"check_by_one_comparison", check_by_one_comparison},
     {"walk_max_by_branches", walk_max_by_branches},
     {"walk_max_by_vectors", walk_max_by_vectors},
+    {"walk_max_by_doubles", walk_max_by_doubles},
     {"walk_valid", walk_valid},
     {"walk_all", walk_all},
     {"first_fit", first_fit},

@@ -56,18 +56,18 @@ export class MemsegTable {
 
   /** Bytes of all memsegs. */
   get bytes(): bigint {
-    return core.walkAll(this.#core()) === 1 ? core.walkBytes() : 0n;
+    return core.memsegBytes(this.#core());
   }
 
   /** How many memsegs there are. */
   get size(): number {
-    return core.walkAll(this.#core()) === 1 ? Number(core.walkCount()) : 0; // below 2^32: numbers are u32
+    return core.memsegCount(this.#core());
   }
 
   /** Memsegs whose IOVA is known, and their bytes. */
   get valid(): { readonly count: number; readonly bytes: bigint } {
-    core.walkValid(this.#core());
-    return { count: Number(core.walkCount()), bytes: core.walkBytes() };
+    const table = this.#core();
+    return { count: core.knownCount(table), bytes: core.knownBytes(table) };
   }
 
   /** The highest address of a memseg, and the page size of its list; `undefined` when there is none. */

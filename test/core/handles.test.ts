@@ -33,8 +33,10 @@ const asks: Readonly<Record<"table" | "container" | "window", readonly (readonly
     [(core, table) => core.tableTables(table), 0],
     [(core, table) => core.walkHighestMemseg(table), 0],
     [(core, table) => core.walkSmallestPage(table), 0],
-    [(core, table) => core.walkValid(table), 0],
-    [(core, table) => core.walkAll(table), 0],
+    [(core, table) => core.memsegCount(table), 0],
+    [(core, table) => core.memsegBytes(table), 0n],
+    [(core, table) => core.knownCount(table), 0],
+    [(core, table) => core.knownBytes(table), 0n],
   ],
   container: [
     [(core, container) => core.containerClose(container), unknown],
@@ -106,7 +108,7 @@ eachBuild("handles", (test, core) => {
       .flat()
       .map(([ask]) => /core\.(\w+)\(/.exec(String(ask))?.[1]);
     const takers = Object.keys(core).filter((name) =>
-      /^(table|list|memseg|walk(?!Last|PageShift|Count|Bytes)|container|window|prepare(?!Undo)|settle)/.test(name),
+      /^(table|list|memseg|known|walk(?!Last|PageShift)|container|window|prepare(?!Undo)|settle)/.test(name),
     );
     const expected = takers.filter((name) => !["tableOpen", "containerOpen"].includes(name));
     assert.equal(named.sort(), expected.sort());

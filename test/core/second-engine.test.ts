@@ -94,10 +94,9 @@ function walks(core: Core): number {
       },
       ask: (looked) => {
         cases += looked;
-        for (const walk of [core.walkHighestMemseg, core.walkValid, core.walkAll]) {
-          walk(table);
-          for (const found of [core.walkLast, core.walkPageShift, core.walkCount, core.walkBytes]) found();
-        }
+        core.walkHighestMemseg(table);
+        for (const found of [core.walkLast, core.walkPageShift]) found();
+        for (const counted of [core.memsegCount, core.memsegBytes, core.knownCount, core.knownBytes]) counted(table);
       },
     },
     13,

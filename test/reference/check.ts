@@ -32,12 +32,23 @@ export const signBitsOfThree = by(({ start, size }, iova, length) => {
   return length !== 0n && !signed(offset | u64(size - offset - length) | length);
 });
 
+/** What a u64 is as a signed number. */
+const i64 = (value: bigint): bigint => BigInt.asIntN(64, value);
+
 /**
  * Ways to check a request that look right, and are wrong at an edge. Each is worth being written once more by the next
  * person who makes the check faster.
  */
 export const temptingChecks: Readonly<Record<string, Check>> = {
   "sign bits of (offset | size - offset - length | length)": signBitsOfThree,
+  "compares signed numbers, and forgets the sign of the offset": by(({ start, size }, iova, length) => {
+    const beyond = i64(length - 1n);
+    return beyond >= 0n && beyond <= i64(size - 1n - (iova - start));
+  }),
+  "compares signed numbers, and forgets the sign of length - 1": by(({ start, size }, iova, length) => {
+    const offset = i64(iova - start);
+    return offset >= 0n && i64(length - 1n) <= i64(size - 1n - offset);
+  }),
   "forms the end, which wraps at 2^64": by(
     ({ start, size }, iova, length) => length !== 0n && iova >= start && u64(iova + length - 1n) <= start + size - 1n,
   ),
