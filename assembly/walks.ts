@@ -13,28 +13,40 @@ export class Walk {
 }
 
 /** Rows of one step with vectors. */
-const STEP_ROWS: u32 = 4;
+const STEP_ROWS: u32 = 8;
 
 function listOf(table: Table, number: u32): List {
   return listAt(table, load<u32>(table.list + (number << 2)));
 }
 
-/** The highest last address of the first `rows` memsegs, served or not: a multiple of STEP_ROWS. 0 when there is none. */
+/**
+ * The highest last address of the first `rows` memsegs, served or not and none far: a multiple of STEP_ROWS. 0 when there is none.
+ *
+ * Wasm has no maximum of u64, but one of doubles, and doubles from 1.0 on are ordered as their bits are. So to every address
+ * the bits of 1.0 are added; with addresses below 2^62 that ends below infinity, and no bit pattern is a NaN.
+ */
 function highestLast(table: Table, rows: u32): u64 {
   const lengths = table.lengths - table.va;
   const end = table.va + (rows << 3);
-  // Vectors compare signed numbers only. Adding 2^63 puts unsigned ones into their order, and goes with the - 1.
-  const bias = i64x2.shr_u(v128.not(v128.load64_splat(NULL_PAGE)), 1);
-  let even = v128.not(bias);
-  let odd = even;
-  for (let at = table.va; at != end; at += STEP_ROWS << 3) {
-    const first = i64x2.add(i64x2.add(v128.load(at), v128.load(at + lengths)), bias);
-    even = v128.bitselect(first, even, i64x2.gt_s(first, even));
-    const second = i64x2.add(i64x2.add(v128.load(at, 16), v128.load(at + lengths, 16)), bias);
-    odd = v128.bitselect(second, odd, i64x2.gt_s(second, odd));
-  }
-  even = v128.bitselect(odd, even, i64x2.gt_s(odd, even));
-  return <u64>max<i64>(i64x2.extract_lane(even, 0), i64x2.extract_lane(even, 1)) ^ (1 << 63);
+  const one = i64x2.splat(reinterpret<u64>(1.0));
+  // Of the last address, the - 1 included.
+  const bias = i64x2.add(one, v128.not(v128.load64_splat(NULL_PAGE)));
+  // Four, because each maximum has to wait for the one before.
+  let a = one;
+  let b = one;
+  let c = one;
+  let d = one;
+  let at = table.va;
+  if (at != end)
+    do {
+      a = f64x2.pmax(a, i64x2.add(i64x2.add(v128.load(at), v128.load(at + lengths)), bias));
+      b = f64x2.pmax(b, i64x2.add(i64x2.add(v128.load(at, 16), v128.load(at + lengths, 16)), bias));
+      c = f64x2.pmax(c, i64x2.add(i64x2.add(v128.load(at, 32), v128.load(at + lengths, 32)), bias));
+      d = f64x2.pmax(d, i64x2.add(i64x2.add(v128.load(at, 48), v128.load(at + lengths, 48)), bias));
+      at += STEP_ROWS << 3;
+    } while (at != end);
+  const most = i64x2.sub(f64x2.pmax(f64x2.pmax(a, b), f64x2.pmax(c, d)), one);
+  return max<u64>(i64x2.extract_lane(most, 0), i64x2.extract_lane(most, 1));
 }
 
 /** The highest last address of the memsegs that are served, into Walk.last, and its list's page size. Whether any is. */
@@ -44,11 +56,13 @@ export function highestMemseg(table: Table): bool {
   let number: u32 = 0;
   if (ASC_FEATURE_SIMD) {
     const rows = table.used & ~(STEP_ROWS - 1);
-    highest = highestLast(table, rows);
-    found = numberAt(table, highest);
-    // Where the highest of all does not count, the list of each must be looked at, from the first on.
-    if (found != NO_MEMSEG && isServed(listOf(table, found))) number = rows;
-    else highest = 0;
+    if (table.far == 0) {
+      highest = highestLast(table, rows);
+      found = numberAt(table, highest);
+      // Where the highest of all does not count, the list of each must be looked at, from the first on.
+      if (found != NO_MEMSEG && isServed(listOf(table, found))) number = rows;
+      else highest = 0;
+    }
   }
   for (; number != table.used; number++) {
     const last = lastOf(load<u64>(table.va + (number << 3)), load<u64>(table.lengths + (number << 3)));

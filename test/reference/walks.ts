@@ -56,10 +56,18 @@ export const walk: Walk = walkWith({});
 const free: MemsegTwin = { list: 0, va: 0n, iova: NO_ADDRESS, length: 0n };
 const u64 = (value: bigint): bigint => BigInt.asUintN(64, value);
 
+/** The double whose bits are those of 1.0 and an address added. */
+const double = (address: bigint): number => {
+  const bits = new DataView(new ArrayBuffer(8));
+  bits.setBigUint64(0, u64(address + (0x3ffn << 52n)));
+  return bits.getFloat64(0);
+};
+
 /** Ways to walk that are right for most tables. */
 export const temptingWalks: Readonly<Record<string, Walk>> = {
   "compares signed addresses": walkWith({ isHigher: (a, b) => BigInt.asIntN(64, a) > BigInt.asIntN(64, b) }),
   "compares ends, which are 0 at 2^64": walkWith({ isHigher: (a, b) => u64(a + 1n) > u64(b + 1n) }),
+  "compares as doubles what is no number of theirs": walkWith({ isHigher: (a, b) => double(a) > double(b) }),
   "compares the upper halves": walkWith({ isHigher: (a, b) => a >> 32n > b >> 32n }),
   "takes the first byte behind a memseg for its last": walkWith({ last: ({ va, length }) => va + length }),
   "takes a free number for a memseg": walkWith({
