@@ -89,57 +89,55 @@ static uint64_t memseg_translate(unsigned char *memory, const uint64_t *argument
 
 // ---- Requests against a window: window.ts, range.ts -----------------------------------------------------------------
 
-// start, last, page shift, iovas, lengths, indexes, count -> how many lie in the window; exact for every u64
-static uint64_t check_by_comparing(unsigned char *memory, const uint64_t *arguments) {
+// 1 for a request that is not in the window, from its offset, the window's last offset, and its length; exact for every u64.
+typedef uint64_t outside(uint64_t offset, uint64_t span, uint64_t length);
+
+// start, last, page shift, iovas, lengths, indexes, count -> how many lie in the window. Inlined, and `is_outside` with it.
+static inline __attribute__((always_inline)) uint64_t check(outside *is_outside, unsigned char *memory,
+                                                            const uint64_t *arguments) {
   uint64_t start = arguments[0], span = arguments[1] - arguments[0], shift = arguments[2];
   const uint64_t *restrict iovas = (const uint64_t *)(memory + arguments[3]);
   const uint64_t *restrict lengths = (const uint64_t *)(memory + arguments[4]);
   uint64_t *restrict indexes = (uint64_t *)(memory + arguments[5]);
   size_t count = arguments[6];
-  uint64_t inside = 0;
+  uint64_t outsides = 0;
   for (size_t i = 0; i < count; i++) {
-    uint64_t offset = iovas[i] - start, length = lengths[i];
-    uint64_t in = (offset <= span) & (length - 1 <= span - offset) & (length != 0);
-    indexes[i] = (offset >> shift) | (in - 1);
-    inside += in;
+    uint64_t offset = iovas[i] - start;
+    uint64_t out = is_outside(offset, span, lengths[i]);
+    indexes[i] = (offset >> shift) | (0 - out);
+    outsides += out;
   }
-  return inside;
+  return count - outsides;
 }
 
-// The same by sign bits, for windows below 2^63 bytes: any of offset, span - offset, length - 1, span - offset - (length - 1)
-// that is negative says no. A length above 2^63 is negative itself, so the last difference cannot wrap unseen.
+static inline uint64_t outside_by_comparing(uint64_t offset, uint64_t span, uint64_t length) {
+  return !((offset <= span) & (length - 1 <= span - offset) & (length != 0));
+}
+
+static uint64_t check_by_comparing(unsigned char *memory, const uint64_t *arguments) {
+  return check(outside_by_comparing, memory, arguments);
+}
+
+// By sign bits, for windows below 2^63 bytes: any of offset, span - offset, length - 1, span - offset - (length - 1) that is
+// negative says no. A length above 2^63 is negative itself, so the last difference cannot wrap unseen.
+static inline uint64_t outside_by_signs(uint64_t offset, uint64_t span, uint64_t length) {
+  uint64_t beyond = length - 1, room = span - offset;
+  return (offset | room | beyond | (room - beyond)) >> 63;
+}
+
 static uint64_t check_by_signs(unsigned char *memory, const uint64_t *arguments) {
-  uint64_t start = arguments[0], span = arguments[1] - arguments[0], shift = arguments[2];
-  const uint64_t *restrict iovas = (const uint64_t *)(memory + arguments[3]);
-  const uint64_t *restrict lengths = (const uint64_t *)(memory + arguments[4]);
-  uint64_t *restrict indexes = (uint64_t *)(memory + arguments[5]);
-  size_t count = arguments[6];
-  uint64_t outside = 0;
-  for (size_t i = 0; i < count; i++) {
-    uint64_t offset = iovas[i] - start, beyond = lengths[i] - 1, room = span - offset;
-    uint64_t out = (offset | room | beyond | (room - beyond)) >> 63;
-    indexes[i] = (offset >> shift) | (0 - out);
-    outside += out;
-  }
-  return count - outside;
+  return check(outside_by_signs, memory, arguments);
 }
 
 // The core's way: one signed comparison, which is right where neither offset nor beyond is negative, and also says no where
 // room is; and one look at the signs of these two.
+static inline uint64_t outside_by_one_comparison(uint64_t offset, uint64_t span, uint64_t length) {
+  uint64_t beyond = length - 1, room = span - offset;
+  return ((int64_t)beyond > (int64_t)room) | ((int64_t)(offset | beyond) < 0);
+}
+
 static uint64_t check_by_one_comparison(unsigned char *memory, const uint64_t *arguments) {
-  uint64_t start = arguments[0], span = arguments[1] - arguments[0], shift = arguments[2];
-  const uint64_t *restrict iovas = (const uint64_t *)(memory + arguments[3]);
-  const uint64_t *restrict lengths = (const uint64_t *)(memory + arguments[4]);
-  uint64_t *restrict indexes = (uint64_t *)(memory + arguments[5]);
-  size_t count = arguments[6];
-  uint64_t outside = 0;
-  for (size_t i = 0; i < count; i++) {
-    uint64_t offset = iovas[i] - start, beyond = lengths[i] - 1, room = span - offset;
-    uint64_t out = ((int64_t)beyond > (int64_t)room) | ((int64_t)(offset | beyond) < 0);
-    indexes[i] = (offset >> shift) | (0 - out);
-    outside += out;
-  }
-  return count - outside;
+  return check(outside_by_one_comparison, memory, arguments);
 }
 
 // ---- Walks: memsegs.ts ----------------------------------------------------------------------------------------------
@@ -148,6 +146,12 @@ enum { LIST_BYTES = 32, LIST_FLAGS = 28, EXTERNAL = 1, HEAP = 2 };
 
 static inline int is_served(const unsigned char *restrict lists, uint32_t list) {
   return (u32_at(lists, (uint64_t)list * LIST_BYTES + LIST_FLAGS) & (EXTERNAL | HEAP)) != EXTERNAL;
+}
+
+static inline int all_served(const unsigned char *restrict lists, size_t total) {
+  for (size_t i = 0; i < total; i++)
+    if (!is_served(lists, (uint32_t)i)) return 0;
+  return 1;
 }
 
 // lists, column of vas, of lengths, of lists, count -> the highest last address of the memsegs that are served, as the core
@@ -182,8 +186,7 @@ static uint64_t walk_max_by_vectors(unsigned char *memory, const uint64_t *argum
   const uint64_t *restrict vas = (const uint64_t *)(memory + arguments[1]);
   const uint64_t *restrict lengths = (const uint64_t *)(memory + arguments[2]);
   size_t count = arguments[4], total_lists = arguments[5];
-  for (size_t i = 0; i < total_lists; i++)
-    if (!is_served(lists, (uint32_t)i)) return walk_max_by_branches(memory, arguments);
+  if (!all_served(lists, total_lists)) return walk_max_by_branches(memory, arguments);
   eight most[4] = {{0}};
   size_t i = 0;
   for (; i + 32 <= count; i += 32) {
@@ -213,8 +216,7 @@ static uint64_t walk_max_by_doubles(unsigned char *memory, const uint64_t *argum
   const uint64_t *restrict lengths = (const uint64_t *)(memory + arguments[2]);
   const uint64_t one = 0x3ff0000000000000;
   size_t count = arguments[4], total_lists = arguments[5];
-  for (size_t i = 0; i < total_lists; i++)
-    if (!is_served(lists, (uint32_t)i)) return walk_max_by_branches(memory, arguments);
+  if (!all_served(lists, total_lists)) return walk_max_by_branches(memory, arguments);
   double most[LANES];
   for (int lane = 0; lane < LANES; lane++) most[lane] = 1.0;
   size_t i = 0;

@@ -61,14 +61,17 @@ export class Account {
   #torn = 0;
   #up = false;
   #off = false;
-  /** The boot is for a row at which the kernel may crash. */
-  readonly #mayCrash: boolean;
-  /** And it has crashed, while our program ran. */
+  /** A kernel that may crash has, while our program ran. */
   #crashed = false;
 
   constructor(boot: Boot) {
     this.#boot = boot;
-    this.#mayCrash = boot.harm !== undefined && needsOf(boot.harm.row).mayCrash === true;
+  }
+
+  /** Whether the boot is for a row at which the kernel may crash. */
+  get #mayCrash(): boolean {
+    const { harm } = this.#boot;
+    return harm !== undefined && needsOf(harm.row).mayCrash === true;
   }
 
   /** Whether all parts have ended. Of a kernel that was harmed nothing more is asked, not even that it goes off. */
