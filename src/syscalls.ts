@@ -92,12 +92,29 @@ export interface LockedMemory {
  */
 export const BATCH_ENTRY_BYTES = 16;
 
+/**
+ * What a machine says of itself in files: those under `/proc`, `/sys` and `/dev`. They belong to a kernel, so that a program
+ * on the software kernel is told of that machine, and never of the one that it runs on. Answers are read anew each time; where
+ * there is none it is a negative errno, and "not there" (ENOENT) is another one than "may not be read" (EACCES).
+ */
+export interface MachineFiles {
+  /** The whole text of a file, or -errno. */
+  text(path: string): string | number;
+  /** The names in a directory, sorted, or -errno. */
+  names(path: string): readonly string[] | number;
+  /** Where a symbolic link leads, as it is written there, or -errno. */
+  link(path: string): string | number;
+}
+
 export interface Syscalls {
   /** Which kernel answers: `"linux"` or `"model"`. */
   readonly name: string;
 
   /** The CPU's page size in bytes. */
   readonly pageSize: number;
+
+  /** What the machine of this kernel says of itself. A program's own kernel may leave it out: then nothing is known. */
+  readonly files?: MachineFiles | undefined;
 
   /** Opens read-write and close-on-exec. Returns the file descriptor or -errno. */
   open(path: string): number;

@@ -2,7 +2,14 @@
  * A kernel in front of a kernel: every call passes through one place, where it can be looked at, written down, or answered
  * without asking. A batch passes entry by entry, as the seam says that it is made.
  */
-import { BATCH_ENTRY_BYTES, type LockedMemory, type Syscalls, type VfioCall, vfioCallName } from "./syscalls.ts";
+import {
+  BATCH_ENTRY_BYTES,
+  type LockedMemory,
+  type MachineFiles,
+  type Syscalls,
+  type VfioCall,
+  vfioCallName,
+} from "./syscalls.ts";
 
 /** A call on its way. `ioctl` only for those of VFIO; `at` says where in `memory` its struct is. */
 export interface Passing {
@@ -32,6 +39,10 @@ export abstract class Through implements Syscalls {
     this.inner = inner;
     this.name = inner.name;
     this.pageSize = inner.pageSize;
+  }
+
+  get files(): MachineFiles | undefined {
+    return this.inner.files;
   }
 
   /** Gives the call's answer: `make` asks the kernel behind. */

@@ -26,6 +26,7 @@ export class Witness {
     this.kernel = {
       name: inner.name,
       pageSize: inner.pageSize,
+      files: inner.files,
       open: (path) => {
         const fd = inner.open(path);
         if (fd >= 0) this.#files.opened(path, fd);

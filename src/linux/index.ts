@@ -7,6 +7,7 @@ import { argumentTypeError } from "../errors.ts";
 import type { Syscalls } from "../syscalls.ts";
 import { pageSize } from "../system/page-size.ts";
 import { physicalAddresses } from "../system/pagemap.ts";
+import { machineFiles } from "./files.ts";
 import { lockedMemory } from "./locked-memory.ts";
 import { shim, shimAvailable } from "./shim.ts";
 
@@ -37,6 +38,7 @@ export function linuxMemory(): MemorySource | undefined {
 
 class LinuxKernel implements Syscalls {
   readonly name = "linux";
+  readonly files = machineFiles;
 
   #pageSize = 0;
 

@@ -1,4 +1,4 @@
-import type { Syscalls } from "../syscalls.ts";
+import type { MachineFiles, Syscalls } from "../syscalls.ts";
 import type { ModelDevice } from "./dma/device.ts";
 import type { ModelCounters } from "./eyes/counters.ts";
 import type { LiveIova } from "./eyes/live.ts";
@@ -50,6 +50,7 @@ export interface DeviceReach {
  */
 export interface ModelKernel extends Syscalls {
   readonly name: "model";
+  readonly files: MachineFiles;
 
   /**
    * The device of a group. It moves data through the IOMMU as it is at that moment, a page at a time, into and out of the very

@@ -1,5 +1,5 @@
 import { argumentRangeError, argumentTypeError } from "../errors.ts";
-import { BATCH_ENTRY_BYTES, type LockedMemory, Protection, type VfioCall } from "../syscalls.ts";
+import { BATCH_ENTRY_BYTES, type LockedMemory, type MachineFiles, Protection, type VfioCall } from "../syscalls.ts";
 import { deviceOf, type ModelDevice } from "./dma/device.ts";
 import { EBADF } from "./errno.ts";
 import { ModelProcessEnded } from "./errors.ts";
@@ -28,12 +28,14 @@ export function boot(settings: ModelSettings): ModelKernel {
 class Kernel implements ModelKernel {
   readonly name = "model";
   readonly pageSize: number;
+  readonly files: MachineFiles;
   readonly #machine: Machine;
   readonly #process: Process;
   readonly #reader = new StructReader();
 
   constructor(machine: Machine, process: Process) {
     this.pageSize = machine.pageSize;
+    this.files = machine.files;
     this.#machine = machine;
     this.#process = process;
   }

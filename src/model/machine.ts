@@ -1,8 +1,10 @@
+import type { MachineFiles } from "../syscalls.ts";
 import { Container } from "./container.ts";
 import type { DriverModule } from "./driver-module.ts";
 import { EISDIR, ENOENT, ENOTDIR } from "./errno.ts";
 import { Counting } from "./eyes/counters.ts";
 import { Watchers } from "./eyes/watch.ts";
+import { machineFiles } from "./files.ts";
 import { Group } from "./group.ts";
 import { Frames } from "./memory/frames.ts";
 import { HugepagePool } from "./memory/hugepage-pool.ts";
@@ -33,6 +35,7 @@ export class Machine {
   readonly watchers = new Watchers();
   readonly counting = new Counting();
   readonly groups: readonly Group[];
+  readonly files: MachineFiles;
   readonly #containers = new Set<Container>();
   readonly #modules: readonly DriverModule[];
   readonly #byPath: ReadonlyMap<string, Group>;
@@ -47,6 +50,7 @@ export class Machine {
     this.userPages = pageOf(endOfUserSpace(iommu.platform, pageSize));
     this.pool = new HugepagePool(hugepages);
     this.groups = groups.map(({ number, noIommu }) => new Group(number, noIommu));
+    this.files = machineFiles(this.groups, iommu);
     this.#modules = this.#modulesFor(iommu);
     this.#byPath = new Map(this.groups.map((group) => [group.path, group]));
   }

@@ -1,0 +1,54 @@
+/** What a kernel's machine says of itself: the same questions, on this machine and on the software one's. */
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { linuxKernel } from "../../src/linux/index.ts";
+import { modelKernel } from "../../src/model/index.ts";
+import type { MachineFiles } from "../../src/syscalls.ts";
+
+const [ENOENT, EISDIR, ENOTDIR, EINVAL] = [-2, -21, -20, -22];
+const files = suite("a machine's files");
+
+files("of this machine: text, names, links, and an errno for what is none", () => {
+  const files = linuxKernel().files as MachineFiles;
+  assert.match(files.text("/proc/self/status") as string, /^VmLck:/m);
+  assert.ok((files.names("/proc/self") as readonly string[]).includes("status"));
+  assert.type(files.link("/proc/self/exe"), "string");
+  assert.equal(
+    [files.text("/proc/none"), files.names("/proc/none"), files.link("/proc/none")],
+    [ENOENT, ENOENT, ENOENT],
+  );
+  assert.equal(
+    [files.text("/proc"), files.names("/proc/self/status"), files.link("/proc/version")],
+    [EISDIR, ENOTDIR, EINVAL],
+  );
+});
+
+files("of a model: its own groups, and nothing of this machine", () => {
+  const { files } = modelKernel({ platform: "type1", groups: [3, 26] });
+  const group = "/sys/kernel/iommu_groups/26";
+  assert.equal(files.names("/sys/kernel/iommu_groups"), ["26", "3"]);
+  assert.is(files.text(`${group}/reserved_regions`), "0x00000000fee00000 0x00000000feefffff msi\n");
+  assert.equal(files.names(`${group}/devices`), ["0000:00:1a.0"]);
+  assert.match(files.link(`${group}/devices/0000:00:1a.0/driver`) as string, /\/vfio-pci$/);
+  assert.equal(
+    [files.text("/proc/self/status"), files.names("/proc"), files.link("/proc/self/exe")],
+    [ENOENT, ENOENT, ENOENT],
+  );
+  assert.equal(
+    [files.text(group), files.names(`${group}/reserved_regions`), files.link(group)],
+    [EISDIR, ENOTDIR, EINVAL],
+  );
+});
+
+files("of a model with an SMMU and one without an IOMMU", () => {
+  const reserved = (kernel: ReturnType<typeof modelKernel>) =>
+    kernel.files.text("/sys/kernel/iommu_groups/26/reserved_regions");
+  assert.is(
+    reserved(modelKernel({ platform: "type1", pageSize: 65536 })),
+    "0x0000000008000000 0x00000000080fffff msi\n",
+  );
+  assert.is(reserved(modelKernel({ platform: "noiommu" })), "");
+  assert.is(reserved(modelKernel({ platform: "pseries" })), "");
+});
+
+files.run();
