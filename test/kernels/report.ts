@@ -1,9 +1,20 @@
 /** What came of a guest, from what it said: for people, and as JSON. */
 
+import { readFileSync } from "node:fs";
 import { needsOf } from "../conformance/run-on.ts";
 import type { End } from "./boot.ts";
 import type { Boot } from "./boots.ts";
 import { type Event, isCrash, reportIn, type Scheme } from "./console.ts";
+import type { Guest } from "./guests.ts";
+import type { KernelOrigin } from "./kernels.ts";
+import type { NodeOrigin } from "./node.ts";
+import { isBelow } from "./versions.ts";
+
+/** Where that is from which a guest was put together. */
+export interface Equipment {
+  readonly kernel: KernelOrigin;
+  readonly node: NodeOrigin;
+}
 
 export interface InFlight {
   readonly transfers: number;
@@ -17,7 +28,14 @@ export interface InFlight {
 export interface GuestReport {
   readonly name: string;
   readonly machine: string;
+  /** What the guest says runs there: `uname -r`, `uname -v`, and Node's version. */
   readonly kernel: string;
+  readonly build: string;
+  readonly node: string;
+  /** Where that is from; not there for a machine that is not ours. */
+  readonly equipment?: Equipment;
+  /** What this package's `engines` says, where this Node is older: it is an exception then. */
+  readonly belowEngines?: string;
   /** Bytes. */
   readonly cpuPage: number;
   readonly seconds: number;
@@ -32,6 +50,10 @@ export interface GuestReport {
   /** One sentence for each thing that is wrong; a guest without any has passed. */
   readonly failures: readonly string[];
 }
+
+const engines = (
+  JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { engines: { node: string } }
+).engines.node;
 
 /** TAINT_DIE and TAINT_WARN of `include/linux/panic.h`: the kernel has met an Oops, or a warning of its own. */
 const TAINT_DIE = 1 << 7;
@@ -49,7 +71,10 @@ export class Account {
   readonly #tables: Record<string, Record<string, string>[]> = {};
   readonly #ended = new Set<string>();
   readonly #inFlight: Record<Scheme, InFlight> = { static: NO_FLIGHT, dynamic: NO_FLIGHT };
+  readonly #equipment: Equipment | undefined;
   #kernel = "";
+  #build = "";
+  #node = "";
   #cpuPage = 0;
   #tests = { passed: 0, failed: 0 };
   #dma = { transfers: 0, wrongBytes: 0 };
@@ -64,8 +89,9 @@ export class Account {
   /** A kernel that may crash has, while our program ran. */
   #crashed = false;
 
-  constructor(boot: Boot) {
+  constructor(boot: Boot, equipment?: Equipment) {
     this.#boot = boot;
+    this.#equipment = equipment;
   }
 
   /** Whether the boot is for a row at which the kernel may crash. */
@@ -146,6 +172,8 @@ export class Account {
         return "Linux is up";
       case "machine":
         this.#kernel = event.kernel;
+        this.#build = event.build;
+        this.#node = event.node;
         this.#cpuPage = event.cpuPage;
         return undefined;
       case "test":
@@ -203,6 +231,7 @@ export class Account {
       return { ...this.#report(seconds), ...one };
     }
     const failures = [...this.#failures];
+    failures.push(...this.#wrongKernel());
     if (this.isUndecided) failures.push("its row was not answered");
     if (!this.isOver) failures.push(...this.#wrongEnd(end, seconds));
     if (this.isLost) failures.push("reports were torn in both copies: the account is not complete");
@@ -223,6 +252,10 @@ export class Account {
       name: this.#boot.guest.name,
       machine: this.#boot.guest.machine,
       kernel: this.#kernel,
+      build: this.#build,
+      node: this.#node,
+      ...(this.#equipment !== undefined && { equipment: this.#equipment }),
+      ...(this.#node !== "" && isBelow(this.#node, engines) && { belowEngines: engines }),
       cpuPage: this.#cpuPage,
       seconds: Math.round(seconds),
       tests: this.#tests,
@@ -236,6 +269,14 @@ export class Account {
     };
   }
 
+  /** A report must not say one kernel and be of another. */
+  #wrongKernel(): string[] {
+    const { package: name } = this.#equipment?.kernel ?? {};
+    if (name === undefined || this.#kernel === "") return [];
+    const [wanted] = name.replace(/^linux-image-/, "").split(/-unsigned$/);
+    return wanted === this.#kernel ? [] : [`${name} was to be booted, and the guest says that ${this.#kernel} runs`];
+  }
+
   #wrongEnd(end: End, seconds: number): string[] {
     const wrong: string[] = [];
     if (end.how === "stopped") wrong.push(`the machine was stopped after ${Math.round(seconds)} seconds`);
@@ -244,6 +285,12 @@ export class Account {
     else if (this.#absent.length > 0) wrong.push(`not run: ${this.#absent.join(", ")}`);
     return wrong;
   }
+}
+
+/** A guest for which nothing was found to boot. */
+export function notBooted(guest: Guest, reason: string): GuestReport {
+  const account = new Account({ guest, name: guest.name, parts: [], cpus: 1, seconds: 0 });
+  return { ...account.close({ how: "off" }, 0), failures: [reason] };
 }
 
 /** What came of all boots of one guest, as of one: seconds and counts are added up. */
@@ -255,9 +302,7 @@ export function merged(reports: readonly GuestReport[]): GuestReport {
 
 function plus(a: GuestReport, b: GuestReport): GuestReport {
   return {
-    name: a.name,
-    machine: a.machine,
-    kernel: a.kernel || b.kernel,
+    ...(a.kernel === "" ? b : a),
     cpuPage: a.cpuPage || b.cpuPage,
     seconds: a.seconds + b.seconds,
     tests: added(a.tests, b.tests),
@@ -289,6 +334,7 @@ function blockOf(report: GuestReport): string {
   const { tests, conformance, random, dma, inFlight, failures } = report;
   const lines = [
     `${report.name}: Linux ${report.kernel || "(did not say)"}, pages of ${report.cpuPage / 1024} KiB, ${report.seconds} s`,
+    ...originOf(report),
     `  ${tests.passed} tests passed, ${tests.failed} failed; ${dma.transfers} transfers, ${dma.wrongBytes} wrong bytes`,
     `  conformance: ${conformance.rows} rows, ${conformance.differences} different; random: ${random.operations} calls, ${random.differences} different`,
   ];
@@ -301,6 +347,28 @@ function blockOf(report: GuestReport): string {
   for (const [heading, rows] of Object.entries(report.tables)) lines.push(...tableOf(heading, rows));
   for (const failure of failures) lines.push(`  FAILED: ${failure}`);
   return `${lines.join("\n")}\n`;
+}
+
+/** What was booted, and where it is from. */
+function originOf({ build, node, equipment, belowEngines }: GuestReport): string[] {
+  const exception =
+    belowEngines === undefined
+      ? []
+      : [`  Node ${node} is older than this package asks for (${belowEngines}): an exception`];
+  if (equipment === undefined) return exception;
+  const { kernel } = equipment;
+  const suite = kernel.suite === undefined ? "a suite that is not known any more" : kernel.suite;
+  const lines = [
+    `  ${build}: ${kernel.package} ${kernel.version} of ${suite}${cacheWord(kernel)}`,
+    `  Node ${node}: ${equipment.node.from}${cacheWord(equipment.node)}`,
+    ...exception,
+  ];
+  const passedOver = [...kernel.passedOver, ...equipment.node.passedOver];
+  return [...lines, ...passedOver.map(({ name, reason }) => `  not to be had: ${name}: ${reason}`)];
+}
+
+function cacheWord({ isCached }: { readonly isCached: boolean }): string {
+  return isCached ? ", from the cache" : "";
 }
 
 function tableOf(heading: string, rows: readonly Readonly<Record<string, string>>[]): string[] {
