@@ -1,21 +1,28 @@
 /**
- * Packages of another architecture and another release of Debian, fetched by this machine's apt with a state of its own: the
+ * Packages of another architecture and other releases of Debian, fetched by this machine's apt with a state of its own: the
  * machine's own lists, configuration and installed packages stay as they are.
  */
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
-import { kernelIn, mirrorIn, type PackageFile, packageFilesIn } from "./packages.ts";
+import { mirrorIn, type Package, type PackageFile, packageFilesIn, packagesIn } from "./packages.ts";
+import { persist, Refused, run } from "./run.ts";
+import type { Suite } from "./suites.ts";
 
-/** The release with Linux 6.12: in the one before it VFIO does not work on POWER. */
-const SUITE = "trixie";
-
-/** A download can arrive torn, and an index that is being replaced on the mirror cannot be read. */
-const ATTEMPTS = 5;
-
-/** What a package is fetched with: nothing, everything that it needs, or the package of a version that it stands for. */
-export type Wanted = { readonly package: string; readonly with: "nothing" | "dependencies" | "version" };
+/** Seconds for an index, and for a question that apt answers from it. */
+const FOR_INDEX = 150;
+const FOR_ANSWER = 60;
+/** Bytes in a second: a mirror that is slower than this is given up. */
+const SLOWEST = 200_000;
 
 export interface AptOptions {
   /** apt's alone; stays for the next time. */
@@ -23,7 +30,7 @@ export interface AptOptions {
   /** Debian's name for it: `ppc64el`. */
   readonly architecture: string;
   readonly say: (line: string) => void;
-  /** Default: the one that this machine's own apt uses. */
+  /** Default: the one that this machine's own apt uses. That of security updates is beside it, with `-security` behind. */
   readonly mirror?: string;
   /** Before the second attempt; more before those after it. */
   readonly pauseMs?: number;
@@ -35,7 +42,8 @@ export class Apt {
   readonly #say: (line: string) => void;
   readonly #mirror: string | undefined;
   readonly #pauseMs: number;
-  #updated = false;
+  /** The suites whose index was asked for in this run; what went wrong, where that is so. */
+  readonly #asked = new Map<string, Error | undefined>();
 
   constructor({ directory, architecture, say, mirror, pauseMs = 1000 }: AptOptions) {
     this.#directory = directory;
@@ -45,110 +53,139 @@ export class Apt {
     this.#pauseMs = pauseMs;
   }
 
-  /** The paths of the files of a package; from the last time, if they are there. */
-  async fetch(wanted: Wanted): Promise<string[]> {
-    const debs = join(this.#directory, "debs");
-    mkdirSync(debs, { recursive: true });
-    const listFile = join(this.#directory, `${wanted.package}.json`);
-    const paths = (files: readonly PackageFile[]) => files.map(({ file }) => join(debs, file));
-    const known = existsSync(listFile) ? (JSON.parse(readFileSync(listFile, "utf8")) as PackageFile[]) : undefined;
-    if (known?.every((file) => isWhole(debs, file))) return paths(known);
-    const files = await this.#again(`finding ${wanted.package}`, () => this.#resolve(wanted));
-    const absent = files.filter((file) => !isWhole(debs, file));
-    const total = absent.reduce((sum, { size }) => sum + size, 0);
-    this.#say(
-      `fetching ${wanted.package} for ${this.#architecture}: ${absent.length} packages, ${Math.ceil(total / 1e6)} MB`,
-    );
-    await this.#again(`fetching ${wanted.package}`, () => this.#download(debs, absent));
-    writeFileSync(`${listFile}.new`, JSON.stringify(files, null, 1));
-    renameSync(`${listFile}.new`, listFile);
-    return paths(files);
+  /** Where the files of packages are kept. */
+  get debs(): string {
+    return join(this.#directory, "debs");
   }
 
-  #resolve({ package: name, with: along }: Wanted): PackageFile[] {
-    this.#update();
-    const args =
-      along === "dependencies"
-        ? ["apt-get", "install", "-y", "--print-uris", name]
-        : ["apt-get", "download", "--print-uris", along === "version" ? this.#versioned(name) : name];
-    const files = packageFilesIn(this.#run(args));
-    if (files.length === 0) throw new Error(`apt names no file for ${name}`);
-    return files;
-  }
-
-  #versioned(name: string): string {
-    const found = kernelIn(this.#run(["apt-cache", "depends", name]));
-    if (found === undefined) throw new Error(`${name} depends on no kernel with a version`);
+  /** The packages of such a name in a suite, in every version that its index has. @throws Error when there is no index. */
+  async named(suite: Suite, begin: string, pattern: RegExp): Promise<Package[]> {
+    await this.#update(suite);
+    const conf = this.#configure([suite]);
+    const names = this.#ask(conf, "apt-cache", ["pkgnames", begin]).split("\n");
+    const wanted = names.map((name) => name.trim()).filter((name) => pattern.test(name));
+    const found = wanted.length === 0 ? [] : packagesIn(this.#ask(conf, "apt-cache", ["madison", ...wanted.sort()]));
+    // An index of before serves where a new one cannot be read.
+    const error = this.#asked.get(suite.name);
+    if (found.length === 0 && error !== undefined) throw error;
     return found;
   }
 
-  #download(debs: string, files: readonly PackageFile[]): void {
-    const absent = files.filter((file) => !isWhole(debs, file));
-    for (const { file } of absent) rmSync(join(debs, file), { force: true });
-    if (absent.length > 0)
-      this.#run(["apt-get", "download", ...absent.map(({ name, version }) => `${name}=${version}`)], debs);
-    const torn = absent.find((file) => !isWhole(debs, file));
-    if (torn !== undefined) throw new Error(`${torn.file} did not arrive whole`);
+  /** The path of one package's file. @throws Error */
+  async fetch(suite: Suite, { name, version }: Package): Promise<string> {
+    await this.#update(suite);
+    const [path] = await this.#fetch([suite], ["download", `${name}=${version}`], name);
+    if (path === undefined) throw new Error(`apt names no file for ${name}`);
+    return path;
   }
 
-  #update(): void {
-    if (this.#updated) return;
-    this.#configure();
-    this.#say(`reading the list of ${SUITE}'s packages for ${this.#architecture}`);
-    // An index that was not fetched is only a warning to apt.
-    const answer = this.#run(["apt-get", "update"]);
-    if (/^(E:|W: Failed)/m.test(answer)) throw new Error(answer.trim().split("\n").at(-1));
-    this.#updated = true;
+  /** The paths of these packages' files, and of all that they need, from suites that belong together. @throws Error */
+  async fetchAll(suites: readonly Suite[], names: readonly string[]): Promise<string[]> {
+    for (const suite of suites) await this.#update(suite);
+    const paths = await this.#fetch(suites, ["install", "-y", ...names], names[0] ?? "");
+    if (paths.length > 0) return paths;
+    throw suites.map(({ name }) => this.#asked.get(name)).find(Boolean) ?? new Error(`apt names no file for ${names}`);
   }
 
-  #configure(): void {
+  async #fetch(suites: readonly Suite[], [command = "", ...what]: readonly string[], name: string): Promise<string[]> {
+    const conf = this.#configure(suites);
+    const files = packageFilesIn(this.#ask(conf, "apt-get", [command, "--print-uris", ...what]));
+    const absent = files.filter((file) => !isWhole(this.debs, file));
+    const size = absent.reduce((sum, file) => sum + file.size, 0);
+    if (absent.length > 0) {
+      const number = `${absent.length} ${absent.length === 1 ? "package" : "packages"}`;
+      this.#say(`fetching ${name} for ${this.#architecture}: ${number}, ${Math.ceil(size / 1e6)} MB`);
+      await this.#persist(`fetching ${name}`, () => this.#download(conf, absent));
+    }
+    return files.map(({ file }) => join(this.debs, file));
+  }
+
+  /** Every file comes into a directory beside the others first, so that what is among the others is whole. */
+  #download(conf: string, files: readonly PackageFile[]): void {
+    const absent = files.filter((file) => !isWhole(this.debs, file));
+    mkdirSync(this.debs, { recursive: true });
+    const coming = mkdtempSync(join(this.#directory, "coming-"));
+    try {
+      const size = absent.reduce((sum, file) => sum + file.size, 0);
+      const names = absent.map(({ name, version }) => `${name}=${version}`);
+      const seconds = FOR_ANSWER + Math.ceil(size / SLOWEST);
+      run({ program: "apt-get", args: ["-c", conf, "download", ...names], cwd: coming, seconds });
+      for (const file of absent) {
+        if (!isWhole(coming, file)) throw new Error(`${file.file} did not arrive whole`);
+        renameSync(join(coming, file.file), join(this.debs, file.file));
+      }
+    } finally {
+      rmSync(coming, { recursive: true, force: true });
+    }
+  }
+
+  /** Reads a suite's index, once. */
+  async #update(suite: Suite): Promise<void> {
+    if (this.#asked.has(suite.name)) return;
+    this.#say(`reading the list of ${suite.name}'s packages for ${this.#architecture}`);
+    try {
+      await this.#persist(`reading the list of ${suite.name}`, () => {
+        const conf = this.#configure([suite]);
+        run({ program: "apt-get", args: ["-c", conf, "update"], cwd: this.#directory, seconds: FOR_INDEX });
+      });
+      this.#asked.set(suite.name, undefined);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#asked.set(suite.name, new Error(`its list cannot be read: ${reason}`));
+    }
+  }
+
+  #ask(conf: string, program: string, args: readonly string[]): string {
+    return run({ program, args: ["-c", conf, ...args], cwd: this.#directory, seconds: FOR_ANSWER });
+  }
+
+  #persist<T>(what: string, attempt: () => T): Promise<T> {
+    return persist(what, attempt, { say: this.#say, pauseMs: this.#pauseMs });
+  }
+
+  /** The path of a configuration with which apt knows these suites and nothing else. */
+  #configure(suites: readonly Suite[]): string {
     const at = (path: string) => join(this.#directory, path);
-    for (const path of ["lists/partial", "cache/archives/partial"]) mkdirSync(at(path), { recursive: true });
-    writeFileSync(at("status"), "");
+    const own = suites.map(({ name }) => name).join("+");
+    for (const path of ["lists/partial", "debs", `cache/${own}/archives/partial`])
+      mkdirSync(at(path), { recursive: true });
+    if (!existsSync(at("status"))) writeFileSync(at("status"), "");
     const signed = "signed-by=/usr/share/keyrings/debian-archive-keyring.gpg";
-    writeFileSync(at("sources.list"), `deb [${signed}] ${this.#mirror ?? mirrorOfThisMachine()} ${SUITE} main\n`);
-    writeFileSync(
-      at("apt.conf"),
+    const sources = suites.map((suite) => `deb [${signed}] ${this.#mirrorOf(suite)} ${suite.name} main\n`);
+    keep(at(`${own}.list`), sources.join(""));
+    keep(
+      at(`${own}.conf`),
       [
         `Dir::State "${at("")}"; Dir::State::lists "${at("lists")}"; Dir::State::status "${at("status")}";`,
-        `Dir::Cache "${at("cache")}"; Dir::Cache::archives "${at("cache/archives")}";`,
-        `Dir::Etc::sourcelist "${at("sources.list")}"; Dir::Etc::sourceparts "/dev/null";`,
+        `Dir::Cache "${at(`cache/${own}`)}"; Dir::Cache::archives "${at(`cache/${own}/archives`)}";`,
+        `Dir::Etc::sourcelist "${at(`${own}.list`)}"; Dir::Etc::sourceparts "/dev/null";`,
         'Dir::Etc::preferences "/dev/null"; Dir::Etc::preferencesparts "/dev/null";',
         "#clear APT::Architectures; #clear APT::Update::Post-Invoke; #clear APT::Update::Post-Invoke-Success;",
         `APT::Architecture "${this.#architecture}"; APT::Architectures { "${this.#architecture}"; };`,
-        'APT::Install-Recommends "false"; APT::Get::List-Cleanup "false"; APT::Sandbox::User "root";',
-        'Acquire::Languages "none"; Acquire::Retries "5"; Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled "false";',
+        // Without this an index that was not fetched is only a warning.
+        'APT::Update::Error-Mode "any"; APT::Install-Recommends "false"; APT::Get::List-Cleanup "false"; APT::Sandbox::User "root";',
+        'Acquire::Retries "1"; Acquire::http::Timeout "30"; Acquire::https::Timeout "30"; Acquire::Languages "none";',
+        'Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled "false";',
         "",
       ].join("\n"),
     );
+    return at(`${own}.conf`);
   }
 
-  /** What it prints. @throws Error with the last lines of it. */
-  #run([program = "", ...args]: readonly string[], cwd = this.#directory): string {
-    const { status, stdout, stderr } = spawnSync(program, ["-c", join(this.#directory, "apt.conf"), ...args], {
-      cwd,
-      encoding: "utf8",
-      env: { ...process.env, LC_ALL: "C", DEBIAN_FRONTEND: "noninteractive" },
-      maxBuffer: 64 << 20,
-    });
-    if (status === 0) return `${stdout}\n${stderr}`;
-    throw new Error(
-      `${program} ${args.slice(0, 3).join(" ")}: ${`${stdout}${stderr}`.trim().split("\n").slice(-3).join("; ")}`,
-    );
+  #mirrorOf({ archive }: Suite): string {
+    const sources = this.#mirror === undefined ? sourcesOfThisMachine() : [];
+    const main = this.#mirror ?? mirrorIn(sources);
+    if (main === undefined)
+      throw new Refused(
+        "no Debian mirror in this machine's apt sources (/etc/apt/sources.list.d); DMA_WINDOW_MIRROR names one",
+      );
+    return archive === "debian" ? main : (mirrorIn(sources, archive) ?? `${main}-security`);
   }
+}
 
-  async #again<T>(what: string, run: () => T): Promise<T> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return run();
-      } catch (error) {
-        if (attempt === ATTEMPTS) throw error;
-        this.#say(`${what} failed (${error instanceof Error ? error.message : error}); once more`);
-        this.#updated = false;
-        await pause(this.#pauseMs * attempt);
-      }
-    }
-  }
+/** Writes only what is not there yet: another run of the harness may be reading it. */
+function keep(path: string, text: string): void {
+  if (!existsSync(path) || readFileSync(path, "utf8") !== text) writeFileSync(path, text);
 }
 
 function isWhole(directory: string, { file, size }: PackageFile): boolean {
@@ -156,12 +193,9 @@ function isWhole(directory: string, { file, size }: PackageFile): boolean {
   return existsSync(path) && statSync(path).size === size;
 }
 
-/** The mirror that this machine's own apt uses. @throws Error */
-function mirrorOfThisMachine(): string {
+function sourcesOfThisMachine(): string[] {
   const parts = "/etc/apt/sources.list.d";
   const files = existsSync(parts) ? readdirSync(parts).filter((name) => /\.(list|sources)$/.test(name)) : [];
   const paths = ["/etc/apt/sources.list", ...files.sort().map((name) => join(parts, name))];
-  const mirror = mirrorIn(paths.filter((path) => existsSync(path)).map((path) => readFileSync(path, "utf8")));
-  if (mirror === undefined) throw new Error("no Debian mirror in this machine's apt sources (/etc/apt/sources.list.d)");
-  return mirror;
+  return paths.filter((path) => existsSync(path)).map((path) => readFileSync(path, "utf8"));
 }

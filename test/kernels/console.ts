@@ -15,7 +15,14 @@ export const MARK = "@dma-window ";
 export type Event =
   /** The firmware and the kernel's own start are over. */
   | { readonly kind: "up" }
-  | { readonly kind: "machine"; readonly kernel: string; readonly cpuPage: number }
+  /** `uname -r`, `uname -v`, Node's version, and bytes. */
+  | {
+      readonly kind: "machine";
+      readonly kernel: string;
+      readonly build: string;
+      readonly node: string;
+      readonly cpuPage: number;
+    }
   | { readonly kind: "test"; readonly name: string; readonly ok: boolean; readonly message?: string }
   /** A row of a table that is shown as it is. */
   | { readonly kind: "row"; readonly table: string; readonly cells: Readonly<Record<string, string>> }

@@ -10,8 +10,10 @@ export interface Architecture {
   readonly qemu: string;
   /** The prefix of the kernel's file under /boot. */
   readonly kernelFile: string;
-  /** VFIO's modules, in the order in which they need each other. */
+  /** VFIO's modules, in the order in which they need each other. A version may have one less. */
   readonly modules: readonly string[];
+  /** Series of Linux that are known to work there: those first that are taken first. */
+  readonly series: readonly string[];
 }
 
 export const power: Architecture = {
@@ -21,6 +23,8 @@ export const power: Architecture = {
   qemu: "qemu-system-ppc64",
   kernelFile: "vmlinux-",
   modules: ["vfio", "vfio_iommu_spapr_tce", "vfio-pci-core", "vfio-pci"],
+  // From 5.19 to 6.3 VFIO does not work on POWER, and on an LPAR not before 6.11.
+  series: ["6.12"],
 };
 
 export const x86: Architecture = {
@@ -29,7 +33,8 @@ export const x86: Architecture = {
   compiler: "g++",
   qemu: "qemu-system-x86_64",
   kernelFile: "vmlinuz-",
-  modules: ["irqbypass", "vfio", "vfio_iommu_type1", "vfio-pci-core", "vfio-pci"],
+  modules: ["irqbypass", "vfio_virqfd", "vfio", "vfio_iommu_type1", "vfio-pci-core", "vfio-pci"],
+  series: ["6.12", "6.1"],
 };
 
 /** A part of the guest's program: a process of its own, so that what it breaks does not break the next. */

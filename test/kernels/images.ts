@@ -6,14 +6,17 @@
  *
  * PowerNV's firmware takes 128 MiB at most, so Node is compressed; what comes first must not be.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { Apt } from "./apt.ts";
 import type { Boot } from "./boots.ts";
-import { cpio, directory, type Entry, entriesIn, file, link, program } from "./cpio.ts";
+import { cpio, type Entry, file, program } from "./cpio.ts";
 import type { Architecture, Guest } from "./guests.ts";
+import { type Kernel, kernelOf, type Shop, type Wish } from "./kernels.ts";
+import { type Node, nodeOf } from "./node.ts";
+import type { Equipment } from "./report.ts";
 import { shimFor } from "./shim.ts";
-import { output, unpack } from "./unpack.ts";
+import { sweep } from "./unpack.ts";
 
 export interface Images {
   /** Path of the kernel. */
@@ -25,29 +28,33 @@ export interface Images {
 /** Bundles by the name that the guest knows them by. The core's place is a neighbour of theirs: see `src/core.ts`. */
 export type Programs = Readonly<Record<"guest" | "conformance" | "hardware", Uint8Array>>;
 
-/** Of Node's packages: what a program that has no network and one language does not load. */
-const unused = /\/(gconv|audit|ossl-modules|engines-3|corepack|@types)$/;
-
 export class Workshop {
   readonly #cache: string;
   readonly #root: string;
+  readonly #wish: Wish;
   readonly #say: (line: string) => void;
-  readonly #apts = new Map<string, Apt>();
+  readonly #shops = new Map<string, Shop>();
+  /** What was found in this run, or why nothing was: all guests of a kind get the same. */
+  readonly #kernels = new Map<string, Promise<Kernel>>();
+  readonly #nodes = new Map<string, Promise<Node>>();
 
   /** `root`: this package, with its core built. */
-  constructor(cache: string, root: string, say: (line: string) => void) {
+  constructor(cache: string, root: string, wish: Wish, say: (line: string) => void) {
     this.#cache = cache;
     this.#root = root;
+    this.#wish = wish;
     this.#say = say;
   }
 
-  /** Everything that the guests need and that lasts: fetched, unpacked and compiled. */
-  async prepare(guests: readonly Guest[]): Promise<void> {
-    for (const { architecture, kernel } of guests) {
-      await this.#kernel(architecture, kernel);
-      await this.#node(architecture);
-      shimFor(architecture, await this.#headers(), this.#root, this.#cache);
-    }
+  /** Everything that a guest needs and that lasts: fetched, unpacked and compiled. @throws NothingToBeHad */
+  async prepare({ architecture, kernel }: Guest): Promise<Equipment> {
+    const found = await this.#kernel(architecture, kernel);
+    const node = await this.#node(architecture);
+    this.#shim(architecture);
+    const { engines } = JSON.parse(readFileSync(join(this.#root, "package.json"), "utf8")) as {
+      engines: { node: string };
+    };
+    return { kernel: found.origin, node: node.origin, engines: engines.node };
   }
 
   /** A guest's kernel and archives for one boot, with `more` files in them; the archives are written to the directory `at`. */
@@ -59,10 +66,11 @@ export class Workshop {
   ): Promise<Images> {
     const { architecture } = guest;
     const kernel = await this.#kernel(architecture, guest.kernel);
+    const node = await this.#node(architecture);
     const own = cpio([
       ...Object.entries(programs).map(([name, bundle]) => file(`app/src/${name}.mjs`, bundle)),
       file("app/dist/core.wasm", readFileSync(join(this.#root, "dist/core.wasm"))),
-      file("app/vfio_shim.node", readFileSync(shimFor(architecture, await this.#headers(), this.#root, this.#cache))),
+      file("app/vfio_shim.node", readFileSync(this.#shim(architecture))),
       file("app/guest.json", JSON.stringify({ name: guest.name, machine: guest.machine, hugepages: guest.hugepages })),
       file("app/parts", parts.map(({ name, seconds }) => `${name} ${seconds}\n`).join("")),
       file("app/row", harm?.id ?? ""),
@@ -70,112 +78,43 @@ export class Workshop {
       ...more,
     ]);
     const initrd = join(at, `${fileName(name)}.initrd`);
-    const layers = [readFileSync(kernel.layer), own, readFileSync(await this.#node(architecture))];
-    writeFileSync(initrd, Buffer.concat(layers));
+    writeFileSync(initrd, Buffer.concat([readFileSync(kernel.layer), own, readFileSync(node.layer)]));
     return { kernel: kernel.path, initrd };
   }
 
-  /** The kernel itself, and the layer with its modules and busybox. */
-  async #kernel(architecture: Architecture, name: string): Promise<{ path: string; layer: string }> {
-    const path = join(this.#cache, architecture.debian, name, "kernel");
-    const layer = join(this.#cache, architecture.debian, name, "modules.cpio");
-    if (existsSync(path) && existsSync(layer)) return { path, layer };
-    const apt = this.#apt(architecture);
-    const [deb = ""] = await apt.fetch({ package: `linux-image-${name}`, with: "version" });
-    const [busybox = ""] = await apt.fetch({ package: "busybox-static", with: "nothing" });
-    this.#say(`unpacking ${basename(deb)}`);
-    const unpacked = this.#fresh(architecture, "unpacked");
-    const files = architecture.modules.map((module) => `*/kernel/*/${module}.ko.xz`);
-    unpack(deb, unpacked, `./boot/${architecture.kernelFile}*`, ...files);
-    unpack(busybox, unpacked, "*/bin/busybox");
-    mkdirSync(join(path, ".."), { recursive: true });
-    const modules = architecture.modules.map((module) => this.#module(unpacked, module));
-    const root = [
-      ...["dev", "proc", "sys", "tmp", "root"].map(directory),
-      program("bin/busybox", readFileSync(find(unpacked, "busybox"))),
-      link("bin/sh", "busybox"),
-      file("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/tmp:/bin/sh\n"),
-      file("lib/modules/order", `${architecture.modules.join("\n")}\n`),
-      ...modules,
-    ];
-    put(layer, cpio(root));
-    renameSync(find(join(unpacked, "boot"), architecture.kernelFile), path);
-    rmSync(unpacked, { recursive: true });
-    return { path, layer };
+  #kernel(architecture: Architecture, flavour: string): Promise<Kernel> {
+    return once(this.#kernels, flavour, () => kernelOf(this.#shop(architecture), flavour, this.#wish));
   }
 
-  /** busybox loads modules as they are, and Debian packs them. */
-  #module(unpacked: string, name: string): Entry {
-    return file(`lib/modules/${name}.ko`, output("xz", ["-dc", find(unpacked, `${name}.ko.xz`)]));
+  #node(architecture: Architecture): Promise<Node> {
+    return once(this.#nodes, architecture.debian, () => nodeOf(this.#shop(architecture), this.#wish));
   }
 
-  async #node(architecture: Architecture): Promise<string> {
-    const layer = join(this.#cache, architecture.debian, "node.cpio.zst");
-    if (existsSync(layer)) return layer;
-    const debs = await this.#apt(architecture).fetch({ package: "nodejs", with: "dependencies" });
-    this.#say(`packing Node for ${architecture.debian}`);
-    const unpacked = this.#fresh(architecture, "unpacked-node");
-    const { triplet } = architecture;
-    for (const deb of debs) unpack(deb, unpacked, ".");
-    const root = [
-      program("usr/bin/node", readFileSync(join(unpacked, "usr/bin/node"))),
-      ...entriesIn(join(unpacked, "usr/lib", triplet), `usr/lib/${triplet}`, (path) => !unused.test(path)),
-      ...entriesIn(join(unpacked, "usr/lib64"), "usr/lib64"),
-      ...entriesIn(join(unpacked, "usr/share/nodejs"), "usr/share/nodejs", (path) => !unused.test(path)),
-      link("lib64", "usr/lib64"),
-      link(`lib/${triplet}`, `../usr/lib/${triplet}`),
-    ];
-    put(layer, output("zstd", ["-q", "-3", "-T0", "-c"], cpio(root)));
-    rmSync(unpacked, { recursive: true });
-    return layer;
+  #shim(architecture: Architecture): string {
+    return shimFor(architecture, this.#root, this.#cache);
   }
 
-  /** Node's headers, which are the same for every architecture. */
-  async #headers(): Promise<string> {
-    const unpacked = join(this.#cache, "headers");
-    const headers = join(unpacked, "usr/include/node");
-    if (existsSync(join(headers, "node_api.h"))) return headers;
-    const { power } = await import("./guests.ts");
-    const [deb = ""] = await this.#apt(power).fetch({ package: "libnode-dev", with: "nothing" });
-    unpack(deb, unpacked, "./usr/include/node");
-    return headers;
-  }
-
-  #apt(architecture: Architecture): Apt {
+  #shop(architecture: Architecture): Shop {
     const { debian } = architecture;
-    let apt = this.#apts.get(debian);
-    if (apt === undefined) {
-      const at = join(this.#cache, debian, "apt");
-      mkdirSync(at, { recursive: true });
-      apt = new Apt({ directory: at, architecture: debian, say: this.#say });
-      this.#apts.set(debian, apt);
-    }
-    return apt;
+    return once(this.#shops, debian, () => {
+      const cache = join(this.#cache, debian);
+      const directory = join(cache, "apt");
+      mkdirSync(directory, { recursive: true });
+      for (const one of [cache, directory, join(cache, "npm")]) sweep(one);
+      const mirror = process.env.DMA_WINDOW_MIRROR;
+      const apt = new Apt({ directory, architecture: debian, say: this.#say, ...(mirror && { mirror }) });
+      return { apt, architecture, cache, say: this.#say };
+    });
   }
+}
 
-  #fresh(architecture: Architecture, name: string): string {
-    const at = join(this.#cache, architecture.debian, name);
-    rmSync(at, { recursive: true, force: true });
-    mkdirSync(at, { recursive: true });
-    return at;
-  }
+function once<T>(all: Map<string, T>, name: string, make: () => T): T {
+  const known = all.get(name) ?? make();
+  all.set(name, known);
+  return known;
 }
 
 /** A boot's name as a file's: `pseries-4k-harm-2-6`. */
 export function fileName(boot: string): string {
   return boot.replaceAll(/[ /]/g, "-");
-}
-
-/** Whole or not at all: what was begun and not ended is not taken for finished the next time. */
-function put(path: string, content: Uint8Array): void {
-  writeFileSync(`${path}.new`, content);
-  renameSync(`${path}.new`, path);
-}
-
-/** The first file below a directory whose name begins so. @throws Error */
-function find(below: string, name: string): string {
-  for (const found of readdirSync(below, { withFileTypes: true, recursive: true })) {
-    if (found.isFile() && found.name.startsWith(name)) return join(found.parentPath, found.name);
-  }
-  throw new Error(`no file ${name} in what was unpacked to ${below}: the package is not what it was`);
 }

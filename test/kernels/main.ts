@@ -6,11 +6,12 @@ import { fileURLToPath } from "node:url";
 import { boot, type End } from "./boot.ts";
 import { type Boot, bootsOf } from "./boots.ts";
 import { bundle } from "./bundle.ts";
+import { NothingToBeHad } from "./candidates.ts";
 import type { Guest } from "./guests.ts";
 import { cacheDirectory, installLine, missingPackages, thisHost, whyNot } from "./host.ts";
 import { fileName, type Images, type Programs, Workshop } from "./images.ts";
 import { type Options, optionsFrom, usage } from "./options.ts";
-import { Account, type GuestReport, merged, textOf } from "./report.ts";
+import { Account, type Equipment, type GuestReport, merged, notBooted, textOf } from "./report.ts";
 import { bootOnTerminal, luggage, shellOf } from "./shell.ts";
 
 /**
@@ -56,34 +57,43 @@ async function main(parameters: readonly string[]): Promise<number> {
     say("dist/core.wasm is not there. Build it first: npm run build:core");
     return 2;
   }
-  if (options.shell !== undefined) return await shell(options.shell, options.files, say);
+  if (options.shell !== undefined) return await shell(options.shell, options, say);
   const reports = await run(options, say);
   say(`\n${textOf(reports)}`);
   if (options.json) process.stdout.write(`${JSON.stringify({ guests: reports }, null, 1)}\n`);
   return reports.every(({ failures }) => failures.length === 0) ? 0 : 1;
 }
 
-/** Everything that is the same for every boot. */
-async function equip(guests: readonly Guest[], say: (line: string) => void): Promise<[Workshop, Programs]> {
-  const cache = cacheDirectory();
-  mkdirSync(cache, { recursive: true });
-  const workshop = new Workshop(cache, root, say);
-  await workshop.prepare(guests);
-  const programs = {
+/** The library's programs, each in one piece. */
+async function programsHere(): Promise<Programs> {
+  return {
     guest: await bundle(root, "test/kernels/guest/main.ts"),
     conformance: await bundle(root, "test/conformance/guest.ts"),
     hardware: await bundle(root, "test/kernels/hardware/main.ts"),
   };
-  return [workshop, programs];
+}
+
+function workshopFor(options: Options, say: (line: string) => void): Workshop {
+  const cache = cacheDirectory();
+  mkdirSync(cache, { recursive: true });
+  return new Workshop(cache, root, options, say);
 }
 
 /** One guest for a person at this terminal. */
-async function shell(guest: Guest, files: readonly string[], say: (line: string) => void): Promise<number> {
-  const [workshop, programs] = await equip([guest], say);
+async function shell(guest: Guest, options: Options, say: (line: string) => void): Promise<number> {
+  const workshop = workshopFor(options, say);
+  try {
+    await workshop.prepare(guest);
+  } catch (error) {
+    if (!(error instanceof NothingToBeHad)) throw error;
+    say(error.message);
+    return 1;
+  }
+  const programs = await programsHere();
   const at = mkdtempSync(join(tmpdir(), "kernels-"));
   try {
     const one = shellOf(guest);
-    const images = await workshop.imagesOf(one, programs, at, await luggage(root, files));
+    const images = await workshop.imagesOf(one, programs, at, await luggage(root, options.files));
     say(`${guest.name} starts, which takes half a minute; \`exit\` turns it off, Ctrl-A X ends it at once`);
     return await bootOnTerminal(one, images);
   } finally {
@@ -93,7 +103,21 @@ async function shell(guest: Guest, files: readonly string[], say: (line: string)
 
 async function run(options: Options, say: (line: string) => void): Promise<GuestReport[]> {
   const began = Date.now();
-  const [workshop, programs] = await equip(options.chosen, say);
+  const workshop = workshopFor(options, say);
+  const all = options.chosen.flatMap((guest) => bootsOf(guest, options.parts));
+  const wanted = options.chosen.filter((guest) => all.some((one) => one.guest === guest));
+  const equipment = new Map<Guest, Equipment>();
+  const absent = new Map<Guest, GuestReport>();
+  for (const guest of wanted) {
+    try {
+      equipment.set(guest, await workshop.prepare(guest));
+    } catch (error) {
+      // The other guests can do without what this one needs.
+      if (!(error instanceof NothingToBeHad)) throw error;
+      absent.set(guest, notBooted(guest, error.message));
+    }
+  }
+  const programs = await programsHere();
   say(`everything is there after ${seconds(began)} s (${cacheDirectory()})`);
 
   const at = mkdtempSync(join(tmpdir(), "kernels-"));
@@ -101,17 +125,16 @@ async function run(options: Options, say: (line: string) => void): Promise<Guest
   const interrupt = () => abort.abort();
   process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
   // What takes longest comes first, so that both lanes end at about the same time.
-  const all = options.chosen.flatMap((guest) => bootsOf(guest, options.parts));
-  const boots = [...all].sort((a, b) => b.seconds - a.seconds);
+  const boots = all.filter(({ guest }) => equipment.has(guest)).sort((a, b) => b.seconds - a.seconds);
   try {
     const reports = await sideBySide(boots, async (one) => {
       const images = await workshop.imagesOf(one, programs, at);
       const started = Date.now();
-      let { account, end } = await attempt(one, images, abort.signal, say);
+      let { account, end } = await attempt(one, equipment.get(one.guest), images, abort.signal, say);
       for (let again = 1; again < ATTEMPTS && !abort.signal.aborted; again++) {
         if (account.isUp && !account.isUndecided) break;
         say(`[${one.name}] ${account.isUp ? "the row was not answered" : "Linux did not come up"}; once more`);
-        ({ account, end } = await attempt(one, images, abort.signal, say));
+        ({ account, end } = await attempt(one, equipment.get(one.guest), images, abort.signal, say));
       }
       const report = account.close(end, (Date.now() - started) / 1000);
       say(`[${one.name}] ${report.failures.length === 0 ? "passed" : "failed"} after ${seconds(started)} s`);
@@ -123,8 +146,10 @@ async function run(options: Options, say: (line: string) => void): Promise<Guest
       else rmSync(images.initrd);
       return { guest: one.guest, report };
     });
-    const booted = options.chosen.filter((guest) => reports.some((one) => one.guest === guest));
-    return booted.map((guest) => merged(reports.filter((one) => one.guest === guest).map(({ report }) => report)));
+    return wanted.map((guest) => {
+      const own = reports.filter((one) => one.guest === guest).map(({ report }) => report);
+      return absent.get(guest) ?? merged(own);
+    });
   } finally {
     process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
     if (options.keep) say(`images and logs are in ${at}`);
@@ -135,11 +160,12 @@ async function run(options: Options, say: (line: string) => void): Promise<Guest
 /** Boots once, and listens to what is said. */
 async function attempt(
   one: Boot,
+  equipment: Equipment | undefined,
   images: Images,
   aborted: AbortSignal,
   say: (line: string) => void,
 ): Promise<{ account: Account; end: End }> {
-  const account = new Account(one);
+  const account = new Account(one, equipment);
   const over = new AbortController();
   const end = await boot(one.guest, images, {
     cpus: one.cpus,

@@ -20,6 +20,10 @@ export interface Options {
   readonly shell: Guest | undefined;
   /** Files for it. */
   readonly files: readonly string[];
+  /** The version of Linux to boot, or its beginning; without it, what is in the cache, or the newest that is known to work. */
+  readonly linux: string | undefined;
+  /** The mirror is asked first, and the cache only where the mirror has nothing. */
+  readonly fresh: boolean;
   /** A host that cannot boot guests is a failure, and not passed over. */
   readonly insist: boolean;
   /** Names the Debian packages that are missing here, and does nothing else. */
@@ -27,9 +31,9 @@ export interface Options {
   readonly help: boolean;
 }
 
-const switches: readonly string[] = ["--json", "--keep", "--insist", "--needs", "--help"];
+const switches: readonly string[] = ["--json", "--keep", "--fresh", "--insist", "--needs", "--help"];
 
-export const usage = `npm run test:kernels -- [--only NAMES] [--parts NAMES] [--json] [--keep] [--insist]
+export const usage = `npm run test:kernels -- [--only NAMES] [--parts NAMES] [--linux VERSION] [--fresh] [--json] [--keep] [--insist]
 npm run test:kernels -- --shell NAME [--with FILES]
 npm run test:kernels -- --needs
 
@@ -39,6 +43,8 @@ KVM nor a second machine. What is downloaded and built stays in ~/.cache/dma-win
   --only NAMES   guests, or what they have in common, by comma: ${guests.map(({ name }) => name).join(", ")},
                  pseries, powernv, x86
   --parts NAMES  parts of the program, by comma: ${partNames.join(", ")}
+  --linux V      boots this version of Linux, or the newest of a series: 6.12.107, 6.12
+  --fresh        asks the mirror for kernels and Node, and takes those of earlier runs only where it has none
   --json         ends with one JSON document on stdout; the guests' output goes to stderr
   --keep         keeps images and logs
   --insist       a host that cannot boot them is a failure; it is passed over otherwise
@@ -52,6 +58,7 @@ export function optionsFrom(parameters: readonly string[]): Options {
   const flags = new Set<string>();
   let only: readonly string[] | undefined;
   let parts: readonly string[] | undefined;
+  let linux: string | undefined;
   let shell: Guest | undefined;
   let files: readonly string[] = [];
   const left = [...parameters];
@@ -59,6 +66,7 @@ export function optionsFrom(parameters: readonly string[]): Options {
     const [name = "", inline] = parameter.split(/=(.*)/s);
     if (name === "--only") only = names(name, inline ?? left.shift());
     else if (name === "--parts") parts = names(name, inline ?? left.shift());
+    else if (name === "--linux") linux = version(name, inline ?? left.shift());
     else if (name === "--with") files = names(name, inline ?? left.shift());
     else if (name === "--shell") {
       const [wanted = ""] = names(name, inline ?? left.shift());
@@ -78,6 +86,8 @@ export function optionsFrom(parameters: readonly string[]): Options {
   if (files.length > 0 && shell === undefined) throw new Error("--with is for the guest of --shell");
   return {
     chosen: shell === undefined ? chosen : [shell],
+    linux,
+    fresh: flags.has("--fresh"),
     json: flags.has("--json"),
     keep: flags.has("--keep"),
     insist: flags.has("--insist"),
@@ -96,6 +106,11 @@ function noSuchGuest(option: string, name: string): string {
 /** `powernv` names both PowerNV guests. */
 function isNamed(guest: Guest, name: string): boolean {
   return guest.name === name || guest.machine === name;
+}
+
+function version(option: string, value = ""): string {
+  if (/^\d+(\.\d+)*$/.test(value)) return value;
+  throw new Error(`${option} needs a version of Linux after it, as 6.12.107, or the beginning of one, as 6.12`);
 }
 
 function names(option: string, value: string | undefined): readonly string[] {

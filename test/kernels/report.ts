@@ -4,6 +4,18 @@ import { needsOf } from "../conformance/run-on.ts";
 import type { End } from "./boot.ts";
 import type { Boot } from "./boots.ts";
 import { type Event, isCrash, reportIn, type Scheme } from "./console.ts";
+import type { Guest } from "./guests.ts";
+import type { KernelOrigin } from "./kernels.ts";
+import type { NodeOrigin } from "./node.ts";
+import { isBelow } from "./versions.ts";
+
+/** Where that is from which a guest was put together. */
+export interface Equipment {
+  readonly kernel: KernelOrigin;
+  readonly node: NodeOrigin;
+  /** What this package asks for: `>=20.19`. */
+  readonly engines: string;
+}
 
 export interface InFlight {
   readonly transfers: number;
@@ -17,7 +29,12 @@ export interface InFlight {
 export interface GuestReport {
   readonly name: string;
   readonly machine: string;
+  /** What the guest says runs there: `uname -r`, `uname -v`, and Node's version. */
   readonly kernel: string;
+  readonly build: string;
+  readonly node: string;
+  /** Where that is from; not there for a machine that is not ours. */
+  readonly equipment?: Equipment;
   /** Bytes. */
   readonly cpuPage: number;
   readonly seconds: number;
@@ -49,7 +66,10 @@ export class Account {
   readonly #tables: Record<string, Record<string, string>[]> = {};
   readonly #ended = new Set<string>();
   readonly #inFlight: Record<Scheme, InFlight> = { static: NO_FLIGHT, dynamic: NO_FLIGHT };
+  readonly #equipment: Equipment | undefined;
   #kernel = "";
+  #build = "";
+  #node = "";
   #cpuPage = 0;
   #tests = { passed: 0, failed: 0 };
   #dma = { transfers: 0, wrongBytes: 0 };
@@ -64,8 +84,9 @@ export class Account {
   /** A kernel that may crash has, while our program ran. */
   #crashed = false;
 
-  constructor(boot: Boot) {
+  constructor(boot: Boot, equipment?: Equipment) {
     this.#boot = boot;
+    this.#equipment = equipment;
   }
 
   /** Whether the boot is for a row at which the kernel may crash. */
@@ -146,6 +167,8 @@ export class Account {
         return "Linux is up";
       case "machine":
         this.#kernel = event.kernel;
+        this.#build = event.build;
+        this.#node = event.node;
         this.#cpuPage = event.cpuPage;
         return undefined;
       case "test":
@@ -203,6 +226,7 @@ export class Account {
       return { ...this.#report(seconds), ...one };
     }
     const failures = [...this.#failures];
+    failures.push(...this.#wrongKernel());
     if (this.isUndecided) failures.push("its row was not answered");
     if (!this.isOver) failures.push(...this.#wrongEnd(end, seconds));
     if (this.isLost) failures.push("reports were torn in both copies: the account is not complete");
@@ -223,6 +247,9 @@ export class Account {
       name: this.#boot.guest.name,
       machine: this.#boot.guest.machine,
       kernel: this.#kernel,
+      build: this.#build,
+      node: this.#node,
+      ...(this.#equipment !== undefined && { equipment: this.#equipment }),
       cpuPage: this.#cpuPage,
       seconds: Math.round(seconds),
       tests: this.#tests,
@@ -236,6 +263,14 @@ export class Account {
     };
   }
 
+  /** A report must not say one kernel and be of another. */
+  #wrongKernel(): string[] {
+    const { package: name } = this.#equipment?.kernel ?? {};
+    if (name === undefined || this.#kernel === "") return [];
+    const wanted = name.replace(/^linux-image-/, "");
+    return wanted === this.#kernel ? [] : [`${name} was to be booted, and the guest says that ${this.#kernel} runs`];
+  }
+
   #wrongEnd(end: End, seconds: number): string[] {
     const wrong: string[] = [];
     if (end.how === "stopped") wrong.push(`the machine was stopped after ${Math.round(seconds)} seconds`);
@@ -244,6 +279,12 @@ export class Account {
     else if (this.#absent.length > 0) wrong.push(`not run: ${this.#absent.join(", ")}`);
     return wrong;
   }
+}
+
+/** A guest for which nothing was found to boot. */
+export function notBooted(guest: Guest, reason: string): GuestReport {
+  const account = new Account({ guest, name: guest.name, parts: [], cpus: 1, seconds: 0 });
+  return { ...account.close({ how: "off" }, 0), failures: [reason] };
 }
 
 /** What came of all boots of one guest, as of one: seconds and counts are added up. */
@@ -255,9 +296,7 @@ export function merged(reports: readonly GuestReport[]): GuestReport {
 
 function plus(a: GuestReport, b: GuestReport): GuestReport {
   return {
-    name: a.name,
-    machine: a.machine,
-    kernel: a.kernel || b.kernel,
+    ...(a.kernel === "" ? b : a),
     cpuPage: a.cpuPage || b.cpuPage,
     seconds: a.seconds + b.seconds,
     tests: added(a.tests, b.tests),
@@ -289,6 +328,7 @@ function blockOf(report: GuestReport): string {
   const { tests, conformance, random, dma, inFlight, failures } = report;
   const lines = [
     `${report.name}: Linux ${report.kernel || "(did not say)"}, pages of ${report.cpuPage / 1024} KiB, ${report.seconds} s`,
+    ...originOf(report),
     `  ${tests.passed} tests passed, ${tests.failed} failed; ${dma.transfers} transfers, ${dma.wrongBytes} wrong bytes`,
     `  conformance: ${conformance.rows} rows, ${conformance.differences} different; random: ${random.operations} calls, ${random.differences} different`,
   ];
@@ -299,8 +339,26 @@ function blockOf(report: GuestReport): string {
       );
   }
   for (const [heading, rows] of Object.entries(report.tables)) lines.push(...tableOf(heading, rows));
-  for (const failure of failures) lines.push(`  FAILED: ${failure}`);
+  for (const failure of failures) lines.push(`  FAILED: ${failure.replaceAll("\n", "\n  ")}`);
   return `${lines.join("\n")}\n`;
+}
+
+/** What was booted, and where it is from. */
+function originOf({ build, node, equipment }: GuestReport): string[] {
+  if (equipment === undefined) return [];
+  const { kernel, engines } = equipment;
+  const suite = kernel.suite === undefined ? "" : ` of ${kernel.suite}`;
+  const exception = node !== "" && isBelow(node, engines) ? `; an exception: this package asks for ${engines}` : "";
+  const passedOver = [...kernel.passedOver, ...equipment.node.passedOver];
+  return [
+    `  ${kernel.package} ${kernel.version}${suite}${cacheWord(kernel)}${build && `: ${build}`}`,
+    `  Node ${node || "(did not say)"}: ${equipment.node.from}${cacheWord(equipment.node)}${exception}`,
+    ...passedOver.map(({ name, reason }) => `  not to be had: ${name}: ${reason}`),
+  ];
+}
+
+function cacheWord({ isCached }: { readonly isCached: boolean }): string {
+  return isCached ? ", from the cache" : "";
 }
 
 function tableOf(heading: string, rows: readonly Readonly<Record<string, string>>[]): string[] {

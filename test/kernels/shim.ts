@@ -5,8 +5,8 @@ import { join } from "node:path";
 import type { Architecture } from "./guests.ts";
 import { output } from "./unpack.ts";
 
-/** The shim for an architecture; built only when its sources have changed. `headers` is the directory of node_api.h. */
-export function shimFor(architecture: Architecture, headers: string, root: string, cache: string): string {
+/** The shim for an architecture; built only when its sources have changed. Node-API's headers are npm's, and the same everywhere. */
+export function shimFor(architecture: Architecture, root: string, cache: string): string {
   const sources = join(root, "shim");
   const hash = createHash("sha256");
   for (const name of readdirSync(sources).sort()) hash.update(name).update(readFileSync(join(sources, name)));
@@ -18,7 +18,7 @@ export function shimFor(architecture: Architecture, headers: string, root: strin
   output(architecture.compiler, [
     ...["-std=c++17", "-O2", "-shared", "-fPIC", "-fno-exceptions", "-Wall", "-Wextra", "-Werror"],
     ...["-DNAPI_VERSION=8", "-DNAPI_DISABLE_CPP_EXCEPTIONS", "-DNODE_ADDON_API_DISABLE_DEPRECATED"],
-    `-I${headers}`,
+    `-I${join(root, "node_modules/node-api-headers/include")}`,
     `-I${join(root, "node_modules/node-addon-api")}`,
     join(sources, "vfio_shim.cc"),
     ...["-o", unfinished],

@@ -3,7 +3,7 @@
  * its devices are there to be bound; on hardware `DMA_WINDOW_GROUP` says which groups may be used, and the system the rest.
  */
 import { chownSync, existsSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
-import { release } from "node:os";
+import { release, version } from "node:os";
 import { basename } from "node:path";
 import type { Syscalls } from "../../../src/syscalls.ts";
 import { EDU, fromSystem, groupsIn } from "../hardware/machine.ts";
@@ -46,9 +46,9 @@ function fromImage(): Found {
   return { machine, devices: bindDevices(), isExpendable: true };
 }
 
-/** `6.12.107+deb13-powerpc64le` */
-export function kernelRelease(): string {
-  return release();
+/** What runs here: `6.12.107+deb13-powerpc64le`, `#1 SMP Debian 6.12.107-1 (2026-10-19)`, `v20.19.2`. */
+export function versionsHere(): { kernel: string; build: string; node: string } {
+  return { kernel: release(), build: version(), node: process.version };
 }
 
 const PCI = "/sys/bus/pci";

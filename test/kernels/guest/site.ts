@@ -3,7 +3,7 @@ import { type Container, openContainer, planWindow, type SpaprInfo, type Window 
 import type { IommuInfo } from "../../../src/iommu.ts";
 import { MapFlag, Protection } from "../../../src/syscalls.ts";
 import { Door } from "./door.ts";
-import { type BoundDevice, type GuestMachine, kernelRelease, thisMachine } from "./machine.ts";
+import { type BoundDevice, type GuestMachine, thisMachine, versionsHere } from "./machine.ts";
 import { report } from "./say.ts";
 
 export const KiB = 1n << 10n;
@@ -27,7 +27,7 @@ export class Site {
     this.devices = devices;
     this.isExpendable = isExpendable;
     this.#lockedBefore = this.locked;
-    report({ kind: "machine", kernel: kernelRelease(), cpuPage: this.kernel.pageSize });
+    report({ kind: "machine", ...versionsHere(), cpuPage: this.kernel.pageSize });
   }
 
   get page(): bigint {
