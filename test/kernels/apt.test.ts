@@ -135,6 +135,28 @@ test("a package with all that it needs comes from the suites that can be read", 
   });
 });
 
+test("a mirror that gives no answer is asked three times, and then for nothing more", async () => {
+  await withMirror(async (mirror) => {
+    mirror.suite("trixie", "p 2").suite("trixie-security", "p 3").falls();
+    const apt = aptOn(mirror);
+    for (const suite of [trixie, security])
+      assert.match(
+        await reasonOf(apt.named(suite, "p", /^p$/)),
+        /its list cannot be read: .*Could not connect to m:80/,
+      );
+    assert.is(mirror.asked().filter((line) => line.startsWith("apt-get update")).length, 3);
+  });
+});
+
+test("of several packages those that arrived are kept, and do not come again", async () => {
+  await withMirror(async (mirror) => {
+    mirror.suite("trixie", "p 2", "q 1").has("p 2", content).has("q 1", content).torn(1);
+    await aptOn(mirror).fetchAll([trixie], ["p", "q"]);
+    const downloads = mirror.asked().filter((line) => / download p| download q/.test(line));
+    assert.equal(downloads, ["apt-get download p=2 q=1 [trixie]", "apt-get download p=2 [trixie]"]);
+  });
+});
+
 test("two runs share one directory", async () => {
   await withMirror(async (mirror) => {
     mirror.suite("trixie", "p 2", "q 1").has("p 2", content).has("q 1", content);

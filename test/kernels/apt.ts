@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { mirrorIn, type Package, type PackageFile, packageFilesIn, packagesIn } from "./packages.ts";
+import { isSilence, mirrorIn, type Package, type PackageFile, packageFilesIn, packagesIn } from "./packages.ts";
 import { persist, Refused, run } from "./run.ts";
 import type { Suite } from "./suites.ts";
 
@@ -34,6 +34,8 @@ export interface AptOptions {
   readonly mirror?: string;
   /** Before the second attempt; more before those after it. */
   readonly pauseMs?: number;
+  /** Mirrors that gave no answer at all, and what was said of them: they are not asked again. To be shared by all in a run. */
+  readonly silent?: Map<string, string>;
 }
 
 export class Apt {
@@ -42,15 +44,17 @@ export class Apt {
   readonly #say: (line: string) => void;
   readonly #mirror: string | undefined;
   readonly #pauseMs: number;
+  readonly #silent: Map<string, string>;
   /** The suites whose index was asked for in this run; what went wrong, where that is so. */
   readonly #asked = new Map<string, Error | undefined>();
 
-  constructor({ directory, architecture, say, mirror, pauseMs = 1000 }: AptOptions) {
+  constructor({ directory, architecture, say, mirror, pauseMs = 1000, silent = new Map() }: AptOptions) {
     this.#directory = directory;
     this.#architecture = architecture;
     this.#say = say;
     this.#mirror = mirror;
     this.#pauseMs = pauseMs;
+    this.#silent = silent;
   }
 
   /** Where the files of packages are kept. */
@@ -95,7 +99,7 @@ export class Apt {
     if (absent.length > 0) {
       const number = `${absent.length} ${absent.length === 1 ? "package" : "packages"}`;
       this.#say(`fetching ${name} for ${this.#architecture}: ${number}, ${Math.ceil(size / 1e6)} MB`);
-      await this.#persist(`fetching ${name}`, () => this.#download(conf, absent));
+      await this.#persist(`fetching ${name}`, suites, () => this.#download(conf, absent));
     }
     return files.map(({ file }) => join(this.debs, file));
   }
@@ -110,11 +114,12 @@ export class Apt {
       const names = absent.map(({ name, version }) => `${name}=${version}`);
       const seconds = FOR_ANSWER + Math.ceil(size / SLOWEST);
       run({ program: "apt-get", args: ["-c", conf, "download", ...names], cwd: coming, seconds });
-      for (const file of absent) {
-        if (!isWhole(coming, file)) throw new Error(`${file.file} did not arrive whole`);
-        renameSync(join(coming, file.file), join(this.debs, file.file));
-      }
+      const torn = absent.find((file) => !isWhole(coming, file));
+      if (torn !== undefined) throw new Error(`${torn.file} did not arrive whole`);
     } finally {
+      // What arrived need not come again, though others did not.
+      for (const file of absent)
+        if (isWhole(coming, file)) renameSync(join(coming, file.file), join(this.debs, file.file));
       rmSync(coming, { recursive: true, force: true });
     }
   }
@@ -124,7 +129,7 @@ export class Apt {
     if (this.#asked.has(suite.name)) return;
     this.#say(`reading the list of ${suite.name}'s packages for ${this.#architecture}`);
     try {
-      await this.#persist(`reading the list of ${suite.name}`, () => {
+      await this.#persist(`reading the list of ${suite.name}`, [suite], () => {
         const conf = this.#configure([suite]);
         run({ program: "apt-get", args: ["-c", conf, "update"], cwd: this.#directory, seconds: FOR_INDEX });
       });
@@ -139,8 +144,21 @@ export class Apt {
     return run({ program, args: ["-c", conf, ...args], cwd: this.#directory, seconds: FOR_ANSWER });
   }
 
-  #persist<T>(what: string, attempt: () => T): Promise<T> {
-    return persist(what, attempt, { say: this.#say, pauseMs: this.#pauseMs });
+  /** A mirror that gave no answer three times gives none a moment later: what else is wanted of it does not wait again. */
+  async #persist<T>(what: string, suites: readonly Suite[], attempt: () => T): Promise<T> {
+    const hosts = [...new Set(suites.map((suite) => hostOf(this.#mirrorOf(suite))))];
+    const silent = hosts.map((host) => this.#silent.get(host)).find((reason) => reason !== undefined);
+    if (silent !== undefined) throw new Refused(silent);
+    try {
+      return await persist(what, attempt, { say: this.#say, pauseMs: this.#pauseMs });
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      const [host, ...others] = hosts;
+      // Of several nobody knows which it was.
+      if (host !== undefined && others.length === 0 && isSilence(reason))
+        this.#silent.set(host, `${host} gave no answer to an earlier question`);
+      throw error;
+    }
   }
 
   /** The path of a configuration with which apt knows these suites and nothing else. */
@@ -164,7 +182,7 @@ export class Apt {
         `APT::Architecture "${this.#architecture}"; APT::Architectures { "${this.#architecture}"; };`,
         // Without this an index that was not fetched is only a warning.
         'APT::Update::Error-Mode "any"; APT::Install-Recommends "false"; APT::Get::List-Cleanup "false"; APT::Sandbox::User "root";',
-        'Acquire::Retries "1"; Acquire::http::Timeout "30"; Acquire::https::Timeout "30"; Acquire::Languages "none";',
+        'Acquire::Retries "0"; Acquire::http::Timeout "20"; Acquire::https::Timeout "20"; Acquire::Languages "none";',
         'Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled "false";',
         "",
       ].join("\n"),
@@ -191,6 +209,11 @@ function keep(path: string, text: string): void {
 function isWhole(directory: string, { file, size }: PackageFile): boolean {
   const path = join(directory, file);
   return existsSync(path) && statSync(path).size === size;
+}
+
+/** `mirror.example:80` of `http://mirror.example:80/debian`; a directory of this machine stands for itself. */
+function hostOf(mirror: string): string {
+  return /\/\/([^/]+)\//.exec(mirror)?.[1] ?? mirror;
 }
 
 function sourcesOfThisMachine(): string[] {

@@ -27,6 +27,7 @@ case "$*" in
     for suite in $suites; do
       [ -d "$here/suites/$suite" ] || refuse "The repository 'http://m/debian $suite Release' does not have a Release file."
       if less "$here/suites/$suite/fails"; then refuse "Failed to fetch http://m/$suite/Packages.xz  File has unexpected size (1 != 2). Mirror sync in progress? [IP: 192.0.2.1 80]"; fi
+      [ -f "$here/silent" ] && refuse "Failed to fetch http://m/$suite/InRelease  Could not connect to m:80 (192.0.2.1), connection timed out"
       cp "$here/suites/$suite/index" "$lists/$suite"
     done ;;
   pkgnames*) index | cut -d' ' -f1 | grep "^$2" | sort -u ;;
@@ -104,6 +105,12 @@ export class FakeMirror {
   /** So many times a suite's index does not arrive. */
   fails(suite: string, times: number): this {
     writeFileSync(join(this.#bin, "suites", suite, "fails"), `${times}\n`);
+    return this;
+  }
+
+  /** No connection comes about any more. */
+  falls(): this {
+    writeFileSync(join(this.#bin, "silent"), "");
     return this;
   }
 

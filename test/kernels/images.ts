@@ -33,6 +33,7 @@ export class Workshop {
   readonly #root: string;
   readonly #wish: Wish;
   readonly #say: (line: string) => void;
+  readonly #silent = new Map<string, string>();
   readonly #shops = new Map<string, Shop>();
   /** What was found in this run, or why nothing was: all guests of a kind get the same. */
   readonly #kernels = new Map<string, Promise<Kernel>>();
@@ -102,7 +103,13 @@ export class Workshop {
       mkdirSync(directory, { recursive: true });
       for (const one of [cache, directory, join(cache, "npm")]) sweep(one);
       const mirror = process.env.DMA_WINDOW_MIRROR;
-      const apt = new Apt({ directory, architecture: debian, say: this.#say, ...(mirror && { mirror }) });
+      const apt = new Apt({
+        directory,
+        architecture: debian,
+        say: this.#say,
+        silent: this.#silent,
+        ...(mirror && { mirror }),
+      });
       return { apt, architecture, cache, say: this.#say };
     });
   }

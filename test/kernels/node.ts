@@ -1,13 +1,5 @@
 /** Node for the guests, with the libraries that it needs: out of the cache, Debian's, or npm's over Debian's libraries. */
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Candidate, firstOf, type PassedOver } from "./candidates.ts";
 import { cpio, type Entry, entriesIn, link, program } from "./cpio.ts";

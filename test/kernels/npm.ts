@@ -3,8 +3,9 @@ import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs
 import { join } from "node:path";
 import { persist, run } from "./run.ts";
 
-/** For 50 MB. */
+/** Seconds for 50 MB, and milliseconds in which nothing comes. */
 const FOR_PACKAGE = 300;
+const options = ["--ignore-scripts", "--fetch-retries=0", "--fetch-timeout=60000"];
 
 export interface NpmOptions {
   /** Where packages are kept. */
@@ -40,7 +41,7 @@ export class Npm {
   #pack(wanted: string, path: string): void {
     const coming = mkdtempSync(join(this.#directory, "coming-"));
     try {
-      run({ program: "npm", args: ["pack", wanted, "--ignore-scripts"], cwd: coming, seconds: FOR_PACKAGE });
+      run({ program: "npm", args: ["pack", wanted, ...options], cwd: coming, seconds: FOR_PACKAGE });
       const [file] = readdirSync(coming).filter((name) => name.endsWith(".tgz"));
       if (file === undefined) throw new Error(`npm left no archive of ${wanted}`);
       renameSync(join(coming, file), path);

@@ -66,6 +66,13 @@ export function isFinal(text: string): boolean {
   );
 }
 
+/** Whether a reason says that nobody answered. */
+export function isSilence(reason: string): boolean {
+  return /Could not (connect|resolve)|Connection (failed|timed out)|Temporary failure resolving|without an answer/i.test(
+    reason,
+  );
+}
+
 /**
  * The first Debian mirror in apt's sources, one-line (`deb [options] URI suite ...`) or in paragraphs (`URIs: URI ...`).
  * Not the one for security updates, which has no architecture's whole archive: that one for `archive` "debian-security".
