@@ -27,6 +27,15 @@ export function known(name: string, value: object, keys: Keys): void {
   for (const key in value) if (!keys.has(key) && !(key in Object.prototype)) refuse(name, key, keys);
 }
 
+/**
+ * A plain copy of an object of options: what stands under each of `keys`, read once, wherever it is inherited from. A key
+ * without a value is left out.
+ */
+export function taken<T extends object>(value: T, keys: Keys): T {
+  const entries = [...keys].map((key) => [key, value[key as keyof T]] as const);
+  return Object.fromEntries(entries.filter(([, each]) => each !== undefined)) as T;
+}
+
 /** Apart, so that the loop stays small enough to be compiled into its caller. */
 function refuse(name: string, key: string, keys: Keys): never {
   throw unknownKeyError(name, key, [...keys], nearest(key, keys));
