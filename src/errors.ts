@@ -64,6 +64,15 @@ export function argumentRangeError(name: string, expected: string, got: unknown)
   return Object.assign(error, { code: "ERR_OUT_OF_RANGE" });
 }
 
+/** The TypeError for a key that an object of options, or a request, does not take: likely a misspelt one. */
+export function unknownKeyError(name: string, key: string, keys: readonly string[], nearest?: string): TypeError {
+  const [meant, it] = nearest === undefined ? [";", "it"] : [`; did you mean ${JSON.stringify(nearest)}?`, "It"];
+  const error = new TypeError(
+    `${name} takes no ${JSON.stringify(key.slice(0, 80))}${meant} ${it} takes ${keys.join(", ")}`,
+  );
+  return Object.assign(error, { code: "ERR_INVALID_ARG_TYPE" });
+}
+
 function show(value: unknown): string {
   if (typeof value === "bigint") return value < 0n ? `-0x${(-value).toString(16)}` : `0x${value.toString(16)}`;
   if (typeof value === "string") return JSON.stringify(value);

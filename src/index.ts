@@ -4,7 +4,7 @@ export type { MappedRun, MapRequest, RequestRows, UnmapRequest, Window } from ".
 export { DmaWindowError, type DmaWindowErrorOptions, type Residue } from "./errors.ts";
 export type { AddressRange, IommuInfo, NoIommuInfo, SpaprInfo, Type1Info } from "./iommu.ts";
 export { linuxKernel } from "./linux/index.ts";
-export type { ListOptions, MemsegTableOptions } from "./memory/options.ts";
+export type { ListOptions, MemsegTableOptions, NewMemseg } from "./memory/options.ts";
 export type { Segment } from "./memory/segment.ts";
 export { MemsegTable } from "./memory/table.ts";
 export type { Memseg, MemsegList } from "./memory/types.ts";

@@ -17,7 +17,9 @@ export function address(name: string, value: unknown): bigint {
 /** A size in bytes: a bigint from 0 to 2^64 - 1, or a number that is an exact integer from 0 on. */
 export function size(name: string, value: unknown): bigint {
   if (typeof value === "bigint") return address(name, value);
-  return BigInt(count(name, value));
+  if (typeof value !== "number") throw argumentTypeError(name, "a bigint or a number", value);
+  if (Number.isSafeInteger(value) && value >= 0) return BigInt(value);
+  throw argumentRangeError(name, "an integer from 0 to 2^53 - 1, or a bigint from 0 to 2^64 - 1", value);
 }
 
 /** A count: an integer from 0 to 2^53 - 1. */

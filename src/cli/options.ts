@@ -1,5 +1,6 @@
 /** What stands on the command line, and what it means. */
 import { type ParseArgsConfig, parseArgs } from "node:util";
+import { nearest } from "../known.ts";
 import type { IovaMode } from "../plan/index.ts";
 import { IOVA_MODES } from "../plan/request.ts";
 import type { KernelName, MachineOptions, PlatformName } from "./machine.ts";
@@ -140,6 +141,7 @@ function checkMachine({ kernel, platform, groups, noIommu = false }: MachineOpti
 }
 
 function parse(args: readonly string[]) {
+  refuseUnknown(args);
   try {
     return parseArgs({ ...config, args: [...args] });
   } catch (error) {
@@ -147,12 +149,30 @@ function parse(args: readonly string[]) {
   }
 }
 
+/** parseArgs refuses them too, but does not say which option was likely meant. */
+function refuseUnknown(args: readonly string[]): void {
+  const { tokens } = parseArgs({ ...config, args: [...args], strict: false, tokens: true });
+  for (const token of tokens) {
+    if (token.kind !== "option" || Object.hasOwn(config.options, token.name)) continue;
+    const meant = nearest(token.name, Object.keys(config.options));
+    throw new UsageError(
+      `there is no option ${token.rawName}${meant === undefined ? "" : `; did you mean --${meant}?`}`,
+    );
+  }
+}
+
+const COMMANDS = ["run", "plan", "replay"] as const;
+
 function commandOf(positionals: readonly string[]): "run" | "plan" | "replay" {
   const [command = "", extra] = positionals;
   if (command === "replay") return command;
   if (extra !== undefined) throw new UsageError(`one command at a time; got ${positionals.join(" ")}`);
   if (command === "run" || command === "plan") return command;
-  throw new UsageError(`there is no command ${JSON.stringify(command)}: the commands are run, plan and replay`);
+  const meant = nearest(command, COMMANDS);
+  throw new UsageError(
+    `there is no command ${JSON.stringify(command)}${meant === undefined ? ": the" : `; did you mean ${meant}? The`} ` +
+      "commands are run, plan and replay",
+  );
 }
 
 function fileOf(positionals: readonly string[]): string {

@@ -79,9 +79,9 @@ export class Container {
    * `ERR_WINDOW_ELSEWHERE` (sPAPR) when the kernel does not make it, or makes it where `va` or `pa` cannot use it;
    * `ERR_MALFORMED_INFO` (type1); `ERR_OUT_OF_MEMORY`.
    */
-  createWindow(plan: WindowPlan): Window {
+  createWindow(planned: WindowPlan): Window {
     this.#checkOpen();
-    checkPlan(plan, this.kind);
+    const plan = checkPlan(planned, this.kind);
     const made = this.#backend.makeWindow(plan, [...this.#windows]);
     try {
       const owner = {

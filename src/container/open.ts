@@ -1,5 +1,6 @@
 import { argumentTypeError, DmaWindowError, withResidue } from "../errors.ts";
 import { refusedByKernel } from "../explain.ts";
+import { keysOf, known } from "../known.ts";
 import { type Syscalls, VFIO_API_VERSION, VfioCall } from "../syscalls.ts";
 import { boolean, count, object, syscalls } from "../validate.ts";
 import { chooseBackend, warnOfNoIommu } from "./backend/choose.ts";
@@ -20,6 +21,8 @@ export interface OpenContainerOptions {
   readonly noIommu?: boolean;
 }
 
+const KEYS = keysOf<OpenContainerOptions>({ kernel: true, groups: true, noIommu: true });
+
 /**
  * Opens a container and puts groups into it. When anything fails, everything is closed again. Takes the IOMMU that the
  * machine has: sPAPR TCE v2 (POWER), else type1 (x86, Arm), version 2 before 1; `container.kind` says which.
@@ -29,7 +32,7 @@ export interface OpenContainerOptions {
  * @throws `ERR_SHIM_UNAVAILABLE` from `linuxKernel()` where the shim is not built: it says what to install.
  */
 export function openContainer(options: OpenContainerOptions): Container {
-  object("options", options);
+  known("options", object("options", options), KEYS);
   const kernel = syscalls("kernel", options.kernel);
   const { groups } = options;
   if (!Array.isArray(groups) || groups.length === 0) {

@@ -1,6 +1,7 @@
 /** What a program asks a window for, one object for each request, and how it becomes rows of the request columns. */
 import { core, NO_ADDRESS } from "../core.ts";
 import { argumentRangeError, argumentTypeError } from "../errors.ts";
+import { keysOf, known } from "../known.ts";
 import type { IovaMode } from "../plan/index.ts";
 import { address, boolean, object, size } from "../validate.ts";
 import { requestColumns, type Target } from "./calls.ts";
@@ -35,6 +36,9 @@ export interface UnmapRequest {
   readonly va?: bigint;
 }
 
+const MAP_KEYS = keysOf<MapRequest>({ va: true, length: true, iova: true, read: true, write: true });
+const UNMAP_KEYS = keysOf<UnmapRequest>({ iova: true, length: true, va: true });
+
 /** Writes requests to map into the request columns, all of them checked before. Gives how many there are. */
 export function writeMaps(target: Target, mode: IovaMode, requests: readonly MapRequest[]): number {
   if (!Array.isArray(requests)) throw argumentTypeError("requests", "an array", requests);
@@ -53,7 +57,7 @@ function mapRow(
   name: string,
   request: MapRequest,
 ): readonly [bigint, bigint, bigint, number] {
-  object(name, request);
+  known(name, object(name, request), MAP_KEYS);
   const va = address(`${name}.va`, request.va);
   const length = size(`${name}.length`, request.length);
   const read = request.read === undefined || boolean(`${name}.read`, request.read);
@@ -84,7 +88,7 @@ export function writeUnmaps(target: Target, requests: readonly UnmapRequest[]): 
   if (!Array.isArray(requests)) throw argumentTypeError("requests", "an array", requests);
   const checked = Array.from(requests, (request, i): readonly [bigint, bigint, bigint] => {
     const name = `requests[${i}]`;
-    object(name, request);
+    known(name, object(name, request), UNMAP_KEYS);
     const iova = address(`${name}.iova`, request.iova);
     const length = size(`${name}.length`, request.length);
     const va = request.va === undefined ? memoryAt(target, iova) : address(`${name}.va`, request.va);

@@ -1,5 +1,6 @@
 import type { Syscalls } from "../syscalls.ts";
 import type { PhysicalResolver } from "./physical.ts";
+import type { Memseg } from "./types.ts";
 
 export interface MemsegTableOptions {
   /** Where `allocate` gets memory from. Without it the table only records memory that the program has. */
@@ -9,6 +10,16 @@ export interface MemsegTableOptions {
    * kernel is asked (on Linux that takes CAP_SYS_ADMIN).
    */
   readonly physical?: PhysicalResolver | boolean;
+}
+
+/** Memory that the program has, for `add`: as a {@link Memseg}, whose length may be a number too. */
+export interface NewMemseg {
+  /** Where it begins: a page of its list. */
+  readonly va: bigint;
+  /** Bytes: whole pages of its list. */
+  readonly length: bigint | number;
+  /** As in {@link Memseg}. */
+  readonly iova?: bigint;
 }
 
 export interface ListOptions {

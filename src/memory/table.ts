@@ -1,17 +1,29 @@
 import { core, ListFlag, NO_ADDRESS, Status } from "../core.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError, leftBy, withResidue } from "../errors.ts";
 import { bytes, hex } from "../hex.ts";
+import { keysOf, known } from "../known.ts";
 import type { Syscalls } from "../syscalls.ts";
 import { address, boolean, count, object, pageShift, size, syscalls } from "../validate.ts";
 import { translateColumns } from "./arrays.ts";
 import { Listeners } from "./listeners.ts";
-import type { ListOptions, MemsegTableOptions } from "./options.ts";
+import type { ListOptions, MemsegTableOptions, NewMemseg } from "./options.ts";
 import { populate, release, reserveSpace, vacate } from "./pages.ts";
 import { type PhysicalResolver, physicalRuns } from "./physical.ts";
 import { refused } from "./refusals.ts";
 import { Segment } from "./segment.ts";
 import type { MemoryListener, Memseg, MemsegList } from "./types.ts";
 import { translateByTable } from "./walk.ts";
+
+const TABLE_KEYS = keysOf<MemsegTableOptions>({ kernel: true, physical: true });
+const MEMSEG_KEYS = keysOf<NewMemseg>({ va: true, length: true, iova: true });
+const LIST_KEYS = keysOf<ListOptions>({
+  pageSize: true,
+  maxBytes: true,
+  base: true,
+  near: true,
+  external: true,
+  heap: true,
+});
 
 /** A list and its address space, as the table keeps them. */
 interface OwnList extends MemsegList {
@@ -36,7 +48,7 @@ export class MemsegTable {
   #open = true;
 
   constructor(options: MemsegTableOptions = {}) {
-    object("options", options);
+    known("options", object("options", options), TABLE_KEYS);
     const { physical } = options;
     if (physical !== undefined && typeof physical !== "boolean" && typeof physical !== "function") {
       throw argumentTypeError("physical", "a function, true, or false", physical);
@@ -91,7 +103,7 @@ export class MemsegTable {
    */
   addList(options: ListOptions): MemsegList {
     const table = this.#core();
-    object("options", options);
+    known("options", object("options", options), LIST_KEYS);
     const shift = pageShift("pageSize", options.pageSize);
     const pageSize = 1n << BigInt(shift);
     const length = size("maxBytes", options.maxBytes);
@@ -164,15 +176,16 @@ export class MemsegTable {
    * @throws `ERR_OVERLAPS`, `ERR_OUTSIDE_LIST`, `ERR_UNALIGNED_VA`, `_IOVA`, `_LENGTH`, `ERR_ZERO_LENGTH`, `ERR_WRAPS`,
    * and what mapping it throws. Nothing is left behind.
    */
-  add(list: MemsegList, memseg: Memseg): void {
+  add(list: MemsegList, memseg: NewMemseg): void {
     const own = this.#own(list);
-    object("memseg", memseg);
-    address("memseg.va", memseg.va);
-    address("memseg.length", memseg.length);
-    if (memseg.iova !== undefined && address("memseg.iova", memseg.iova) === NO_ADDRESS) {
-      throw argumentRangeError("memseg.iova", "the first byte of a page; left out where it is not known", memseg.iova);
+    known("memseg", object("memseg", memseg), MEMSEG_KEYS);
+    const va = address("memseg.va", memseg.va);
+    const length = size("memseg.length", memseg.length);
+    const iova = memseg.iova === undefined ? undefined : address("memseg.iova", memseg.iova);
+    if (iova === NO_ADDRESS) {
+      throw argumentRangeError("memseg.iova", "the first byte of a page; left out where it is not known", iova);
     }
-    this.#record(own, [memseg]);
+    this.#record(own, [{ va, length, ...(iova === undefined ? {} : { iova }) }]);
   }
 
   /**
@@ -287,11 +300,11 @@ export class MemsegTable {
   }
 
   /** The memsegs, by address: all, or those that touch `length` bytes from `va`. */
-  memsegs(va = 0n, length?: bigint): Generator<Memseg & { readonly list: MemsegList }, void, void> {
+  memsegs(va = 0n, length?: bigint | number): Generator<Memseg & { readonly list: MemsegList }, void, void> {
     this.#core();
     const start = address("va", va);
     if (length === undefined) return this.#walk(start, NO_ADDRESS);
-    const last = start + address("length", length) - 1n;
+    const last = start + size("length", length) - 1n;
     if (last > NO_ADDRESS) throw argumentRangeError("length", "such that the range ends by 2^64", length);
     return this.#walk(start, last);
   }

@@ -1,6 +1,8 @@
 import { argumentRangeError } from "../errors.ts";
+import { keysOf, known } from "../known.ts";
 import { type Syscalls, VfioCall, vfioCallName } from "../syscalls.ts";
 import { type Passing, Through } from "../through.ts";
+import { object } from "../validate.ts";
 import { ModelProcessEnded } from "./errors.ts";
 import type { ModelKernel } from "./index.ts";
 
@@ -36,6 +38,10 @@ export interface Fault extends FaultPlace {
   readonly after?: (call: Passing) => void;
 }
 
+const PLACE = { call: true, nth: true, times: true } as const;
+const PLACE_KEYS = keysOf<FaultPlace>(PLACE);
+const FAULT_KEYS = keysOf<Fault>({ ...PLACE, answer: true, made: true, before: true, after: true });
+
 /** A kernel that says no when it is told to. */
 export interface FaultyKernel extends Syscalls {
   /** Sets up more faults. Where several meet one call, all of their callbacks run, and the first answer counts. */
@@ -61,7 +67,8 @@ export interface FaultyKernel extends Syscalls {
  * A call that the program makes in a batch counts like any other, and ends the batch when it fails. Only system calls
  * count: `view`, `unview`, `lockedMemory` and `physicalAddresses` pass.
  *
- * @throws RangeError ERR_OUT_OF_RANGE for a fault that could never happen: no call has that name.
+ * @throws RangeError ERR_OUT_OF_RANGE for a fault that could never happen: no call has that name. TypeError
+ *   ERR_INVALID_ARG_TYPE for one with a key that faults do not have.
  */
 export function faulty(kernel: Syscalls, ...faults: readonly Fault[]): FaultyKernel {
   return new FaultySyscalls(kernel).fail(...faults);
@@ -72,6 +79,7 @@ export function faulty(kernel: Syscalls, ...faults: readonly Fault[]): FaultyKer
  * cleaning up, reaches no kernel: every call throws {@link ModelProcessEnded}, wherever the program catches that.
  */
 export function killed(kernel: ModelKernel, place: FaultPlace = {}): Fault {
+  known("place", object("place", place), PLACE_KEYS);
   return {
     ...place,
     after: () => {
@@ -132,7 +140,9 @@ function isNamed(name: string, wanted: string): boolean {
   return name === wanted || name.endsWith(`_${wanted}`);
 }
 
-function checkFault({ call, nth = 0, times = 1, answer }: Fault): void {
+function checkFault(fault: Fault): void {
+  known("fault", object("fault", fault), FAULT_KEYS);
+  const { call, nth = 0, times = 1, answer } = fault;
   if (call !== undefined && !NAMES.some((name) => isNamed(name, call))) {
     throw argumentRangeError("call", "open, close, mmap, munmap, or a call of <linux/vfio.h>", call);
   }

@@ -127,7 +127,7 @@ export interface ModelKernel extends Syscalls {
    * @param va bytes, a multiple of the page that is mapped there, as `length` is
    * @throws RangeError ERR_OUT_OF_RANGE where not all of it is mmapped, or a page would be cut.
    */
-  makeUnpinnable(va: bigint, length: bigint): void;
+  makeUnpinnable(va: bigint, length: bigint | number): void;
 
   /**
    * A child of this process: the same open files, a copy of the memory, and nothing registered or locked. A container of sPAPR

@@ -1,5 +1,6 @@
-import { argumentRangeError, argumentTypeError } from "../errors.ts";
+import { argumentRangeError } from "../errors.ts";
 import { BATCH_ENTRY_BYTES, type LockedMemory, type MachineFiles, Protection, type VfioCall } from "../syscalls.ts";
+import { address, object, size } from "../validate.ts";
 import { deviceOf, type ModelDevice } from "./dma/device.ts";
 import { EBADF } from "./errno.ts";
 import { ModelProcessEnded } from "./errors.ts";
@@ -12,7 +13,7 @@ import type { IovaListener } from "./eyes/watch.ts";
 import type { Group } from "./group.ts";
 import type { DeviceReach, ModelKernel } from "./index.ts";
 import { Machine } from "./machine.ts";
-import type { LockedMemoryLimits } from "./memory/locked.ts";
+import { checkLimits, type LockedMemoryLimits } from "./memory/locked.ts";
 import type { ModelSettings } from "./options.ts";
 import { bytesOf, PAGE_BYTES, pageOf } from "./pages.ts";
 import { Process } from "./process.ts";
@@ -154,21 +155,19 @@ class Kernel implements ModelKernel {
 
   limitLockedMemory(limits: Partial<LockedMemoryLimits>): void {
     const { locked } = this.#caller;
-    const { limit, privileged } = { ...locked.limits, ...limits };
-    if (limit !== null && typeof limit !== "bigint") throw argumentTypeError("limit", "a bigint, or null", limit);
-    if (limit !== null && limit < 0n) throw argumentRangeError("limit", "0 or more bytes", limit);
-    if (typeof privileged !== "boolean") throw argumentTypeError("privileged", "a boolean", privileged);
-    locked.limits = { limit, privileged };
+    const {
+      limit = locked.limits.limit,
+      privileged = locked.limits.privileged,
+      ...rest
+    } = object("limits", limits) as LockedMemoryLimits;
+    locked.limits = checkLimits("limits", { limit, privileged, ...rest });
   }
 
-  makeUnpinnable(va: bigint, length: bigint): void {
+  makeUnpinnable(va: bigint, length: bigint | number): void {
     const { space } = this.#caller;
-    for (const [name, value] of Object.entries({ va, length })) {
-      if (typeof value !== "bigint") throw argumentTypeError(name, "a bigint", value);
-    }
-    const [start, end] = [pageOf(va), pageOf(va + length)];
-    const areWholePages =
-      length > 0n && va >= 0n && (va | length) % BigInt(PAGE_BYTES) === 0n && !space.cutsPage(start, end);
+    const asked = size("length", length);
+    const [start, end] = [pageOf(address("va", va)), pageOf(va + asked)];
+    const areWholePages = asked > 0n && (va | asked) % BigInt(PAGE_BYTES) === 0n && !space.cutsPage(start, end);
     if (!areWholePages || space.filling(start, end, Protection.NONE) === undefined) {
       throw argumentRangeError("va", "the start of whole pages that are all mmapped", va);
     }
@@ -181,8 +180,7 @@ class Kernel implements ModelKernel {
 
   tceAt(group: number, iova: bigint): DeviceReach | undefined {
     const found = this.#group(group);
-    if (typeof iova !== "bigint") throw argumentTypeError("iova", "a bigint", iova);
-    if (iova < 0n || iova >= 1n << 64n) throw argumentRangeError("iova", "0..2^64-1", iova);
+    address("iova", iova);
     const reached = found.container?.driver?.reach(pageOf(iova));
     if (reached === undefined) return undefined;
     const { page, read, write } = reached;

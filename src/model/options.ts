@@ -1,5 +1,7 @@
 import { argumentRangeError, argumentTypeError } from "../errors.ts";
-import type { LockedMemoryLimits } from "./memory/locked.ts";
+import { keysOf, known } from "../known.ts";
+import { count, object, size } from "../validate.ts";
+import { checkLimits, type LockedMemoryLimits } from "./memory/locked.ts";
 import type { MemorySource } from "./memory/source.ts";
 import { isPowerOfTwo, type PlatformInfo } from "./spapr/platform.ts";
 import { powernvInfo } from "./spapr/powernv.ts";
@@ -20,7 +22,7 @@ export interface ModelOptions {
    */
   readonly platform?: ModelPlatform;
   /** The CPU's page in bytes: 4096 (the default) or 65536; on type1 and noiommu also 16384. */
-  readonly pageSize?: number;
+  readonly pageSize?: bigint | number;
   /** The numbers of the IOMMU groups; `[26]` by default. */
   readonly groups?: readonly number[];
   /** type1: groups besides `groups` whose device has no IOMMU. None by default; with one, the unsafe mode is on. */
@@ -31,11 +33,11 @@ export interface ModelOptions {
    */
   readonly pgsizes?: bigint;
   /** sPAPR: the default window's size in bytes: a power of two below 4 GiB. 2 GiB on PowerNV, 1 GiB on pSeries. */
-  readonly defaultWindowSize?: bigint;
+  readonly defaultWindowSize?: bigint | number;
   /** pSeries: where firmware puts windows other than the default one; a multiple of 2^32 above it. 1 << 59 by default. */
   readonly firmwareWindowStart?: bigint;
   /** pSeries: how many TCEs the largest window has that firmware still makes. By default any that were seen to work. */
-  readonly firmwareLargestBlock?: bigint;
+  readonly firmwareLargestBlock?: bigint | number;
   /**
    * type1: where IOVAs may be, in order, in pages of 4 KiB, below 2^57. VT-d's by default: 0-0xfedfffff and
    * 0xfef00000-0xffffffffffff. With CPU pages of 16 or 64 KiB an SMMU's: 0-0x7ffffff and 0x8100000-0xffffffffffff.
@@ -66,7 +68,7 @@ export interface ModelOptions {
    */
   readonly hugepages?: Readonly<Record<number, number>>;
   /** Bytes of RAM: 64 GiB by default. REGISTER wants 8 of them for each page before it looks at the first. */
-  readonly ram?: bigint;
+  readonly ram?: bigint | number;
   /** `"simulated"` (the default), or where real memory comes from: the model then runs on it, and keeps a record. */
   readonly memory?: "simulated" | MemorySource;
 }
@@ -97,6 +99,26 @@ const PAGE_SIZES: Readonly<Record<ModelPlatform, readonly number[]>> = {
   noiommu: [4096, 16384, 65536],
 };
 
+const KEYS = keysOf<ModelOptions>({
+  platform: true,
+  pageSize: true,
+  groups: true,
+  noIommuGroups: true,
+  pgsizes: true,
+  defaultWindowSize: true,
+  firmwareWindowStart: true,
+  firmwareLargestBlock: true,
+  ranges: true,
+  dmaEntryLimit: true,
+  iommuVersion: true,
+  readsThroughWriteOnly: true,
+  infoCapabilities: true,
+  lockedMemory: true,
+  hugepages: true,
+  ram: true,
+  memory: true,
+});
+
 /** Options that not every platform has. */
 const BELONGS_TO: Partial<Record<keyof ModelOptions, readonly ModelPlatform[]>> = {
   pgsizes: ["powernv", "pseries", "type1"],
@@ -113,8 +135,13 @@ const BELONGS_TO: Partial<Record<keyof ModelOptions, readonly ModelPlatform[]>> 
 
 /** @throws TypeError ERR_INVALID_ARG_TYPE, RangeError ERR_OUT_OF_RANGE */
 export function settingsFrom(options: ModelOptions): ModelSettings {
-  const { platform = "powernv", pageSize = 4096, memory = "simulated", ram = 64n << 30n } = options;
-  const { lockedMemory = { limit: 8n << 20n, privileged: true } } = options;
+  known("options", object("options", options), KEYS);
+  const { platform = "powernv", memory = "simulated" } = options;
+  const { pageSize: page = 4096, ram: memoryBytes = 64n << 30n } = options;
+  const { lockedMemory: limits = { limit: 8n << 20n, privileged: true } } = options;
+  const pageSize = Number(size("pageSize", page)); // what is not exact is not a platform's, and refused below
+  const ram = size("ram", memoryBytes);
+  const lockedMemory = checkLimits("lockedMemory", limits);
   if (!Object.hasOwn(PAGE_SIZES, platform)) {
     throw argumentRangeError("platform", '"powernv", "pseries", "type1" or "noiommu"', platform);
   }
@@ -130,14 +157,25 @@ export function settingsFrom(options: ModelOptions): ModelSettings {
   if (memory !== "simulated" && typeof memory?.mmap !== "function") {
     throw argumentTypeError("memory", '"simulated" or an object with mmap, munmap, view and unview', memory);
   }
-  if (typeof lockedMemory?.privileged !== "boolean") {
-    throw argumentTypeError("lockedMemory", "an object with limit and privileged", lockedMemory);
-  }
-  if (typeof ram !== "bigint") throw argumentTypeError("ram", "a bigint", ram);
   if (ram < 1n << 20n || ram >= 1n << 53n) throw argumentRangeError("ram", "from 1 MiB to below 2^53", ram);
   const { hugepages = usualHugepages(platform, pageSize) } = options;
+  checkHugepages(hugepages);
   const groups = groupsFrom(platform, options);
   return { iommu: iommuFrom(platform, options, pageSize), pageSize, groups, lockedMemory, hugepages, ram, memory };
+}
+
+/** A size that is named in another way than by its page shift would be a size that does not exist. */
+function checkHugepages(hugepages: Readonly<Record<number, number>>): void {
+  for (const [shift, pages] of Object.entries(object("hugepages", hugepages))) {
+    if (!/^[1-9][0-9]$/.test(shift) || Number(shift) < 12 || Number(shift) > 62) {
+      throw argumentRangeError(
+        "a key of hugepages",
+        "a page shift from 12 to 62, such as 21 for pages of 2 MiB",
+        shift,
+      );
+    }
+    count(`hugepages[${shift}]`, pages);
+  }
 }
 
 function groupsFrom(platform: ModelPlatform, { groups = [26], noIommuGroups = [] }: ModelOptions) {
@@ -182,21 +220,17 @@ function firmwareFrom(options: ModelOptions): Firmware {
     throw argumentRangeError("firmwareWindowStart", "a multiple of 2^32 from 2^32 on, below 2^63", windowStart);
   }
   if (largestBlock === undefined) return { windowStart, largestBlock };
-  if (typeof largestBlock !== "bigint") throw argumentTypeError("firmwareLargestBlock", "a bigint", largestBlock);
-  if (largestBlock < 0n || largestBlock >= 1n << 64n)
-    throw argumentRangeError("firmwareLargestBlock", "0..2^64-1", largestBlock);
-  return { windowStart, largestBlock };
+  return { windowStart, largestBlock: size("firmwareLargestBlock", largestBlock) };
 }
 
 function infoFrom(platform: "powernv" | "pseries", options: ModelOptions): PlatformInfo {
   const usual = platform === "powernv" ? powernvInfo : pseriesInfo;
-  const { pgsizes = usual.pgsizes, defaultWindowSize = usual.defaultWindowSize } = options;
+  const { pgsizes = usual.pgsizes, defaultWindowSize: windowSize = usual.defaultWindowSize } = options;
+  const defaultWindowSize = size("defaultWindowSize", windowSize);
   if (typeof pgsizes !== "bigint") throw argumentTypeError("pgsizes", "a bigint", pgsizes);
   if ((pgsizes & 0xfffn) !== 0n || (pgsizes & 0x1000n) === 0n || pgsizes >> 64n !== 0n) {
     throw argumentRangeError("pgsizes", "64 bits with 4 KiB pages and none smaller", pgsizes);
   }
-  if (typeof defaultWindowSize !== "bigint")
-    throw argumentTypeError("defaultWindowSize", "a bigint", defaultWindowSize);
   if (!isPowerOfTwo(defaultWindowSize) || defaultWindowSize < 4096n || defaultWindowSize >= 1n << 32n) {
     throw argumentRangeError("defaultWindowSize", "a power of two from 4 KiB to 2 GiB", defaultWindowSize);
   }

@@ -5,7 +5,7 @@ import { planNoIommu } from "./noiommu.ts";
 import { checkRequest } from "./request.ts";
 import { planSpapr } from "./spapr.ts";
 import { planType1 } from "./type1.ts";
-import type { PlanRequest, Rejection, WindowPlan } from "./types.ts";
+import type { ExactRequest, PlanRequest, Rejection, WindowPlan } from "./types.ts";
 
 export type { IovaMode, ListFacts, MemoryFacts, PlanRequest, Rejection, WindowPlan } from "./types.ts";
 
@@ -21,9 +21,9 @@ export type { IovaMode, ListFacts, MemoryFacts, PlanRequest, Rejection, WindowPl
  * @throws TypeError `ERR_INVALID_ARG_TYPE`, RangeError `ERR_OUT_OF_RANGE` for arguments that cannot be.
  */
 export function planWindow(request: PlanRequest): WindowPlan {
-  checkRequest(request);
-  const needs = findNeeds(request);
-  const result = planFor(request, needs);
+  const exact = checkRequest(request);
+  const needs = findNeeds(exact);
+  const result = planFor(exact, needs);
   if ("start" in result) return result;
   const reasons = result.map(({ choice, reason }) => `  ${choice}: ${reason}`).join("\n");
   throw new DmaWindowError(
@@ -33,7 +33,7 @@ export function planWindow(request: PlanRequest): WindowPlan {
   );
 }
 
-function planFor(request: PlanRequest, needs: Needs): WindowPlan | readonly Rejection[] {
+function planFor(request: ExactRequest, needs: Needs): WindowPlan | readonly Rejection[] {
   const { info } = request;
   switch (info.kind) {
     case "spapr":

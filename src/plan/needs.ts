@@ -1,14 +1,14 @@
 /** How far a window must reach, before any page size or kernel is looked at. */
 import { core } from "../core.ts";
 import { argumentTypeError, DmaWindowError } from "../errors.ts";
-import type { IovaMode, ListFacts, PlanRequest } from "./types.ts";
+import type { ExactList, ExactRequest, IovaMode, ListFacts } from "./types.ts";
 
 export interface Needs {
   readonly iovaMode: IovaMode;
   /** The lists that are mapped: all but external memory that is no heap. */
-  readonly lists: readonly ListFacts[];
+  readonly lists: readonly ExactList[];
   /** All lists, as the caller numbers them. */
-  readonly declared: readonly ListFacts[];
+  readonly declared: readonly ExactList[];
   /** The last offset from the window's start that must be inside; inclusive, so that 2^64 bytes can be said. */
   readonly last: bigint;
 }
@@ -19,7 +19,7 @@ export function isServed(list: ListFacts): boolean {
 }
 
 /** `needed` - 1 for every IOVA mode, with `growTo` in place of the default where it is given. */
-export function findNeeds(request: PlanRequest): Needs {
+export function findNeeds(request: ExactRequest): Needs {
   const iovaMode = request.iovaMode ?? (request.info.kind === "noiommu" ? "pa" : "rebased");
   const lists = request.memory.lists.filter(isServed);
   const atLeast = iovaMode === "rebased" ? offsetsOf(lists) : highestOf(lists, iovaMode, request);
@@ -34,7 +34,7 @@ export function findNeeds(request: PlanRequest): Needs {
 }
 
 /** `rebased`: the lists one behind the other, each at a multiple of its page size. */
-function offsetsOf(lists: readonly ListFacts[]): bigint | undefined {
+function offsetsOf(lists: readonly ExactList[]): bigint | undefined {
   // bigint does not wrap: the end may be formed here, and even be 2^64.
   let end = 0n;
   for (const { pageSize, length } of lists) end = ((end + pageSize - 1n) / pageSize) * pageSize + length;
@@ -42,7 +42,7 @@ function offsetsOf(lists: readonly ListFacts[]): bigint | undefined {
   return end === 0n ? undefined : end - 1n;
 }
 
-function highestOf(lists: readonly ListFacts[], iovaMode: IovaMode, request: PlanRequest): bigint | undefined {
+function highestOf(lists: readonly ExactList[], iovaMode: IovaMode, request: ExactRequest): bigint | undefined {
   if (iovaMode === "pa") {
     if (request.highestRam === undefined && request.growTo === undefined) {
       throw argumentTypeError(
@@ -71,6 +71,6 @@ function tooLarge(end: bigint): DmaWindowError {
   return new DmaWindowError("ERR_MEMORY_TOO_LARGE", `the lists hold ${end} bytes together; an IOVA has 64 bits`);
 }
 
-export function shiftOf(list: ListFacts): number {
+export function shiftOf(list: ExactList): number {
   return core.log2Floor(list.pageSize);
 }

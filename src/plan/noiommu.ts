@@ -11,9 +11,9 @@ import { bytes, hex } from "../hex.ts";
 import type { NoIommuInfo } from "../iommu.ts";
 import { deviceProblem, NO_TABLES, pages, Rejections, sizeProblem, windowShiftFor } from "./candidates.ts";
 import { type Needs, shiftOf } from "./needs.ts";
-import type { PlanRequest, Rejection, WindowPlan } from "./types.ts";
+import type { ExactRequest, Rejection, WindowPlan } from "./types.ts";
 
-export function planNoIommu(request: PlanRequest, info: NoIommuInfo, needs: Needs): WindowPlan | readonly Rejection[] {
+export function planNoIommu(request: ExactRequest, info: NoIommuInfo, needs: Needs): WindowPlan | readonly Rejection[] {
   const rejections = new Rejections();
   if (rejections.note(`IOVA mode ${needs.iovaMode}`, modeProblem(needs))) return rejections.list;
   if (rejections.note("a window over physical memory", pagesProblem(needs, info))) return rejections.list;

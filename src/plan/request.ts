@@ -1,38 +1,59 @@
 /** The arguments of planWindow, checked one by one. */
 import { argumentRangeError, argumentTypeError } from "../errors.ts";
-import { address, boolean, count, object, oneOf, pageShift } from "../validate.ts";
+import { keysOf, known, taken } from "../known.ts";
+import { address, boolean, count, object, oneOf, pageShift, size } from "../validate.ts";
 import { checkInfo } from "./check-info.ts";
-import type { IovaMode, PlanRequest } from "./types.ts";
+import type { ExactList, ExactRequest, IovaMode, ListFacts, MemoryFacts, PlanRequest } from "./types.ts";
 
 export const IOVA_MODES: readonly IovaMode[] = ["rebased", "va", "pa"];
 
-export function checkRequest(request: PlanRequest): void {
-  object("request", request);
+const KEYS = keysOf<PlanRequest>({
+  memory: true,
+  info: true,
+  growTo: true,
+  iovaMode: true,
+  highestRam: true,
+  deviceAddressBits: true,
+});
+
+/** Gives the request with every size as a bigint. What else the facts say of memory and IOMMU is not looked at. */
+export function checkRequest(asked: PlanRequest): ExactRequest {
+  object("request", asked);
+  known("request", asked, KEYS);
+  const request = taken(asked, KEYS);
   if (request.iovaMode !== undefined) oneOf("iovaMode", request.iovaMode, IOVA_MODES);
-  if (request.growTo !== undefined) address("growTo", request.growTo);
   if (request.highestRam !== undefined) address("highestRam", request.highestRam);
   if (request.deviceAddressBits !== undefined) {
     const bits = count("deviceAddressBits", request.deviceAddressBits);
     if (bits < 1 || bits > 64) throw argumentRangeError("deviceAddressBits", "from 1 to 64", bits);
   }
-  object("memory", request.memory);
-  if (request.memory.bytes !== undefined) address("memory.bytes", request.memory.bytes);
-  if (!Array.isArray(request.memory.lists)) throw argumentTypeError("memory.lists", "an array", request.memory.lists);
-  for (const [i, list] of request.memory.lists.entries()) checkList(`memory.lists[${i}]`, list);
+  const { growTo, ...rest } = request;
+  const grown = growTo === undefined ? {} : { growTo: size("growTo", growTo) };
+  const memory = exactMemory(request.memory);
   checkInfo(request.info);
+  return { ...rest, ...grown, memory };
 }
 
-function checkList(name: string, list: PlanRequest["memory"]["lists"][number]): void {
+function exactMemory(memory: MemoryFacts): ExactRequest["memory"] {
+  object("memory", memory);
+  const { lists, bytes = 0n } = memory;
+  if (!Array.isArray(lists)) throw argumentTypeError("memory.lists", "an array", lists);
+  // Array.from and not map, which passes over the holes of an array.
+  const exact = Array.from(lists as readonly ListFacts[], (list, i) => exactList(`memory.lists[${i}]`, list));
+  return { lists: exact, bytes: size("memory.bytes", bytes) };
+}
+
+function exactList(name: string, list: ListFacts): ExactList {
   object(name, list);
-  const shift = BigInt(pageShift(`${name}.pageSize`, address(`${name}.pageSize`, list.pageSize)));
+  const pageSize = 1n << BigInt(pageShift(`${name}.pageSize`, list.pageSize));
   const base = address(`${name}.base`, list.base);
-  const length = address(`${name}.length`, list.length);
-  const pageSize = 1n << shift;
+  const length = size(`${name}.length`, list.length);
   if (base % pageSize !== 0n) throw argumentRangeError(`${name}.base`, `a multiple of its page size ${pageSize}`, base);
   if (length === 0n || length % pageSize !== 0n) {
     throw argumentRangeError(`${name}.length`, `a multiple of its page size ${pageSize}, and not 0`, length);
   }
   if (base + length > 1n << 64n) throw argumentRangeError(`${name}.length`, "such that the list ends by 2^64", length);
-  if (list.external !== undefined) boolean(`${name}.external`, list.external);
-  if (list.heap !== undefined) boolean(`${name}.heap`, list.heap);
+  const external = list.external !== undefined && boolean(`${name}.external`, list.external);
+  const heap = list.heap !== undefined && boolean(`${name}.heap`, list.heap);
+  return { ...list, base, length, pageSize, external, heap };
 }

@@ -16,7 +16,7 @@ import {
   windowShiftFor,
 } from "./candidates.ts";
 import type { Needs } from "./needs.ts";
-import type { PlanRequest, Rejection, WindowPlan } from "./types.ts";
+import type { ExactRequest, Rejection, WindowPlan } from "./types.ts";
 
 /** Where PowerNV's second window, and an LPAR's 64-bit window, begin (pci-ioda.c: pnv_pci_ioda2_..._tce64_base). */
 const HIGH_WINDOW = 1n << 59n;
@@ -34,7 +34,7 @@ interface Shapes {
   readonly chargeBytes: bigint;
 }
 
-export function planSpapr(request: PlanRequest, info: SpaprInfo, needs: Needs): WindowPlan | readonly Rejection[] {
+export function planSpapr(request: ExactRequest, info: SpaprInfo, needs: Needs): WindowPlan | readonly Rejection[] {
   const rejections = new Rejections();
   if (!info.dynamicWindows) {
     const { start, size } = info.defaultWindow;
@@ -58,7 +58,7 @@ export function planSpapr(request: PlanRequest, info: SpaprInfo, needs: Needs): 
     const shape = chooseShape(info, windowShift, pageShift, rejections);
     if (!shape) continue;
     const choice = `${pages(pageShift)}, ${shape.levels} ${shape.levels === 1 ? "level" : "levels"}`;
-    if (rejections.note(choice, budgetProblem(shape.chargeBytes, request.memory.bytes ?? 0n, info))) continue;
+    if (rejections.note(choice, budgetProblem(shape.chargeBytes, request.memory.bytes, info))) continue;
     return {
       kind: "spapr",
       iovaMode: needs.iovaMode,

@@ -18,9 +18,9 @@ import {
 } from "./candidates.ts";
 import type { Needs } from "./needs.ts";
 import { holesIn, lowestStart, showRanges } from "./ranges.ts";
-import type { PlanRequest, Rejection, WindowPlan } from "./types.ts";
+import type { ExactRequest, Rejection, WindowPlan } from "./types.ts";
 
-export function planType1(request: PlanRequest, info: Type1Info, needs: Needs): WindowPlan | readonly Rejection[] {
+export function planType1(request: ExactRequest, info: Type1Info, needs: Needs): WindowPlan | readonly Rejection[] {
   const rejections = new Rejections();
   for (const pageShift of pageShifts(info.pageSizes)) {
     if (rejections.note(pages(pageShift), pageProblem(pageShift, needs, info))) continue;
@@ -39,7 +39,7 @@ export function planType1(request: PlanRequest, info: Type1Info, needs: Needs): 
     const dmaMaskBits = core.maskBits(start + size - 1n);
     if (rejections.note(choice, rangesProblem(info.ranges, needs))) continue;
     if (rejections.note(choice, deviceProblem(dmaMaskBits, request.deviceAddressBits))) continue;
-    if (rejections.note(choice, budgetProblem(0n, request.memory.bytes ?? 0n, info))) continue;
+    if (rejections.note(choice, budgetProblem(0n, request.memory.bytes, info))) continue;
     return {
       kind: "type1",
       iovaMode: needs.iovaMode,

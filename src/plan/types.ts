@@ -13,8 +13,8 @@ export type IovaMode = "rebased" | "va" | "pa";
 export interface ListFacts {
   readonly base: bigint;
   /** Bytes of address space: the most memory that the list will ever hold. */
-  readonly length: bigint;
-  readonly pageSize: bigint;
+  readonly length: bigint | number;
+  readonly pageSize: bigint | number;
   /** The program's own memory, not the allocator's. Passed over, as long as it is no heap. */
   readonly external?: boolean;
   readonly heap?: boolean;
@@ -23,7 +23,7 @@ export interface ListFacts {
 export interface MemoryFacts {
   readonly lists: readonly ListFacts[];
   /** Bytes of memory that are there now: they count against RLIMIT_MEMLOCK as soon as they are mapped. */
-  readonly bytes?: bigint;
+  readonly bytes?: bigint | number;
 }
 
 export interface PlanRequest {
@@ -36,11 +36,23 @@ export interface PlanRequest {
    * How large memory may become. In bytes from the window's start for `rebased`; as the end of the highest address for
    * `va` and `pa`. Default: what the lists can hold (`rebased`), their highest end (`va`), the highest RAM (`pa`).
    */
-  readonly growTo?: bigint;
+  readonly growTo?: bigint | number;
   /** The last address of the machine's RAM: `readIomem().highest`. `pa` needs it, or `growTo`. */
   readonly highestRam?: bigint;
   /** How many address bits the device has; 64 if not given. */
   readonly deviceAddressBits?: number;
+}
+
+/** The same with every size as a bigint. */
+export interface ExactList extends ListFacts {
+  readonly length: bigint;
+  readonly pageSize: bigint;
+}
+
+/** A request that was checked: every size is a bigint, and nothing is there without a value. */
+export interface ExactRequest extends PlanRequest {
+  readonly memory: { readonly lists: readonly ExactList[]; readonly bytes: bigint };
+  readonly growTo?: bigint;
 }
 
 /** A choice that was considered and cannot be, with the numbers that say why. */

@@ -20,6 +20,8 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { argumentRangeError, argumentTypeError, DmaWindowError } from "../errors.ts";
 import { hex } from "../hex.ts";
+import { keysOf, known } from "../known.ts";
+import { object, size } from "../validate.ts";
 import { checkPath, unreadable } from "./files.ts";
 import { pageSize as machinePageSize } from "./page-size.ts";
 
@@ -32,8 +34,8 @@ const ADDRESS_SPACE = 1n << 64n;
 /** 1 GiB of entries: below what one read() moves (2^31 bytes less a page), and 512 GiB of 4 KiB pages. */
 const MOST_PAGES = 2 ** 27;
 
-const CPU_PAGE_MOST = 2 ** 20;
-const HUGEPAGE_MOST = 2 ** 40;
+const CPU_PAGE_MOST = 1n << 20n;
+const HUGEPAGE_MOST = 1n << 40n;
 
 const waysOut = "Run as root, or use an IOVA mode that needs no physical addresses.";
 
@@ -42,8 +44,10 @@ export interface PagemapOptions {
   /** Default: `/proc/self/pagemap`. */
   readonly path?: string;
   /** What the kernel counts in, in bytes. Default: this machine's, from `/proc/self/auxv`. Trusted. */
-  readonly cpuPageSize?: number;
+  readonly cpuPageSize?: bigint | number;
 }
+
+const KEYS = keysOf<PagemapOptions>({ path: true, cpuPageSize: true });
 
 /**
  * The physical address of each of `pages` pages from `va` on. Costs 8 bytes a page and a moment of garbage, and a system
@@ -61,26 +65,26 @@ export interface PagemapOptions {
 export function physicalAddresses(
   va: bigint,
   pages: number,
-  pageSize: number,
-  { path = "/proc/self/pagemap", cpuPageSize = machinePageSize() }: PagemapOptions = {},
+  pageSize: bigint | number,
+  options: PagemapOptions = {},
 ): BigUint64Array {
+  known("options", object("options", options), KEYS);
+  const { path = "/proc/self/pagemap", cpuPageSize = machinePageSize() } = options;
   checkPath("path", path);
-  checkArguments(va, pages, pageSize, cpuPageSize);
+  const page = size("pageSize", pageSize);
+  const cpuPage = size("cpuPageSize", cpuPageSize);
+  checkArguments(va, pages, page, cpuPage);
   const addresses = new BigUint64Array(pages);
   if (pages === 0) return addresses;
-  const cpuPage = BigInt(cpuPageSize);
-  readEntries(path, addresses, va / cpuPage, BigInt(pageSize) / cpuPage);
-  for (let page = 0; page < pages; page++) {
-    addresses[page] = addressOf(addresses[page] as bigint, va + BigInt(page) * BigInt(pageSize), cpuPage);
-  }
+  readEntries(path, addresses, va / cpuPage, page / cpuPage);
+  for (let i = 0; i < pages; i++) addresses[i] = addressOf(addresses[i] as bigint, va + BigInt(i) * page, cpuPage);
   return addresses;
 }
 
-function checkArguments(va: bigint, pages: number, pageSize: number, cpuPageSize: number): void {
+function checkArguments(va: bigint, pages: number, pageSize: bigint, cpuPageSize: bigint): void {
   if (typeof va !== "bigint") throw argumentTypeError("va", "a bigint", va);
   if (typeof pages !== "number") throw argumentTypeError("pages", "a number", pages);
-  if (typeof pageSize !== "number") throw argumentTypeError("pageSize", "a number", pageSize);
-  if (!isPowerOfTwo(cpuPageSize) || cpuPageSize < 4096 || cpuPageSize > CPU_PAGE_MOST) {
+  if (!isPowerOfTwo(cpuPageSize) || cpuPageSize < 4096n || cpuPageSize > CPU_PAGE_MOST) {
     throw argumentRangeError("cpuPageSize", "a power of two from 4 KiB to 1 MiB", cpuPageSize);
   }
   if (!isPowerOfTwo(pageSize) || pageSize < cpuPageSize || pageSize > HUGEPAGE_MOST) {
@@ -93,19 +97,16 @@ function checkArguments(va: bigint, pages: number, pageSize: number, cpuPageSize
   if (!Number.isInteger(pages) || pages < 0 || pages > MOST_PAGES) {
     throw argumentRangeError("pages", `an integer from 0 to ${MOST_PAGES}`, pages);
   }
-  if (va < 0n || va >= ADDRESS_SPACE || va % BigInt(pageSize) !== 0n) {
+  if (va < 0n || va >= ADDRESS_SPACE || va % pageSize !== 0n) {
     throw argumentRangeError("va", `a multiple of ${hex(pageSize)} below 2^64`, va);
   }
-  if (va + BigInt(pages) * BigInt(pageSize) > ADDRESS_SPACE) {
+  if (va + BigInt(pages) * pageSize > ADDRESS_SPACE) {
     throw argumentRangeError("pages", `at most what fits between ${hex(va)} and 2^64`, pages);
   }
 }
 
-/** Exact up to 2^53: a power of two has one bit, and halving keeps it exact. */
-function isPowerOfTwo(value: number): boolean {
-  return (
-    Number.isSafeInteger(value) && value > 0 && Number.isInteger(Math.log2(value)) && 2 ** Math.log2(value) === value
-  );
+function isPowerOfTwo(value: bigint): boolean {
+  return value > 0n && (value & (value - 1n)) === 0n;
 }
 
 /**

@@ -1,7 +1,9 @@
 import { argumentTypeError } from "../errors.ts";
 import { hex } from "../hex.ts";
+import { keysOf, known } from "../known.ts";
 import { BATCH_ENTRY_BYTES, type LockedMemory, MapFlag, type Syscalls, VfioCall } from "../syscalls.ts";
 import { holdsBatch, type Passing, Through } from "../through.ts";
+import { object } from "../validate.ts";
 import { plainAnswer, refusesArguments, thrownName } from "./answers.ts";
 import { copyOf, readStruct } from "./bytes.ts";
 import { layoutOf, type StructField, shortCallName } from "./calls.ts";
@@ -13,6 +15,8 @@ export interface RecordOptions {
   /** Words for whoever reads the trace: which program, which machine. */
   readonly note?: string;
 }
+
+const KEYS = keysOf<RecordOptions>({ note: true });
 
 /**
  * A kernel in front of `kernel` that writes down every call and its answer: a line of JSON each, without its newline, the
@@ -29,6 +33,9 @@ export interface RecordOptions {
  */
 export function recordTrace(kernel: Syscalls, write: (line: string) => void, options: RecordOptions = {}): Syscalls {
   if (typeof write !== "function") throw argumentTypeError("write", "a function", write);
+  known("options", object("options", options), KEYS);
+  const { note } = options;
+  if (note !== undefined && typeof note !== "string") throw argumentTypeError("note", "a string", note);
   return new TraceRecorder(kernel, write, options);
 }
 

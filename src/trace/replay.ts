@@ -1,6 +1,8 @@
 import { argumentTypeError } from "../errors.ts";
 import { hex } from "../hex.ts";
+import { keysOf, known } from "../known.ts";
 import { BATCH_ENTRY_BYTES, type Syscalls, VfioCall } from "../syscalls.ts";
+import { object } from "../validate.ts";
 import { thrownName } from "./answers.ts";
 import { copyOf, type Values, writeStruct } from "./bytes.ts";
 import { callOfShortName, layoutOf, type StructField } from "./calls.ts";
@@ -16,6 +18,8 @@ export interface ReplayOptions {
   /** Groups that have other numbers here: from the trace's to this machine's. Others keep theirs. */
   readonly groups?: ReadonlyMap<number, number>;
 }
+
+const KEYS = keysOf<ReplayOptions>({ groups: true });
 
 export interface Replayed {
   /** How many calls the trace has, those among them that a batch did not come to. */
@@ -42,6 +46,7 @@ export interface Replayed {
  * @throws `ERR_SHIM_UNAVAILABLE` where the real kernel is out of reach.
  */
 export function replay(trace: Iterable<string> | Trace, kernel: Syscalls, options: ReplayOptions = {}): Replayed {
+  known("options", object("options", options), KEYS);
   const { groups } = options;
   if (groups !== undefined && !(groups instanceof Map)) throw argumentTypeError("groups", "a Map", groups);
   const { calls } = "calls" in trace ? trace : readTrace(trace);

@@ -113,7 +113,13 @@ const bad = suite("a command line that cannot be");
 
 const refused: readonly (readonly [string, RegExp])[] = [
   ["fly", /^there is no command "fly": the commands are run, plan and replay$/],
-  ["RUN", /^there is no command "RUN"/],
+  ["RUN", /^there is no command "RUN"; did you mean run\? The commands are run, plan and replay$/],
+  ["reply", /^there is no command "reply"; did you mean replay\?/],
+  ["run --plattform type1", /^there is no option --plattform; did you mean --platform\?$/],
+  ["run --growTo 64G", /^there is no option --growTo; did you mean --grow-to\?$/],
+  ["run --noiommu=1", /^there is no option --noiommu; did you mean --no-iommu\?$/],
+  ["run --zzz", /^there is no option --zzz$/],
+  ["run -x", /^there is no option -x$/],
   ["run plan", /^one command at a time; got run plan$/],
   ["run run", /^one command at a time/],
   ["plan 64G", /^one command at a time; got plan 64G$/],

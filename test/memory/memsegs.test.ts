@@ -152,10 +152,10 @@ test("bad arguments are refused", () => {
   const { memory, list } = table();
   for (const [, value] of [...badValues(), ["a number", 4096] as const]) {
     refusesArgument(() => memory.add(list, { va: value as never, length: PAGE }));
-    refusesArgument(() => memory.add(list, { va: GiB, length: value as never }));
     refusesArgument(() => memory.find(value as never));
     refusesArgument(() => memory.remove(value as never));
   }
+  for (const [, value] of badValues()) refusesArgument(() => memory.add(list, { va: GiB, length: value as never }));
   for (const [, value] of [...badValues("undefined"), ["all ones", TOP - 1n] as const]) {
     refusesArgument(() => memory.add(list, { va: GiB, length: PAGE, iova: value as never }));
   }

@@ -58,7 +58,8 @@ locking("is of one process, though others of its machine were made alike", () =>
 locking("refuses what cannot be", () => {
   const kernel = modelKernel();
   assert.throws(() => kernel.limitLockedMemory({ limit: -1n }), outOfRange);
-  assert.throws(() => kernel.limitLockedMemory({ limit: 1 as never }), wrongType);
+  assert.throws(() => kernel.limitLockedMemory({ limit: 1.5 }), outOfRange);
+  assert.throws(() => kernel.limitLockedMemory({ limit: "1" as never }), wrongType);
   assert.throws(() => kernel.limitLockedMemory({ privileged: 1 as never }), wrongType);
   assert.equal(kernel.lockedMemory(), { limit: 8n * MiB, used: 0n, privileged: true });
 });

@@ -49,10 +49,9 @@ test("iovaMode", () => {
   refusesAll(["iovaMode"], [...badValues("undefined"), ["another mode", "dpdk"], ["in capitals", "VA"]]);
 });
 
-test("growTo and highestRam", () => {
-  for (const field of ["growTo", "highestRam"]) {
-    refusesAll([field], [...badValues("undefined"), ["an exact number", 4096]]);
-  }
+test("growTo, a size, and highestRam, an address", () => {
+  refusesAll(["growTo"], badValues("undefined"));
+  refusesAll(["highestRam"], [...badValues("undefined"), ["an exact number", 4096]]);
 });
 
 test("deviceAddressBits", () => {
@@ -66,7 +65,7 @@ test("memory and its lists", () => {
   const holed: unknown[] = [];
   holed[1] = list(2n * MiB, GiB);
   refusesAll(["memory", "lists"], [["a hole in the array", holed]]);
-  refusesAll(["memory", "bytes"], [...badValues("undefined"), ["an exact number", 4096]]);
+  refusesAll(["memory", "bytes"], badValues("undefined"));
 });
 
 test("base of a list", () => {
@@ -81,7 +80,6 @@ test("base of a list", () => {
 
 test("length of a list", () => {
   const wrong = [
-    ["a number", 2 ** 21],
     ["0", 0n],
     ["half a page", MiB],
     ["past 2^64", (1n << 64n) - GiB + 2n * MiB],
@@ -91,7 +89,6 @@ test("length of a list", () => {
 
 test("page size of a list", () => {
   const wrong = [
-    ["a number", 2 ** 21],
     ["0", 0n],
     ["2 KiB", 2048n],
     ["2 TiB", 1n << 41n],

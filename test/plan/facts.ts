@@ -1,6 +1,7 @@
 /** Facts to plan from: what the kernel said on the machines that were looked at. */
 import type { AddressRange, SpaprInfo, Type1Info } from "../../src/iommu.ts";
-import { type ListFacts, type PlanRequest, planWindow, type Rejection, type WindowPlan } from "../../src/plan/index.ts";
+import { type PlanRequest, planWindow, type Rejection, type WindowPlan } from "../../src/plan/index.ts";
+import type { ExactList } from "../../src/plan/types.ts";
 import type { LockedMemory } from "../../src/syscalls.ts";
 import { failure } from "../support/failure.ts";
 
@@ -58,7 +59,7 @@ export function type1(changes: Partial<Type1Info> = {}): Type1Info {
   };
 }
 
-export function list(pageSize: bigint, length: bigint, base = 0n): ListFacts {
+export function list(pageSize: bigint, length: bigint, base = 0n): ExactList {
   return { base, length, pageSize };
 }
 

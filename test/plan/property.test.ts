@@ -7,7 +7,8 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Shape } from "../../src/core.ts";
 import type { SpaprInfo, Type1Info } from "../../src/iommu.ts";
-import { type IovaMode, type ListFacts, planWindow, type WindowPlan } from "../../src/plan/index.ts";
+import { type IovaMode, planWindow, type WindowPlan } from "../../src/plan/index.ts";
+import type { ExactList } from "../../src/plan/types.ts";
 import type { LockedMemory } from "../../src/syscalls.ts";
 import { powernvCharge, powernvShape, pseriesCharge } from "../reference/tce.ts";
 import { HIGH, interruptHole, powernv, pseries, type1 } from "./facts.ts";
@@ -15,7 +16,7 @@ import { HIGH, interruptHole, powernv, pseries, type1 } from "./facts.ts";
 interface Asked {
   readonly iovaMode: IovaMode;
   readonly info: SpaprInfo | Type1Info;
-  readonly memory: { readonly lists: readonly ListFacts[]; readonly bytes: bigint };
+  readonly memory: { readonly lists: readonly ExactList[]; readonly bytes: bigint };
   readonly growTo?: bigint;
   readonly deviceAddressBits?: number;
 }
@@ -97,7 +98,7 @@ const lists = fc.array(
       pages: fc.oneof(fc.bigInt(1n, 64n), fc.bigInt(1n, 1n << 24n)),
       place: fc.bigInt(0n, 1n << 18n),
     })
-    .map(({ pageSize, pages, place }): ListFacts => ({ base: place * pageSize, length: pages * pageSize, pageSize })),
+    .map(({ pageSize, pages, place }): ExactList => ({ base: place * pageSize, length: pages * pageSize, pageSize })),
   { minLength: 1, maxLength: 4 },
 );
 

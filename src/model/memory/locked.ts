@@ -1,11 +1,27 @@
+import { keysOf, known } from "../../known.ts";
 import type { LockedMemory } from "../../syscalls.ts";
+import { boolean, object, size } from "../../validate.ts";
 
 /** How much a process may lock. Read anew on every charge, so a program may change it while the model runs. */
 export interface LockedMemoryLimits {
   /** RLIMIT_MEMLOCK in bytes; `null` when unlimited. */
-  readonly limit: bigint | null;
+  readonly limit: bigint | number | null;
   /** CAP_IPC_LOCK, in the initial user namespace: nothing is ever refused. In the model CAP_SYS_RAWIO comes with it. */
   readonly privileged: boolean;
+}
+
+const KEYS = keysOf<LockedMemoryLimits>({ limit: true, privileged: true });
+
+/** @throws TypeError ERR_INVALID_ARG_TYPE, RangeError ERR_OUT_OF_RANGE */
+export function checkLimits(name: string, limits: LockedMemoryLimits): LockedMemoryLimits {
+  known(name, object(name, limits), KEYS);
+  exactLimit(`${name}.limit`, limits.limit);
+  boolean(`${name}.privileged`, limits.privileged);
+  return limits;
+}
+
+function exactLimit(name: string, limit: bigint | number | null): bigint | null {
+  return limit === null ? null : size(name, limit);
 }
 
 /**
@@ -69,6 +85,6 @@ export class LockedAccount {
 
   report(): LockedMemory {
     const { limit, privileged } = this.limits;
-    return { limit, used: this.bytesOf(this.#pages), privileged };
+    return { limit: exactLimit("lockedMemory.limit", limit), used: this.bytesOf(this.#pages), privileged };
   }
 }

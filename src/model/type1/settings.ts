@@ -1,4 +1,6 @@
 import { argumentRangeError, argumentTypeError } from "../../errors.ts";
+import { keysOf, known } from "../../known.ts";
+import { object } from "../../validate.ts";
 import { PAGE_BYTES, pageOf } from "../pages.ts";
 import type { Range } from "../sorted.ts";
 
@@ -7,6 +9,8 @@ export interface IovaRange {
   readonly start: bigint;
   readonly last: bigint;
 }
+
+const RANGE_KEYS = keysOf<IovaRange>({ start: true, last: true });
 
 /** What a machine with a type1 IOMMU can be asked for. See `ModelOptions`. */
 export interface Type1Options {
@@ -108,8 +112,9 @@ function checkRanges(ranges: readonly IovaRange[]): void {
   const page = BigInt(PAGE_BYTES);
   let free = 0n;
   for (const [index, range] of (ranges as readonly IovaRange[]).entries()) {
+    known(`ranges[${index}]`, object(`ranges[${index}]`, range), RANGE_KEYS);
     for (const edge of ["start", "last"] as const) {
-      const value = range?.[edge];
+      const value = range[edge];
       if (typeof value !== "bigint") throw argumentTypeError(`ranges[${index}].${edge}`, "a bigint", value);
     }
     const { start, last } = range;
