@@ -65,6 +65,11 @@ export interface ModelOptions {
    * usual on the platform. A size that is not named does not exist.
    */
   readonly hugepages?: Readonly<Record<number, number>>;
+  /**
+   * How many of these a hugetlb cgroup lets be present, by page shift. An mmap of more succeeds, and the pages that are too many
+   * cannot be touched. By default as many as there are.
+   */
+  readonly hugepageLimits?: Readonly<Record<number, number>>;
   /** Bytes of RAM: 64 GiB by default. REGISTER wants 8 of them for each page before it looks at the first. */
   readonly ram?: bigint;
   /** `"simulated"` (the default), or where real memory comes from: the model then runs on it, and keeps a record. */
@@ -86,6 +91,7 @@ export interface ModelSettings {
   readonly groups: readonly { readonly number: number; readonly noIommu: boolean }[];
   readonly lockedMemory: LockedMemoryLimits;
   readonly hugepages: Readonly<Record<number, number>>;
+  readonly hugepageLimits: Readonly<Record<number, number>>;
   readonly ram: bigint;
   readonly memory: "simulated" | MemorySource;
 }
@@ -135,9 +141,15 @@ export function settingsFrom(options: ModelOptions): ModelSettings {
   }
   if (typeof ram !== "bigint") throw argumentTypeError("ram", "a bigint", ram);
   if (ram < 1n << 20n || ram >= 1n << 53n) throw argumentRangeError("ram", "from 1 MiB to below 2^53", ram);
-  const { hugepages = usualHugepages(platform, pageSize) } = options;
+  const { hugepages = usualHugepages(platform, pageSize), hugepageLimits = {} } = options;
+  for (const [shift, limit] of Object.entries(hugepageLimits)) {
+    if (!Number.isInteger(limit) || limit < 0) {
+      throw argumentRangeError(`hugepageLimits[${shift}]`, "an integer of 0 or more", limit);
+    }
+  }
   const groups = groupsFrom(platform, options);
-  return { iommu: iommuFrom(platform, options, pageSize), pageSize, groups, lockedMemory, hugepages, ram, memory };
+  const iommu = iommuFrom(platform, options, pageSize);
+  return { iommu, pageSize, groups, lockedMemory, hugepages, hugepageLimits, ram, memory };
 }
 
 function groupsFrom(platform: ModelPlatform, { groups = [26], noIommuGroups = [] }: ModelOptions) {
