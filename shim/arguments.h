@@ -97,6 +97,18 @@ class Arguments {
     return {static_cast<unsigned char*>(data), length};
   }
 
+  // Memory that can be: not at 0, at least one byte, and no wrap at 2^64.
+  void CheckRange(uint64_t address, uint64_t length, uint64_t longest) {
+    if (refused_) return;
+    if (address == 0) {
+      RefuseRange("address must not be 0");
+    } else if (length == 0 || length > longest) {
+      RefuseRange("length must be from 1 to 2^32; got %lu", length);
+    } else if (address > UINT64_MAX - (length - 1)) {
+      RefuseRange("address + length must not pass 2^64");
+    }
+  }
+
   // The struct at `offset` lies inside the memory, as far as its own argsz lets the kernel go. No sum overflows: an
   // offset is below 2^32, and so are a struct's bytes.
   void CheckStruct(const Call& call, const Memory& memory, uint64_t offset) {

@@ -4,8 +4,8 @@
 // lies inside the caller's memory. What cannot be checked, and is therefore trusted, is written down in shim/README.md.
 //
 // Every number that differs between architectures (requests, sizes, flags) is a constant of the headers that it was
-// compiled with; vfio_layout.h holds VFIO's. There is no mutable state: any number of environments (worker threads) may
-// use the shim at once.
+// compiled with; vfio_layout.h holds VFIO's. The one mutable state is which views are alive (views.h): any number of
+// environments (worker threads) may use the shim at once.
 
 #include <fcntl.h>
 #include <limits.h>
@@ -20,7 +20,9 @@
 #include <cstring>
 
 #include "arguments.h"
+#include "presence.h"
 #include "vfio_layout.h"
+#include "views.h"
 
 namespace {
 
@@ -149,6 +151,14 @@ Napi::Value Munmap(const Napi::CallbackInfo& info) {
   return Answer(info, munmap(reinterpret_cast<void*>(address), length));
 }
 
+Napi::Value Populate(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  uint64_t address = arguments.U64(0, "address");
+  uint64_t length = arguments.U64(1, "length");
+  if (arguments.refused()) return Nothing();
+  return Napi::Number::New(info.Env(), MakePresent(address, length));
+}
+
 // The longest view: what a typed array of Node 20 (V8 11.3) can hold. Later versions hold more; ours stays the same.
 constexpr uint64_t kLongestView = uint64_t{1} << 32;
 
@@ -156,27 +166,37 @@ Napi::Value View(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
   uint64_t address = arguments.U64(0, "address");
   uint64_t length = arguments.U64(1, "length");
-  if (arguments.refused()) return Nothing();
-  if (address == 0) {
-    arguments.RefuseRange("address must not be 0");
-  } else if (length == 0 || length > kLongestView) {
-    // A view of no bytes could not be told from one that has ended.
-    arguments.RefuseRange("length must be from 1 to 2^32; got %lu", length);
-  } else if (address > UINT64_MAX - (length - 1)) {
-    arguments.RefuseRange("address + length must not pass 2^64");
-  }
+  // A view of no bytes could not be told from one that has ended.
+  arguments.CheckRange(address, length, kLongestView);
+  bool is_marked = !info[2].IsUndefined();
+  Memory marked = is_marked ? arguments.Bytes(2) : Memory{nullptr, 0};
+  if (is_marked && marked.length != sizeof(uint64_t)) arguments.RefuseRange("mark must have 8 bytes");
   if (arguments.refused()) return Nothing();
 
-  // Without a finalizer: the memory is the caller's, and collecting the view does not touch it.
+  // The memory is the caller's. The finalizer does not touch it, and notes that nobody sees it any more.
+  uint64_t mark = LiveViews::Get().Add();
+  if (is_marked) memcpy(marked.data, &mark, sizeof mark);
   napi_value buffer;
-  if (napi_create_external_arraybuffer(info.Env(), reinterpret_cast<void*>(address), length, nullptr, nullptr,
-                                       &buffer) != napi_ok) {
-    bool pending = false;
-    napi_is_exception_pending(info.Env(), &pending);
-    if (!pending) napi_throw_error(info.Env(), "ERR_SHIM_FAILED", "Node made no ArrayBuffer over the memory");
-    return Nothing();
+  napi_status status = napi_create_external_arraybuffer(info.Env(), reinterpret_cast<void*>(address), length,
+                                                        ViewIsGone, reinterpret_cast<void*>(mark), &buffer);
+  if (status == napi_ok) return Napi::Value(info.Env(), buffer);
+  LiveViews::Get().Remove(mark);
+  bool pending = false;
+  napi_is_exception_pending(info.Env(), &pending);
+  if (pending) return Nothing();
+  if (status == napi_no_external_buffers_allowed) {
+    napi_throw_error(info.Env(), "ERR_NO_EXTERNAL_BUFFERS", "this engine makes no ArrayBuffer over memory of others");
+  } else {
+    napi_throw_error(info.Env(), "ERR_SHIM_FAILED", "Node made no ArrayBuffer over the memory");
   }
-  return Napi::Value(info.Env(), buffer);
+  return Nothing();
+}
+
+Napi::Value IsSeen(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  uint64_t mark = arguments.U64(0, "mark");
+  if (arguments.refused()) return Nothing();
+  return Napi::Boolean::New(info.Env(), LiveViews::Get().Has(mark));
 }
 
 Napi::Value Detach(const Napi::CallbackInfo& info) {
@@ -187,6 +207,74 @@ Napi::Value Detach(const Napi::CallbackInfo& info) {
   if (!is_buffer || napi_detach_arraybuffer(info.Env(), info[0]) != napi_ok) {
     arguments.RefuseType("buffer must be an ArrayBuffer that can be detached");
   }
+  return Nothing();
+}
+
+// A value that IsCollected takes, and nothing else does.
+Napi::Value Weak(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  bool is_buffer = false;
+  napi_is_arraybuffer(info.Env(), info[0], &is_buffer);
+  napi_ref weak = nullptr;
+  napi_value handle = nullptr;
+  if (!is_buffer || napi_create_reference(info.Env(), info[0], 0, &weak) != napi_ok) {
+    arguments.RefuseType("buffer must be an ArrayBuffer");
+  } else if (napi_create_external(info.Env(), weak, DropWeak, nullptr, &handle) != napi_ok) {
+    DropWeak(info.Env(), weak, nullptr);
+    arguments.RefuseType("buffer must be one that can be watched");
+  }
+  if (arguments.refused()) return Nothing();
+  return Napi::Value(info.Env(), handle);
+}
+
+Napi::Value IsCollected(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  void* weak = nullptr;
+  napi_value object = nullptr;
+  if (napi_get_value_external(info.Env(), info[0], &weak) != napi_ok ||
+      napi_get_reference_value(info.Env(), static_cast<napi_ref>(weak), &object) != napi_ok) {
+    arguments.RefuseType("weak must be what weak gave");
+    return Nothing();
+  }
+  return Napi::Boolean::New(info.Env(), object == nullptr);
+}
+
+// Has the engine collect garbage now, by what it is told of memory that its objects hold outside.
+Napi::Value Collect(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  int64_t bytes = static_cast<int64_t>(arguments.Integer(0, "bytes", kMuchMemory));
+  if (arguments.refused()) return Nothing();
+  int64_t now = 0;
+  napi_adjust_external_memory(info.Env(), bytes, &now);
+  napi_adjust_external_memory(info.Env(), -bytes, &now);
+  return Nothing();
+}
+
+Napi::Value IsBusy(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  uint64_t most = arguments.Integer(0, "most", UINT32_MAX);
+  if (arguments.refused()) return Nothing();
+  return Napi::Boolean::New(info.Env(), RequestsInFlight(info.Env()) > most);
+}
+
+// memmove: the caller's array may be a view of the very memory.
+Napi::Value Read(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  uint64_t address = arguments.U64(0, "address");
+  Memory into = arguments.Bytes(1);
+  if (into.length > 0) arguments.CheckRange(address, into.length, UINT64_MAX);
+  if (arguments.refused() || into.length == 0) return Nothing();
+  memmove(into.data, reinterpret_cast<const void*>(address), into.length);
+  return Nothing();
+}
+
+Napi::Value Write(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  uint64_t address = arguments.U64(0, "address");
+  Memory from = arguments.Bytes(1);
+  if (from.length > 0) arguments.CheckRange(address, from.length, UINT64_MAX);
+  if (arguments.refused() || from.length == 0) return Nothing();
+  memmove(reinterpret_cast<void*>(address), from.data, from.length);
   return Nothing();
 }
 
@@ -242,11 +330,20 @@ Napi::Value Layout(const Napi::CallbackInfo& info) {
   CONSTANT(VFIO_IOMMU_SPAPR_INFO_DDW);
   CONSTANT(VFIO_DMA_MAP_FLAG_READ);
   CONSTANT(VFIO_DMA_MAP_FLAG_WRITE);
+  // What came with a later Linux than 4.19 is there if the header knows it: nothing here needs it.
+#ifdef VFIO_DMA_UNMAP_FLAG_ALL  // Linux 5.12
   CONSTANT(VFIO_DMA_UNMAP_FLAG_ALL);
+#endif
   CONSTANT(VFIO_IOMMU_INFO_PGSIZES);
+#ifdef VFIO_IOMMU_INFO_CAPS  // Linux 5.4
   CONSTANT(VFIO_IOMMU_INFO_CAPS);
+#endif
+#ifdef VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE  // Linux 5.4
   CONSTANT(VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE);
+#endif
+#ifdef VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL  // Linux 5.10
   CONSTANT(VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL);
+#endif
 #undef CONSTANT
 
   Napi::Object layout = Napi::Object::New(env);
@@ -266,6 +363,14 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("munmap", Napi::Function::New<Munmap>(env, "munmap"));
   exports.Set("view", Napi::Function::New<View>(env, "view"));
   exports.Set("detach", Napi::Function::New<Detach>(env, "detach"));
+  exports.Set("isSeen", Napi::Function::New<IsSeen>(env, "isSeen"));
+  exports.Set("isBusy", Napi::Function::New<IsBusy>(env, "isBusy"));
+  exports.Set("weak", Napi::Function::New<Weak>(env, "weak"));
+  exports.Set("isCollected", Napi::Function::New<IsCollected>(env, "isCollected"));
+  exports.Set("collect", Napi::Function::New<Collect>(env, "collect"));
+  exports.Set("populate", Napi::Function::New<Populate>(env, "populate"));
+  exports.Set("read", Napi::Function::New<Read>(env, "read"));
+  exports.Set("write", Napi::Function::New<Write>(env, "write"));
   exports.Set("pageSize", Napi::Function::New<PageSize>(env, "pageSize"));
   exports.Set("layout", Napi::Function::New<Layout>(env, "layout"));
   return exports;

@@ -93,6 +93,13 @@ const everywhere: Hints = {
     ENOMEM:
       "the process would have too many pieces of address space (see /proc/sys/vm/max_map_count): unmap larger ones",
   },
+  // mm/madvise.c: madvise_populate
+  madvise: {
+    EFAULT:
+      "a page cannot be had: a hugetlb cgroup allows fewer (hugetlb.*.max), or the pool is empty; raise that limit, or ask for fewer pages",
+    ENOMEM: "there is no memory for a page: free some, or ask for fewer pages",
+    EHWPOISON: "a page is broken: see the kernel's log",
+  },
   mmap: {
     ENOMEM:
       "not enough memory, or not enough free hugepages of that size (see /proc/sys/vm/nr_hugepages; on POWER those that a device could use come back a moment after they are freed)",

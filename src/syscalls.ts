@@ -106,6 +106,28 @@ export interface MachineFiles {
   link(path: string): string | number;
 }
 
+/** What may still reach memory whose view has been ended. */
+export interface Sight {
+  /**
+   * True: JavaScript may, through a buffer that was moved into another one (`transfer`, a worker) or that could not be ended.
+   * False: only input and output may that was under way when the view was ended.
+   */
+  readonly moved: boolean;
+  /** Whether anything may still; false for ever once it was. */
+  seen(): boolean;
+  /** Has garbage collected now, which may end it. Costs some milliseconds. */
+  collect?(): void;
+}
+
+/** The sight in what {@link Syscalls.unview} gave, if it is one. */
+export function sightIn(answer: unknown): Sight | undefined {
+  const isSight = typeof answer === "object" && answer !== null && typeof (answer as Sight).seen === "function";
+  return isSight ? (answer as Sight) : undefined;
+}
+
+/** The longest view in bytes: what a typed array of Node 20 can hold. */
+export const LONGEST_VIEW = 1n << 32n;
+
 export interface Syscalls {
   /** Which kernel answers: `"linux"` or `"model"`. */
   readonly name: string;
@@ -145,13 +167,34 @@ export interface Syscalls {
   munmap(address: bigint, length: bigint): number;
 
   /**
-   * The bytes of mmapped memory, without a copy. The range must stay readable and writable until {@link unview}:
-   * touching a view of memory that is gone would crash the process. Throws a RangeError for a range that cannot be.
+   * Makes every page of the range present and writable, or says why one is not: 0, or -errno. The mmap alone says nothing: with
+   * `MapFlag.POPULATE` it succeeds where a page cannot be had, and the first touch ends the process. What the pages hold stays.
+   * A program's own kernel may leave it out: then the mmap is believed.
+   */
+  readonly populate?: ((address: bigint, length: bigint) => number) | undefined;
+
+  /**
+   * The bytes of mmapped memory, without a copy: at most {@link LONGEST_VIEW}. The range must stay readable and writable until
+   * {@link unview}: touching a view of memory that is gone would crash the process. Throws a RangeError for a range that cannot
+   * be, and a DmaWindowError `ERR_NO_EXTERNAL_BUFFERS` where the engine shows no memory but its own.
    */
   view(address: bigint, length: bigint): Uint8Array;
 
-  /** Ends a view: it has length 0 from then on. Comes before the munmap of its memory. */
-  unview(view: Uint8Array): void;
+  /**
+   * Ends a view: it has length 0 from then on. Comes before the munmap of its memory. Gives a {@link Sight} where something may
+   * reach the memory all the same: until that ends, harmless memory has to stay at its address. Whatever else it gives, or
+   * nothing, means that nothing may.
+   */
+  unview(view: Uint8Array): unknown;
+
+  /**
+   * Copies mmapped memory into `into`, as many bytes as that has. Works on every engine; the range must be readable. A program's
+   * own kernel may leave it out: then a view is used.
+   */
+  readonly read?: ((address: bigint, into: Uint8Array) => void) | undefined;
+
+  /** Copies `from` to mmapped memory, likewise; the range must be writable. */
+  readonly write?: ((address: bigint, from: Uint8Array) => void) | undefined;
 
   /** How much may be locked, and is. Reads the limits anew on every call. */
   lockedMemory(): LockedMemory;

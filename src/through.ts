@@ -94,8 +94,23 @@ export abstract class Through implements Syscalls {
     return this.inner.view(address, length);
   }
 
-  unview(view: Uint8Array): void {
-    this.inner.unview(view);
+  unview(view: Uint8Array): unknown {
+    return this.inner.unview(view);
+  }
+
+  get populate(): Syscalls["populate"] {
+    const { inner } = this;
+    return inner.populate && ((address, length) => inner.populate?.(address, length) ?? 0);
+  }
+
+  get read(): Syscalls["read"] {
+    const { inner } = this;
+    return inner.read && ((address, into) => inner.read?.(address, into));
+  }
+
+  get write(): Syscalls["write"] {
+    const { inner } = this;
+    return inner.write && ((address, from) => inner.write?.(address, from));
   }
 
   lockedMemory(): LockedMemory {

@@ -66,6 +66,9 @@ export class Witness {
       munmap: (address, length) => inner.munmap(address, length),
       view: (address, length) => inner.view(address, length),
       unview: (view) => inner.unview(view),
+      populate: inner.populate && ((address, length) => inner.populate?.(address, length) ?? 0),
+      read: inner.read && ((address, into) => inner.read?.(address, into)),
+      write: inner.write && ((address, from) => inner.write?.(address, from)),
       lockedMemory: () => inner.lockedMemory(),
       physicalAddresses: (...parameters) => inner.physicalAddresses(...parameters),
     };

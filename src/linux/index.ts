@@ -2,19 +2,21 @@
  * The real kernel: {@link Syscalls} through the native shim, and through `/proc` where that says enough.
  */
 
-import { markAsUntransferable } from "node:worker_threads";
-import { argumentTypeError } from "../errors.ts";
-import type { Syscalls } from "../syscalls.ts";
+import type { Sight, Syscalls } from "../syscalls.ts";
 import { pageSize } from "../system/page-size.ts";
 import { physicalAddresses } from "../system/pagemap.ts";
 import { machineFiles } from "./files.ts";
 import { lockedMemory } from "./locked-memory.ts";
 import { shim, shimAvailable } from "./shim.ts";
+import { Views } from "./views.ts";
 
 export { shimAvailable } from "./shim.ts";
 
 /** What memory comes from. The software kernel can run on real memory with the real kernel's. */
-export type MemorySource = Pick<Syscalls, "mmap" | "munmap" | "view" | "unview" | "physicalAddresses">;
+export type MemorySource = Pick<
+  Syscalls,
+  "mmap" | "munmap" | "populate" | "view" | "unview" | "read" | "write" | "physicalAddresses"
+>;
 
 /**
  * The Linux that this program runs on. Importing this file and calling this function never throw, whatever the machine
@@ -41,9 +43,7 @@ class LinuxKernel implements Syscalls {
   readonly files = machineFiles;
 
   #pageSize = 0;
-
-  /** Buffers that `view` made and `unview` has not ended: nothing else is ever detached. */
-  readonly #viewed = new WeakSet<ArrayBufferLike>();
+  readonly #views = new Views(shim);
 
   get pageSize(): number {
     this.#pageSize ||= pageSize();
@@ -78,21 +78,24 @@ class LinuxKernel implements Syscalls {
     return shim().munmap(address, length);
   }
 
-  view(address: bigint, length: bigint): Uint8Array {
-    const buffer = shim().view(address, length);
-    // A transfer would leave another thread with memory that unview cannot end.
-    markAsUntransferable(buffer);
-    this.#viewed.add(buffer);
-    return new Uint8Array(buffer);
+  populate(address: bigint, length: bigint): number {
+    return shim().populate(address, length);
   }
 
-  unview(view: Uint8Array): void {
-    const buffer = view instanceof Uint8Array ? view.buffer : undefined;
-    if (buffer === undefined || !this.#viewed.has(buffer)) {
-      throw argumentTypeError("view", "a view that this kernel made and has not ended", view);
-    }
-    shim().detach(buffer as ArrayBuffer);
-    this.#viewed.delete(buffer);
+  view(address: bigint, length: bigint): Uint8Array {
+    return this.#views.make(address, length);
+  }
+
+  unview(view: Uint8Array): Sight | undefined {
+    return this.#views.end(view);
+  }
+
+  read(address: bigint, into: Uint8Array): void {
+    shim().read(address, into);
+  }
+
+  write(address: bigint, from: Uint8Array): void {
+    shim().write(address, from);
   }
 
   lockedMemory(): ReturnType<Syscalls["lockedMemory"]> {

@@ -19,10 +19,29 @@ export interface NativeShim {
   ioctlBatch(fd: number, memory: Uint8Array, table: number, count: number): number;
   mmap(address: bigint, length: bigint, protection: number, flags: number, hugePageShift: number): bigint;
   munmap(address: bigint, length: bigint): number;
-  /** The memory itself, 1 byte to 4 GiB of it. Nobody frees it when the buffer is collected. */
-  view(address: bigint, length: bigint): ArrayBuffer;
+  /** 0 when every page is present and writable, or why one is not. */
+  populate(address: bigint, length: bigint): number;
+  /**
+   * The memory itself, 1 byte to 4 GiB of it. Nobody frees it when the buffer is collected. An Error with code
+   * `ERR_NO_EXTERNAL_BUFFERS` where the engine has no such buffers. `mark`, 8 bytes, gets the view's u64: no other one has it.
+   */
+  view(address: bigint, length: bigint, mark?: Uint8Array): ArrayBuffer;
+  /** Whether an ArrayBuffer, in any thread, may still lead to the memory of the view with that mark. */
+  isSeen(mark: bigint): boolean;
   /** The buffer has length 0 from then on. A TypeError for one that cannot be detached (a WebAssembly.Memory's). */
   detach(buffer: ArrayBuffer): void;
+  /** A weak hand on a buffer, for {@link isCollected}. */
+  weak(buffer: ArrayBufferLike): object;
+  /** Whether the buffer of a weak hand is gone. Believes that it is one. */
+  isCollected(weak: object): boolean;
+  /** Has the engine collect garbage now, by telling it of so many bytes that its objects hold: 2^36 at most. */
+  collect(bytes: number): void;
+  /** Whether libuv has more than `most` requests in flight for this thread. Only where the engine's loop is libuv's. */
+  isBusy(most: number): boolean;
+  /** Copies memory into the array, as much as that holds. */
+  read(address: bigint, into: Uint8Array): void;
+  /** Copies the array to memory. */
+  write(address: bigint, from: Uint8Array): void;
   /** Bytes. */
   pageSize(): number;
   /** What the headers said that the shim was compiled with; for the tests. */
@@ -53,6 +72,14 @@ const functions: readonly (keyof NativeShim)[] = [
   "detach",
   "pageSize",
   "layout",
+  "isSeen",
+  "isBusy",
+  "weak",
+  "isCollected",
+  "collect",
+  "populate",
+  "read",
+  "write",
 ];
 
 // Both src/linux and dist/linux lie two directories below the package.

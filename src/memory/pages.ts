@@ -6,10 +6,16 @@
  * a hugepage in a slice where anything of another size is mapped, even if that is the very space that the hugepage would take
  * (arch/powerpc/mm/book3s64/slice.c: slice_get_unmapped_area).
  */
-import { type DmaWindowError, leftBy, withResidue } from "../errors.ts";
+import { DmaWindowError } from "../errors.ts";
 import { refusedByKernel } from "../explain.ts";
 import { bytes, hex } from "../hex.ts";
 import { MapFlag, Protection, type Syscalls } from "../syscalls.ts";
+import { hugetlbLimit, memoryLimit, poolOf } from "./limits.ts";
+
+const READ_WRITE = Protection.READ | Protection.WRITE;
+
+/** From here on it is looked at whether a memory cgroup has room: less of it is not what gets a process killed. */
+const LARGE = 1n << 20n;
 
 /** How mmap is told of a list's pages. */
 function pagesOf(kernel: Syscalls, pageShift: number): { readonly flags: number; readonly hugePageShift: number } {
@@ -29,22 +35,68 @@ export function reserveSpace(kernel: Syscalls, length: bigint, pageShift: number
   throw refused("mmap", base, `of ${bytes(length)} of address space for ${bytes(1n << BigInt(pageShift))} pages`);
 }
 
-/** Puts pages into kept address space, every one present. @throws `ERR_KERNEL`; the address space stays kept. */
+/**
+ * Puts pages into kept address space, every one present: not by the word of mmap, which succeeds where a cgroup allows fewer
+ * hugepages than the pool has, but by that of a call that answers. When it throws the caller makes address space of the range again.
+ *
+ * @throws `ERR_KERNEL` of mmap, or of madvise where not all are present (facts: va, length, pageSize, pool, limit);
+ * `ERR_MEMORY_LIMIT` where a memory cgroup would have the process killed instead (facts: length, limit).
+ */
 export function populate(kernel: Syscalls, va: bigint, length: bigint, pageShift: number): void {
   const { flags, hugePageShift } = pagesOf(kernel, pageShift);
+  const isHuge = flags !== 0;
+  if (!isHuge) checkMemoryLimit(kernel, length);
   const how = MapFlag.FIXED | MapFlag.POPULATE | flags;
-  const answer = kernel.mmap(va, length, Protection.READ | Protection.WRITE, how, hugePageShift);
-  if (answer >= 0n) return;
-  const refusal = refused(
-    "mmap",
-    answer,
-    `of ${bytes(length)} in ${bytes(1n << BigInt(pageShift))} pages at ${hex(va)}`,
+  const answer = kernel.mmap(va, length, READ_WRITE, how, hugePageShift);
+  const about = `of ${bytes(length)} in ${bytes(1n << BigInt(pageShift))} pages at ${hex(va)}`;
+  if (answer < 0n) throw refused("mmap", answer, about);
+  const absent = kernel.populate?.(va, length) ?? 0;
+  if (absent >= 0) return;
+  replace(kernel, va, length); // so that pages which came before it are not counted as another's
+  throw notPresent(kernel, absent, va, length, 1n << BigInt(pageShift), isHuge);
+}
+
+/** Pages of which one is not there: how many the pool has, and how many a cgroup allows. */
+function notPresent(
+  kernel: Syscalls,
+  answer: number,
+  va: bigint,
+  length: bigint,
+  pageSize: bigint,
+  isHuge: boolean,
+): DmaWindowError {
+  const { files } = kernel;
+  const pool = files && isHuge ? poolOf(files, pageSize) : undefined;
+  const limit = files && (isHuge ? hugetlbLimit(files, pageSize) : memoryLimit(files));
+  const known = [
+    ...(pool ? [`the pool (${pool.directory}) has ${pool.free} of ${pool.total} free`] : []),
+    ...(limit ? [`${limit.file} allows ${bytes(limit.limit)}, of which ${bytes(limit.used)} are used`] : []),
+  ];
+  const facts = { va, length, pageSize, hugetlb: isHuge, ...(pool ? { pool } : {}), ...(limit ? { limit } : {}) };
+  const numbers = known.length === 0 ? "" : ` (${known.join("; ")})`;
+  const about = `not all of ${length / pageSize} pages of ${bytes(pageSize)} at ${hex(va)} can be had${numbers}`;
+  return refusedByKernel("madvise", answer, { about, facts });
+}
+
+/** More than a memory cgroup allows is not refused by the kernel: it kills (`mm/oom_kill.c: out_of_memory`). */
+function checkMemoryLimit({ files }: Syscalls, length: bigint): void {
+  if (length < LARGE || files === undefined) return;
+  const limit = memoryLimit(files);
+  if (limit === undefined || limit.limit - limit.used + limit.reclaimable >= length) return;
+  throw new DmaWindowError(
+    "ERR_MEMORY_LIMIT",
+    `${bytes(length)} are more than the memory cgroup has room for: ${limit.file} allows ${bytes(limit.limit)}, of which ` +
+      `${bytes(limit.used)} are used; the kernel would kill a process. Raise that limit, or allocate less`,
+    { facts: { length, limit } },
   );
-  // A FIXED mmap may have unmapped what was there before it failed.
-  throw withResidue(
-    refusal,
-    leftBy(() => vacate(kernel, va, length, pageShift)),
-  );
+}
+
+/**
+ * Puts ordinary memory where pages were, none of it taken before it is touched: what still leads there stays harmless. Gives
+ * whether the kernel did so; where not, the pages stay.
+ */
+export function replace(kernel: Syscalls, va: bigint, length: bigint): boolean {
+  return kernel.mmap(va, length, READ_WRITE, MapFlag.FIXED | MapFlag.NORESERVE, 0) >= 0n;
 }
 
 /** Takes pages out again; the address space stays kept. @throws `ERR_KERNEL`. */

@@ -1,6 +1,17 @@
 /** The core's refusals of lists and memsegs, in words. */
 import { codeOf, Status } from "../core.ts";
 import { DmaWindowError } from "../errors.ts";
+import { bytes, hex } from "../hex.ts";
+import type { MemsegList } from "./types.ts";
+
+/** No room for so many pages in a row. `waiting`: bytes of freed memory that something may still reach. */
+export function listFull(list: MemsegList, pages: number, waiting: bigint): DmaWindowError {
+  const about = `${pages} pages of ${bytes(list.pageSize)} in a row`;
+  const message = `the list at ${hex(list.base)} has no ${about} free; it holds ${bytes(list.length)}`;
+  if (waiting === 0n) return new DmaWindowError("ERR_LIST_FULL", message);
+  const why = `${bytes(waiting)} of it are freed, and wait until nothing can reach them: buffers that were moved out of a view have to be collected as garbage, and input and output into one to end`;
+  return new DmaWindowError("ERR_LIST_FULL", `${message}; ${why}`, { facts: { waiting } });
+}
 
 export function refused(status: number, what: string): DmaWindowError {
   const reasons: Readonly<Record<number, string>> = {

@@ -7,11 +7,13 @@ import { address, boolean, count, object, pageShift, size, syscalls } from "../v
 import { translateColumns } from "./arrays.ts";
 import { Listeners } from "./listeners.ts";
 import type { ListOptions, MemsegTableOptions, NewMemseg } from "./options.ts";
-import { populate, release, reserveSpace, vacate } from "./pages.ts";
+import { OwnPages } from "./own-pages.ts";
+import { release, reserveSpace } from "./pages.ts";
 import { type PhysicalResolver, physicalRuns } from "./physical.ts";
 import { refused } from "./refusals.ts";
 import { Segment } from "./segment.ts";
-import type { MemoryListener, Memseg, MemsegList } from "./types.ts";
+import { Turn } from "./turn.ts";
+import type { MemoryListener, Memseg, MemsegList, Place } from "./types.ts";
 import { translateByTable } from "./walk.ts";
 
 const TABLE_KEYS = keysOf<MemsegTableOptions>({ kernel: true, physical: true });
@@ -26,9 +28,7 @@ const LIST_KEYS = keysOf<ListOptions>({
 });
 
 /** A list and its address space, as the table keeps them. */
-interface OwnList extends MemsegList {
-  readonly index: number;
-  readonly pageShift: number;
+interface OwnList extends MemsegList, Place {
   readonly kept: boolean;
 }
 
@@ -45,6 +45,8 @@ export class MemsegTable {
   readonly #lists = new Map<number, OwnList>();
   readonly #segments = new Set<Segment>();
   readonly #listeners = new Listeners();
+  readonly #pages: OwnPages | undefined;
+  readonly #turn = new Turn();
   #open = true;
 
   constructor(options: MemsegTableOptions = {}) {
@@ -59,6 +61,7 @@ export class MemsegTable {
     this.#handle = core.tableOpen();
     if (this.#handle <= 0) throw new DmaWindowError("ERR_OUT_OF_MEMORY", "no room for a table in the core's memory");
     this.#tables = core.tableTables(this.#handle);
+    this.#pages = this.#kernel && new OwnPages(this.#kernel, this.#handle);
   }
 
   /** The lists, in the order in which they came. */
@@ -102,30 +105,30 @@ export class MemsegTable {
    * which its window has no room. Nothing is left behind.
    */
   addList(options: ListOptions): MemsegList {
+    return this.#turn.take(() => this.#addList(options));
+  }
+
+  #addList(options: ListOptions): MemsegList {
     const table = this.#core();
     known("options", object("options", options), LIST_KEYS);
-    const shift = pageShift("pageSize", options.pageSize);
+    // Read once: what a getter says the second time is not what was checked.
+    const { pageSize: page, maxBytes, base: given, near: hint, external: outside, heap: asHeap } = options;
+    const shift = pageShift("pageSize", page);
     const pageSize = 1n << BigInt(shift);
-    const length = size("maxBytes", options.maxBytes);
-    const external = options.external !== undefined && boolean("external", options.external);
-    const heap = options.heap !== undefined && boolean("heap", options.heap);
+    const length = size("maxBytes", maxBytes);
+    const external = outside !== undefined && boolean("external", outside);
+    const heap = asHeap !== undefined && boolean("heap", asHeap);
     if (length === 0n || length % pageSize !== 0n) {
-      throw argumentRangeError(
-        "maxBytes",
-        `a multiple of the page size ${bytes(pageSize)}, and not 0`,
-        options.maxBytes,
-      );
+      throw argumentRangeError("maxBytes", `a multiple of the page size ${bytes(pageSize)}, and not 0`, maxBytes);
     }
-    const kept = options.base === undefined;
+    const kept = given === undefined;
     if (kept && pageSize < BigInt(this.#needKernel().pageSize)) {
       const least = bytes(this.#needKernel().pageSize);
-      throw argumentRangeError("pageSize", `at least the CPU's, ${least}, without base`, options.pageSize);
+      throw argumentRangeError("pageSize", `at least the CPU's, ${least}, without base`, page);
     }
-    const near = options.near === undefined ? 0n : address("near", options.near);
-    const base =
-      options.base === undefined
-        ? reserveSpace(this.#needKernel(), length, shift, near)
-        : address("base", options.base);
+    const near = hint === undefined ? 0n : address("near", hint);
+    this.#pages?.sweep();
+    const base = kept ? reserveSpace(this.#needKernel(), length, shift, near) : address("base", given);
     const flags = (external ? ListFlag.EXTERNAL : 0) | (heap ? ListFlag.HEAP : 0);
     const index = core.listAdd(table, base, length, shift, flags);
     if (index < 0) {
@@ -153,6 +156,10 @@ export class MemsegTable {
    * @throws `ERR_BUSY`, `ERR_NOT_FOUND`; `ERR_KERNEL` when the list is gone, and only its address space was not taken back.
    */
   removeList(list: MemsegList): void {
+    this.#turn.take(() => this.#removeList(list));
+  }
+
+  #removeList(list: MemsegList): void {
     const own = this.#own(list);
     const status = core.listRemove(this.#core(), own.index);
     if (status !== Status.OK) throw refused(status, `list at ${hex(own.base)}`);
@@ -164,7 +171,7 @@ export class MemsegTable {
     this.#lists.delete(own.index);
     if (!own.kept) return;
     try {
-      release(this.#needKernel(), own.base, own.length);
+      this.#needPages().release(own);
     } catch (error) {
       throw withResidue(error, [`${bytes(own.length)} of address space at ${hex(own.base)} are not given back`]);
     }
@@ -177,14 +184,20 @@ export class MemsegTable {
    * and what mapping it throws. Nothing is left behind.
    */
   add(list: MemsegList, memseg: NewMemseg): void {
+    this.#turn.take(() => this.#add(list, memseg));
+  }
+
+  #add(list: MemsegList, memseg: NewMemseg): void {
     const own = this.#own(list);
     known("memseg", object("memseg", memseg), MEMSEG_KEYS);
-    const va = address("memseg.va", memseg.va);
-    const length = size("memseg.length", memseg.length);
-    const iova = memseg.iova === undefined ? undefined : address("memseg.iova", memseg.iova);
+    const { va: at, length: many, iova: stated } = memseg; // read once, as above
+    const va = address("memseg.va", at);
+    const length = size("memseg.length", many);
+    const iova = stated === undefined ? undefined : address("memseg.iova", stated);
     if (iova === NO_ADDRESS) {
       throw argumentRangeError("memseg.iova", "the first byte of a page; left out where it is not known", iova);
     }
+    if (this.#pages?.holds(own, va, length)) throw refused(Status.OVERLAPS, `memseg of ${bytes(length)} at ${hex(va)}`);
     this.#record(own, [{ va, length, ...(iova === undefined ? {} : { iova }) }]);
   }
 
@@ -193,6 +206,10 @@ export class MemsegTable {
    * then stays. `ERR_SEGMENT` for memory of `allocate`, which is `free`'s.
    */
   remove(va: bigint): void {
+    this.#turn.take(() => this.#remove(va));
+  }
+
+  #remove(va: bigint): void {
     address("va", va);
     for (const segment of this.#segments) {
       if (va >= segment.va && va < segment.va + segment.length) {
@@ -208,33 +225,21 @@ export class MemsegTable {
   /**
    * `pages` pages in a row from a list of the table's own, present, and mapped wherever the table is attached.
    *
-   * @throws `ERR_LIST_FULL`; `ERR_KERNEL` when there is no memory; what mapping it throws. Nothing is left behind.
+   * @throws `ERR_LIST_FULL` (facts: bytes that are free only when garbage has been collected, if there are any); `ERR_KERNEL`
+   * when there is no memory, or fewer pages than pool and cgroup let be present; `ERR_MEMORY_LIMIT`; what mapping it throws.
+   * Nothing is left behind.
    */
   allocate(list: MemsegList, pages: number): Segment {
+    return this.#turn.take(() => this.#allocate(list, pages));
+  }
+
+  #allocate(list: MemsegList, pages: number): Segment {
     const own = this.#own(list);
     const wanted = count("pages", pages);
     if (wanted === 0) throw argumentRangeError("pages", "at least 1", pages);
-    const kernel = this.#needKernel();
+    const from = this.#needPages();
     if (!own.kept) throw argumentTypeError("list", "a list of the table's own, added without base", list);
-    const va = core.listFreePages(this.#core(), own.index, BigInt(wanted));
-    if (va === NO_ADDRESS) {
-      const about = `${wanted} pages of ${bytes(own.pageSize)} in a row`;
-      throw new DmaWindowError(
-        "ERR_LIST_FULL",
-        `the list at ${hex(own.base)} has no ${about} free; it holds ${bytes(own.length)}`,
-      );
-    }
-    const length = BigInt(wanted) * own.pageSize;
-    populate(kernel, va, length, own.pageShift);
-    try {
-      this.#record(own, this.#memsegsOf(own, va, wanted));
-    } catch (error) {
-      throw withResidue(
-        error,
-        leftBy(() => vacate(kernel, va, length, own.pageShift)),
-      );
-    }
-    const segment = new Segment(kernel, own, va, length);
+    const segment = from.provide(own, wanted, (va) => this.#record(own, this.#memsegsOf(own, va, wanted)));
     this.#segments.add(segment);
     return segment;
   }
@@ -249,15 +254,18 @@ export class MemsegTable {
    * `ERR_KERNEL` of mmap when the segment is gone, and only its pages could not be given back.
    */
   free(segment: Segment): void {
+    this.#turn.take(() => this.#free(segment));
+  }
+
+  #free(segment: Segment): void {
     if (!(segment instanceof Segment)) throw argumentTypeError("segment", "a Segment of this table", segment);
     if (segment.freed) throw new DmaWindowError("ERR_FREED", `the segment at ${hex(segment.va)} has been freed`);
     if (!this.#segments.has(segment)) throw argumentTypeError("segment", "a Segment of this table", segment);
     const own = this.#own(segment.list);
     const leftover = this.#forget(own, [...this.memsegs(segment.va, segment.length)]);
-    segment.end();
     this.#segments.delete(segment);
     try {
-      vacate(this.#needKernel(), segment.va, segment.length, own.pageShift);
+      this.#needPages().giveBack(own, segment);
     } catch (error) {
       const pages = `${bytes(segment.length)} of memory at ${hex(segment.va)} are not given back`;
       throw withResidue(error, [pages, ...(leftover?.residue?.left ?? [])]);
@@ -326,13 +334,19 @@ export class MemsegTable {
    * the same, and `residue` says what is left.
    */
   close(): void {
+    this.#turn.take(() => this.#close());
+  }
+
+  #close(): void {
     if (!this.#open) return;
     if (this.#listeners.size > 0)
       throw new DmaWindowError("ERR_ATTACHED", "the memory is attached: detach it, or close its containers");
-    for (const segment of this.#segments) segment.end();
+    const left: string[] = [];
+    for (const segment of this.#segments)
+      left.push(...leftBy(() => this.#pages?.end(segment.list as OwnList, segment)));
     this.#segments.clear();
-    const kept = this.lists.filter((list) => (list as OwnList).kept);
-    const left = kept.flatMap(({ base, length }) => leftBy(() => release(this.#needKernel(), base, length)));
+    const kept = [...this.#lists.values()].filter((list) => list.kept);
+    left.push(...kept.flatMap((list) => leftBy(() => this.#pages?.release(list))));
     this.#lists.clear();
     core.tableClose(this.#handle);
     this.#open = false;
@@ -419,6 +433,11 @@ export class MemsegTable {
   #needKernel(): Syscalls {
     if (this.#kernel) return this.#kernel;
     throw new DmaWindowError("ERR_NO_KERNEL", "this table was made without a kernel: it cannot get memory of its own");
+  }
+
+  #needPages(): OwnPages {
+    this.#needKernel();
+    return this.#pages as OwnPages;
   }
 
   #core(): number {

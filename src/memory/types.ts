@@ -33,3 +33,13 @@ export interface MemsegList extends ListFacts {
   readonly external: boolean;
   readonly heap: boolean;
 }
+
+/** A list as the core and the operating system know it. */
+export interface Place {
+  /** The core's number of it. */
+  readonly index: number;
+  readonly base: bigint;
+  readonly length: bigint;
+  readonly pageSize: bigint;
+  readonly pageShift: number;
+}

@@ -7,7 +7,7 @@ import type { IommuSettings } from "./options.ts";
 type Entry = { readonly text: string } | { readonly link: string };
 
 /**
- * The files of a model's machine. Only what is named here is there:
+ * The files of a model's machine. Only what is named here, and its hugepages (memory/pool-files.ts), is there:
  *
  *     /sys/kernel/iommu_groups/26/reserved_regions      IOVAs that are not given out: start, last and kind, a line each
  *     /sys/kernel/iommu_groups/26/devices/0000:00:1a.0  a link to the device
@@ -16,8 +16,12 @@ type Entry = { readonly text: string } | { readonly link: string };
  *
  * (`drivers/iommu/iommu.c: iommu_group_show_resv_regions, iommu_group_add_device`)
  */
-export function machineFiles(groups: readonly Group[], iommu: IommuSettings): MachineFiles {
-  const entries = new Map<string, Entry>();
+export function machineFiles(
+  groups: readonly Group[],
+  iommu: IommuSettings,
+  more: Iterable<readonly [string, Entry]>,
+): MachineFiles {
+  const entries = new Map<string, Entry>(more);
   for (const { number, device, noIommu } of groups) {
     const group = `/sys/kernel/iommu_groups/${number}`;
     const home = `/sys/devices/pci0000:00/${device}`;

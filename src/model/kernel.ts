@@ -14,6 +14,7 @@ import type { Group } from "./group.ts";
 import type { DeviceReach, ModelKernel } from "./index.ts";
 import { Machine } from "./machine.ts";
 import { checkLimits, type LockedMemoryLimits } from "./memory/locked.ts";
+import type { MemorySource } from "./memory/source.ts";
 import type { ModelSettings } from "./options.ts";
 import { bytesOf, PAGE_BYTES, pageOf } from "./pages.ts";
 import { Process } from "./process.ts";
@@ -97,9 +98,36 @@ class Kernel implements ModelKernel {
     return this.#counted("view", () => memory.view(address, length));
   }
 
-  unview(view: Uint8Array): void {
+  unview(view: Uint8Array): unknown {
     const { memory } = this.#caller;
-    this.#counted("unview", () => memory.unview(view));
+    return this.#counted("unview", () => memory.unview(view));
+  }
+
+  populate(address: bigint, length: bigint): number {
+    return this.#caller.memory.populate?.(address, length) ?? 0;
+  }
+
+  read(address: bigint, into: Uint8Array): void {
+    const { memory } = this.#caller;
+    if (memory.read) memory.read(address, into);
+    else this.#throughView(memory, address, into.byteLength, (view) => into.set(view));
+  }
+
+  write(address: bigint, from: Uint8Array): void {
+    const { memory } = this.#caller;
+    if (memory.write) memory.write(address, from);
+    else this.#throughView(memory, address, from.byteLength, (view) => view.set(from));
+  }
+
+  /** For a source of real memory that does not copy. */
+  #throughView(memory: MemorySource, address: bigint, length: number, use: (view: Uint8Array) => void): void {
+    if (length === 0) return;
+    const view = memory.view(address, BigInt(length));
+    try {
+      use(view);
+    } finally {
+      memory.unview(view);
+    }
   }
 
   physicalAddresses(va: bigint, pages: number, pageSize: number): BigUint64Array {

@@ -67,6 +67,11 @@ export interface ModelOptions {
    * usual on the platform. A size that is not named does not exist.
    */
   readonly hugepages?: Readonly<Record<number, number>>;
+  /**
+   * How many of these a hugetlb cgroup lets be present, by page shift. An mmap of more succeeds, and the pages that are too many
+   * cannot be touched. By default as many as there are.
+   */
+  readonly hugepageLimits?: Readonly<Record<number, number>>;
   /** Bytes of RAM: 64 GiB by default. REGISTER wants 8 of them for each page before it looks at the first. */
   readonly ram?: bigint | number;
   /** `"simulated"` (the default), or where real memory comes from: the model then runs on it, and keeps a record. */
@@ -88,6 +93,7 @@ export interface ModelSettings {
   readonly groups: readonly { readonly number: number; readonly noIommu: boolean }[];
   readonly lockedMemory: LockedMemoryLimits;
   readonly hugepages: Readonly<Record<number, number>>;
+  readonly hugepageLimits: Readonly<Record<number, number>>;
   readonly ram: bigint;
   readonly memory: "simulated" | MemorySource;
 }
@@ -115,6 +121,7 @@ const KEYS = keysOf<ModelOptions>({
   infoCapabilities: true,
   lockedMemory: true,
   hugepages: true,
+  hugepageLimits: true,
   ram: true,
   memory: true,
 });
@@ -158,23 +165,21 @@ export function settingsFrom(options: ModelOptions): ModelSettings {
     throw argumentTypeError("memory", '"simulated" or an object with mmap, munmap, view and unview', memory);
   }
   if (ram < 1n << 20n || ram >= 1n << 53n) throw argumentRangeError("ram", "from 1 MiB to below 2^53", ram);
-  const { hugepages = usualHugepages(platform, pageSize) } = options;
-  checkHugepages(hugepages);
+  const { hugepages = usualHugepages(platform, pageSize), hugepageLimits = {} } = options;
+  checkHugepages("hugepages", hugepages);
+  checkHugepages("hugepageLimits", hugepageLimits);
   const groups = groupsFrom(platform, options);
-  return { iommu: iommuFrom(platform, options, pageSize), pageSize, groups, lockedMemory, hugepages, ram, memory };
+  const iommu = iommuFrom(platform, options, pageSize);
+  return { iommu, pageSize, groups, lockedMemory, hugepages, hugepageLimits, ram, memory };
 }
 
 /** A size that is named in another way than by its page shift would be a size that does not exist. */
-function checkHugepages(hugepages: Readonly<Record<number, number>>): void {
-  for (const [shift, pages] of Object.entries(object("hugepages", hugepages))) {
+function checkHugepages(name: string, hugepages: Readonly<Record<number, number>>): void {
+  for (const [shift, pages] of Object.entries(object(name, hugepages))) {
     if (!/^[1-9][0-9]$/.test(shift) || Number(shift) < 12 || Number(shift) > 62) {
-      throw argumentRangeError(
-        "a key of hugepages",
-        "a page shift from 12 to 62, such as 21 for pages of 2 MiB",
-        shift,
-      );
+      throw argumentRangeError(`a key of ${name}`, "a page shift from 12 to 62, such as 21 for pages of 2 MiB", shift);
     }
-    count(`hugepages[${shift}]`, pages);
+    count(`${name}[${shift}]`, pages);
   }
 }
 

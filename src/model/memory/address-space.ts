@@ -13,6 +13,8 @@ export interface Area extends Range {
   readonly backing: Backing;
   /** False: the kernel does not pin it, though the process uses it as any other. */
   readonly pinnable: boolean;
+  /** True: to touch it is a SIGBUS. Its pages were promised, and a cgroup lets no more be present. */
+  readonly absent?: boolean;
 }
 
 /** What the kernel finds when it pins a range for a device. */

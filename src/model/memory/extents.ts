@@ -1,3 +1,4 @@
+import { ModelUnknown } from "../errors.ts";
 import { PAGE_BYTES } from "../pages.ts";
 import { type Range, SortedRanges } from "../sorted.ts";
 
@@ -37,7 +38,7 @@ export class Extents {
   /** The 4096 bytes of `page`, made if need be. They are a view: keep it for the moment only. */
   page(page: number): Uint8Array {
     const { store } = this.#extents.at(page) ?? this.#make(page);
-    return new Uint8Array(store.bytes, (page - store.start) * PAGE_BYTES, PAGE_BYTES);
+    return new Uint8Array(shownBy(store), (page - store.start) * PAGE_BYTES, PAGE_BYTES);
   }
 
   /** The one store that holds all of [start, end); `undefined` when there are several, or bytes that do not exist yet. */
@@ -56,7 +57,7 @@ export class Extents {
     for (const extent of this.#within(start, end)) {
       const from = Math.max(extent.start, start);
       const to = Math.min(extent.end, end);
-      new Uint8Array(store.bytes).set(bytesIn(extent.store, from, to), (from - store.start) * PAGE_BYTES);
+      new Uint8Array(shownBy(store)).set(bytesIn(extent.store, from, to), (from - store.start) * PAGE_BYTES);
       this.#extents.remove(extent);
       if (extent.start < start) this.#extents.insert({ ...extent, end: start });
       if (extent.end > end) this.#extents.insert({ ...extent, start: end });
@@ -100,5 +101,14 @@ export class Extents {
 }
 
 function bytesIn(store: Store, start: number, end: number): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(store.bytes, (start - store.start) * PAGE_BYTES, (end - start) * PAGE_BYTES);
+  return new Uint8Array(shownBy(store), (start - store.start) * PAGE_BYTES, (end - start) * PAGE_BYTES);
+}
+
+/**
+ * The bytes of a piece of storage. @throws ModelUnknown where the program has moved them out of a view (`transfer`): real memory
+ * is still there then, and this one is the program's alone.
+ */
+export function shownBy({ bytes }: Store): ArrayBuffer {
+  if (bytes.byteLength > 0) return bytes;
+  throw new ModelUnknown("memory whose bytes the program has moved out of a view of it (transfer)");
 }

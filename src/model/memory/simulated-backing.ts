@@ -16,6 +16,8 @@ export interface BackingParts {
   readonly frames: Frames;
   /** Where its hugepages came from, taken already, and go back to. */
   readonly pool: HugepagePool | undefined;
+  /** Its hugepages were promised and cannot be had: a cgroup allows no more. */
+  readonly absent?: boolean;
   readonly extents?: Extents;
 }
 
@@ -31,13 +33,14 @@ export class SimulatedBacking implements Backing {
   readonly #space: AddressSpace;
   readonly #frames: Frames;
   readonly #pool: HugepagePool | undefined;
+  readonly #absent: boolean;
   /** Areas and pins that need each hugepage of a pool. */
   readonly #holdersOf: Uint32Array | undefined;
   /** All that areas and pins need, in pages of 4 KiB; what two need counts twice. Below 2^53: each is below 2^35. */
   #held = 0;
   #range: FrameRange | undefined;
 
-  constructor({ space, start, end, pageShift, frames, pool, extents }: BackingParts) {
+  constructor({ space, start, end, pageShift, frames, pool, absent = false, extents }: BackingParts) {
     this.start = start;
     this.end = end;
     this.pageShift = pageShift;
@@ -45,6 +48,7 @@ export class SimulatedBacking implements Backing {
     this.#space = space;
     this.#frames = frames;
     this.#pool = pool;
+    this.#absent = absent;
     if (pool !== undefined) this.#holdersOf = new Uint32Array((end - start) / pagesPer(pageShift));
   }
 
@@ -125,7 +129,9 @@ export class SimulatedBacking implements Backing {
     for (let index = this.#hugepageOf(start); index <= this.#hugepageOf(end - 1); index++) {
       const holders = (holdersOf[index] as number) - 1;
       holdersOf[index] = holders;
-      if (holders === 0) this.#pool?.giveBack(this.pageShift, 1);
+      if (holders > 0) continue;
+      this.#pool?.giveBack(this.pageShift, 1);
+      if (!this.#absent) this.#pool?.makeAbsent(this.pageShift, 1);
     }
   }
 }

@@ -1,11 +1,11 @@
 import { argumentRangeError, argumentTypeError } from "../../errors.ts";
 import { bytes, hex } from "../../hex.ts";
 import { MapFlag, Protection } from "../../syscalls.ts";
-import { EEXIST, EINVAL, ENOMEM, EPERM } from "../errno.ts";
+import { EEXIST, EFAULT, EINVAL, ENOMEM, EPERM } from "../errno.ts";
 import { ModelUnknown } from "../errors.ts";
 import { bytesOf, PAGE_BYTES, pageOf, pagesPer } from "../pages.ts";
 import type { AddressSpace, Area } from "./address-space.ts";
-import type { Extents, Store } from "./extents.ts";
+import { type Extents, type Store, shownBy } from "./extents.ts";
 import type { Frames } from "./frames.ts";
 import type { HugepagePool } from "./hugepage-pool.ts";
 import { addressesOf } from "./physical.ts";
@@ -24,8 +24,8 @@ const LARGEST_ADDRESS = 1n << 64n;
 /** As on Linux, where the shim says no above it. */
 const LONGEST_VIEW = 1n << 32n;
 
-/** Areas of up to 1 GiB get one store for all their bytes at the first view. */
-const GATHERED_PAGES = 2 ** 18;
+/** Areas of up to 16 GiB get one store for all their bytes at the first view. Nothing of it is there before it is touched. */
+const GATHERED_PAGES = 2 ** 22;
 
 /**
  * mmap and munmap as `mm/mmap.c: do_mmap, __do_munmap` and `mm/hugetlb.c` answer them, for anonymous memory, over an
@@ -41,6 +41,11 @@ export class SimulatedMemory implements MemorySource {
   readonly #frames: Frames;
   /** Views that have not been ended, and the storage that they show. */
   readonly #views = new WeakMap<Uint8Array, Store>();
+  /**
+   * What a buffer's bytes were moved into when its views ended. Input and output that is under way then has a bare pointer to
+   * them, and holds the old buffer: as long as that is there, they are.
+   */
+  readonly #movedInto = new WeakMap<ArrayBuffer, ArrayBuffer>();
 
   /** `userPages`: the pages of 4 KiB that a process's address space has. */
   constructor(space: AddressSpace, pageSize: number, userPages: number, pool: HugepagePool, frames: Frames) {
@@ -99,7 +104,7 @@ export class SimulatedMemory implements MemorySource {
     const end = pageOf(address + length + BigInt(PAGE_BYTES - 1));
     const what = `${hex(address)} + ${bytes(length)}`;
     const areas = this.#space.filling(start, end, Protection.READ | Protection.WRITE);
-    if (areas === undefined || areas.length === 0) {
+    if (areas === undefined || areas.length === 0 || areas.some(({ absent }) => absent === true)) {
       throw argumentRangeError("view", "a range of mmapped memory, readable and writable", what);
     }
     if (length > LONGEST_VIEW) throw argumentRangeError("view", `at most ${bytes(LONGEST_VIEW)}`, what);
@@ -111,7 +116,7 @@ export class SimulatedMemory implements MemorySource {
         what,
       );
     }
-    const view = new Uint8Array(store.bytes, Number(address - bytesOf(store.start)), Number(length));
+    const view = new Uint8Array(shownBy(store), Number(address - bytesOf(store.start)), Number(length));
     this.#views.set(view, store);
     store.views++;
     return view;
@@ -126,7 +131,67 @@ export class SimulatedMemory implements MemorySource {
     if (store === undefined) throw argumentTypeError("view", "a view that this kernel made and has not ended", view);
     this.#views.delete(view);
     store.views--;
-    if (store.views === 0) store.bytes = structuredClone(store.bytes, { transfer: [store.bytes] });
+    // Bytes that the program has moved away itself are not here to be moved: its views have ended by that.
+    if (store.views > 0 || store.bytes.byteLength === 0) return;
+    const old = store.bytes;
+    try {
+      store.bytes = structuredClone(old, { transfer: [old] });
+    } catch {
+      return; // the program has forbidden it (markAsUntransferable): its views stay, over memory of their own from the munmap on
+    }
+    this.#movedInto.set(old, store.bytes);
+  }
+
+  /** `mm/madvise.c: madvise_populate`: pages that are there, or may be had, and an errno where they are not. */
+  populate(address: bigint, length: bigint): number {
+    checkAddress("address", address);
+    checkAddress("length", length);
+    if (address % BigInt(this.#pageBytes) !== 0n || address + length > LARGEST_ADDRESS) return EINVAL;
+    const start = pageOf(address);
+    const end = start + roundUp(length, this.#pageShift);
+    const areas = this.#space.filling(start, end, Protection.NONE);
+    if (areas === undefined) return ENOMEM;
+    if (areas.some(({ protection }) => (protection & Protection.WRITE) === 0)) return EINVAL;
+    return areas.every(({ absent }) => absent !== true) ? 0 : EFAULT;
+  }
+
+  read(address: bigint, into: Uint8Array): void {
+    checkArray("into", into);
+    this.#eachPage("read", Protection.READ, address, into.byteLength, (bytes, at) => into.set(bytes, at));
+  }
+
+  write(address: bigint, from: Uint8Array): void {
+    checkArray("from", from);
+    this.#eachPage("write", Protection.WRITE, address, from.byteLength, (bytes, at) =>
+      bytes.set(from.subarray(at, at + bytes.byteLength)),
+    );
+  }
+
+  /** The bytes of a range, page by page, with how many of them came before. */
+  #eachPage(
+    name: string,
+    protection: number,
+    address: bigint,
+    length: number,
+    use: (bytes: Uint8Array, at: number) => void,
+  ): void {
+    checkAddress("address", address);
+    if (length === 0) return;
+    const first = pageOf(address);
+    const end = pageOf(address + BigInt(length + PAGE_BYTES - 1));
+    const areas = this.#space.filling(first, end, protection);
+    if (areas === undefined || areas.some(({ absent }) => absent === true)) {
+      const what = `${hex(address)} + ${bytes(BigInt(length))}`;
+      throw argumentRangeError(name, "a range of mmapped memory that may be used so", what);
+    }
+    const before = Number(address - bytesOf(first)); // within a page
+    for (let page = first; page < end; page++) {
+      const at = (page - first) * PAGE_BYTES - before;
+      const from = Math.max(0, -at);
+      const to = Math.min(PAGE_BYTES, length - at);
+      const area = this.#space.areas.at(page) as Area;
+      use(extentsOf(area).page(page).subarray(from, to), at + from);
+    }
   }
 
   physicalAddresses(va: bigint, pages: number, pageSize: number): BigUint64Array {
@@ -168,9 +233,18 @@ export class SimulatedMemory implements MemorySource {
   }
 
   #add(start: number, end: number, protection: number, pageShift: number, pooled: boolean): void {
-    const pool = pooled ? this.#pool : undefined;
-    const backing = new SimulatedBacking({ space: this.#space, start, end, pageShift, frames: this.#frames, pool });
-    this.#space.add({ start, end, protection, backing, pinnable: true });
+    const parts = { space: this.#space, pageShift, frames: this.#frames, pool: pooled ? this.#pool : undefined };
+    const unit = pagesPer(pageShift);
+    const present = pooled ? this.#pool.makePresent(pageShift, (end - start) / unit) * unit : end - start;
+    const border = start + present;
+    if (start < border) {
+      const backing = new SimulatedBacking({ ...parts, start, end: border });
+      this.#space.add({ start, end: border, protection, backing, pinnable: true });
+    }
+    if (border < end) {
+      const backing = new SimulatedBacking({ ...parts, start: border, end, absent: true });
+      this.#space.add({ start: border, end, protection, backing, pinnable: false, absent: true });
+    }
   }
 }
 
@@ -193,12 +267,24 @@ function storeOf(areas: readonly Area[], start: number, end: number): Store | un
 function gather(areas: readonly Area[], start: number, end: number): Store | undefined {
   const first = (areas[0] as Area).start;
   const last = (areas[areas.length - 1] as Area).end;
-  if (last - first <= GATHERED_PAGES && !isViewed(areas, first, last)) return moveInto(areas, first, last);
-  return isViewed(areas, start, end) ? undefined : moveInto(areas, start, end);
+  if (last - first <= GATHERED_PAGES && !isViewed(areas, first, last)) {
+    const whole = room(first, last);
+    if (whole !== undefined) return moveInto(areas, whole, first, last);
+  }
+  const part = isViewed(areas, start, end) ? undefined : room(start, end);
+  return part && moveInto(areas, part, start, end);
 }
 
-function moveInto(areas: readonly Area[], start: number, end: number): Store {
-  const store: Store = { bytes: new ArrayBuffer((end - start) * PAGE_BYTES), start, views: 0 };
+/** Storage for the bytes of [start, end); `undefined` where this process has none. */
+function room(start: number, end: number): Store | undefined {
+  try {
+    return { bytes: new ArrayBuffer((end - start) * PAGE_BYTES), start, views: 0 };
+  } catch {
+    return undefined; // a RangeError: no memory for as much
+  }
+}
+
+function moveInto(areas: readonly Area[], store: Store, start: number, end: number): Store {
   for (const area of areas) {
     extentsOf(area).moveTo(store, Math.max(area.start, start), Math.min(area.end, end));
   }
@@ -212,6 +298,10 @@ function isViewed(areas: readonly Area[], start: number, end: number): boolean {
 /** All areas of simulated memory are {@link SimulatedMemory}'s own. */
 function extentsOf({ backing }: Area): Extents {
   return (backing as SimulatedBacking).extents;
+}
+
+function checkArray(name: string, array: unknown): void {
+  if (!(array instanceof Uint8Array)) throw argumentTypeError(name, "a Uint8Array", array);
 }
 
 function checkAddress(name: string, value: bigint): void {

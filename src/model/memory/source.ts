@@ -6,7 +6,10 @@ import type { Frames } from "./frames.ts";
 import { RealBacking } from "./real-backing.ts";
 
 /** Where memory comes from. `linuxKernel()` is one: the model then works on this process's own memory. */
-export type MemorySource = Pick<Syscalls, "mmap" | "munmap" | "view" | "unview" | "physicalAddresses">;
+export type MemorySource = Pick<
+  Syscalls,
+  "mmap" | "munmap" | "populate" | "view" | "unview" | "read" | "write" | "physicalAddresses"
+>;
 
 /** What a kernel answers for a physical address that it does not know. */
 const NOT_KNOWN = 2n ** 64n - 1n;
@@ -59,6 +62,9 @@ export function recordedMemory(
     },
     view: (address, length) => source.view(address, length),
     unview: (view) => source.unview(view),
+    populate: source.populate && ((address, length) => source.populate?.(address, length) ?? 0),
+    read: source.read && ((address, into) => source.read?.(address, into)),
+    write: source.write && ((address, from) => source.write?.(address, from)),
     physicalAddresses(va, pages, size) {
       const addresses = source.physicalAddresses(va, pages, size);
       // A device without an IOMMU is given these: they are written down, so that the model finds the memory again.

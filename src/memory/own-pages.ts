@@ -1,0 +1,65 @@
+import { NO_ADDRESS } from "../core.ts";
+import { leftBy, withResidue } from "../errors.ts";
+import type { Syscalls } from "../syscalls.ts";
+import { populate } from "./pages.ts";
+import { Quarantine } from "./quarantine.ts";
+import { listFull } from "./refusals.ts";
+import { endSegment, makeSegment, type Segment } from "./segment.ts";
+import type { MemsegList, Place } from "./types.ts";
+
+/** Pages in lists of a table's own: from the operating system to a segment, and back. */
+export class OwnPages {
+  readonly #kernel: Syscalls;
+  readonly #quarantine: Quarantine;
+
+  /** `table`: the core's. */
+  constructor(kernel: Syscalls, table: number) {
+    this.#kernel = kernel;
+    this.#quarantine = new Quarantine(kernel, table);
+  }
+
+  /**
+   * Puts pages into the lowest room, and hands their address to `record`. Where either throws nothing is left.
+   * @throws `ERR_LIST_FULL`, and as `populate` and `record` do.
+   */
+  provide(list: Place & MemsegList, pages: number, record: (va: bigint) => void): Segment {
+    const va = this.#quarantine.room(list, BigInt(pages));
+    if (va === NO_ADDRESS) throw listFull(list, pages, this.#quarantine.bytesOf(list));
+    const length = BigInt(pages) * list.pageSize;
+    try {
+      populate(this.#kernel, va, length, list.pageShift);
+      record(va);
+    } catch (error) {
+      // Also where mmap itself failed: one at a FIXED address may have unmapped what was there before.
+      const left = leftBy(() => this.#quarantine.giveBack(list, va, length, []));
+      throw withResidue(error, left);
+    }
+    return makeSegment(this.#kernel, list, va, length);
+  }
+
+  /** Ends a segment's views, and gives its pages back. @throws `ERR_KERNEL`: its views are ended all the same. */
+  giveBack(list: Place, segment: Segment): void {
+    this.#quarantine.giveBack(list, segment.va, segment.length, endSegment(segment));
+  }
+
+  /** Before its list is released as a whole. */
+  end(list: Place, segment: Segment): void {
+    const sights = endSegment(segment);
+    if (sights.length > 0) this.#quarantine.giveBack(list, segment.va, segment.length, sights);
+  }
+
+  /** Gives a list's address space back, but for what something may still reach. @throws `ERR_KERNEL`. */
+  release(list: Place): void {
+    this.#quarantine.release(list);
+  }
+
+  /** Whether a range touches freed memory that something may still reach. */
+  holds(list: Place, va: bigint, length: bigint): boolean {
+    return this.#quarantine.holds(list, va, length);
+  }
+
+  /** Gives back what nothing can reach any more. */
+  sweep(): void {
+    this.#quarantine.sweep();
+  }
+}
