@@ -41,8 +41,14 @@ export interface Type1Info extends CommonInfo {
    * by version 2, and answered with success, and another result, by version 1.
    */
   readonly version: 1 | 2;
-  /** The IOVAs that may be mapped, ascending. All of them where the kernel is too old to say. */
+  /** The IOVAs that may be mapped, ascending. */
   readonly ranges: readonly AddressRange[];
+  /**
+   * Who says so: VFIO itself (`kernel`, since Linux 5.4); the groups' files of that name in sysfs (`reserved_regions`, since
+   * 4.11); or neither, so that what is left out is where x86 or Arm has its interrupts (`architecture`). All but the first may
+   * name more than the IOMMU can translate.
+   */
+  readonly rangesFrom?: "kernel" | "reserved_regions" | "architecture";
   /** How many more maps the kernel takes, where it says so. */
   readonly mapsAvailable?: number;
 }

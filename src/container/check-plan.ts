@@ -20,14 +20,19 @@ export function checkPlan(plan: WindowPlan, kind: IommuInfo["kind"]): void {
   const shift = count("plan.pageShift", plan.pageShift);
   if (shift < 12 || shift > 40) throw argumentRangeError("plan.pageShift", "from 12 to 40", shift);
   const size = address("plan.size", plan.size);
-  if (core.isPowerOfTwo(size) === 0 || size < 1n << BigInt(shift)) {
+  const page = 1n << BigInt(shift);
+  if (kind !== "type1" && (core.isPowerOfTwo(size) === 0 || size < page)) {
     throw argumentRangeError("plan.size", "a power of two, and not smaller than a page", size);
+  }
+  if (kind === "type1" && (size === 0n || size % page !== 0n)) {
+    throw argumentRangeError("plan.size", `whole pages of ${hex(page)}, and not 0`, size);
   }
   // A plan for sPAPR says where the kernel is expected to put the window; elsewhere it is where it will be.
   if (kind === "spapr") return;
-  if (start % size !== 0n) {
-    throw argumentRangeError("plan.start", `a multiple of the window's size ${hex(size)}`, start);
-  }
+  const border = kind === "type1" ? page : size;
+  if (start % border !== 0n) throw argumentRangeError("plan.start", `a multiple of ${hex(border)}`, start);
+  if (start + size > 1n << 64n) throw argumentRangeError("plan.start", "such that the window ends by 2^64", start);
+  if (kind === "type1") checkPlace(plan, page);
   if (!Array.isArray(plan.holes)) throw argumentTypeError("plan.holes", "an array", plan.holes);
   for (const [i, hole] of plan.holes.entries()) {
     const name = `plan.holes[${i}]`;
@@ -36,4 +41,20 @@ export function checkPlan(plan: WindowPlan, kind: IommuInfo["kind"]): void {
     if (address(`${name}.last`, hole.last) < first)
       throw argumentRangeError(`${name}.last`, "its start or behind it", hole.last);
   }
+}
+
+/** By what a window of type1 finds another place. A plan of before these were in it is one that fills its window. */
+function checkPlace({ needed, alignment, deviceAddressBits }: WindowPlan, page: bigint): void {
+  if (needed !== undefined && address("plan.needed", needed) === 0n) {
+    throw argumentRangeError("plan.needed", "at least 1", needed);
+  }
+  if (alignment !== undefined) {
+    const least = address("plan.alignment", alignment);
+    if (core.isPowerOfTwo(least) === 0 || least < page) {
+      throw argumentRangeError("plan.alignment", `a power of two from ${hex(page)} on`, alignment);
+    }
+  }
+  if (deviceAddressBits === undefined) return;
+  const bits = count("plan.deviceAddressBits", deviceAddressBits);
+  if (bits < 1 || bits > 64) throw argumentRangeError("plan.deviceAddressBits", "from 1 to 64", bits);
 }

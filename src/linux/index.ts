@@ -5,9 +5,9 @@
 import { markAsUntransferable } from "node:worker_threads";
 import { argumentTypeError } from "../errors.ts";
 import type { Syscalls } from "../syscalls.ts";
+import { machineFiles } from "../system/machine-files.ts";
 import { pageSize } from "../system/page-size.ts";
 import { physicalAddresses } from "../system/pagemap.ts";
-import { machineFiles } from "./files.ts";
 import { lockedMemory } from "./locked-memory.ts";
 import { shim, shimAvailable } from "./shim.ts";
 

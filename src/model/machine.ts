@@ -43,14 +43,15 @@ export class Machine {
   #begun = 0;
   #processes: Process[] = [];
 
-  constructor({ iommu, pageSize, groups, hugepages, ram }: ModelSettings) {
+  constructor({ iommu, pageSize, groups, hugepages, ram, memory }: ModelSettings) {
     this.pageSize = pageSize;
     this.fixed = { iommu, pageSize, ram };
     this.ram = Number(ram);
     this.userPages = pageOf(endOfUserSpace(iommu.platform, pageSize));
     this.pool = new HugepagePool(hugepages);
     this.groups = groups.map(({ number, noIommu }) => new Group(number, noIommu));
-    this.files = machineFiles(this.groups, iommu);
+    const borrowsMemory = memory !== "simulated";
+    this.files = machineFiles({ groups: this.groups, iommu, pageSize, ram, pool: this.pool, borrowsMemory });
     this.#modules = this.#modulesFor(iommu);
     this.#byPath = new Map(this.groups.map((group) => [group.path, group]));
   }

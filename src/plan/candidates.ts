@@ -67,13 +67,54 @@ export function windowShiftFor(last: bigint, shift: number): number {
   return Math.max(last === 0n ? 0 : core.maskBits(last), shift);
 }
 
+/** So many sizes in a row that are refused for one reason have a line each: an IOMMU that names every size has dozens. */
+const LINES_OF_A_RUN = 3;
+
+/** A choice of a page size, or another one. */
+interface Noted extends Rejection {
+  readonly pageShift?: number;
+  readonly detail?: string;
+}
+
 export class Rejections {
-  readonly list: Rejection[] = [];
+  readonly #noted: Noted[] = [];
 
   /** Notes the choice if there is a reason against it, and says whether there is. */
   note(choice: string, reason: string | undefined): boolean {
     if (reason === undefined) return false;
-    this.list.push({ choice, reason });
+    this.#noted.push({ choice, reason });
     return true;
   }
+
+  /** The same for pages of a size, with what else the choice is: `, 4 GiB of IOVAs`. */
+  notePages(pageShift: number, detail: string, reason: string | undefined): boolean {
+    if (reason === undefined) return false;
+    this.#noted.push({ choice: `${pages(pageShift)}${detail}`, reason, pageShift, detail });
+    return true;
+  }
+
+  /** In the order in which they came; a long run of page sizes with the same reason is one choice, of all of them. */
+  get list(): readonly Rejection[] {
+    const runs: Noted[][] = [];
+    for (const noted of this.#noted) {
+      const run = runs.at(-1);
+      const [first] = run ?? [];
+      const same = noted.pageShift !== undefined && first?.detail === noted.detail && first?.reason === noted.reason;
+      if (run !== undefined && same) run.push(noted);
+      else runs.push([noted]);
+    }
+    return runs.flatMap((run) => {
+      if (run.length > LINES_OF_A_RUN) return [wholeRun(run)];
+      return run.map(({ choice, reason }) => ({ choice, reason }));
+    });
+  }
+}
+
+/** `4 MiB to 8 EiB pages (42 sizes)`. */
+function wholeRun(run: readonly Noted[]): Rejection {
+  // Sizes come largest first.
+  const [largest, smallest] = [run[0], run.at(-1)] as [Noted, Noted];
+  const from = bytes(1n << BigInt(smallest.pageShift ?? 0));
+  const choice = `${from} to ${pages(largest.pageShift ?? 0)} (${run.length} sizes)${largest.detail}`;
+  return { choice, reason: largest.reason };
 }

@@ -45,16 +45,16 @@ export function planSpapr(request: PlanRequest, info: SpaprInfo, needs: Needs): 
     return rejections.list;
   }
   for (const pageShift of pageShifts(info.pageSizes)) {
-    if (rejections.note(pages(pageShift), pageProblem(pageShift, needs, info))) continue;
+    if (rejections.notePages(pageShift, "", pageProblem(pageShift, needs, info))) continue;
     const windowShift = windowShiftFor(needs.last, pageShift);
-    if (rejections.note(pages(pageShift), sizeProblem(windowShift, pageShift))) continue;
+    if (rejections.notePages(pageShift, "", sizeProblem(windowShift, pageShift))) continue;
     const start = expectedStart(info, windowShift, pageShift);
     const size = 1n << BigInt(windowShift);
     const last = start + size - 1n;
     const dmaMaskBits = core.maskBits(last);
-    const place = `${pages(pageShift)}, a window of ${bytes(size)} at ${hex(start)}`;
-    if (rejections.note(place, startProblem(start, needs, info))) continue;
-    if (rejections.note(place, deviceProblem(dmaMaskBits, request.deviceAddressBits))) continue;
+    const place = `, a window of ${bytes(size)} at ${hex(start)}`;
+    if (rejections.notePages(pageShift, place, startProblem(start, needs, info))) continue;
+    if (rejections.notePages(pageShift, place, deviceProblem(dmaMaskBits, request.deviceAddressBits))) continue;
     const shape = chooseShape(info, windowShift, pageShift, rejections);
     if (!shape) continue;
     const choice = `${pages(pageShift)}, ${shape.levels} ${shape.levels === 1 ? "level" : "levels"}`;
@@ -105,7 +105,7 @@ function chooseShape(
       windowShift >= PSERIES_SHIFT_END
         ? `2^${windowShift} bytes; pSeries windows are smaller than 2^${PSERIES_SHIFT_END}`
         : undefined;
-    if (rejections.note(pages(pageShift), reason)) return undefined;
+    if (rejections.notePages(pageShift, "", reason)) return undefined;
     const tableBytes = core.pseriesCharge(windowShift, pageShift);
     // Charged in whole CPU pages, and what is over is free (vfio_iommu_spapr_tce.c: tce_iommu_create_table).
     const chargeBytes = tableBytes - (tableBytes % BigInt(info.cpuPageSize));

@@ -58,7 +58,10 @@ export interface WindowPlan {
    * the window says what it did. On type1 a `rebased` window goes to the next place that is free when others are in its way.
    */
   readonly start: bigint;
-  /** Bytes; a power of two. */
+  /**
+   * Bytes. A power of two; on type1 whole pages, where no power of two has a place. There a window beside others may become
+   * smaller than this, and never smaller than `needed`.
+   */
   readonly size: bigint;
   /** Bytes that were asked for, before rounding. */
   readonly needed: bigint;
@@ -78,6 +81,10 @@ export interface WindowPlan {
   readonly dmaMaskBits: number;
   /** type1: parts of the window that may not be mapped. */
   readonly holes: readonly AddressRange[];
+  /** type1: what the window's start is a multiple of, wherever it goes: the largest page of the lists, in bytes. */
+  readonly alignment?: bigint;
+  /** The device's address bits, where they were stated: the window goes nowhere that it does not reach. */
+  readonly deviceAddressBits?: number;
   /** Everything that would have been preferred, or is often expected, and why it cannot be. */
   readonly rejected: readonly Rejection[];
 }

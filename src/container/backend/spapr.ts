@@ -70,7 +70,7 @@ export class SpaprBackend implements Backend {
     try {
       start = this.#create(plan);
       checkStart(plan, start);
-      return { start, forbidden: [], allowed: [], unmake };
+      return { start, size: plan.size, forbidden: [], allowed: [], unmake };
     } catch (error) {
       throw withResidue(error, unmake());
     }
