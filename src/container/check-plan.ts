@@ -14,6 +14,7 @@ export function checkPlan(plan: WindowPlan, kind: IommuInfo["kind"]): void {
   if (oneOf("plan.kind", plan.kind, ["spapr", "type1", "noiommu"]) !== kind) {
     throw new DmaWindowError("ERR_PLAN_MISFIT", `the plan is for ${plan.kind}, and this container is ${names[kind]}`);
   }
+  if (plan.window !== undefined) oneOf("plan.window", plan.window, ["default"]);
   oneOf("plan.iovaMode", plan.iovaMode, ["rebased", "va", "pa"]);
   const start = address("plan.start", plan.start);
   count("plan.levels", plan.levels);
@@ -21,10 +22,11 @@ export function checkPlan(plan: WindowPlan, kind: IommuInfo["kind"]): void {
   if (shift < 12 || shift > 40) throw argumentRangeError("plan.pageShift", "from 12 to 40", shift);
   const size = address("plan.size", plan.size);
   const page = 1n << BigInt(shift);
-  if (kind !== "type1" && (core.isPowerOfTwo(size) === 0 || size < page)) {
+  const isOurs = kind !== "type1" && plan.window === undefined;
+  if (isOurs && (core.isPowerOfTwo(size) === 0 || size < page)) {
     throw argumentRangeError("plan.size", "a power of two, and not smaller than a page", size);
   }
-  if (kind === "type1" && (size === 0n || size % page !== 0n)) {
+  if (!isOurs && (size === 0n || size % page !== 0n)) {
     throw argumentRangeError("plan.size", `whole pages of ${hex(page)}, and not 0`, size);
   }
   // A plan for sPAPR says where the kernel is expected to put the window; elsewhere it is where it will be.

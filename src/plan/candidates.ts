@@ -1,7 +1,7 @@
 /** What is common to the planners of all IOMMUs: page sizes to consider, refusals in words, and what a charge may be. */
 import { core } from "../core.ts";
 import { bytes, hex } from "../hex.ts";
-import type { IommuInfo } from "../iommu.ts";
+import type { IommuInfo, SpaprInfo } from "../iommu.ts";
 import { type Needs, shiftOf } from "./needs.ts";
 import type { Rejection } from "./types.ts";
 
@@ -60,6 +60,13 @@ export function budgetProblem(charge: bigint, memoryBytes: bigint, info: IommuIn
 export function deviceProblem(maskBits: number, deviceBits: number | undefined): string | undefined {
   if (deviceBits === undefined || maskBits <= deviceBits) return undefined;
   return `its last IOVA needs ${maskBits} address bits; the device has ${deviceBits}`;
+}
+
+/** On sPAPR: IOVAs that are addresses can only be mapped where the window is. */
+export function startProblem(start: bigint, needs: Needs, info: SpaprInfo): string | undefined {
+  if (needs.iovaMode === "rebased" || start === 0n) return undefined;
+  const what = info.platform === "pseries" ? "firmware puts it" : "the kernel puts it";
+  return `IOVA mode ${needs.iovaMode} needs a window from 0 to ${hex(needs.last)}; ${what} at ${hex(start)}: use IOVA mode rebased`;
 }
 
 /** The shift of the smallest power of two that holds offsets up to `last`, and is no smaller than a page. */

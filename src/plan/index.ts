@@ -35,6 +35,11 @@ export function planWindow(request: PlanRequest): WindowPlan {
 
 function planFor(request: PlanRequest, needs: Needs): WindowPlan | readonly Rejection[] {
   const { info } = request;
+  if (request.window === "default" && info.kind !== "spapr") {
+    return [
+      { choice: "the default window", reason: `only sPAPR has one, and the info is of ${info.kind}: leave window out` },
+    ];
+  }
   switch (info.kind) {
     case "spapr":
       return planSpapr(request, info, needs);

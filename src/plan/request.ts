@@ -15,6 +15,7 @@ export function checkRequest(request: PlanRequest): void {
     const bits = count("deviceAddressBits", request.deviceAddressBits);
     if (bits < 1 || bits > 64) throw argumentRangeError("deviceAddressBits", "from 1 to 64", bits);
   }
+  if (request.window !== undefined) oneOf("window", request.window, ["new", "default"]);
   object("memory", request.memory);
   if (request.memory.bytes !== undefined) address("memory.bytes", request.memory.bytes);
   if (!Array.isArray(request.memory.lists)) throw argumentTypeError("memory.lists", "an array", request.memory.lists);

@@ -13,8 +13,10 @@ import {
   pages,
   Rejections,
   sizeProblem,
+  startProblem,
   windowShiftFor,
 } from "./candidates.ts";
+import { planDefaultWindow } from "./default-window.ts";
 import type { Needs } from "./needs.ts";
 import type { PlanRequest, Rejection, WindowPlan } from "./types.ts";
 
@@ -36,13 +38,16 @@ interface Shapes {
 
 export function planSpapr(request: PlanRequest, info: SpaprInfo, needs: Needs): WindowPlan | readonly Rejection[] {
   const rejections = new Rejections();
+  const { deviceAddressBits } = request;
   if (!info.dynamicWindows) {
     const { start, size } = info.defaultWindow;
     rejections.note(
       "a window of our own",
       `the kernel offers no dynamic windows (DDW) for this container, only the default one of ${bytes(size)} at ${hex(start)}`,
     );
-    return rejections.list;
+  }
+  if (!info.dynamicWindows || request.window === "default") {
+    return planDefaultWindow(request, info, needs, rejections) ?? rejections.list;
   }
   for (const pageShift of pageShifts(info.pageSizes)) {
     if (rejections.notePages(pageShift, "", pageProblem(pageShift, needs, info))) continue;
@@ -54,7 +59,7 @@ export function planSpapr(request: PlanRequest, info: SpaprInfo, needs: Needs): 
     const dmaMaskBits = core.maskBits(last);
     const place = `, a window of ${bytes(size)} at ${hex(start)}`;
     if (rejections.notePages(pageShift, place, startProblem(start, needs, info))) continue;
-    if (rejections.notePages(pageShift, place, deviceProblem(dmaMaskBits, request.deviceAddressBits))) continue;
+    if (rejections.notePages(pageShift, place, deviceProblem(dmaMaskBits, deviceAddressBits))) continue;
     const shape = chooseShape(info, windowShift, pageShift, rejections);
     if (!shape) continue;
     const choice = `${pages(pageShift)}, ${shape.levels} ${shape.levels === 1 ? "level" : "levels"}`;
@@ -70,6 +75,7 @@ export function planSpapr(request: PlanRequest, info: SpaprInfo, needs: Needs): 
       ...shape,
       dmaMaskBits,
       holes: [],
+      ...(deviceAddressBits === undefined ? {} : { deviceAddressBits }),
       rejected: rejections.list,
     };
   }
@@ -84,13 +90,6 @@ function expectedStart(info: SpaprInfo, windowShift: number, pageShift: number):
   if (info.platform === "powernv") return 0n;
   const likeDefault = pageShift === 12 && 1n << BigInt(windowShift) <= info.defaultWindow.size;
   return likeDefault ? info.defaultWindow.start : HIGH_WINDOW;
-}
-
-/** IOVAs that are addresses can only be mapped where the window is. */
-function startProblem(start: bigint, needs: Needs, info: SpaprInfo): string | undefined {
-  if (needs.iovaMode === "rebased" || start === 0n) return undefined;
-  const what = info.platform === "pseries" ? "firmware puts it" : "the kernel puts it";
-  return `IOVA mode ${needs.iovaMode} needs a window from 0 to ${hex(needs.last)}; ${what} at ${hex(start)}: use IOVA mode rebased`;
 }
 
 /** The fewest levels that the platform can make. */

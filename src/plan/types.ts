@@ -41,6 +41,12 @@ export interface PlanRequest {
   readonly highestRam?: bigint;
   /** How many address bits the device has; 64 if not given. */
   readonly deviceAddressBits?: number;
+  /**
+   * sPAPR: `new` (the default) for a window of our own, in place of the one that is there at first; `default` for that one as
+   * it is: pages of 4 KiB, some GiB at most, and nothing is made or removed. Where the kernel makes no windows, it is taken
+   * without asking.
+   */
+  readonly window?: "new" | "default";
 }
 
 /** A choice that was considered and cannot be, with the numbers that say why. */
@@ -52,6 +58,8 @@ export interface Rejection {
 
 export interface WindowPlan {
   readonly kind: IommuInfo["kind"];
+  /** sPAPR: `default` for the window that is there at first, which is neither made nor removed; else absent. */
+  readonly window?: "default";
   readonly iovaMode: IovaMode;
   /**
    * Where the window will begin. On sPAPR the kernel, or its firmware, decides; this is what it is known to do, and

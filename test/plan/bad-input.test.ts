@@ -55,6 +55,10 @@ test("growTo and highestRam", () => {
   }
 });
 
+test("window", () => {
+  refusesAll(["window"], [...badValues("undefined"), ["another window", "own"]]);
+});
+
 test("deviceAddressBits", () => {
   refusesAll(["deviceAddressBits"], [...badValues("undefined"), ["0", 0], ["65", 65], ["64n", 64n]]);
 });

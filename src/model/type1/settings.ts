@@ -95,7 +95,8 @@ export function type1Settings(options: Type1Options, pageSize: number): Type1Set
     iommuVersion,
     readsThroughWriteOnly,
     infoCapabilities,
-    reservedRegions: reservedRegions === false ? false : reservedRegions.map(({ start, last, kind }) => ({ start, last, kind })),
+    reservedRegions:
+      reservedRegions === false ? false : reservedRegions.map(({ start, last, kind }) => ({ start, last, kind })),
   };
 }
 
