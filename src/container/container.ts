@@ -10,6 +10,7 @@ import { Attachment } from "./attachment.ts";
 import type { Backend } from "./backend/backend.ts";
 import { endIdle } from "./calls.ts";
 import { checkPlan } from "./check-plan.ts";
+import { hugepageFacts } from "./hugepages.ts";
 import { Window } from "./window.ts";
 
 /** The fds that a container holds: its own, and those of its groups. */
@@ -56,13 +57,15 @@ export class Container {
   }
 
   /**
-   * Asks the kernel what its IOMMU can do: the facts that `planWindow` needs. `kind` says which IOMMU's they are.
+   * Asks the kernel what its IOMMU can do: the facts that `planWindow` needs. `kind` says which IOMMU's they are. With them
+   * come the machine's pools of hugepages, where the kernel's `files` name them.
    *
    * @throws `ERR_KERNEL`, `ERR_CLOSED`; on type1 `ERR_MALFORMED_INFO` for an answer that makes no sense.
    */
   info(): IommuInfo {
     this.#checkOpen();
-    return this.#backend.info();
+    const hugepages = hugepageFacts(this.#kernel);
+    return hugepages === undefined ? this.#backend.info() : { ...this.#backend.info(), hugepages };
   }
 
   /**

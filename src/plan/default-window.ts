@@ -8,6 +8,7 @@ import { core } from "../core.ts";
 import { bytes, hex } from "../hex.ts";
 import type { SpaprInfo } from "../iommu.ts";
 import { budgetProblem, deviceProblem, type Rejections, sizeProblem, startProblem } from "./candidates.ts";
+import { growthOf } from "./growth.ts";
 import type { Needs } from "./needs.ts";
 import type { PlanRequest, WindowPlan } from "./types.ts";
 
@@ -51,6 +52,7 @@ export function planDefaultWindow(
     dmaMaskBits,
     holes: [],
     ...(deviceAddressBits === undefined ? {} : { deviceAddressBits }),
+    ...growthOf(request, needs, chargeBytes),
     rejected: rejections.list,
   };
 }

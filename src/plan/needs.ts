@@ -78,6 +78,6 @@ function tooLarge(end: bigint): DmaWindowError {
   return new DmaWindowError("ERR_MEMORY_TOO_LARGE", `the lists hold ${end} bytes together; an IOVA has 64 bits`);
 }
 
-export function shiftOf(list: ListFacts): number {
+export function shiftOf(list: Pick<ListFacts, "pageSize">): number {
   return core.log2Floor(list.pageSize);
 }

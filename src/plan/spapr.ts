@@ -17,6 +17,7 @@ import {
   windowShiftFor,
 } from "./candidates.ts";
 import { planDefaultWindow } from "./default-window.ts";
+import { growthOf } from "./growth.ts";
 import type { Needs } from "./needs.ts";
 import type { PlanRequest, Rejection, WindowPlan } from "./types.ts";
 
@@ -76,6 +77,7 @@ export function planSpapr(request: PlanRequest, info: SpaprInfo, needs: Needs): 
       dmaMaskBits,
       holes: [],
       ...(deviceAddressBits === undefined ? {} : { deviceAddressBits }),
+      ...growthOf(request, needs, shape.chargeBytes),
       rejected: rejections.list,
     };
   }

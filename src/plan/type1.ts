@@ -15,6 +15,7 @@ import {
   sizeProblem,
   windowShiftFor,
 } from "./candidates.ts";
+import { growthOf } from "./growth.ts";
 import type { Needs } from "./needs.ts";
 import { type Piece, type Place, placeInOneRange, placeOverRanges, type Wanted } from "./place.ts";
 import { holesIn, longest, reachable, showRanges } from "./ranges.ts";
@@ -55,6 +56,7 @@ export function planType1(request: PlanRequest, info: Type1Info, needs: Needs): 
       holes: holesIn(info.ranges, place.start, last),
       alignment: wanted.alignment,
       ...(deviceAddressBits === undefined ? {} : { deviceAddressBits }),
+      ...growthOf(request, needs, 0n),
       rejected: rejections.list,
     };
   }

@@ -56,6 +56,30 @@ export interface Rejection {
   readonly reason: string;
 }
 
+/** What the plan's memory takes when all of it is there, and what there is. */
+export interface FullGrowth {
+  /** Bytes: what the lists can hold, or `growTo` where that is more (`rebased`). */
+  readonly memoryBytes: bigint;
+  /** Bytes that count against RLIMIT_MEMLOCK: the window's tables, and the memory. 0n without an IOMMU, where nothing is pinned. */
+  readonly lockedBytes: bigint;
+  /** Bytes that may still be locked; `null` where nothing limits it. */
+  readonly lockable: bigint | null;
+  /** Maps, if every page is allocated by itself. */
+  readonly maps: bigint;
+  /** How many more the kernel takes; `null` where it does not say. */
+  readonly mapsAvailable: number | null;
+  /** For each page size of lists that is larger than the CPU's. */
+  readonly hugepages: readonly HugepageGrowth[];
+}
+
+export interface HugepageGrowth {
+  readonly pageSize: bigint;
+  /** Pages that the lists can hold. */
+  readonly needed: bigint;
+  /** Pages that can be had, with those that the memory has already; `null` where nothing is known of the pool. */
+  readonly available: bigint | null;
+}
+
 export interface WindowPlan {
   readonly kind: IommuInfo["kind"];
   /** sPAPR: `default` for the window that is there at first, which is neither made nor removed; else absent. */
@@ -93,6 +117,10 @@ export interface WindowPlan {
   readonly alignment?: bigint;
   /** The device's address bits, where they were stated: the window goes nowhere that it does not reach. */
   readonly deviceAddressBits?: number;
+  /** What the plan's memory takes when all of it is there. */
+  readonly fullGrowth: FullGrowth;
+  /** A sentence for each thing that will not suffice for that: where it ends, and what to do. */
+  readonly warnings: readonly string[];
   /** Everything that would have been preferred, or is often expected, and why it cannot be. */
   readonly rejected: readonly Rejection[];
 }

@@ -22,6 +22,15 @@ test("the window is a stretch of allowed IOVAs, with no levels and no charge: th
     dmaMaskBits: 30,
     holes: [],
     alignment: 2n * MiB,
+    fullGrowth: {
+      memoryBytes: GiB,
+      lockedBytes: GiB,
+      lockable: null,
+      maps: 512n,
+      mapsAvailable: null,
+      hugepages: [{ pageSize: 2n * MiB, needed: 512n, available: null }],
+    },
+    warnings: [],
     rejected: [
       { choice: "1 GiB pages", reason: "list 0 at 0x0 has 2 MiB pages: one IOMMU page would span several of them" },
     ],
