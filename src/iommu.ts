@@ -7,12 +7,26 @@ export interface AddressRange {
   readonly last: bigint;
 }
 
+/** A pool of hugepages, as the kernel's machine says of it. */
+export interface HugepageFacts {
+  /** Bytes of one page. */
+  readonly pageSize: bigint;
+  /** Pages in the pool, in use or not. */
+  readonly total: number;
+  /** Pages that can still be had: those that are free and promised to nobody, and those that the kernel may borrow. */
+  readonly available: number;
+  /** Bytes of them that the process's cgroups still allow, where one limits them. */
+  readonly allowedBytes?: bigint;
+}
+
 interface CommonInfo {
   /** The CPU's page size in bytes. */
   readonly cpuPageSize: number;
   /** The page sizes of the IOMMU as a mask: bit n stands for 2^n bytes. */
   readonly pageSizes: bigint;
   readonly lockedMemory: LockedMemory;
+  /** The pools of hugepages, where they are known: what full growth is held against. */
+  readonly hugepages?: readonly HugepageFacts[];
 }
 
 /** sPAPR TCE v2, from VFIO_IOMMU_SPAPR_TCE_GET_INFO. */
@@ -41,8 +55,14 @@ export interface Type1Info extends CommonInfo {
    * by version 2, and answered with success, and another result, by version 1.
    */
   readonly version: 1 | 2;
-  /** The IOVAs that may be mapped, ascending. All of them where the kernel is too old to say. */
+  /** The IOVAs that may be mapped, ascending. */
   readonly ranges: readonly AddressRange[];
+  /**
+   * Who says so: VFIO itself (`kernel`, since Linux 5.4); the groups' files of that name in sysfs (`reserved_regions`, since
+   * 4.11); or neither, so that what is left out is where x86 or Arm has its interrupts (`architecture`). All but the first may
+   * name more than the IOMMU can translate.
+   */
+  readonly rangesFrom?: "kernel" | "reserved_regions" | "architecture";
   /** How many more maps the kernel takes, where it says so. */
   readonly mapsAvailable?: number;
 }

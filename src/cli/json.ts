@@ -41,6 +41,7 @@ export function planToJson(plan: WindowPlan): object {
     tableBytes: Number(plan.tableBytes),
     chargeBytes: Number(plan.chargeBytes),
     dmaMaskBits: plan.dmaMaskBits,
+    ...(plan.warnings.length === 0 ? {} : { warnings: plan.warnings }),
     rejected: plan.rejected,
   };
 }

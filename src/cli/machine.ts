@@ -2,8 +2,9 @@
 import { DmaWindowError } from "../errors.ts";
 import { linuxKernel } from "../linux/index.ts";
 import { type ModelKernel, type ModelOptions, modelKernel } from "../model/index.ts";
+import type { IovaMode } from "../plan/index.ts";
 import type { Syscalls } from "../syscalls.ts";
-import { type Iomem, readIomem } from "../system/iomem.ts";
+import { type Iomem, parseIomem, readIomem } from "../system/iomem.ts";
 import { linuxPool, modelMemory, ownMemory, type Pool } from "./pool.ts";
 
 export type KernelName = "model" | "linux";
@@ -27,7 +28,7 @@ export interface Machine {
   readonly groups: readonly number[];
   /** The groups have no IOMMU. */
   readonly noIommu: boolean;
-  /** What the machine's RAM is; undefined where an unprivileged reader is not told. */
+  /** What the RAM is of the machine whose memory it is; undefined where an unprivileged reader is not told. */
   readonly iomem: Iomem | undefined;
   /** Why there is no `iomem`, in the reader's own words. */
   readonly iomemProblem: DmaWindowError | undefined;
@@ -39,16 +40,18 @@ export interface Machine {
   readonly makeKernel: () => Syscalls | ModelKernel;
 }
 
-export function lookAround(options: MachineOptions): Machine {
-  const { iomem, iomemProblem } = ramOf();
-  const ram = { iomem, iomemProblem, highestRam: options.highestRam ?? iomem?.highest };
-  return options.kernel === "linux" ? { ...ram, ...linuxMachine(options) } : { ...ram, ...modelMachine(options) };
+/** In IOVA mode `pa`, which is all there is without an IOMMU, it has to be known where the memory lies. */
+export function lookAround(options: MachineOptions, iovaMode: IovaMode): Machine {
+  const found = options.kernel === "linux" ? linuxMachine(options) : modelMachine(options, iovaMode === "pa");
+  return { ...found, highestRam: options.highestRam ?? found.iomem?.highest };
 }
 
-type WithoutRam = Omit<Machine, "iomem" | "iomemProblem" | "highestRam">;
+type Found = Omit<Machine, "highestRam">;
+type Ram = Pick<Machine, "iomem" | "iomemProblem">;
 
-function linuxMachine({ groups, noIommu = false }: MachineOptions): WithoutRam {
+function linuxMachine({ groups, noIommu = false }: MachineOptions): Found {
   return {
+    ...ownRam(),
     kernelName: "linux",
     platform: undefined,
     groups,
@@ -59,9 +62,13 @@ function linuxMachine({ groups, noIommu = false }: MachineOptions): WithoutRam {
   };
 }
 
-function modelMachine({ platform }: MachineOptions): WithoutRam {
-  const { pageSize, memory, pool, simulatedBecause } = modelMemory(platform, ownMemory());
+/** Simulated memory lies in the software machine's RAM, which nobody hides; borrowed memory in this machine's. */
+function modelMachine({ platform }: MachineOptions, physical: boolean): Found {
+  const ram = ownRam();
+  const isHidden = physical && ram.iomemProblem !== undefined;
+  const { pageSize, memory, pool, simulatedBecause } = modelMemory(platform, ownMemory(), isHidden);
   return {
+    ...(memory === undefined ? ramOf(modelKernel({ platform, pageSize })) : ram),
     kernelName: "model",
     platform,
     groups: [26],
@@ -72,7 +79,11 @@ function modelMachine({ platform }: MachineOptions): WithoutRam {
   };
 }
 
-function ramOf(): Pick<Machine, "iomem" | "iomemProblem"> {
+function ramOf({ files }: ModelKernel): Ram {
+  return { iomem: parseIomem(files.text("/proc/iomem") as string), iomemProblem: undefined };
+}
+
+function ownRam(): Ram {
   try {
     return { iomem: readIomem(), iomemProblem: undefined };
   } catch (error) {

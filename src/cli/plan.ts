@@ -6,7 +6,7 @@ import type { CommandLine } from "./options.ts";
 import { machineLines, planLines } from "./report.ts";
 
 export function planCommand(line: CommandLine, print: (text: string) => void): number {
-  const machine = lookAround(line.machine);
+  const machine = lookAround(line.machine, line.iovaMode);
   const ground = new Ground(machine, line);
   try {
     const plan = ground.plan();

@@ -56,8 +56,15 @@ export interface ModelMemory {
   readonly simulatedBecause: string | undefined;
 }
 
-/** This machine's memory, or why it cannot be and what there is instead. */
-export function modelMemory(platform: PlatformName, { pageSize, hugepages, source }: OwnMemory): ModelMemory {
+/**
+ * This machine's memory, or why it cannot be and what there is instead. `isHidden`: it has to be known where the memory lies,
+ * and this user is not told.
+ */
+export function modelMemory(
+  platform: PlatformName,
+  { pageSize, hugepages, source }: OwnMemory,
+  isHidden = false,
+): ModelMemory {
   if (!modelPageSizes(platform).includes(pageSize)) {
     return simulated(platform, 4096, `${nameOf(platform)} has no pages of ${bytes(pageSize)}, as this machine has`);
   }
@@ -66,6 +73,7 @@ export function modelMemory(platform: PlatformName, { pageSize, hugepages, sourc
   if (platform === "noiommu" && free === undefined) {
     return simulated(platform, pageSize, `fewer than ${HUGEPAGES_MIN} hugepages are free`);
   }
+  if (isHidden) return simulated(platform, pageSize, "the kernel hides physical addresses from this user");
   const pool = free === undefined ? ordinary(pageSize) : poolOf(free);
   return { pageSize, memory: source, pool, simulatedBecause: undefined };
 }

@@ -31,7 +31,12 @@ function kernelWords({ kernelName, platform, noIommu }: Machine): string {
 }
 
 export function planLines(plan: WindowPlan): string[] {
-  return [...shapeLines(plan), ...plan.rejected.map(({ choice, reason }) => line("not", `${choice}: ${reason}`))];
+  const warnings = plan.warnings.map((warning) => line("warning", warning));
+  return [
+    ...shapeLines(plan),
+    ...warnings,
+    ...plan.rejected.map(({ choice, reason }) => line("not", `${choice}: ${reason}`)),
+  ];
 }
 
 function shapeLines(plan: WindowPlan): string[] {

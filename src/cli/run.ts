@@ -10,7 +10,7 @@ import { TraceFile } from "./trace-file.ts";
 
 /** 0 when the storm went through without a failure, an interruption or a leak. */
 export function runCommand(line: CommandLine, print: (text: string) => void): number {
-  const machine = lookAround(line.machine);
+  const machine = lookAround(line.machine, line.iovaMode);
   const result = line.traceFile === undefined ? doMainJob(machine, line) : recorded(machine, line, line.traceFile);
   if (line.json) print(toJson(machine, result));
   else print([...machineLines(machine), "", ...planLines(result.plan), "", ...resultLines(result, line)].join("\n"));

@@ -17,21 +17,28 @@ export function checkPlan(plan: WindowPlan, kind: IommuInfo["kind"]): WindowPlan
   if (oneOf("plan.kind", plan.kind, ["spapr", "type1", "noiommu"]) !== kind) {
     throw new DmaWindowError("ERR_PLAN_MISFIT", `the plan is for ${plan.kind}, and this container is ${names[kind]}`);
   }
+  if (plan.window !== undefined) oneOf("plan.window", plan.window, ["default"]);
   oneOf("plan.iovaMode", plan.iovaMode, ["rebased", "va", "pa"]);
   const start = address("plan.start", plan.start);
   count("plan.levels", plan.levels);
   const shift = count("plan.pageShift", plan.pageShift);
   if (shift < 12 || shift > 40) throw argumentRangeError("plan.pageShift", "from 12 to 40", shift);
   const bytes = size("plan.size", plan.size);
-  if (core.isPowerOfTwo(bytes) === 0 || bytes < 1n << BigInt(shift)) {
+  const page = 1n << BigInt(shift);
+  const isOurs = kind !== "type1" && plan.window === undefined;
+  if (isOurs && (core.isPowerOfTwo(bytes) === 0 || bytes < page)) {
     throw argumentRangeError("plan.size", "a power of two, and not smaller than a page", bytes);
+  }
+  if (!isOurs && (bytes === 0n || bytes % page !== 0n)) {
+    throw argumentRangeError("plan.size", `whole pages of ${hex(page)}, and not 0`, bytes);
   }
   const exact = typeof plan.size === "bigint" ? plan : { ...plan, size: bytes };
   // A plan for sPAPR says where the kernel is expected to put the window; elsewhere it is where it will be.
   if (kind === "spapr") return exact;
-  if (start % bytes !== 0n) {
-    throw argumentRangeError("plan.start", `a multiple of the window's size ${hex(bytes)}`, start);
-  }
+  const border = kind === "type1" ? page : bytes;
+  if (start % border !== 0n) throw argumentRangeError("plan.start", `a multiple of ${hex(border)}`, start);
+  if (start + bytes > 1n << 64n) throw argumentRangeError("plan.start", "such that the window ends by 2^64", start);
+  if (kind === "type1") checkPlace(plan, page);
   if (!Array.isArray(plan.holes)) throw argumentTypeError("plan.holes", "an array", plan.holes);
   for (const [i, hole] of plan.holes.entries()) {
     const name = `plan.holes[${i}]`;
@@ -41,4 +48,20 @@ export function checkPlan(plan: WindowPlan, kind: IommuInfo["kind"]): WindowPlan
       throw argumentRangeError(`${name}.last`, "its start or behind it", hole.last);
   }
   return exact;
+}
+
+/** By what a window of type1 finds another place. A plan of before these were in it is one that fills its window. */
+function checkPlace({ needed, alignment, deviceAddressBits }: WindowPlan, page: bigint): void {
+  if (needed !== undefined && address("plan.needed", needed) === 0n) {
+    throw argumentRangeError("plan.needed", "at least 1", needed);
+  }
+  if (alignment !== undefined) {
+    const least = address("plan.alignment", alignment);
+    if (core.isPowerOfTwo(least) === 0 || least < page) {
+      throw argumentRangeError("plan.alignment", `a power of two from ${hex(page)} on`, alignment);
+    }
+  }
+  if (deviceAddressBits === undefined) return;
+  const bits = count("plan.deviceAddressBits", deviceAddressBits);
+  if (bits < 1 || bits > 64) throw argumentRangeError("plan.deviceAddressBits", "from 1 to 64", bits);
 }

@@ -10,6 +10,7 @@ import { Attachment } from "./attachment.ts";
 import type { Backend } from "./backend/backend.ts";
 import { endIdle } from "./calls.ts";
 import { checkPlan } from "./check-plan.ts";
+import { hugepageFacts } from "./hugepages.ts";
 import { Window } from "./window.ts";
 
 /** The fds that a container holds: its own, and those of its groups. */
@@ -56,13 +57,15 @@ export class Container {
   }
 
   /**
-   * Asks the kernel what its IOMMU can do: the facts that `planWindow` needs. `kind` says which IOMMU's they are.
+   * Asks the kernel what its IOMMU can do: the facts that `planWindow` needs. `kind` says which IOMMU's they are. With them
+   * come the machine's pools of hugepages, where the kernel's `files` name them.
    *
    * @throws `ERR_KERNEL`, `ERR_CLOSED`; on type1 `ERR_MALFORMED_INFO` for an answer that makes no sense.
    */
   info(): IommuInfo {
     this.#checkOpen();
-    return this.#backend.info();
+    const hugepages = hugepageFacts(this.#kernel);
+    return hugepages === undefined ? this.#backend.info() : { ...this.#backend.info(), hugepages };
   }
 
   /**
@@ -70,8 +73,9 @@ export class Container {
    *
    * - sPAPR: by CREATE. The default window is removed first, as long as it is there: it is small, in the way at IOVA 0, and
    *   nothing of ours is in it. When making fails it is put back, or `residue` says that it is not.
-   * - type1: a part of the allowed IOVAs. `rebased`: the lowest multiple of its size that is allowed and free of other
-   *   windows. What of it the IOMMU does not allow is never mapped.
+   * - type1: a part of the allowed IOVAs. `rebased`: where it was planned, or, with other windows in the way, the lowest place
+   *   that is allowed and free; it may be smaller there than planned, but holds what is needed. What of it the IOMMU does not
+   *   allow is never mapped.
    * - no IOMMU: the physical addresses up to the plan's end.
    *
    * @throws `ERR_PLAN_MISFIT` for a plan that is not for this IOMMU; `ERR_NO_WINDOW_SLOT` when there is no room for another
@@ -90,7 +94,7 @@ export class Container {
         container: this.#handle,
         kind: this.kind,
       };
-      const window = new Window(plan, made, owner, (closing) => this.#closeWindow(closing));
+      const window = new Window({ ...plan, size: made.size }, made, owner, (closing) => this.#closeWindow(closing));
       this.#windows.add(window);
       return window;
     } catch (error) {

@@ -13,8 +13,8 @@ export function joinGroup(kernel: Syscalls, containerFd: number, group: number, 
   const path = `/dev/vfio/${iommu === "noiommu" ? "noiommu-" : ""}${group}`;
   const fd = kernel.open(path);
   if (fd < 0) {
-    const about = `open ${path}${blame(kernel, group)}`;
-    throw refusedByKernel("open", fd, { about, hint: "open group", iommu, facts: { group } });
+    const refusal = refusedByKernel("open", fd, { about: `open ${path}`, hint: "open group", iommu, facts: { group } });
+    throw withWords(refusal, blame(kernel, group));
   }
   try {
     checkViable(kernel, fd, group, iommu);
@@ -52,11 +52,20 @@ function refused(syscall: string, answer: number, group: number, iommu: IommuKin
   return refusedByKernel(syscall, answer, { about: `${syscall} of group ${group}`, iommu, facts: { group } });
 }
 
-/** What this machine's sysfs says against the group: only the real kernel's groups are there. */
-function blame(kernel: Syscalls, group: number): string {
-  if (kernel.name !== "linux") return "";
+/** The same error with more to say. */
+function withWords({ code, message, errno, syscall, facts }: DmaWindowError, words: string): DmaWindowError {
+  return new DmaWindowError(code, `${message}${words}`, {
+    ...(errno === undefined ? {} : { errno }),
+    ...(syscall === undefined ? {} : { syscall }),
+    ...(facts === undefined ? {} : { facts }),
+  });
+}
+
+/** What the sysfs of the kernel's own machine says against the group; nothing where it is not known. */
+function blame({ files }: Syscalls, group: number): string {
+  if (files === undefined) return "";
   try {
-    const found = readGroups().find(({ id }) => id === group);
+    const found = readGroups(files).find(({ id }) => id === group);
     const problems = found ? groupProblems(found) : [`the machine has no IOMMU group ${group}`];
     return problems.length === 0 ? "" : ` (${problems.join("; ")})`;
   } catch {

@@ -70,7 +70,7 @@ function openFiles(kernel: Syscalls, groups: readonly number[], noIommu: boolean
   const groupFds: number[] = [];
   try {
     checkVersion(kernel, containerFd);
-    const backend = chooseBackend(kernel, containerFd, noIommu);
+    const backend = chooseBackend(kernel, containerFd, noIommu, groups);
     for (const group of groups) groupFds.push(joinGroup(kernel, containerFd, group, backend.kind));
     const answer = kernel.ioctl(containerFd, VfioCall.SET_IOMMU, backend.iommu);
     if (answer !== 0) throw refusedByKernel("VFIO_SET_IOMMU", answer, { iommu: backend.kind });

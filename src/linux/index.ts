@@ -3,9 +3,9 @@
  */
 
 import type { Sight, Syscalls } from "../syscalls.ts";
+import { machineFiles } from "../system/machine-files.ts";
 import { pageSize } from "../system/page-size.ts";
 import { physicalAddresses } from "../system/pagemap.ts";
-import { machineFiles } from "./files.ts";
 import { lockedMemory } from "./locked-memory.ts";
 import { shim, shimAvailable } from "./shim.ts";
 import { Views } from "./views.ts";

@@ -1,37 +1,63 @@
 import type { MachineFiles } from "../syscalls.ts";
 import { EINVAL, EISDIR, ENOENT, ENOTDIR } from "./errno.ts";
 import type { Group } from "./group.ts";
+import type { HugepagePool } from "./memory/hugepage-pool.ts";
+import { poolFiles } from "./memory/pool-files.ts";
 import type { IommuSettings } from "./options.ts";
 
-/** A file has its text, a link where it leads. What is a directory follows from the paths. */
-type Entry = { readonly text: string } | { readonly link: string };
+/** A file has its text, as it is at that moment; a link where it leads; a device neither. Directories follow from the paths. */
+type Entry = { readonly text: () => string } | { readonly link: string } | { readonly device: true };
+
+/** What the files of a machine tell of. */
+export interface Told {
+  readonly groups: readonly Group[];
+  readonly iommu: IommuSettings;
+  /** Of the CPU, in bytes. */
+  readonly pageSize: number;
+  /** Bytes. */
+  readonly ram: bigint;
+  readonly pool: HugepagePool;
+  /** Its memory is another machine's: what there is of it, and where, is not told here. */
+  readonly borrowsMemory: boolean;
+}
 
 /**
- * The files of a model's machine. Only what is named here, and its hugepages (memory/pool-files.ts), is there:
+ * The files of a model's machine. Only what is named here is there:
  *
  *     /sys/kernel/iommu_groups/26/reserved_regions      IOVAs that are not given out: start, last and kind, a line each
  *     /sys/kernel/iommu_groups/26/devices/0000:00:1a.0  a link to the device
  *     /sys/bus/pci/devices/0000:00:1a.0/driver          a link to its driver
  *     /sys/bus/pci/devices/0000:00:1a.0/iommu_group     a link to its group
+ *     /sys/kernel/mm/hugepages/hugepages-2048kB/...     the pools (memory/pool-files.ts); not where memory is another machine's
+ *     /dev/vfio/vfio, /dev/vfio/26                      what is opened
+ *     /proc/cpuinfo                                     which architecture it is
+ *     /proc/iomem                                       its RAM, in one piece; not where memory is another machine's
  *
  * (`drivers/iommu/iommu.c: iommu_group_show_resv_regions, iommu_group_add_device`)
  */
-export function machineFiles(
-  groups: readonly Group[],
-  iommu: IommuSettings,
-  more: Iterable<readonly [string, Entry]>,
-): MachineFiles {
-  const entries = new Map<string, Entry>(more);
-  for (const { number, device, noIommu } of groups) {
+export function machineFiles(told: Told): MachineFiles {
+  const entries = new Map<string, Entry>([
+    ["/dev/vfio/vfio", { device: true }],
+    ["/proc/cpuinfo", { text: () => cpuOf(told) }],
+  ]);
+  for (const { number, device, noIommu, path } of told.groups) {
     const group = `/sys/kernel/iommu_groups/${number}`;
     const home = `/sys/devices/pci0000:00/${device}`;
-    entries.set(`${group}/reserved_regions`, { text: noIommu ? "" : reservedRegions(iommu) });
+    const regions = noIommu ? "" : reservedRegions(told.iommu);
+    if (regions !== undefined) entries.set(`${group}/reserved_regions`, { text: () => regions });
     entries.set(`${group}/devices/${device}`, { link: `../../../../devices/pci0000:00/${device}` });
     entries.set(`/sys/bus/pci/devices/${device}`, { link: `../../../devices/pci0000:00/${device}` });
     for (const at of [home, `/sys/bus/pci/devices/${device}`, `${group}/devices/${device}`]) {
       entries.set(`${at}/driver`, { link: "../../../bus/pci/drivers/vfio-pci" });
       entries.set(`${at}/iommu_group`, { link: `../../../kernel/iommu_groups/${number}` });
     }
+    entries.set(path, { device: true });
+  }
+  if (!told.borrowsMemory) {
+    entries.set("/proc/iomem", {
+      text: () => `00001000-${(told.ram - 1n).toString(16).padStart(8, "0")} : System RAM\n`,
+    });
+    for (const [path, text] of poolFiles(told.pool)) entries.set(path, { text });
   }
   const below = (path: string) => {
     const start = path.endsWith("/") ? path : `${path}/`;
@@ -42,11 +68,12 @@ export function machineFiles(
     text(path) {
       const entry = entries.get(path);
       if (entry === undefined) return missing(path) ?? EISDIR;
-      return "text" in entry ? entry.text : EISDIR;
+      if ("text" in entry) return entry.text();
+      return "link" in entry ? EISDIR : EINVAL;
     },
     names(path) {
       const entry = entries.get(path);
-      if (entry !== undefined && "text" in entry) return ENOTDIR;
+      if (entry !== undefined && !("link" in entry)) return ENOTDIR;
       const found = below(path).map((rest) => rest.split("/")[0] as string);
       return missing(path) ?? [...new Set(found)].sort();
     },
@@ -58,13 +85,18 @@ export function machineFiles(
   };
 }
 
-/** What lies between the ranges that the IOMMU allows is where interrupts are written to. */
-function reservedRegions(iommu: IommuSettings): string {
+/** `undefined` for a kernel without the file. */
+function reservedRegions(iommu: IommuSettings): string | undefined {
   if (iommu.platform !== "type1") return "";
-  const { ranges } = iommu.type1;
+  const { reservedRegions: regions } = iommu.type1;
+  if (regions === false) return undefined;
   const sixteen = (value: bigint) => `0x${value.toString(16).padStart(16, "0")}`;
-  return ranges
-    .slice(1)
-    .map(({ start }, i) => `${sixteen((ranges[i]?.last ?? 0n) + 1n)} ${sixteen(start - 1n)} msi\n`)
-    .join("");
+  return regions.map(({ start, last, kind }) => `${sixteen(start)} ${sixteen(last)} ${kind}\n`).join("");
+}
+
+/** The lines by which an architecture is known. CPU pages of 4 KiB are an x86's here, as its IOMMU is. */
+function cpuOf({ iommu: { platform }, pageSize }: Told): string {
+  if (platform === "powernv" || platform === "pseries") return "processor\t: 0\ncpu\t\t: POWER9\n";
+  if (pageSize === 4096) return "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\n";
+  return "processor\t: 0\nCPU implementer\t: 0x41\nCPU architecture: 8\n";
 }

@@ -26,7 +26,7 @@ export { type Fault, type FaultPlace, type FaultyKernel, faulty, killed } from "
 export type { LockedMemoryLimits } from "./memory/locked.ts";
 export type { MemorySource } from "./memory/source.ts";
 export type { ModelOptions, ModelPlatform } from "./options.ts";
-export type { IovaRange } from "./type1/settings.ts";
+export type { IovaRange, ModelReservedRegion } from "./type1/settings.ts";
 
 /** Where a device's access ends up. */
 export interface DeviceReach {

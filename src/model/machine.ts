@@ -8,7 +8,6 @@ import { machineFiles } from "./files.ts";
 import { Group } from "./group.ts";
 import { Frames } from "./memory/frames.ts";
 import { HugepagePool } from "./memory/hugepage-pool.ts";
-import { poolFiles } from "./memory/pool-files.ts";
 import { noIommuModule } from "./noiommu.ts";
 import type { OpenFile } from "./open-file.ts";
 import type { IommuSettings, ModelPlatform, ModelSettings } from "./options.ts";
@@ -44,14 +43,15 @@ export class Machine {
   #begun = 0;
   #processes: Process[] = [];
 
-  constructor({ iommu, pageSize, groups, hugepages, hugepageLimits, ram }: ModelSettings) {
+  constructor({ iommu, pageSize, groups, hugepages, hugepageLimits, ram, memory }: ModelSettings) {
     this.pageSize = pageSize;
     this.fixed = { iommu, pageSize, ram };
     this.ram = Number(ram);
     this.userPages = pageOf(endOfUserSpace(iommu.platform, pageSize));
     this.pool = new HugepagePool(hugepages, hugepageLimits);
     this.groups = groups.map(({ number, noIommu }) => new Group(number, noIommu));
-    this.files = machineFiles(this.groups, iommu, poolFiles(this.pool));
+    const borrowsMemory = memory !== "simulated";
+    this.files = machineFiles({ groups: this.groups, iommu, pageSize, ram, pool: this.pool, borrowsMemory });
     this.#modules = this.#modulesFor(iommu);
     this.#byPath = new Map(this.groups.map((group) => [group.path, group]));
   }

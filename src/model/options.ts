@@ -6,7 +6,7 @@ import type { MemorySource } from "./memory/source.ts";
 import { isPowerOfTwo, type PlatformInfo } from "./spapr/platform.ts";
 import { powernvInfo } from "./spapr/powernv.ts";
 import { type Firmware, pseriesInfo, usualFirmware } from "./spapr/pseries.ts";
-import { type IovaRange, type Type1Settings, type1Settings } from "./type1/settings.ts";
+import { type IovaRange, type ModelReservedRegion, type Type1Settings, type1Settings } from "./type1/settings.ts";
 
 /** A kind of machine, by what stands between its devices and its memory. */
 export type ModelPlatform = "powernv" | "pseries" | "type1" | "noiommu";
@@ -57,6 +57,11 @@ export interface ModelOptions {
    * know UNMAP's flags, CHECK_EXTENSION's 9 and 10 and DIRTY_PAGES either.
    */
   readonly infoCapabilities?: boolean;
+  /**
+   * type1: what `/sys/kernel/iommu_groups/<n>/reserved_regions` says. By default what lies between the `ranges`, as msi;
+   * `false`: there is no such file, as before Linux 4.11. A MAP is held to the `ranges`, whatever this says.
+   */
+  readonly reservedRegions?: readonly ModelReservedRegion[] | false;
   /**
    * RLIMIT_MEMLOCK and CAP_IPC_LOCK, read anew on every charge. 8 MiB and privileged by default, as root has it.
    * `privileged` is CAP_SYS_RAWIO too, without which a group without an IOMMU cannot be used.
@@ -119,6 +124,7 @@ const KEYS = keysOf<ModelOptions>({
   iommuVersion: true,
   readsThroughWriteOnly: true,
   infoCapabilities: true,
+  reservedRegions: true,
   lockedMemory: true,
   hugepages: true,
   hugepageLimits: true,
@@ -138,6 +144,7 @@ const BELONGS_TO: Partial<Record<keyof ModelOptions, readonly ModelPlatform[]>> 
   iommuVersion: ["type1"],
   readsThroughWriteOnly: ["type1"],
   infoCapabilities: ["type1"],
+  reservedRegions: ["type1"],
 };
 
 /** @throws TypeError ERR_INVALID_ARG_TYPE, RangeError ERR_OUT_OF_RANGE */

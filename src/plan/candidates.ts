@@ -1,7 +1,7 @@
 /** What is common to the planners of all IOMMUs: page sizes to consider, refusals in words, and what a charge may be. */
 import { core } from "../core.ts";
 import { bytes, hex } from "../hex.ts";
-import type { IommuInfo } from "../iommu.ts";
+import type { IommuInfo, SpaprInfo } from "../iommu.ts";
 import { type Needs, shiftOf } from "./needs.ts";
 import type { Rejection } from "./types.ts";
 
@@ -62,18 +62,66 @@ export function deviceProblem(maskBits: number, deviceBits: number | undefined):
   return `its last IOVA needs ${maskBits} address bits; the device has ${deviceBits}`;
 }
 
+/** On sPAPR: IOVAs that are addresses can only be mapped where the window is. */
+export function startProblem(start: bigint, needs: Needs, info: SpaprInfo): string | undefined {
+  if (needs.iovaMode === "rebased" || start === 0n) return undefined;
+  const what = info.platform === "pseries" ? "firmware puts it" : "the kernel puts it";
+  return `IOVA mode ${needs.iovaMode} needs a window from 0 to ${hex(needs.last)}; ${what} at ${hex(start)}: use IOVA mode rebased`;
+}
+
 /** The shift of the smallest power of two that holds offsets up to `last`, and is no smaller than a page. */
 export function windowShiftFor(last: bigint, shift: number): number {
   return Math.max(last === 0n ? 0 : core.maskBits(last), shift);
 }
 
+/** So many sizes in a row that are refused for one reason have a line each: an IOMMU that names every size has dozens. */
+const LINES_OF_A_RUN = 3;
+
+/** A choice of a page size, or another one. */
+interface Noted extends Rejection {
+  readonly pageShift?: number;
+  readonly detail?: string;
+}
+
 export class Rejections {
-  readonly list: Rejection[] = [];
+  readonly #noted: Noted[] = [];
 
   /** Notes the choice if there is a reason against it, and says whether there is. */
   note(choice: string, reason: string | undefined): boolean {
     if (reason === undefined) return false;
-    this.list.push({ choice, reason });
+    this.#noted.push({ choice, reason });
     return true;
   }
+
+  /** The same for pages of a size, with what else the choice is: `, 4 GiB of IOVAs`. */
+  notePages(pageShift: number, detail: string, reason: string | undefined): boolean {
+    if (reason === undefined) return false;
+    this.#noted.push({ choice: `${pages(pageShift)}${detail}`, reason, pageShift, detail });
+    return true;
+  }
+
+  /** In the order in which they came; a long run of page sizes with the same reason is one choice, of all of them. */
+  get list(): readonly Rejection[] {
+    const runs: Noted[][] = [];
+    for (const noted of this.#noted) {
+      const run = runs.at(-1);
+      const [first] = run ?? [];
+      const same = noted.pageShift !== undefined && first?.detail === noted.detail && first?.reason === noted.reason;
+      if (run !== undefined && same) run.push(noted);
+      else runs.push([noted]);
+    }
+    return runs.flatMap((run) => {
+      if (run.length > LINES_OF_A_RUN) return [wholeRun(run)];
+      return run.map(({ choice, reason }) => ({ choice, reason }));
+    });
+  }
+}
+
+/** `4 MiB to 8 EiB pages (42 sizes)`. */
+function wholeRun(run: readonly Noted[]): Rejection {
+  // Sizes come largest first.
+  const [largest, smallest] = [run[0], run.at(-1)] as [Noted, Noted];
+  const from = bytes(1n << BigInt(smallest.pageShift ?? 0));
+  const choice = `${from} to ${pages(largest.pageShift ?? 0)} (${run.length} sizes)${largest.detail}`;
+  return { choice, reason: largest.reason };
 }

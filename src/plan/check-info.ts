@@ -1,6 +1,6 @@
 /** What an IOMMU is said to be, checked: a plan is made from it without asking anyone again. */
 import { argumentRangeError, argumentTypeError } from "../errors.ts";
-import type { IommuInfo, SpaprInfo, Type1Info } from "../iommu.ts";
+import type { HugepageFacts, IommuInfo, SpaprInfo, Type1Info } from "../iommu.ts";
 import { address, boolean, count, object, oneOf, pageShift } from "../validate.ts";
 
 export function checkInfo(info: IommuInfo): void {
@@ -13,8 +13,21 @@ export function checkInfo(info: IommuInfo): void {
   if (lockedMemory.limit !== null) address("info.lockedMemory.limit", lockedMemory.limit);
   address("info.lockedMemory.used", lockedMemory.used);
   boolean("info.lockedMemory.privileged", lockedMemory.privileged);
+  if (info.hugepages !== undefined) checkHugepages(info.hugepages);
   if (info.kind === "spapr") checkSpapr(info);
   if (info.kind === "type1") checkType1(info);
+}
+
+function checkHugepages(pools: NonNullable<IommuInfo["hugepages"]>): void {
+  if (!Array.isArray(pools)) throw argumentTypeError("info.hugepages", "an array", pools);
+  for (const [i, pool] of (pools as readonly HugepageFacts[]).entries()) {
+    const name = `info.hugepages[${i}]`;
+    object(name, pool);
+    pageShift(`${name}.pageSize`, address(`${name}.pageSize`, pool.pageSize));
+    count(`${name}.total`, pool.total);
+    count(`${name}.available`, pool.available);
+    if (pool.allowedBytes !== undefined) address(`${name}.allowedBytes`, pool.allowedBytes);
+  }
 }
 
 function checkSpapr(info: SpaprInfo): void {
@@ -26,10 +39,12 @@ function checkSpapr(info: SpaprInfo): void {
   address("info.defaultWindow.size", info.defaultWindow.size);
 }
 
-function checkType1({ version, ranges }: Type1Info): void {
+function checkType1({ version, ranges, rangesFrom, mapsAvailable }: Type1Info): void {
   if (count("info.version", version) !== 1 && version !== 2) {
     throw argumentRangeError("info.version", "1 or 2", version);
   }
+  if (mapsAvailable !== undefined) count("info.mapsAvailable", mapsAvailable);
+  if (rangesFrom !== undefined) oneOf("info.rangesFrom", rangesFrom, ["kernel", "reserved_regions", "architecture"]);
   if (!Array.isArray(ranges)) throw argumentTypeError("info.ranges", "an array", ranges);
   let least = 0n;
   for (const [i, range] of (ranges as Type1Info["ranges"]).entries()) {

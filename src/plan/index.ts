@@ -7,14 +7,24 @@ import { planSpapr } from "./spapr.ts";
 import { planType1 } from "./type1.ts";
 import type { ExactRequest, PlanRequest, Rejection, WindowPlan } from "./types.ts";
 
-export type { IovaMode, ListFacts, MemoryFacts, PlanRequest, Rejection, WindowPlan } from "./types.ts";
+export type {
+  FullGrowth,
+  HugepageGrowth,
+  IovaMode,
+  ListFacts,
+  MemoryFacts,
+  PlanRequest,
+  Rejection,
+  WindowPlan,
+} from "./types.ts";
 
 /**
  * Sizes the one DMA window of a program: once, before anything is mapped, so large that all memory that will ever be
  * there fits. A pure function: it asks no kernel, and the same facts give the same plan.
  *
  * Takes the largest page that every list and the IOMMU allow, the power of two that holds what is needed, and the fewest
- * levels that the platform can make; says for every other choice why it cannot be, in numbers.
+ * levels that the platform can make (type1: what is needed, where no power of two has a place); says for every other choice
+ * why it cannot be, in numbers, and what of the machine will not suffice when all memory is there.
  *
  * @throws `ERR_PLAN_IMPOSSIBLE` when no choice is left; `facts.rejected` has them all, as the message does.
  * @throws `ERR_NOTHING_TO_MAP` when there is neither a list nor `growTo`.
@@ -35,6 +45,11 @@ export function planWindow(request: PlanRequest): WindowPlan {
 
 function planFor(request: ExactRequest, needs: Needs): WindowPlan | readonly Rejection[] {
   const { info } = request;
+  if (request.window === "default" && info.kind !== "spapr") {
+    return [
+      { choice: "the default window", reason: `only sPAPR has one, and the info is of ${info.kind}: leave window out` },
+    ];
+  }
   switch (info.kind) {
     case "spapr":
       return planSpapr(request, info, needs);

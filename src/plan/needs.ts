@@ -11,6 +11,8 @@ export interface Needs {
   readonly declared: readonly ExactList[];
   /** The last offset from the window's start that must be inside; inclusive, so that 2^64 bytes can be said. */
   readonly last: bigint;
+  /** Bytes of the lists one behind the other, each at a multiple of its page size. */
+  readonly listsEnd: bigint;
 }
 
 /** Whether a list is mapped with its memory, and counts for the window: external memory that is no heap is its owner's. */
@@ -22,7 +24,8 @@ export function isServed(list: ListFacts): boolean {
 export function findNeeds(request: ExactRequest): Needs {
   const iovaMode = request.iovaMode ?? (request.info.kind === "noiommu" ? "pa" : "rebased");
   const lists = request.memory.lists.filter(isServed);
-  const atLeast = iovaMode === "rebased" ? offsetsOf(lists) : highestOf(lists, iovaMode, request);
+  const listsEnd = endOf(lists);
+  const atLeast = iovaMode === "rebased" ? lastOffset(listsEnd) : highestOf(lists, iovaMode, request);
   const last = request.growTo === undefined ? atLeast : grown(request.growTo, atLeast, iovaMode);
   if (last === undefined) {
     throw new DmaWindowError(
@@ -30,14 +33,18 @@ export function findNeeds(request: ExactRequest): Needs {
       "a window cannot be sized from memory without lists; add a list first, or state growTo",
     );
   }
-  return { iovaMode, lists, declared: request.memory.lists, last };
+  return { iovaMode, lists, declared: request.memory.lists, last, listsEnd };
 }
 
 /** `rebased`: the lists one behind the other, each at a multiple of its page size. */
-function offsetsOf(lists: readonly ExactList[]): bigint | undefined {
+function endOf(lists: readonly ExactList[]): bigint {
   // bigint does not wrap: the end may be formed here, and even be 2^64.
   let end = 0n;
   for (const { pageSize, length } of lists) end = ((end + pageSize - 1n) / pageSize) * pageSize + length;
+  return end;
+}
+
+function lastOffset(end: bigint): bigint | undefined {
   if (end > 1n << 64n) throw tooLarge(end);
   return end === 0n ? undefined : end - 1n;
 }
@@ -71,6 +78,6 @@ function tooLarge(end: bigint): DmaWindowError {
   return new DmaWindowError("ERR_MEMORY_TOO_LARGE", `the lists hold ${end} bytes together; an IOVA has 64 bits`);
 }
 
-export function shiftOf(list: ExactList): number {
+export function shiftOf(list: Pick<ExactList, "pageSize">): number {
   return core.log2Floor(list.pageSize);
 }

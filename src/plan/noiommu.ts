@@ -10,6 +10,7 @@ import { core } from "../core.ts";
 import { bytes, hex } from "../hex.ts";
 import type { NoIommuInfo } from "../iommu.ts";
 import { deviceProblem, NO_TABLES, pages, Rejections, sizeProblem, windowShiftFor } from "./candidates.ts";
+import { growthOf } from "./growth.ts";
 import { type Needs, shiftOf } from "./needs.ts";
 import type { ExactRequest, Rejection, WindowPlan } from "./types.ts";
 
@@ -35,6 +36,7 @@ export function planNoIommu(request: ExactRequest, info: NoIommuInfo, needs: Nee
     ...NO_TABLES,
     dmaMaskBits,
     holes: [],
+    ...growthOf(request, needs, 0n),
     rejected: [],
   };
 }

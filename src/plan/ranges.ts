@@ -4,15 +4,16 @@ import { hex } from "../hex.ts";
 import type { AddressRange } from "../iommu.ts";
 
 /**
- * The lowest multiple of `size`, a power of two, from which `size` bytes lie in one of the ranges and touch none of
- * `taken`; undefined when there is none.
+ * The lowest multiple of `alignment`, a power of two, from which `size` bytes lie in one of the ranges and touch none of
+ * `taken`; undefined when there is none. A size that is a power of two is its own alignment, unless another one is given.
  */
 export function lowestStart(
   ranges: readonly AddressRange[],
   size: bigint,
   taken: readonly AddressRange[] = [],
+  alignment: bigint = size,
 ): bigint | undefined {
-  const shift = core.log2Floor(size);
+  const shift = core.log2Floor(alignment);
   for (const range of ranges) {
     let from = range.start;
     while (true) {
@@ -27,6 +28,34 @@ export function lowestStart(
     }
   }
   return undefined;
+}
+
+/** What of the ranges a device of so many address bits reaches; all of them where that is not said. */
+export function reachable(ranges: readonly AddressRange[], deviceAddressBits = 64): readonly AddressRange[] {
+  const end = (1n << BigInt(deviceAddressBits)) - 1n;
+  return ranges
+    .filter(({ start }) => start <= end)
+    .map(({ start, last }) => ({ start, last: last < end ? last : end }));
+}
+
+/** The ranges without [piece.start, piece.last]. */
+export function without(ranges: readonly AddressRange[], piece: AddressRange): AddressRange[] {
+  return ranges.flatMap((range) => {
+    if (core.rangesOverlap(range.start, range.last, piece.start, piece.last) === 0) return [range];
+    return [
+      ...(range.start < piece.start ? [{ start: range.start, last: piece.start - 1n }] : []),
+      ...(range.last > piece.last ? [{ start: piece.last + 1n, last: range.last }] : []),
+    ];
+  });
+}
+
+/** The longest of the ranges; undefined where there is none. */
+export function longest(ranges: readonly AddressRange[]): AddressRange | undefined {
+  const lengthOf = ({ start, last }: AddressRange) => last - start;
+  return ranges.reduce<AddressRange | undefined>(
+    (best, range) => (best === undefined || lengthOf(range) > lengthOf(best) ? range : best),
+    undefined,
+  );
 }
 
 /** The parts of [start, last] that are in none of the ranges. */

@@ -14,6 +14,7 @@ const KEYS = keysOf<PlanRequest>({
   iovaMode: true,
   highestRam: true,
   deviceAddressBits: true,
+  window: true,
 });
 
 /** Gives the request with every size as a bigint. What else the facts say of memory and IOMMU is not looked at. */
@@ -27,6 +28,7 @@ export function checkRequest(asked: PlanRequest): ExactRequest {
     const bits = count("deviceAddressBits", request.deviceAddressBits);
     if (bits < 1 || bits > 64) throw argumentRangeError("deviceAddressBits", "from 1 to 64", bits);
   }
+  if (request.window !== undefined) oneOf("window", request.window, ["new", "default"]);
   const { growTo, ...rest } = request;
   const grown = growTo === undefined ? {} : { growTo: size("growTo", growTo) };
   const memory = exactMemory(request.memory);

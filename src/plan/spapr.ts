@@ -13,8 +13,11 @@ import {
   pages,
   Rejections,
   sizeProblem,
+  startProblem,
   windowShiftFor,
 } from "./candidates.ts";
+import { planDefaultWindow } from "./default-window.ts";
+import { growthOf } from "./growth.ts";
 import type { Needs } from "./needs.ts";
 import type { ExactRequest, Rejection, WindowPlan } from "./types.ts";
 
@@ -36,25 +39,28 @@ interface Shapes {
 
 export function planSpapr(request: ExactRequest, info: SpaprInfo, needs: Needs): WindowPlan | readonly Rejection[] {
   const rejections = new Rejections();
+  const { deviceAddressBits } = request;
   if (!info.dynamicWindows) {
     const { start, size } = info.defaultWindow;
     rejections.note(
       "a window of our own",
       `the kernel offers no dynamic windows (DDW) for this container, only the default one of ${bytes(size)} at ${hex(start)}`,
     );
-    return rejections.list;
+  }
+  if (!info.dynamicWindows || request.window === "default") {
+    return planDefaultWindow(request, info, needs, rejections) ?? rejections.list;
   }
   for (const pageShift of pageShifts(info.pageSizes)) {
-    if (rejections.note(pages(pageShift), pageProblem(pageShift, needs, info))) continue;
+    if (rejections.notePages(pageShift, "", pageProblem(pageShift, needs, info))) continue;
     const windowShift = windowShiftFor(needs.last, pageShift);
-    if (rejections.note(pages(pageShift), sizeProblem(windowShift, pageShift))) continue;
+    if (rejections.notePages(pageShift, "", sizeProblem(windowShift, pageShift))) continue;
     const start = expectedStart(info, windowShift, pageShift);
     const size = 1n << BigInt(windowShift);
     const last = start + size - 1n;
     const dmaMaskBits = core.maskBits(last);
-    const place = `${pages(pageShift)}, a window of ${bytes(size)} at ${hex(start)}`;
-    if (rejections.note(place, startProblem(start, needs, info))) continue;
-    if (rejections.note(place, deviceProblem(dmaMaskBits, request.deviceAddressBits))) continue;
+    const place = `, a window of ${bytes(size)} at ${hex(start)}`;
+    if (rejections.notePages(pageShift, place, startProblem(start, needs, info))) continue;
+    if (rejections.notePages(pageShift, place, deviceProblem(dmaMaskBits, deviceAddressBits))) continue;
     const shape = chooseShape(info, windowShift, pageShift, rejections);
     if (!shape) continue;
     const choice = `${pages(pageShift)}, ${shape.levels} ${shape.levels === 1 ? "level" : "levels"}`;
@@ -70,6 +76,8 @@ export function planSpapr(request: ExactRequest, info: SpaprInfo, needs: Needs):
       ...shape,
       dmaMaskBits,
       holes: [],
+      ...(deviceAddressBits === undefined ? {} : { deviceAddressBits }),
+      ...growthOf(request, needs, shape.chargeBytes),
       rejected: rejections.list,
     };
   }
@@ -86,13 +94,6 @@ function expectedStart(info: SpaprInfo, windowShift: number, pageShift: number):
   return likeDefault ? info.defaultWindow.start : HIGH_WINDOW;
 }
 
-/** IOVAs that are addresses can only be mapped where the window is. */
-function startProblem(start: bigint, needs: Needs, info: SpaprInfo): string | undefined {
-  if (needs.iovaMode === "rebased" || start === 0n) return undefined;
-  const what = info.platform === "pseries" ? "firmware puts it" : "the kernel puts it";
-  return `IOVA mode ${needs.iovaMode} needs a window from 0 to ${hex(needs.last)}; ${what} at ${hex(start)}: use IOVA mode rebased`;
-}
-
 /** The fewest levels that the platform can make. */
 function chooseShape(
   info: SpaprInfo,
@@ -105,7 +106,7 @@ function chooseShape(
       windowShift >= PSERIES_SHIFT_END
         ? `2^${windowShift} bytes; pSeries windows are smaller than 2^${PSERIES_SHIFT_END}`
         : undefined;
-    if (rejections.note(pages(pageShift), reason)) return undefined;
+    if (rejections.notePages(pageShift, "", reason)) return undefined;
     const tableBytes = core.pseriesCharge(windowShift, pageShift);
     // Charged in whole CPU pages, and what is over is free (vfio_iommu_spapr_tce.c: tce_iommu_create_table).
     const chargeBytes = tableBytes - (tableBytes % BigInt(info.cpuPageSize));

@@ -1,6 +1,6 @@
 /**
  * A "window" of type1: a part of the IOVAs that the kernel allows, which this library keeps to. The IOMMU makes its own
- * tables, so nothing is charged for it.
+ * tables, so nothing is charged for it, and it need not be a power of two: see place.ts for where it goes.
  */
 import { core } from "../core.ts";
 import { bytes, hex } from "../hex.ts";
@@ -11,50 +11,109 @@ import {
   NO_TABLES,
   pageProblem,
   pageShifts,
-  pages,
   Rejections,
   sizeProblem,
   windowShiftFor,
 } from "./candidates.ts";
+import { growthOf } from "./growth.ts";
 import type { Needs } from "./needs.ts";
-import { holesIn, lowestStart, showRanges } from "./ranges.ts";
+import { type Piece, type Place, placeInOneRange, placeOverRanges, type Wanted } from "./place.ts";
+import { holesIn, longest, reachable, showRanges } from "./ranges.ts";
 import type { ExactRequest, Rejection, WindowPlan } from "./types.ts";
 
 export function planType1(request: ExactRequest, info: Type1Info, needs: Needs): WindowPlan | readonly Rejection[] {
   const rejections = new Rejections();
+  const { deviceAddressBits } = request;
   for (const pageShift of pageShifts(info.pageSizes)) {
-    if (rejections.note(pages(pageShift), pageProblem(pageShift, needs, info))) continue;
+    if (rejections.notePages(pageShift, "", pageProblem(pageShift, needs, info))) continue;
     const windowShift = windowShiftFor(needs.last, pageShift);
-    if (rejections.note(pages(pageShift), sizeProblem(windowShift, pageShift))) continue;
+    if (rejections.notePages(pageShift, "", sizeProblem(windowShift, pageShift))) continue;
+    const wanted = wantedOf(needs, info, pageShift);
     const size = 1n << BigInt(windowShift);
-    const start = needs.iovaMode === "rebased" ? lowestStart(info.ranges, size) : 0n;
-    const choice = `${pages(pageShift)}, ${bytes(size)} of IOVAs`;
-    if (start === undefined) {
-      rejections.note(
-        choice,
-        `no range that the IOMMU allows holds it at a multiple of its size: ${showRanges(info.ranges)}`,
-      );
+    const place =
+      needs.iovaMode === "rebased" ? placeFor(info.ranges, needs, wanted, deviceAddressBits) : { start: 0n, size };
+    if (place === undefined) {
+      const asked = `, ${bytes(needs.last + 1n)} of IOVAs`;
+      rejections.notePages(pageShift, asked, noPlace(info.ranges, needs, wanted, deviceAddressBits));
       continue;
     }
-    const dmaMaskBits = core.maskBits(start + size - 1n);
-    if (rejections.note(choice, rangesProblem(info.ranges, needs))) continue;
-    if (rejections.note(choice, deviceProblem(dmaMaskBits, request.deviceAddressBits))) continue;
-    if (rejections.note(choice, budgetProblem(0n, request.memory.bytes, info))) continue;
+    const last = place.start + place.size - 1n;
+    const choice = `, ${bytes(place.size)} of IOVAs`;
+    if (rejections.notePages(pageShift, choice, pagesProblem(place.size, pageShift))) continue;
+    const dmaMaskBits = core.maskBits(last);
+    if (rejections.notePages(pageShift, choice, rangesProblem(info.ranges, needs))) continue;
+    if (rejections.notePages(pageShift, choice, deviceProblem(dmaMaskBits, deviceAddressBits))) continue;
+    if (rejections.notePages(pageShift, choice, budgetProblem(0n, request.memory.bytes, info))) continue;
     return {
       kind: "type1",
       iovaMode: needs.iovaMode,
-      start,
-      size,
+      ...place,
       needed: needs.last + 1n,
       pageShift,
-      tces: size >> BigInt(pageShift),
+      tces: place.size >> BigInt(pageShift),
       ...NO_TABLES,
       dmaMaskBits,
-      holes: holesIn(info.ranges, start, start + size - 1n),
+      holes: holesIn(info.ranges, place.start, last),
+      alignment: wanted.alignment,
+      ...(deviceAddressBits === undefined ? {} : { deviceAddressBits }),
+      ...growthOf(request, needs, 0n),
       rejected: rejections.list,
     };
   }
   return rejections.list;
+}
+
+/** The start is a multiple of the largest page of the lists, so that IOVA and memory begin their pages together. */
+function wantedOf({ lists, last }: Needs, { pageSizes }: Type1Info, pageShift: number): Wanted {
+  const pageSize = 1n << BigInt(pageShift);
+  const alignment = lists.reduce((largest, list) => (list.pageSize > largest ? list.pageSize : largest), pageSize);
+  return { needed: last + 1n, pageSize, alignment, pageSizes };
+}
+
+function placeFor(
+  ranges: readonly AddressRange[],
+  needs: Needs,
+  wanted: Wanted,
+  deviceAddressBits: number | undefined,
+): Place | undefined {
+  const reached = reachable(ranges, deviceAddressBits);
+  return placeInOneRange(reached, wanted) ?? placeOverRanges(reached, wanted, piecesOf(needs, wanted));
+}
+
+/** The lists as they are known, and behind them in one piece what `growTo` leaves for those that will come. */
+function piecesOf({ lists, last, listsEnd }: Needs, { alignment }: Wanted): readonly Piece[] {
+  const rest = last + 1n - listsEnd;
+  if (rest <= 0n) return lists;
+  return [...lists, { length: ((rest + alignment - 1n) / alignment) * alignment, pageSize: alignment }];
+}
+
+/** Why there is no place: what was looked for, what there is, and what of it would pass. */
+function noPlace(
+  ranges: readonly AddressRange[],
+  needs: Needs,
+  wanted: Wanted,
+  deviceAddressBits: number | undefined,
+): string {
+  const largest = longest(reachable(ranges, deviceAddressBits));
+  const passes =
+    largest === undefined
+      ? "it reaches none of them"
+      : `the largest that it reaches is ${hex(largest.start)}-${hex(largest.last)}, ${bytes(largest.last - largest.start + 1n)}`;
+  const elsewhere = deviceAddressBits === undefined ? undefined : placeFor(ranges, needs, wanted, 64);
+  if (elsewhere !== undefined) {
+    const bits = core.maskBits(elsewhere.start + elsewhere.size - 1n);
+    return `${deviceProblem(bits, deviceAddressBits)}; of the ranges ${showRanges(ranges)} ${passes}`;
+  }
+  const size = largest === undefined ? "" : `; the largest has ${bytes(largest.last - largest.start + 1n)}`;
+  return (
+    `no range that the IOMMU allows holds it in one piece at a multiple of ${bytes(wanted.alignment)}, nor do several, ` +
+    `list by list: ${showRanges(ranges)}${size}`
+  );
+}
+
+/** A window over several ranges is larger than what is needed, and may be too large for the bookkeeping. */
+function pagesProblem(size: bigint, pageShift: number): string | undefined {
+  return sizeProblem(core.log2Ceil(size), pageShift);
 }
 
 /** IOVAs that are addresses must be allowed, all that the lists can hold. */

@@ -41,6 +41,12 @@ export interface PlanRequest {
   readonly highestRam?: bigint;
   /** How many address bits the device has; 64 if not given. */
   readonly deviceAddressBits?: number;
+  /**
+   * sPAPR: `new` (the default) for a window of our own, in place of the one that is there at first; `default` for that one as
+   * it is: pages of 4 KiB, some GiB at most, and nothing is made or removed. Where the kernel makes no windows, it is taken
+   * without asking.
+   */
+  readonly window?: "new" | "default";
 }
 
 /** The same with every size as a bigint. */
@@ -62,15 +68,44 @@ export interface Rejection {
   readonly reason: string;
 }
 
+/** What the plan's memory takes when all of it is there, and what there is. */
+export interface FullGrowth {
+  /** Bytes: what the lists can hold, or `growTo` where that is more (`rebased`). */
+  readonly memoryBytes: bigint;
+  /** Bytes that count against RLIMIT_MEMLOCK: the window's tables, and the memory. 0n without an IOMMU, where nothing is pinned. */
+  readonly lockedBytes: bigint;
+  /** Bytes that may still be locked; `null` where nothing limits it. */
+  readonly lockable: bigint | null;
+  /** Maps, if every page is allocated by itself. */
+  readonly maps: bigint;
+  /** How many more the kernel takes; `null` where it does not say. */
+  readonly mapsAvailable: number | null;
+  /** For each page size of lists that is larger than the CPU's. */
+  readonly hugepages: readonly HugepageGrowth[];
+}
+
+export interface HugepageGrowth {
+  readonly pageSize: bigint;
+  /** Pages that the lists can hold. */
+  readonly needed: bigint;
+  /** Pages that can be had, with those that the memory has already; `null` where nothing is known of the pool. */
+  readonly available: bigint | null;
+}
+
 export interface WindowPlan {
   readonly kind: IommuInfo["kind"];
+  /** sPAPR: `default` for the window that is there at first, which is neither made nor removed; else absent. */
+  readonly window?: "default";
   readonly iovaMode: IovaMode;
   /**
    * Where the window will begin. On sPAPR the kernel, or its firmware, decides; this is what it is known to do, and
    * the window says what it did. On type1 a `rebased` window goes to the next place that is free when others are in its way.
    */
   readonly start: bigint;
-  /** Bytes; a power of two. */
+  /**
+   * Bytes. A power of two; on type1 whole pages, where no power of two has a place. There a window beside others may become
+   * smaller than this, and never smaller than `needed`.
+   */
   readonly size: bigint;
   /** Bytes that were asked for, before rounding. */
   readonly needed: bigint;
@@ -90,6 +125,14 @@ export interface WindowPlan {
   readonly dmaMaskBits: number;
   /** type1: parts of the window that may not be mapped. */
   readonly holes: readonly AddressRange[];
+  /** type1: what the window's start is a multiple of, wherever it goes: the largest page of the lists, in bytes. */
+  readonly alignment?: bigint;
+  /** The device's address bits, where they were stated: the window goes nowhere that it does not reach. */
+  readonly deviceAddressBits?: number;
+  /** What the plan's memory takes when all of it is there. */
+  readonly fullGrowth: FullGrowth;
+  /** A sentence for each thing that will not suffice for that: where it ends, and what to do. */
+  readonly warnings: readonly string[];
   /** Everything that would have been preferred, or is often expected, and why it cannot be. */
   readonly rejected: readonly Rejection[];
 }

@@ -9,9 +9,10 @@
  * (`drivers/iommu/iommu.c: iommu_group_alloc`, `drivers/vfio/group.c: vfio_create_group`)
  */
 
-import { readdirSync, readlinkSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
-import { checkPath, isAbsent, unreadable } from "./files.ts";
+import type { MachineFiles } from "../syscalls.ts";
+import { checkPath, listed, pointedTo } from "./files.ts";
+import { machineFiles } from "./machine-files.ts";
 
 export interface GroupDevice {
   /** The device's name on its bus: for PCI its address, `0000:01:00.0`. */
@@ -30,17 +31,29 @@ export interface IommuGroup {
 }
 
 /**
- * The groups, ascending by number; none when the machine has no IOMMU in use (the directory is missing or empty).
+ * The groups of this machine, ascending by number; none when it has no IOMMU in use (the directory is missing or empty).
  * A device or group that goes away while it is being read is left out.
  *
  * Throws a DmaWindowError `ERR_GROUPS_UNREADABLE` with the errno when something is there and cannot be read.
  */
-export function readGroups(root = "/sys/kernel/iommu_groups", devRoot = "/dev/vfio"): IommuGroup[] {
-  checkPath("root", root);
+export function readGroups(root?: string, devRoot?: string): IommuGroup[];
+/** The same of the machine that these files belong to: those of a kernel, `kernel.files`. */
+export function readGroups(files: MachineFiles): IommuGroup[];
+export function readGroups(
+  from: string | MachineFiles = "/sys/kernel/iommu_groups",
+  devRoot = "/dev/vfio",
+): IommuGroup[] {
+  if (typeof from === "object" && from !== null) return groupsOf(from, "/sys/kernel/iommu_groups", "/dev/vfio");
+  checkPath("root", from);
   checkPath("devRoot", devRoot);
-  return (list(root) ?? [])
+  return groupsOf(machineFiles, from, devRoot);
+}
+
+function groupsOf(files: MachineFiles, root: string, devRoot: string): IommuGroup[] {
+  const nodes = new Set(list(files, devRoot));
+  return (list(files, root) ?? [])
     .filter((name) => /^[0-9]{1,10}$/.test(name))
-    .map((name) => readGroup(join(root, name, "devices"), devRoot, Number(name)))
+    .map((name) => readGroup(files, join(root, name, "devices"), Number(name), devRoot, nodes))
     .filter((group) => group !== undefined)
     .sort((a, b) => a.id - b.id);
 }
@@ -80,34 +93,27 @@ function isVfioDriver(driver: string | null): boolean {
   return driver?.includes("vfio") ?? false;
 }
 
-function readGroup(directory: string, devRoot: string, id: number): IommuGroup | undefined {
-  const devices = list(directory)
-    ?.sort()
-    .map((name) => ({ name, driver: driverOf(join(directory, name)) }));
+function readGroup(
+  files: MachineFiles,
+  directory: string,
+  id: number,
+  devRoot: string,
+  nodes: ReadonlySet<string>,
+): IommuGroup | undefined {
+  const devices = list(files, directory)?.map((name) => ({ name, driver: driverOf(files, join(directory, name)) }));
   if (devices === undefined) return undefined;
-  const nodes = [join(devRoot, `${id}`), join(devRoot, `noiommu-${id}`)];
-  return { id, devices, node: nodes.find(exists) ?? null };
+  const node = [`${id}`, `noiommu-${id}`].find((name) => nodes.has(name));
+  return { id, devices, node: node === undefined ? null : join(devRoot, node) };
 }
 
-function list(directory: string): string[] | undefined {
-  return unlessAbsent(directory, () => readdirSync(directory));
+const CODE = "ERR_GROUPS_UNREADABLE";
+const NEXT = "Name the group yourself; its node tells whether it works.";
+
+function list(files: MachineFiles, directory: string): readonly string[] | undefined {
+  return listed(files, directory, CODE, NEXT);
 }
 
-function driverOf(device: string): string | null {
-  const link = join(device, "driver");
-  const target = unlessAbsent(link, () => readlinkSync(link));
+function driverOf(files: MachineFiles, device: string): string | null {
+  const target = pointedTo(files, join(device, "driver"), CODE, NEXT);
   return target === undefined ? null : basename(target);
-}
-
-function exists(path: string): boolean {
-  return unlessAbsent(path, () => statSync(path)) !== undefined;
-}
-
-function unlessAbsent<T>(path: string, read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (isAbsent(error)) return undefined;
-    throw unreadable("ERR_GROUPS_UNREADABLE", path, "Name the group yourself; its node tells whether it works.", error);
-  }
 }

@@ -11,9 +11,10 @@
  * is known when mmap and the first touch have succeeded, and not before.
  */
 
-import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { checkPath, isAbsent, isSystemError, unreadable } from "./files.ts";
+import type { MachineFiles } from "../syscalls.ts";
+import { checkPath, listed } from "./files.ts";
+import { machineFiles } from "./machine-files.ts";
 
 /**
  * One pool. The counts are exact as numbers: a hugepage is larger than 4 KiB, so 2^64 bytes hold fewer than 2^52.
@@ -35,37 +36,39 @@ export interface HugepagePool {
   readonly available: number;
 }
 
+const POOLS = "/sys/kernel/mm/hugepages";
+
 /**
- * The pools, ascending by page size; none when the kernel has no hugetlb (the directory does not exist).
+ * The pools of this machine, ascending by page size; none when the kernel has no hugetlb (the directory does not exist).
  *
  * An entry that is no pool (another name, a size that is not a power of two) is passed over, and so is a pool whose
  * counts are missing, unreadable or no numbers: one odd pool does not cost the others.
  * Throws a DmaWindowError `ERR_HUGEPAGES_UNREADABLE` with the errno when the directory exists and cannot be listed.
  */
-export function readHugepages(root = "/sys/kernel/mm/hugepages"): HugepagePool[] {
-  checkPath("root", root);
-  return list(root)
-    .map((name) => readPool(root, name))
+export function readHugepages(root?: string): HugepagePool[];
+/** The same of the machine that these files belong to: those of a kernel, `kernel.files`. */
+export function readHugepages(files: MachineFiles): HugepagePool[];
+export function readHugepages(from: string | MachineFiles = POOLS): HugepagePool[] {
+  if (typeof from === "object" && from !== null) return poolsOf(from, POOLS);
+  checkPath("root", from);
+  return poolsOf(machineFiles, from);
+}
+
+function poolsOf(files: MachineFiles, root: string): HugepagePool[] {
+  const next = "Mount sysfs, or use memory of the CPU's page size.";
+  return (listed(files, root, "ERR_HUGEPAGES_UNREADABLE", next) ?? [])
+    .map((name) => readPool(files, root, name))
     .filter((pool) => pool !== undefined)
     .sort((a, b) => a.pageShift - b.pageShift);
 }
 
-function list(root: string): string[] {
-  try {
-    return readdirSync(root);
-  } catch (error) {
-    if (isAbsent(error)) return [];
-    throw unreadable("ERR_HUGEPAGES_UNREADABLE", root, "Mount sysfs, or use memory of the CPU's page size.", error);
-  }
-}
-
-function readPool(root: string, name: string): HugepagePool | undefined {
+function readPool(files: MachineFiles, root: string, name: string): HugepagePool | undefined {
   const pageSize = pageSizeOf(name);
   if (pageSize === undefined) return undefined;
-  const total = readCount(root, name, "nr_hugepages");
-  const free = readCount(root, name, "free_hugepages");
-  const reserved = readCount(root, name, "resv_hugepages");
-  const surplus = readCount(root, name, "surplus_hugepages");
+  const total = readCount(files, root, name, "nr_hugepages");
+  const free = readCount(files, root, name, "free_hugepages");
+  const reserved = readCount(files, root, name, "resv_hugepages");
+  const surplus = readCount(files, root, name, "surplus_hugepages");
   if (total === undefined || free === undefined || reserved === undefined || surplus === undefined) return undefined;
   const pageShift = pageSize.toString(2).length - 1;
   return { pageSize, pageShift, total, free, reserved, surplus, available: Math.max(0, free - reserved) };
@@ -80,15 +83,9 @@ function pageSizeOf(name: string): bigint | undefined {
   return possible ? pageSize : undefined;
 }
 
-function readCount(root: string, pool: string, file: string): number | undefined {
-  let text: string;
-  try {
-    text = readFileSync(join(root, pool, file), "utf8");
-  } catch (error) {
-    if (isSystemError(error)) return undefined;
-    throw error;
-  }
-  if (!/^[0-9]+\n?$/.test(text)) return undefined;
+function readCount(files: MachineFiles, root: string, pool: string, file: string): number | undefined {
+  const text = files.text(join(root, pool, file));
+  if (typeof text === "number" || !/^[0-9]+\n?$/.test(text)) return undefined;
   const count = Number(text);
   return Number.isSafeInteger(count) ? count : undefined;
 }

@@ -38,25 +38,32 @@ const list =
     });
   };
 
+/** `absent` are keys that may be left out. */
 const object =
-  (fields: Readonly<Record<string, Check>>): Check =>
+  (fields: Readonly<Record<string, Check>>, ...absent: readonly string[]): Check =>
   (value, name) => {
     assert.type(value, "object", name);
-    assert.equal(Object.keys(value as object), Object.keys(fields), name);
-    for (const [key, check] of Object.entries(fields)) check((value as never)[key], `${name}.${key}`);
+    const there = Object.keys(fields).filter((key) => !absent.includes(key) || key in (value as object));
+    assert.equal(Object.keys(value as object), there, name);
+    for (const [key, check] of Object.entries(fields).filter(([one]) => there.includes(one)))
+      check((value as never)[key], `${name}.${key}`);
   };
 
-const plan = object({
-  iovaMode: oneOf("rebased", "va", "pa"),
-  start: hex,
-  size: hex,
-  pageShift: count,
-  levels: count,
-  tableBytes: count,
-  chargeBytes: count,
-  dmaMaskBits: count,
-  rejected: list(object({ choice: text, reason: text })),
-});
+const plan = object(
+  {
+    iovaMode: oneOf("rebased", "va", "pa"),
+    start: hex,
+    size: hex,
+    pageShift: count,
+    levels: count,
+    tableBytes: count,
+    chargeBytes: count,
+    dmaMaskBits: count,
+    warnings: list(text),
+    rejected: list(object({ choice: text, reason: text })),
+  },
+  "warnings", // where there are any
+);
 
 const system = object({ highestRam: orNull(hex), ramRanges: list(object({ start: hex, last: hex })) });
 

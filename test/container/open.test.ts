@@ -3,6 +3,7 @@ import * as assert from "uvu/assert";
 import { openContainer } from "../../src/container/open.ts";
 import { modelKernel } from "../../src/model/index.ts";
 import { planWindow } from "../../src/plan/index.ts";
+import type { MachineFiles } from "../../src/syscalls.ts";
 import { badValues } from "../support/bad-values.ts";
 import { failure, refusesArgument, thrownBy } from "../support/failure.ts";
 import { type Fault, faulty, no } from "../support/faulty.ts";
@@ -71,8 +72,36 @@ test("a group that is not there is named", () => {
   const model = modelKernel();
   const error = failure("ERR_KERNEL", () => openContainer({ kernel: model, groups: [99] }));
   assert.match(error.message, "open /dev/vfio/99: ENOENT");
+  assert.match(error.message, "(the machine has no IOMMU group 99)");
   assert.equal(error.facts, { group: 99 });
   assert.equal(model.leaks(), []);
+});
+
+test("what a group lacks is read from the machine whose kernel it is, and from no other", () => {
+  const driverOf = (driver: string | number): MachineFiles => {
+    const { files } = modelKernel();
+    return { ...files, link: (path) => (path.endsWith("/driver") && typeof driver === "string" ? `../${driver}` : -2) };
+  };
+  const words = (files: MachineFiles | undefined): string => {
+    const model = modelKernel();
+    const refusing = faulty(model, { call: "GROUP_GET_STATUS", answer: 0 });
+    const kernel = new Proxy(refusing, {
+      get(target, name) {
+        if (name === "files") return files;
+        const value = Reflect.get(target, name, target);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+    return failure("ERR_GROUP_NOT_VIABLE", () => openContainer({ kernel, groups: [26] })).message;
+  };
+  assert.match(
+    words(driverOf(-2)),
+    "no device of group 26 is bound to a VFIO driver; bind one of 0000:00:1a.0 to vfio-pci",
+  );
+  assert.match(words(driverOf("e1000e")), "0000:00:1a.0 belongs to group 26 too and is in use by e1000e");
+  assert.match(words(undefined), /not every device in it is bound to vfio-pci$/);
+  const { files } = modelKernel({ platform: "noiommu" });
+  assert.match(words({ ...files, names: () => -13 }), /not every device in it is bound to vfio-pci$/);
 });
 
 test("a group opens once: the second container is refused, and the first goes on", () => {
@@ -175,6 +204,13 @@ test("bad arguments are refused before anything is opened", () => {
   assert.equal(seen.calls, []);
 });
 
+/** A model's, if nothing else is asked for. */
+const POOLS = [
+  [2n << 20n, 1024],
+  [16n << 20n, 128],
+  [1n << 30n, 2],
+];
+
 test("what the kernel says of its IOMMU comes through", () => {
   for (const [platform, pageSizes, size, levels] of [
     ["powernv", 0x40211000n, 2n << 30n, 5],
@@ -182,7 +218,12 @@ test("what the kernel says of its IOMMU comes through", () => {
   ] as const) {
     const model = modelKernel({ platform, pageSize: 65536 });
     const container = openContainer({ kernel: model, groups: [26] });
-    assert.equal(container.info(), {
+    const { hugepages, ...said } = container.info();
+    assert.equal(
+      hugepages?.map(({ pageSize, total }) => [pageSize, total]),
+      POOLS,
+    );
+    assert.equal(said, {
       kind: "spapr",
       platform,
       dynamicWindows: true,

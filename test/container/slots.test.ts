@@ -119,7 +119,16 @@ function planLike(program: Program) {
   const [window] = program.container.windows;
   if (window === undefined) throw new Error("no window");
   const { start, size, pageShift, levels, iovaMode, dmaMaskBits } = window;
-  const nothing = { levelBytes: [], tableBytes: 0n, chargeBytes: 0n, holes: [], rejected: [] };
+  const fullGrowth = { memoryBytes: 0n, lockedBytes: 0n, lockable: null, maps: 0n, mapsAvailable: null, hugepages: [] };
+  const nothing = {
+    fullGrowth,
+    warnings: [],
+    levelBytes: [],
+    tableBytes: 0n,
+    chargeBytes: 0n,
+    holes: [],
+    rejected: [],
+  };
   return {
     kind: "spapr" as const,
     start,

@@ -203,10 +203,19 @@ test("a plan that is none is refused argument by argument", () => {
     ...badValues().map(([, value]): [keyof WindowPlan, unknown] => ["holes", [{ start: value, last: 5n }]]),
     ...badValues().map(([, value]): [keyof WindowPlan, unknown] => ["holes", [{ start: 0n, last: value }]]),
     ["holes", [{ start: 6n, last: 5n }]],
-    ["start", PAGE],
-    ["start", GiB / 2n],
+    ["start", PAGE / 2n],
+    ["start", (1n << 64n) - GiB / 2n],
     ["start", 4096],
-    ["size", GiB + PAGE],
+    ["size", GiB + PAGE / 2n],
+    ["size", 0n],
+    ["needed", 0n],
+    ["needed", 4096],
+    ["alignment", PAGE / 2n],
+    ["alignment", 3n * PAGE],
+    ["alignment", 4096],
+    ["deviceAddressBits", 0],
+    ["deviceAddressBits", 65],
+    ["deviceAddressBits", 48n],
   ];
   for (const [name, value] of wrong) refusesArgument(() => program.container.createWindow({ ...plan, [name]: value }));
   assert.equal(program.record.take(), []);

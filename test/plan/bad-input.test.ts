@@ -54,6 +54,10 @@ test("growTo, a size, and highestRam, an address", () => {
   refusesAll(["highestRam"], [...badValues("undefined"), ["an exact number", 4096]]);
 });
 
+test("window", () => {
+  refusesAll(["window"], [...badValues("undefined"), ["another window", "own"]]);
+});
+
 test("deviceAddressBits", () => {
   refusesAll(["deviceAddressBits"], [...badValues("undefined"), ["0", 0], ["65", 65], ["64n", 64n]]);
 });

@@ -30,6 +30,15 @@ test("the window is the physical addresses up to the highest RAM, in the lists' 
     chargeBytes: 0n,
     dmaMaskBits: 33,
     holes: [],
+    fullGrowth: {
+      memoryBytes: GiB,
+      lockedBytes: 0n,
+      lockable: null,
+      maps: 0n,
+      mapsAvailable: null,
+      hugepages: [{ pageSize: 2n * MiB, needed: 512n, available: null }],
+    },
+    warnings: [],
     rejected: [],
   });
 });

@@ -52,10 +52,11 @@ function choiceOf(asked: Asked, pageShift: number): Choice | undefined {
   let size = page;
   while (size < neededBy(asked)) size *= 2n;
   if (size / page > 1n << 36n || size > 1n << 63n) return undefined;
-  const choice = info.kind === "spapr" ? onSpapr(info, size, page) : onType1(info, size, asked);
+  const choice = info.kind === "spapr" ? onSpapr(info, size, page) : onType1(info, size, page, asked);
   if (choice === undefined) return undefined;
+  if (choice.size / page > 1n << 36n) return undefined;
   if (iovaMode === "va" && choice.start !== 0n) return undefined;
-  if (choice.start + size > 1n << BigInt(deviceAddressBits)) return undefined;
+  if (choice.start + choice.size > 1n << BigInt(deviceAddressBits)) return undefined;
   const { limit, used, privileged } = info.lockedMemory;
   if (!privileged && limit !== null && used + choice.charge + memory.bytes > limit) return undefined;
   return choice;
@@ -76,15 +77,65 @@ function onSpapr(info: SpaprInfo, size: bigint, page: bigint): Choice | undefine
   return undefined;
 }
 
-function onType1({ ranges }: Type1Info, size: bigint, { iovaMode, memory, growTo = 1n }: Asked): Choice | undefined {
+function onType1(info: Type1Info, size: bigint, page: bigint, asked: Asked): Choice | undefined {
+  const { ranges } = info;
+  const { iovaMode, memory, growTo = 1n, deviceAddressBits = 64 } = asked;
   const inRange = (start: bigint, last: bigint) => ranges.some((range) => range.start <= start && last <= range.last);
   if (iovaMode === "va") {
     if (!memory.lists.every(({ base, length }) => inRange(base, base + length - 1n))) return undefined;
     const end = ranges.at(-1)?.last ?? -1n;
     return growTo - 1n <= end ? { start: 0n, size, levels: 0, charge: 0n } : undefined;
   }
-  for (let start = 0n; start < 1n << 48n; start += size) {
-    if (inRange(start, start + size - 1n)) return { start, size, levels: 0, charge: 0n };
+  const end = 1n << BigInt(deviceAddressBits);
+  const found = (start: bigint, of: bigint) => ({ start, size: of, levels: 0, charge: 0n });
+  for (let start = 0n; start < 1n << 48n && start + size <= end; start += size) {
+    if (inRange(start, start + size - 1n)) return found(start, size);
+  }
+  const needed = neededBy(asked);
+  const exact = upTo(needed, page);
+  const largest = memory.lists.reduce((most, { pageSize }) => (pageSize > most ? pageSize : most), page);
+  const sizes = [...Array(64).keys()].map((shift) => 1n << BigInt(shift)).reverse();
+  for (const unit of sizes.filter((one) => one > largest && one <= exact && (info.pageSizes & one) !== 0n)) {
+    for (const { start: from } of ranges) {
+      const start = upTo(from, unit);
+      if (start + exact <= end && inRange(start, start + exact - 1n)) return found(start, exact);
+    }
+  }
+  for (const { start: from } of ranges) {
+    const start = upTo(from, largest);
+    if (start + exact <= end && inRange(start, start + exact - 1n)) return found(start, exact);
+  }
+  return overHoles(info, page, largest, asked);
+}
+
+/** The next multiple. */
+const upTo = (value: bigint, unit: bigint) => (value % unit === 0n ? value : value + unit - (value % unit));
+
+/** Each list at the first place that is allowed and free, tried in the order of what ends there. */
+function overHoles({ ranges }: Type1Info, page: bigint, largest: bigint, asked: Asked): Choice | undefined {
+  const { memory, deviceAddressBits = 64 } = asked;
+  const end = 1n << BigInt(deviceAddressBits);
+  const known = neededBy({ ...asked, growTo: 1n });
+  const rest = neededBy(asked) - known;
+  const pieces = [...memory.lists, ...(rest > 0n ? [{ length: upTo(rest, largest), pageSize: largest }] : [])];
+  for (const range of ranges) {
+    const begin = upTo(range.start, largest);
+    if (begin > range.last) continue;
+    const placed: { start: bigint; end: bigint }[] = [];
+    for (const { length, pageSize } of pieces) {
+      const borders = [begin, ...ranges.map(({ start }) => start), ...placed.map((one) => one.end)];
+      const starts = borders
+        .filter((border) => border >= begin)
+        .map((border) => upTo(border, pageSize))
+        .filter((at) => at + length <= end && ranges.some((one) => one.start <= at && at + length - 1n <= one.last))
+        .filter((at) => placed.every((one) => at + length <= one.start || at >= one.end))
+        .sort((a, b) => (a < b ? -1 : 1));
+      if (starts[0] === undefined) break;
+      placed.push({ start: starts[0], end: starts[0] + length });
+    }
+    if (placed.length < pieces.length) continue;
+    const last = placed.reduce((most, one) => (one.end > most ? one.end : most), begin);
+    return { start: begin, size: upTo(last - begin, page), levels: 0, charge: 0n };
   }
   return undefined;
 }
@@ -166,11 +217,14 @@ test("the plan is the largest page that can do it, and there is none when no pag
   assert.ok(feasible > 400 && feasible < 1900, `${feasible} of 2000 were feasible`);
 });
 
+/** A window of type1 that is what is needed, and no more, because no power of two has a place. */
+const isTight = ({ kind, size }: WindowPlan) => kind === "type1" && (size & (size - 1n)) !== 0n;
+
 test("a plan's window is a power of two, holds all lists one behind the other, and half of it would not", () => {
   fc.assert(
     fc.property(asked, (request) => {
       const plan = planOf(request);
-      if (plan === undefined) return;
+      if (plan === undefined || isTight(plan)) return;
       const { size, start, needed } = plan;
       assert.is(size & (size - 1n), 0n);
       assert.is(start % size, 0n);
@@ -192,6 +246,30 @@ test("a plan's window is a power of two, holds all lists one behind the other, a
     }),
     { numRuns: 2000, seed: 2 },
   );
+});
+
+test("type1: a window that is no power of two begins with a page of the largest list, and is allowed where it has no holes", () => {
+  let [tight, over] = [0, 0];
+  fc.assert(
+    fc.property(asked, (request) => {
+      const plan = planOf(request);
+      if (plan === undefined || !isTight(plan) || request.info.kind !== "type1") return;
+      const { start, size, needed, holes, alignment = 1n, dmaMaskBits, pageShift } = plan;
+      tight++;
+      assert.is(start % alignment, 0n);
+      for (const { pageSize } of request.memory.lists) assert.ok(alignment >= pageSize);
+      assert.is(size % (1n << BigInt(pageShift)), 0n);
+      assert.ok(dmaMaskBits <= (request.deviceAddressBits ?? 64));
+      const ends = start + size - 1n;
+      const whole = request.info.ranges.some((range) => range.start <= start && ends <= range.last);
+      assert.is(holes.length === 0, whole);
+      if (whole) assert.ok(size >= needed && size - needed < 1n << BigInt(pageShift), "more than is needed");
+      else over++;
+    }),
+    { numRuns: 4000, seed: 5 },
+  );
+  assert.ok(tight > 20, `${tight} of 4000 were no power of two`);
+  assert.ok(over >= 0);
 });
 
 test("the same facts give the same plan, and planning changes none of them", () => {

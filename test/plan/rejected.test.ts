@@ -55,9 +55,9 @@ test("when nothing is left, the message has every choice with its reason, and wh
   assert.is(error.facts?.iovaMode, "va");
 });
 
-test("without dynamic windows there is no plan, and the default window is named", () => {
+test("without dynamic windows there is no plan for more than the default window holds, and that one is named", () => {
   const error = failure("ERR_PLAN_IMPOSSIBLE", () =>
-    planWindow({ memory: { lists: [list(64n * KiB, GiB)] }, info: powernv({ dynamicWindows: false }) }),
+    planWindow({ memory: { lists: [list(64n * KiB, 3n * GiB)] }, info: powernv({ dynamicWindows: false }) }),
   );
   assert.match(error.message, "DDW");
   assert.match(error.message, "2 GiB at 0x0");

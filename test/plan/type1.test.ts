@@ -21,6 +21,16 @@ test("the window is a stretch of allowed IOVAs, with no levels and no charge: th
     chargeBytes: 0n,
     dmaMaskBits: 30,
     holes: [],
+    alignment: 2n * MiB,
+    fullGrowth: {
+      memoryBytes: GiB,
+      lockedBytes: GiB,
+      lockable: null,
+      maps: 512n,
+      mapsAvailable: null,
+      hugepages: [{ pageSize: 2n * MiB, needed: 512n, available: null }],
+    },
+    warnings: [],
     rejected: [
       { choice: "1 GiB pages", reason: "list 0 at 0x0 has 2 MiB pages: one IOMMU page would span several of them" },
     ],
@@ -41,6 +51,7 @@ test("rebased: a device of 32 bits is refused what lies above the hole, with bot
     planWindow({ memory: memory(4n * GiB), info: type1({ pageSizes: 1n << 21n }), deviceAddressBits: 32 }),
   );
   assert.match(error.message, "its last IOVA needs 33 address bits; the device has 32");
+  assert.match(error.message, "the largest that it reaches is 0x0-0xfedfffff, 4276092928 bytes");
 });
 
 test("rebased: no range is large enough, and all ranges are shown", () => {

@@ -3,7 +3,11 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { linuxKernel } from "../../src/linux/index.ts";
 import { modelKernel } from "../../src/model/index.ts";
-import type { MachineFiles } from "../../src/syscalls.ts";
+import { type MachineFiles, MapFlag, Protection } from "../../src/syscalls.ts";
+import { readHugepages } from "../../src/system/hugepages.ts";
+import { parseIomem } from "../../src/system/iomem.ts";
+
+const GiB = 1n << 30n;
 
 const [ENOENT, EISDIR, ENOTDIR, EINVAL] = [-2, -21, -20, -22];
 const files = suite("a machine's files");
@@ -31,12 +35,57 @@ files("of a model: its own groups, and nothing of this machine", () => {
   assert.equal(files.names(`${group}/devices`), ["0000:00:1a.0"]);
   assert.match(files.link(`${group}/devices/0000:00:1a.0/driver`) as string, /\/vfio-pci$/);
   assert.equal(
-    [files.text("/proc/self/status"), files.names("/proc"), files.link("/proc/self/exe")],
+    [files.text("/proc/self/status"), files.names("/proc/self"), files.link("/proc/self/exe")],
     [ENOENT, ENOENT, ENOENT],
   );
   assert.equal(
     [files.text(group), files.names(`${group}/reserved_regions`), files.link(group)],
     [EISDIR, ENOTDIR, EINVAL],
+  );
+});
+
+files("of a model: what is opened, the pools as they are at that moment, its CPU and its RAM", () => {
+  const kernel = modelKernel({
+    platform: "type1",
+    groups: [26],
+    noIommuGroups: [3],
+    hugepages: { 21: 8, 30: 1 },
+    ram: GiB,
+  });
+  const { files } = kernel;
+  assert.equal(files.names("/dev/vfio"), ["26", "noiommu-3", "vfio"]);
+  assert.equal(
+    [files.text("/dev/vfio/26"), files.names("/dev/vfio/26"), files.link("/dev/vfio/26")],
+    [EINVAL, ENOTDIR, EINVAL],
+  );
+  const pools = () => readHugepages(files).map(({ pageShift, total, free }) => [pageShift, total, free]);
+  assert.equal(pools(), [
+    [21, 8, 8],
+    [30, 1, 1],
+  ]);
+  kernel.mmap(0n, 6n << 20n, Protection.READ, MapFlag.HUGETLB | MapFlag.POPULATE, 21);
+  assert.equal(pools()[0], [21, 8, 5]);
+  assert.is(parseIomem(files.text("/proc/iomem") as string).highest, GiB - 1n);
+  assert.match(files.text("/proc/cpuinfo") as string, /^cpu family\t: /m);
+  assert.match(
+    modelKernel({ platform: "noiommu", pageSize: 16384 }).files.text("/proc/cpuinfo") as string,
+    /^CPU implementer/m,
+  );
+  assert.match(modelKernel().files.text("/proc/cpuinfo") as string, /POWER9/);
+});
+
+files("of a model on another machine's memory: nothing of that memory", () => {
+  const { files } = modelKernel({ memory: modelKernel() });
+  assert.equal([files.text("/proc/iomem"), files.names("/sys/kernel/mm/hugepages")], [ENOENT, ENOENT]);
+});
+
+files("of a model whose kernel is older than the file of reserved regions, or has others in it", () => {
+  const group = "/sys/kernel/iommu_groups/26/reserved_regions";
+  assert.is(modelKernel({ platform: "type1", reservedRegions: false }).files.text(group), ENOENT);
+  const reservedRegions = [{ start: 0x7780_0000n, last: 0x7f9f_ffffn, kind: "direct-relaxable" }] as const;
+  assert.is(
+    modelKernel({ platform: "type1", reservedRegions }).files.text(group),
+    "0x0000000077800000 0x000000007f9fffff direct-relaxable\n",
   );
 });
 

@@ -25,6 +25,8 @@ export interface OpenWindow {
 export interface MadeWindow {
   /** First IOVA, wherever the plan expected it. */
   readonly start: bigint;
+  /** Bytes: those of the plan, or on type1 no fewer than it needs. */
+  readonly size: bigint;
   /** What may not be mapped in it: whole pages of the window, ascending, apart from each other. */
   readonly forbidden: readonly AddressRange[];
   /** The IOVAs that the IOMMU allows, where it says so: for the words of a refusal. */

@@ -14,7 +14,12 @@ let warned = false;
  *
  * @throws `ERR_NO_IOMMU_DRIVER`.
  */
-export function chooseBackend(kernel: Syscalls, containerFd: number, noIommu: boolean): Backend {
+export function chooseBackend(
+  kernel: Syscalls,
+  containerFd: number,
+  noIommu: boolean,
+  groups: readonly number[],
+): Backend {
   const has = (type: number): boolean => kernel.ioctl(containerFd, VfioCall.CHECK_EXTENSION, type) === 1;
   if (noIommu) {
     if (has(IommuType.NOIOMMU)) return new NoIommuBackend(kernel);
@@ -25,7 +30,7 @@ export function chooseBackend(kernel: Syscalls, containerFd: number, noIommu: bo
   }
   if (has(IommuType.SPAPR_TCE_V2)) return new SpaprBackend(kernel, containerFd);
   for (const type of [IommuType.TYPE1v2, IommuType.TYPE1] as const) {
-    if (has(type)) return new Type1Backend(kernel, containerFd, type);
+    if (has(type)) return new Type1Backend(kernel, containerFd, type, groups);
   }
   throw new DmaWindowError(
     "ERR_NO_IOMMU_DRIVER",

@@ -38,7 +38,7 @@ export class NoIommuBackend implements Backend {
       );
     }
     checkApart(start, size, others);
-    return { start, forbidden: [], allowed: [], unmake: () => [] };
+    return { start, size, forbidden: [], allowed: [], unmake: () => [] };
   }
 
   removeWindow(): void {

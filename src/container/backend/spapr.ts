@@ -7,9 +7,10 @@ import { DmaWindowError, withResidue } from "../../errors.ts";
 import { explain, refusedByKernel } from "../../explain.ts";
 import { bytes, hex } from "../../hex.ts";
 import type { SpaprInfo } from "../../iommu.ts";
+import { DEFAULT_PAGE_SHIFT } from "../../plan/default-window.ts";
 import type { WindowPlan } from "../../plan/index.ts";
 import { IommuType, type Syscalls, VfioCall } from "../../syscalls.ts";
-import type { Backend, MadeWindow, OpenWindow } from "./backend.ts";
+import { type Backend, checkApart, type MadeWindow, type OpenWindow } from "./backend.ts";
 
 /** `flags` of vfio_iommu_spapr_tce_info: windows can be created. */
 const DDW = 1;
@@ -24,6 +25,8 @@ export class SpaprBackend implements Backend {
   readonly #containerFd: number;
   /** Nothing in the kernel says so: GET_INFO names the default window even after it was removed. */
   #hasDefaultWindow = true;
+  /** Where the default window begins, while it serves as a window of the container's. */
+  #defaultUsedAt: bigint | undefined;
   /** Starts of windows that could not be removed again: they take their slots still. */
   readonly #stray: bigint[] = [];
 
@@ -55,9 +58,17 @@ export class SpaprBackend implements Backend {
     };
   }
 
-  /** The default window is removed first, as long as it is there: nothing of ours is in it. */
+  /**
+   * The default window is removed first, as long as it is there and nothing of ours is in it. A plan for that window itself
+   * takes it as it is; where it was removed for an earlier one, another like it is made.
+   */
   makeWindow(plan: WindowPlan, others: readonly OpenWindow[]): MadeWindow {
     const info = this.info();
+    if (plan.window === "default") {
+      checkDefault(plan, info);
+      checkApart(plan.start, plan.size, others);
+      if (this.#hasDefaultWindow) return this.#takeDefault(info);
+    }
     this.#checkRoom(info, others);
     const removedDefault = this.#removeDefault(info);
     let start: bigint | undefined;
@@ -70,13 +81,29 @@ export class SpaprBackend implements Backend {
     try {
       start = this.#create(plan);
       checkStart(plan, start);
-      return { start, forbidden: [], allowed: [], unmake };
+      return { start, size: plan.size, forbidden: [], allowed: [], unmake };
     } catch (error) {
-      throw withResidue(error, unmake());
+      const left = unmake();
+      throw withResidue(this.#hasDefaultWindow ? offerDefault(error, plan, info) : error, left);
     }
   }
 
+  /** The kernel is not asked: it makes the default window with the first map. */
+  #takeDefault({ defaultWindow }: SpaprInfo): MadeWindow {
+    this.#defaultUsedAt = defaultWindow.start;
+    const unmake = (): string[] => {
+      this.#defaultUsedAt = undefined;
+      return [];
+    };
+    return { ...defaultWindow, forbidden: [], allowed: [], unmake };
+  }
+
+  /** The default window stays: the kernel has it for as long as the container. */
   removeWindow(start: bigint): void {
+    if (start === this.#defaultUsedAt) {
+      this.#defaultUsedAt = undefined;
+      return;
+    }
     const answer = this.#remove(start);
     if (answer !== 0) throw this.#refused(REMOVE, answer);
   }
@@ -100,7 +127,7 @@ export class SpaprBackend implements Backend {
   }
 
   #removeDefault(info: SpaprInfo): boolean {
-    if (!this.#hasDefaultWindow) return false;
+    if (!this.#hasDefaultWindow || this.#defaultUsedAt !== undefined) return false;
     this.removeWindow(info.defaultWindow.start);
     this.#hasDefaultWindow = false;
     return true;
@@ -113,7 +140,7 @@ export class SpaprBackend implements Backend {
       return;
     }
     const at = core.structScratch();
-    core.writeCreate(at, 12, info.defaultWindow.size, 1);
+    core.writeCreate(at, DEFAULT_PAGE_SHIFT, info.defaultWindow.size, 1);
     const answer = this.#ioctl(VfioCall.IOMMU_SPAPR_TCE_CREATE, at);
     if (answer === 0) this.#hasDefaultWindow = true;
     else left.push(`the default window is not put back (${explain(CREATE, answer, this.kind)})`);
@@ -150,8 +177,54 @@ export class SpaprBackend implements Backend {
   }
 }
 
+/** A plan for the default window is for that of one machine. */
+function checkDefault({ start, size, pageShift }: WindowPlan, { defaultWindow }: SpaprInfo): void {
+  if (start === defaultWindow.start && size === defaultWindow.size && pageShift === DEFAULT_PAGE_SHIFT) return;
+  const shape = `${bytes(size)} at ${hex(start)} in pages of ${bytes(1n << BigInt(pageShift))}`;
+  throw new DmaWindowError(
+    "ERR_PLAN_MISFIT",
+    `the plan is for a default window of ${shape}; this one has ${bytes(defaultWindow.size)} at ${hex(defaultWindow.start)} in pages of 4 KiB`,
+    { facts: { planned: { start, size }, defaultWindow } },
+  );
+}
+
+/**
+ * Says with a refusal of CREATE that the default window, which is there again, would do. Firmware does not say beforehand how
+ * many TCEs it has left (arch/powerpc/platforms/pseries/iommu.c: query_ddw), so no plan can know.
+ */
+function offerDefault(
+  error: unknown,
+  { needed, iovaMode, deviceAddressBits = 64 }: WindowPlan,
+  info: SpaprInfo,
+): unknown {
+  const { start, size } = info.defaultWindow;
+  const isRefusal = error instanceof DmaWindowError && error.syscall === CREATE;
+  const isReached = core.maskBits(start + size - 1n) <= deviceAddressBits && (iovaMode === "rebased" || start === 0n);
+  if (!isRefusal || !isReached || needed > size) return error;
+  const { code, message, errno, facts } = error;
+  return new DmaWindowError(
+    code,
+    `${message}. The default window is there, ${bytes(size)} at ${hex(start)} in 4 KiB pages, and would hold the ${bytes(needed)} ` +
+      'that are needed: plan with window: "default"',
+    {
+      ...(errno === undefined ? {} : { errno }),
+      syscall: CREATE,
+      facts: { ...facts, needed, defaultWindow: { start, size } },
+    },
+  );
+}
+
 function checkStart(plan: WindowPlan, start: bigint): void {
-  if (plan.iovaMode === "rebased" || start === plan.start) return;
+  const bits = core.maskBits(start + plan.size - 1n);
+  if (plan.deviceAddressBits !== undefined && bits > plan.deviceAddressBits) {
+    throw new DmaWindowError(
+      "ERR_WINDOW_ELSEWHERE",
+      `the kernel put the window at ${hex(start)}, where its last IOVA needs ${bits} address bits; the device has ` +
+        `${plan.deviceAddressBits}, and was to find it at ${hex(plan.start)}: close the windows beside it`,
+      { facts: { start, planned: plan.start } },
+    );
+  }
+  if (start === plan.start || (plan.iovaMode === "rebased" && plan.window === undefined)) return;
   throw new DmaWindowError(
     "ERR_WINDOW_ELSEWHERE",
     `the kernel put the window at ${hex(start)}; IOVA mode ${plan.iovaMode} needs it at ${hex(plan.start)}: use rebased`,

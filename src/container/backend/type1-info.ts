@@ -26,9 +26,8 @@ const INFO_BYTES_MAX = 1 << 20;
 /** A device that joins the container between two calls can make the answer longer; not again and again. */
 const ASKS_MAX = 4;
 
-const EVERYTHING: readonly AddressRange[] = [{ start: 0n, last: 0xffff_ffff_ffff_ffffn }];
-
-type Answer = Pick<Type1Info, "pageSizes" | "ranges" | "mapsAvailable">;
+/** `ranges` are there when the kernel names them: since Linux 5.4. */
+type Answer = Pick<Type1Info, "pageSizes" | "mapsAvailable"> & Partial<Pick<Type1Info, "ranges">>;
 
 /** @throws `ERR_KERNEL`; `ERR_MALFORMED_INFO` for an answer that makes no sense; `ERR_OUT_OF_MEMORY`. */
 export function readType1Info(kernel: Syscalls, containerFd: number): Answer {
@@ -60,12 +59,12 @@ function ask(kernel: Syscalls, containerFd: number, room: number): Answer | numb
 function read(at: number, room: number): Answer {
   const flags = core.infoFlags(at);
   const pageSizes = (flags & PAGE_SIZES) === 0 ? 0x1000n : core.type1PageSizes(at);
-  if ((flags & CAPABILITIES) === 0) return { pageSizes, ranges: EVERYTHING };
+  if ((flags & CAPABILITIES) === 0) return { pageSizes };
   const ranges = capability(at, room, IOVA_RANGES);
   const available = capability(at, room, MAPS_AVAILABLE);
   return {
     pageSizes,
-    ranges: ranges === undefined ? EVERYTHING : readRanges(ranges),
+    ...(ranges === undefined ? {} : { ranges: readRanges(ranges) }),
     ...(available === undefined ? {} : { mapsAvailable: core.capabilityCount(available) }),
   };
 }

@@ -2,13 +2,16 @@
  * type1 (x86, Arm): the kernel has no windows. One of ours is a part of the IOVAs that it allows, in which no other window
  * of the container lies, and to which this library keeps.
  */
+import { core } from "../../core.ts";
 import { DmaWindowError } from "../../errors.ts";
 import { bytes, hex } from "../../hex.ts";
-import type { Type1Info } from "../../iommu.ts";
+import type { AddressRange, Type1Info } from "../../iommu.ts";
 import type { WindowPlan } from "../../plan/index.ts";
-import { holesIn, lowestStart, pagesOver, showRanges } from "../../plan/ranges.ts";
+import { type Place, placeInOneRange } from "../../plan/place.ts";
+import { holesIn, lowestStart, pagesOver, reachable, showRanges } from "../../plan/ranges.ts";
 import { IommuType, type Syscalls } from "../../syscalls.ts";
 import { type Backend, checkApart, type MadeWindow, type OpenWindow } from "./backend.ts";
+import { rangesOfMachine } from "./machine-ranges.ts";
 import { readType1Info } from "./type1-info.ts";
 
 export class Type1Backend implements Backend {
@@ -16,22 +19,31 @@ export class Type1Backend implements Backend {
   readonly iommu: typeof IommuType.TYPE1 | typeof IommuType.TYPE1v2;
   readonly #kernel: Syscalls;
   readonly #containerFd: number;
+  readonly #groups: readonly number[];
 
-  constructor(kernel: Syscalls, containerFd: number, iommu: typeof IommuType.TYPE1 | typeof IommuType.TYPE1v2) {
+  constructor(
+    kernel: Syscalls,
+    containerFd: number,
+    iommu: typeof IommuType.TYPE1 | typeof IommuType.TYPE1v2,
+    groups: readonly number[],
+  ) {
     this.#kernel = kernel;
     this.#containerFd = containerFd;
+    this.#groups = groups;
     this.iommu = iommu;
   }
 
   info(): Type1Info {
     const { pageSizes, ranges, mapsAvailable } = readType1Info(this.#kernel, this.#containerFd);
+    const said =
+      ranges === undefined ? rangesOfMachine(this.#kernel, this.#groups) : { ranges, rangesFrom: "kernel" as const };
     return {
       kind: "type1",
       version: this.iommu === IommuType.TYPE1 ? 1 : 2,
       cpuPageSize: this.#kernel.pageSize,
       pageSizes,
       lockedMemory: this.#kernel.lockedMemory(),
-      ranges,
+      ...said,
       ...(mapsAvailable === undefined ? {} : { mapsAvailable }),
     };
   }
@@ -39,14 +51,15 @@ export class Type1Backend implements Backend {
   makeWindow(plan: WindowPlan, others: readonly OpenWindow[]): MadeWindow {
     const info = this.info();
     checkPages(plan, info);
-    const start = plan.iovaMode === "rebased" ? lowestFree(plan, info, others) : plan.start;
-    checkApart(start, plan.size, others);
-    const window = { start, last: start + plan.size - 1n };
+    const { start, size } = plan.iovaMode === "rebased" ? placeOf(plan, info, others) : plan;
+    checkApart(start, size, others);
+    const window = { start, last: start + size - 1n };
     const holes = holesIn(info.ranges, window.start, window.last);
     // What the plan holds back besides is its maker's business; it says so for the place that it expected.
     if (start === plan.start) holes.push(...plan.holes);
     return {
       start,
+      size,
       forbidden: pagesOver(holes, plan.pageShift, window),
       allowed: info.ranges,
       unmake: () => [],
@@ -70,15 +83,37 @@ function checkPages(plan: WindowPlan, info: Type1Info): void {
   );
 }
 
-function lowestFree(plan: WindowPlan, info: Type1Info, others: readonly OpenWindow[]): bigint {
-  const taken = others.map(({ start, size }) => ({ start, last: start + size - 1n }));
-  const start = lowestStart(info.ranges, plan.size, taken);
-  if (start !== undefined) return start;
+/** Where it was planned, as long as that is free and as it was; else the lowest place for all that is needed. */
+function placeOf(plan: WindowPlan, info: Type1Info, others: readonly OpenWindow[]): Place {
+  const { size, pageShift, alignment = 1n << BigInt(pageShift), deviceAddressBits } = plan;
+  const needed = plan.needed < size ? plan.needed : size;
+  const taken = others.map(({ start, size: bytesOfIt }) => ({ start, last: start + bytesOfIt - 1n }));
+  if (isAsPlanned(plan, info, taken)) return plan;
+  const ranges = reachable(info.ranges, deviceAddressBits);
+  const { pageSizes } = info;
+  const wanted = { needed, pageSize: 1n << BigInt(pageShift), alignment, pageSizes };
+  const asLarge = core.isPowerOfTwo(size) === 1 ? lowestStart(ranges, size, taken) : undefined;
+  const place = asLarge === undefined ? placeInOneRange(ranges, wanted, taken) : { start: asLarge, size };
+  if (place !== undefined) return place;
   const beside = others.map((one) => `${bytes(one.size)} at ${hex(one.start)}`).join(", ");
   throw new DmaWindowError(
     "ERR_NO_WINDOW_SLOT",
-    `no ${bytes(plan.size)} of allowed IOVAs at a multiple of that are free${beside && `, beside the windows of ${beside}`}; ` +
+    `no ${bytes(needed)} of allowed IOVAs at a multiple of ${bytes(alignment)} are free in one piece${beside && `, beside the windows of ${beside}`}; ` +
+      `${deviceAddressBits === undefined ? "" : `the device has ${deviceAddressBits} address bits, and `}` +
       `allowed are ${showRanges(info.ranges)}: close a window, or plan a smaller one`,
-    { facts: { size: plan.size, open: others.map((one) => one.start), ranges: info.ranges } },
+    { facts: { size, needed, open: others.map((one) => one.start), ranges: info.ranges } },
+  );
+}
+
+/** No other window is there, and the kernel allows there what it allowed when it was planned. */
+function isAsPlanned(
+  { start, size, holes }: WindowPlan,
+  { ranges }: Type1Info,
+  taken: readonly AddressRange[],
+): boolean {
+  const last = start + size - 1n;
+  if (taken.some((one) => core.rangesOverlap(start, last, one.start, one.last) === 1)) return false;
+  return holesIn(ranges, start, last).every((hole) =>
+    holes.some((known) => known.start <= hole.start && hole.last <= known.last),
   );
 }

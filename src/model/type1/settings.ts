@@ -11,6 +11,12 @@ export interface IovaRange {
 }
 
 const RANGE_KEYS = keysOf<IovaRange>({ start: true, last: true });
+const REGION_KEYS = keysOf<ModelReservedRegion>({ start: true, last: true, kind: true });
+
+/** IOVAs that an IOMMU group keeps to itself, and why. */
+export interface ModelReservedRegion extends IovaRange {
+  readonly kind: "msi" | "direct" | "direct-relaxable" | "reserved";
+}
 
 /** What a machine with a type1 IOMMU can be asked for. See `ModelOptions`. */
 export interface Type1Options {
@@ -20,6 +26,7 @@ export interface Type1Options {
   readonly iommuVersion?: 1 | 2;
   readonly readsThroughWriteOnly?: boolean;
   readonly infoCapabilities?: boolean;
+  readonly reservedRegions?: readonly ModelReservedRegion[] | false;
 }
 
 /** The options, checked and complete. */
@@ -33,6 +40,8 @@ export interface Type1Settings {
   readonly iommuVersion: 1 | 2;
   readonly readsThroughWriteOnly: boolean;
   readonly infoCapabilities: boolean;
+  /** What the groups' files say; `false`: they do not exist. */
+  readonly reservedRegions: readonly ModelReservedRegion[] | false;
 }
 
 /** No IOMMU takes more bits of IOVA: VT-d and the CPUs with page tables of five levels. */
@@ -81,6 +90,8 @@ export function type1Settings(options: Type1Options, pageSize: number): Type1Set
     if (typeof value !== "boolean") throw argumentTypeError(name, "a boolean", value);
   }
   checkRanges(ranges);
+  const { reservedRegions = betweenRanges(ranges) } = options;
+  checkRegions(reservedRegions);
   return {
     pgsizes: shownPgsizes(pgsizes, pageSize),
     ranges: ranges.map(({ start, last }) => ({ start, last })),
@@ -89,7 +100,39 @@ export function type1Settings(options: Type1Options, pageSize: number): Type1Set
     iommuVersion,
     readsThroughWriteOnly,
     infoCapabilities,
+    reservedRegions:
+      reservedRegions === false ? false : reservedRegions.map(({ start, last, kind }) => ({ start, last, kind })),
   };
+}
+
+/** What lies between the ranges that the IOMMU allows is where interrupts are written to. */
+function betweenRanges(ranges: readonly IovaRange[]): readonly ModelReservedRegion[] {
+  return ranges
+    .slice(1)
+    .map(({ start }, i) => ({ start: (ranges[i]?.last ?? 0n) + 1n, last: start - 1n, kind: "msi" as const }))
+    .filter(({ start, last }) => start <= last);
+}
+
+const REGION_KINDS: readonly string[] = ["msi", "direct", "direct-relaxable", "reserved"];
+
+function checkRegions(regions: readonly ModelReservedRegion[] | false): void {
+  if (regions === false) return;
+  if (!Array.isArray(regions)) {
+    throw argumentTypeError("reservedRegions", "an array of { start, last, kind }, or false", regions);
+  }
+  for (const [index, region] of (regions as readonly ModelReservedRegion[]).entries()) {
+    const name = `reservedRegions[${index}]`;
+    known(name, object(name, region), REGION_KEYS);
+    for (const edge of ["start", "last"] as const) {
+      if (typeof region[edge] !== "bigint") throw argumentTypeError(`${name}.${edge}`, "a bigint", region[edge]);
+      if (region[edge] < 0n || region[edge] >> 64n !== 0n)
+        throw argumentRangeError(`${name}.${edge}`, "0..2^64-1", region[edge]);
+    }
+    if (region.last < region.start) throw argumentRangeError(`${name}.last`, "its start or behind it", region.last);
+    if (!REGION_KINDS.includes(region.kind)) {
+      throw argumentRangeError(`${name}.kind`, `one of ${REGION_KINDS.join(", ")}`, region.kind);
+    }
+  }
 }
 
 /**

@@ -1,0 +1,134 @@
+/**
+ * What full growth takes, held against what the machine says now. What is there already, and cannot be, is a refusal of the
+ * planners; what will not suffice later is a warning: a limit can be raised and a pool filled before it is reached.
+ */
+import { bytes } from "../hex.ts";
+import type { HugepageFacts, IommuInfo } from "../iommu.ts";
+import { pages } from "./candidates.ts";
+import { type Needs, shiftOf } from "./needs.ts";
+import type { ExactList, ExactRequest, FullGrowth, HugepageGrowth, WindowPlan } from "./types.ts";
+
+/** @param chargeBytes What the window's own tables count against RLIMIT_MEMLOCK. */
+export function growthOf(
+  request: ExactRequest,
+  needs: Needs,
+  chargeBytes: bigint,
+): Pick<WindowPlan, "fullGrowth" | "warnings"> {
+  const { info } = request;
+  const memoryBytes = memoryOf(request, needs);
+  const smallest = smallestPage(needs, info);
+  const pins = info.kind !== "noiommu";
+  const growth: FullGrowth = {
+    memoryBytes,
+    lockedBytes: pins ? chargeBytes + memoryBytes : 0n,
+    lockable: lockableOf(info),
+    maps: pins ? mapsOf(needs, memoryBytes, smallest) : 0n,
+    mapsAvailable: (info.kind === "type1" ? info.mapsAvailable : undefined) ?? null,
+    hugepages: hugepagesOf(request, needs),
+  };
+  const warnings = [
+    lockedWarning(growth, chargeBytes, smallest, info),
+    mapsWarning(growth, smallest),
+    ...growth.hugepages.map((one) => hugepageWarning(one, info)),
+  ];
+  return { fullGrowth: growth, warnings: warnings.filter((one) => one !== undefined) };
+}
+
+/** What the lists can hold; `rebased`, also what `growTo` leaves room for. As an address it says nothing of an amount. */
+function memoryOf({ growTo = 0n, memory }: ExactRequest, { lists, iovaMode }: Needs): bigint {
+  const held = lists.reduce((sum, { length }) => sum + length, 0n);
+  const grown = iovaMode === "rebased" || lists.length === 0 ? growTo : 0n;
+  return [held, grown, memory.bytes].reduce((most, one) => (one > most ? one : most));
+}
+
+function smallestPage({ lists }: Needs, { cpuPageSize }: IommuInfo): bigint {
+  const [first, ...more] = lists.map(({ pageSize }) => pageSize);
+  return first === undefined ? BigInt(cpuPageSize) : more.reduce((least, one) => (one < least ? one : least), first);
+}
+
+function lockableOf({ lockedMemory: { limit, used, privileged } }: IommuInfo): bigint | null {
+  if (privileged || limit === null) return null;
+  return limit > used ? limit - used : 0n;
+}
+
+/** Each allocation is a map, and the smallest is a page. */
+function mapsOf({ lists }: Needs, memoryBytes: bigint, smallest: bigint): bigint {
+  let [maps, rest] = [0n, memoryBytes];
+  for (const { length, pageSize } of lists) {
+    maps += length / pageSize;
+    rest -= length;
+  }
+  return rest > 0n ? maps + (rest + smallest - 1n) / smallest : maps;
+}
+
+/** Pools by page size, for lists of pages that are no CPU's. */
+function hugepagesOf({ info, memory }: ExactRequest, { lists }: Needs): HugepageGrowth[] {
+  const isOurs = ({ external, pageSize }: ExactList) => !external && pageSize > BigInt(info.cpuPageSize);
+  const sizes = [...new Set(lists.filter(isOurs).map(({ pageSize }) => pageSize))].sort((a, b) => (a < b ? -1 : 1));
+  return sizes.map((pageSize) => {
+    const held = lists.filter((list) => isOurs(list) && list.pageSize === pageSize);
+    const needed = held.reduce((sum, { length }) => sum + length, 0n) / pageSize;
+    // What is there has left its pool already. Of which size it is, nothing says: all of it may be of this one.
+    const there = memory.bytes / pageSize;
+    const more = moreOf(info.hugepages, pageSize);
+    return { pageSize, needed, available: more === undefined ? null : more + (there < needed ? there : needed) };
+  });
+}
+
+function poolOf(pools: readonly HugepageFacts[] | undefined, pageSize: bigint): HugepageFacts | undefined {
+  return pools?.find((pool) => pool.pageSize === pageSize);
+}
+
+/** Pages that can still be had; undefined where nothing is known of pools. */
+function moreOf(pools: readonly HugepageFacts[] | undefined, pageSize: bigint): bigint | undefined {
+  if (pools === undefined) return undefined;
+  const { available = 0, allowedBytes } = poolOf(pools, pageSize) ?? {};
+  const [free, allowed] = [BigInt(available), allowedBytes === undefined ? undefined : allowedBytes / pageSize];
+  return allowed !== undefined && allowed < free ? allowed : free;
+}
+
+function lockedWarning(
+  { memoryBytes, lockedBytes, lockable }: FullGrowth,
+  chargeBytes: bigint,
+  smallest: bigint,
+  { lockedMemory: { limit, used } }: IommuInfo,
+): string | undefined {
+  if (lockable === null || limit === null || lockedBytes <= lockable) return undefined;
+  const left = lockable > chargeBytes ? lockable - chargeBytes : 0n;
+  const end = left - (left % smallest);
+  const when = end === 0n ? `no page of ${bytes(smallest)} can be mapped` : `maps fail from ${bytes(end)} of memory on`;
+  const raised = used + lockedBytes;
+  return (
+    `RLIMIT_MEMLOCK is ${bytes(limit)}, ${bytes(used)} used, and full growth locks ${bytes(lockedBytes)} more ` +
+    `(${bytes(chargeBytes)} of tables, ${bytes(memoryBytes)} of memory): ${when}. Raise it to ${bytes(raised)} ` +
+    `(ulimit -l ${(raised + 1023n) / 1024n}), or run with CAP_IPC_LOCK`
+  );
+}
+
+function mapsWarning({ memoryBytes, maps, mapsAvailable }: FullGrowth, smallest: bigint): string | undefined {
+  if (mapsAvailable === null || maps <= BigInt(mapsAvailable)) return undefined;
+  const available = BigInt(mapsAvailable);
+  const limit = `the kernel takes ${available} more (dma_entry_limit of vfio_iommu_type1)`;
+  if (available === 0n) return `full growth makes up to ${maps} maps, and ${limit}: no map will succeed. Raise it`;
+  const each = (memoryBytes + available - 1n) / available;
+  const least = ((each + smallest - 1n) / smallest) * smallest;
+  return (
+    `full growth makes ${maps} maps if pages are allocated one by one, and ${limit}: maps then fail from ` +
+    `${bytes(available * smallest)} of memory on. Allocate ${bytes(least)} or more at a time, or raise it`
+  );
+}
+
+function hugepageWarning({ pageSize, needed, available }: HugepageGrowth, info: IommuInfo): string | undefined {
+  if (available === null || needed <= available) return undefined;
+  const pool = poolOf(info.hugepages, pageSize);
+  const what = `the lists of ${pages(shiftOf({ pageSize }))} hold ${needed} pages in full growth`;
+  const file = `/sys/kernel/mm/hugepages/hugepages-${pageSize / 1024n}kB/nr_hugepages`;
+  if (pool === undefined) return `${what}, and the kernel has no pool of that size: 0 can be allocated`;
+  const end = `allocate fails from ${bytes(available * pageSize)} on`;
+  const allowed = pool.allowedBytes === undefined ? undefined : pool.allowedBytes / pageSize;
+  if (allowed !== undefined && allowed < BigInt(pool.available)) {
+    return `${what}, and the hugetlb cgroup allows ${allowed} more, ${bytes(pool.allowedBytes ?? 0n)}: ${end}. Raise its limit`;
+  }
+  const total = BigInt(pool.total) + needed - available;
+  return `${what}, and the pool has ${pool.available} more of ${pool.total}: ${end}. Write ${total} to ${file}`;
+}

@@ -1,0 +1,116 @@
+/**
+ * Where a window of type1 goes, and how large it is. The kernel has no windows there: any whole pages of allowed IOVAs will
+ * do, so size and place are what the ranges leave. In this order:
+ *
+ *     1   ....|================|........    the power of two that holds what is needed, at a multiple of its size
+ *     2   ..|===========|...............    what is needed, at a multiple of the largest page that leaves a place for it
+ *     3   ..|=====|####|========|.......    several ranges and the holes between: each list in one piece, in one range
+ *
+ * The first two are one piece of one range, so that whatever comes later fits as well as what is known. The third is for
+ * lists that are known: they are laid out here as an attached memory lays them out, so that it finds the same places again.
+ */
+import { core } from "../core.ts";
+import type { AddressRange } from "../iommu.ts";
+import { lowestStart, without } from "./ranges.ts";
+
+export interface Place {
+  readonly start: bigint;
+  /** Bytes: whole pages of the window. */
+  readonly size: bigint;
+}
+
+/** What a place is looked for. */
+export interface Wanted {
+  /** Bytes that must fit. */
+  readonly needed: bigint;
+  /** Bytes of a page of the window. */
+  readonly pageSize: bigint;
+  /** A power of two of which the start must be a multiple: the largest page of the lists. */
+  readonly alignment: bigint;
+  /** The page sizes of the IOMMU, as a mask. */
+  readonly pageSizes: bigint;
+}
+
+/** A power of two from `bytes` on. @param bytes At most 2^63. */
+export function powerOfTwo(bytes: bigint): bigint {
+  return core.powerOfTwoAtLeast(bytes);
+}
+
+/** Whole pages. bigint: the sum does not wrap. */
+export function wholePages(bytes: bigint, pageSize: bigint): bigint {
+  return ((bytes + pageSize - 1n) / pageSize) * pageSize;
+}
+
+/** A place in one range, apart from what is taken; undefined when there is none. `ranges` are those that are reached. */
+export function placeInOneRange(
+  ranges: readonly AddressRange[],
+  wanted: Wanted,
+  taken: readonly AddressRange[] = [],
+): Place | undefined {
+  const least = wanted.needed > wanted.alignment ? wanted.needed : wanted.alignment;
+  if (least <= 1n << 63n) {
+    const size = powerOfTwo(least);
+    const start = lowestStart(ranges, size, taken);
+    if (start !== undefined) return { start, size };
+  }
+  const size = wholePages(wanted.needed, wanted.pageSize);
+  for (const alignment of alignments(wanted, size)) {
+    const start = lowestStart(ranges, size, taken, alignment);
+    if (start !== undefined) return { start, size };
+  }
+  return undefined;
+}
+
+/** The larger the page that begins where the window does, the fewer entries the IOMMU needs for it. */
+function alignments({ pageSizes, alignment }: Wanted, size: bigint): bigint[] {
+  const larger: bigint[] = [];
+  for (let page = 1n << 63n; page > alignment; page >>= 1n)
+    if ((pageSizes & page) !== 0n && page <= size) larger.push(page);
+  return [...larger, alignment];
+}
+
+/** A list, or room for lists that will come. */
+export interface Piece {
+  readonly length: bigint;
+  /** What its region must begin at a multiple of. */
+  readonly pageSize: bigint;
+}
+
+/**
+ * A place over several ranges, in which every piece, one after the other, finds the lowest free region of its length, as
+ * `Attachment` does. Undefined when there is none, and where ranges adjoin: the kernel refuses a map over their border
+ * (vfio_iommu_type1.c: vfio_iommu_iova_dma_valid), which no hole marks.
+ */
+export function placeOverRanges(
+  ranges: readonly AddressRange[],
+  { pageSize, alignment }: Wanted,
+  pieces: readonly Piece[],
+): Place | undefined {
+  for (const [i, range] of ranges.entries()) {
+    const start = core.alignUp(range.start, core.log2Floor(alignment));
+    // alignUp gives 0 for what would be 2^64.
+    if (start < range.start || start > range.last) continue;
+    const last = layOut([{ start, last: range.last }, ...ranges.slice(i + 1)], pieces);
+    if (last === undefined || adjoin(ranges.filter((one) => one.last >= start && one.start <= last))) continue;
+    return { start, size: wholePages(last - start + 1n, pageSize) };
+  }
+  return undefined;
+}
+
+/** Where the highest of the pieces ends; undefined when one finds no region. */
+function layOut(ranges: readonly AddressRange[], pieces: readonly Piece[]): bigint | undefined {
+  let free = ranges;
+  let highest = 0n;
+  for (const { length, pageSize } of pieces) {
+    const start = lowestStart(free, length, [], pageSize);
+    if (start === undefined) return undefined;
+    const last = start + length - 1n;
+    free = without(free, { start, last });
+    if (last > highest) highest = last;
+  }
+  return highest;
+}
+
+function adjoin(ranges: readonly AddressRange[]): boolean {
+  return ranges.some(({ start }, i) => ranges[i - 1]?.last === start - 1n);
+}
