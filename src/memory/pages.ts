@@ -33,14 +33,16 @@ export function reserveSpace(kernel: Syscalls, length: bigint, pageShift: number
 export function populate(kernel: Syscalls, va: bigint, length: bigint, pageShift: number): void {
   const { flags, hugePageShift } = pagesOf(kernel, pageShift);
   const how = MapFlag.FIXED | MapFlag.POPULATE | flags;
-  const answer = kernel.mmap(va, length, Protection.READ | Protection.WRITE, how, hugePageShift);
-  if (answer >= 0n) return;
-  const refusal = refused(
-    "mmap",
-    answer,
-    `of ${bytes(length)} in ${bytes(1n << BigInt(pageShift))} pages at ${hex(va)}`,
-  );
-  // A FIXED mmap may have unmapped what was there before it failed.
+  const about = `of ${bytes(length)} in ${bytes(1n << BigInt(pageShift))} pages at ${hex(va)}`;
+  let refusal: unknown;
+  try {
+    const answer = kernel.mmap(va, length, Protection.READ | Protection.WRITE, how, hugePageShift);
+    if (answer >= 0n) return;
+    refusal = refused("mmap", answer, about);
+  } catch (error) {
+    refusal = error;
+  }
+  // A FIXED mmap may have unmapped what was there before it failed, and one that threw may have put pages there.
   throw withResidue(
     refusal,
     leftBy(() => vacate(kernel, va, length, pageShift)),

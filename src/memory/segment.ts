@@ -1,3 +1,4 @@
+import { markClass } from "../copies.ts";
 import { DmaWindowError } from "../errors.ts";
 import { hex } from "../hex.ts";
 import type { Syscalls } from "../syscalls.ts";
@@ -43,3 +44,5 @@ export class Segment {
     this.#freed = true;
   }
 }
+
+markClass(Segment, "Segment");

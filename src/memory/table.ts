@@ -1,14 +1,17 @@
+import { asked } from "../asked.ts";
+import { markClass } from "../copies.ts";
 import { core, ListFlag, NO_ADDRESS, Status } from "../core.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError, leftBy, withResidue } from "../errors.ts";
+import { begin, end, exclusively } from "../exclusive.ts";
 import { bytes, hex } from "../hex.ts";
-import type { Syscalls } from "../syscalls.ts";
+import { isSameKernel, type Syscalls } from "../syscalls.ts";
 import { address, boolean, count, object, pageShift, size, syscalls } from "../validate.ts";
 import { translateColumns } from "./arrays.ts";
 import { Listeners } from "./listeners.ts";
 import type { ListOptions, MemsegTableOptions } from "./options.ts";
 import { populate, release, reserveSpace, vacate } from "./pages.ts";
 import { type PhysicalResolver, physicalRuns } from "./physical.ts";
-import { refused } from "./refusals.ts";
+import { listFull, refused } from "./refusals.ts";
 import { Segment } from "./segment.ts";
 import type { MemoryListener, Memseg, MemsegList } from "./types.ts";
 import { translateByTable } from "./walk.ts";
@@ -41,10 +44,10 @@ export class MemsegTable {
     if (physical !== undefined && typeof physical !== "boolean" && typeof physical !== "function") {
       throw argumentTypeError("physical", "a function, true, or false", physical);
     }
-    this.#kernel = options.kernel === undefined ? undefined : syscalls("kernel", options.kernel);
+    this.#kernel = options.kernel === undefined ? undefined : asked(syscalls("kernel", options.kernel));
     if (typeof physical === "function") this.#physical = physical;
     else this.#physical = physical ? (...asked) => this.#needKernel().physicalAddresses(...asked) : undefined;
-    this.#handle = core.tableOpen();
+    this.#handle = exclusively("new MemsegTable", () => core.tableOpen());
     if (this.#handle <= 0) throw new DmaWindowError("ERR_OUT_OF_MEMORY", "no room for a table in the core's memory");
     this.#tables = core.tableTables(this.#handle);
   }
@@ -90,6 +93,10 @@ export class MemsegTable {
    * which its window has no room. Nothing is left behind.
    */
   addList(options: ListOptions): MemsegList {
+    return exclusively("memory.addList", () => this.#addList(options));
+  }
+
+  #addList(options: ListOptions): MemsegList {
     const table = this.#core();
     object("options", options);
     const shift = pageShift("pageSize", options.pageSize);
@@ -141,6 +148,10 @@ export class MemsegTable {
    * @throws `ERR_BUSY`, `ERR_NOT_FOUND`; `ERR_KERNEL` when the list is gone, and only its address space was not taken back.
    */
   removeList(list: MemsegList): void {
+    exclusively("memory.removeList", () => this.#removeList(list));
+  }
+
+  #removeList(list: MemsegList): void {
     const own = this.#own(list);
     const status = core.listRemove(this.#core(), own.index);
     if (status !== Status.OK) throw refused(status, `list at ${hex(own.base)}`);
@@ -165,6 +176,10 @@ export class MemsegTable {
    * and what mapping it throws. Nothing is left behind.
    */
   add(list: MemsegList, memseg: Memseg): void {
+    exclusively("memory.add", () => this.#add(list, memseg));
+  }
+
+  #add(list: MemsegList, memseg: Memseg): void {
     const own = this.#own(list);
     object("memseg", memseg);
     address("memseg.va", memseg.va);
@@ -180,6 +195,10 @@ export class MemsegTable {
    * then stays. `ERR_SEGMENT` for memory of `allocate`, which is `free`'s.
    */
   remove(va: bigint): void {
+    exclusively("memory.remove", () => this.#remove(va));
+  }
+
+  #remove(va: bigint): void {
     address("va", va);
     for (const segment of this.#segments) {
       if (va >= segment.va && va < segment.va + segment.length) {
@@ -198,6 +217,10 @@ export class MemsegTable {
    * @throws `ERR_LIST_FULL`; `ERR_KERNEL` when there is no memory; what mapping it throws. Nothing is left behind.
    */
   allocate(list: MemsegList, pages: number): Segment {
+    return exclusively("memory.allocate", () => this.#allocate(list, pages));
+  }
+
+  #allocate(list: MemsegList, pages: number): Segment {
     const own = this.#own(list);
     const wanted = count("pages", pages);
     if (wanted === 0) throw argumentRangeError("pages", "at least 1", pages);
@@ -205,11 +228,7 @@ export class MemsegTable {
     if (!own.kept) throw argumentTypeError("list", "a list of the table's own, added without base", list);
     const va = core.listFreePages(this.#core(), own.index, BigInt(wanted));
     if (va === NO_ADDRESS) {
-      const about = `${wanted} pages of ${bytes(own.pageSize)} in a row`;
-      throw new DmaWindowError(
-        "ERR_LIST_FULL",
-        `the list at ${hex(own.base)} has no ${about} free; it holds ${bytes(own.length)}`,
-      );
+      throw listFull(own, BigInt(wanted), this.#walk(own.base, own.base + own.length - 1n));
     }
     const length = BigInt(wanted) * own.pageSize;
     populate(kernel, va, length, own.pageShift);
@@ -236,14 +255,18 @@ export class MemsegTable {
    * `ERR_KERNEL` of mmap when the segment is gone, and only its pages could not be given back.
    */
   free(segment: Segment): void {
+    exclusively("memory.free", () => this.#free(segment));
+  }
+
+  #free(segment: Segment): void {
     if (!(segment instanceof Segment)) throw argumentTypeError("segment", "a Segment of this table", segment);
     if (segment.freed) throw new DmaWindowError("ERR_FREED", `the segment at ${hex(segment.va)} has been freed`);
     if (!this.#segments.has(segment)) throw argumentTypeError("segment", "a Segment of this table", segment);
     const own = this.#own(segment.list);
     const leftover = this.#forget(own, [...this.memsegs(segment.va, segment.length)]);
-    segment.end();
     this.#segments.delete(segment);
     try {
+      segment.end(); // while its view may be there, its pages must
       vacate(this.#needKernel(), segment.va, segment.length, own.pageShift);
     } catch (error) {
       const pages = `${bytes(segment.length)} of memory at ${hex(segment.va)} are not given back`;
@@ -283,7 +306,12 @@ export class MemsegTable {
    * @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`, `ERR_OUT_OF_MEMORY`, `ERR_CLOSED`.
    */
   translateInto(vas: BigUint64Array, iovas: BigUint64Array, count?: number): number {
-    return translateColumns(core.memsegTranslateMany, this.#core(), vas, iovas, count);
+    begin("memory.translateInto");
+    try {
+      return translateColumns(core.memsegTranslateMany, this.#core(), vas, iovas, count);
+    } finally {
+      end();
+    }
   }
 
   /** The memsegs, by address: all, or those that touch `length` bytes from `va`. */
@@ -313,13 +341,24 @@ export class MemsegTable {
    * the same, and `residue` says what is left.
    */
   close(): void {
-    if (!this.#open) return;
+    if (this.#open) exclusively("memory.close", () => this.#close());
+  }
+
+  #close(): void {
     if (this.#listeners.size > 0)
       throw new DmaWindowError("ERR_ATTACHED", "the memory is attached: detach it, or close its containers");
-    for (const segment of this.#segments) segment.end();
+    const left: string[] = [];
+    const viewed = new Set<MemsegList>();
+    for (const segment of this.#segments) {
+      const about = `a view of ${bytes(segment.length)} of memory at ${hex(segment.va)} may be left`;
+      const more = leftBy(() => segment.end(), about);
+      if (more.length > 0) viewed.add(segment.list);
+      left.push(...more);
+    }
     this.#segments.clear();
-    const kept = this.lists.filter((list) => (list as OwnList).kept);
-    const left = kept.flatMap(({ base, length }) => leftBy(() => release(this.#needKernel(), base, length)));
+    const kept = [...this.#lists.values()].filter((list) => list.kept && !viewed.has(list));
+    const released = kept.flatMap(({ base, length }) => leftBy(() => release(this.#needKernel(), base, length)));
+    left.push(...released);
     this.#lists.clear();
     core.tableClose(this.#handle);
     this.#open = false;
@@ -333,6 +372,11 @@ export class MemsegTable {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** @internal Whether its addresses mean the same to a kernel: also where it has none of its own. */
+  isOf(kernel: Syscalls): boolean {
+    return this.#kernel === undefined || isSameKernel(this.#kernel, kernel);
   }
 
   /** @internal */
@@ -413,6 +457,8 @@ export class MemsegTable {
     throw new DmaWindowError("ERR_CLOSED", "the table is closed");
   }
 }
+
+markClass(MemsegTable, "MemsegTable");
 
 /** Memsegs of one call lie one behind the other. */
 function nameOf(memsegs: readonly Memseg[]): string {

@@ -29,6 +29,8 @@ class Kernel implements ModelKernel {
   readonly name = "model";
   readonly pageSize: number;
   readonly files: MachineFiles;
+  /** There is one of these for each process. */
+  readonly identity: object = Object.freeze({});
   readonly #machine: Machine;
   readonly #process: Process;
   readonly #reader = new StructReader();
