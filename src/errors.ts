@@ -126,7 +126,8 @@ export function asOurs(error: unknown, about = "the program's own code"): DmaWin
 
 /** What was thrown, in words; also for what is no error. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : show(error);
+  if (error instanceof Error) return error.message;
+  return typeof error === "string" ? error : show(error);
 }
 
 /** The error as it was before its residue was known: for a caller that has put it right since, or names it otherwise. */

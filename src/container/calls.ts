@@ -44,6 +44,8 @@ const RESULT = 8;
 
 /** What the interface threw first, since the calls of the moment began; there is one operation at a time (exclusive.ts). */
 let threw: unknown;
+/** Why a call is in doubt that an interface passed over. */
+const silence = "the kernel interface did not say";
 /** Calls of the list in which it threw, and that could not be settled. */
 const open: number[] = [];
 
@@ -76,7 +78,7 @@ function takeBack(target: Target, count: number, among: Among): never {
   if (doubt < count) assumeMade(failed);
   core.collectMaps();
   core.prepareUndo();
-  begin();
+  open.length = 0;
   let at = perform(target, 0);
   while (at < core.callCount()) at = perform(target, core.afterFailure(at));
   if (doubt < count) settleDoubt(target, doubt, registers);
@@ -86,8 +88,15 @@ function takeBack(target: Target, count: number, among: Among): never {
   core.settleMaps(target.window);
   const left: string[] = [];
   for (let i = 0; i < count; i++) {
-    if (core.leftMapped(i) === 1) left.push(stillMapped(i, !doubtMap(target, i, unsure)));
-    else if (core.leftRegistered(i) === 1) left.push(describeMemory(i, !doubtRegistration(target, i, unsure)));
+    const { va, iova, length } = rowOf(i);
+    const why = unsure.has(i) ? (threw ?? silence) : undefined;
+    if (core.leftMapped(i) === 1) {
+      if (why !== undefined) target.doubts.maps.set(iova, length);
+      left.push(stillMapped(i, why));
+    } else if (core.leftRegistered(i) === 1) {
+      if (why !== undefined) target.doubts.registrations.add(va);
+      left.push(describeMemory(i, why));
+    }
   }
   throw withResidue(failure, left);
 }
@@ -112,19 +121,6 @@ function settleDoubt(target: Target, first: number, registers: boolean): void {
   }
 }
 
-function doubtMap(target: Target, request: number, unsure: ReadonlySet<number>): boolean {
-  if (!unsure.has(request)) return false;
-  const { iova, length } = rowOf(request);
-  target.doubts.maps.set(iova, length);
-  return true;
-}
-
-function doubtRegistration(target: Target, request: number, unsure: ReadonlySet<number>): boolean {
-  if (!unsure.has(request)) return false;
-  target.doubts.registrations.add(rowOf(request).va);
-  return true;
-}
-
 /** Fills in, or checks, the IOVAs of the first `count` rows: what the core will refuse for its shape is left to the core. */
 function placePhysically(target: Target, count: number): void {
   const { vas, iovas, lengths } = rows(count); // asking for physical addresses takes none of the core's memory
@@ -145,14 +141,9 @@ function placePhysically(target: Target, count: number): void {
  * unmap, `ERR_INTERFACE` when its interface threw: what was unmapped by then stays so, and `residue` says what is still mapped,
  * or may be. `ERR_UNMAP_SIZE` when type1 v1 says that it unmapped less than was asked: the tables then keep it as mapped.
  */
-export function performUnmaps(
-  target: Target,
-  count: number,
-  owner: number,
-  among: Among = { first: 0, count },
-): DmaWindowError | undefined {
+export function performUnmaps(target: Target, count: number, owner: number, among?: Among): DmaWindowError | undefined {
   const status = core.prepareUnmaps(target.window, count, owner);
-  if (status !== Status.OK) throw refused(status, "unmap", target, among);
+  if (status !== Status.OK) throw refused(status, "unmap", target, among ?? { first: 0, count });
   begin();
   const unended: number[] = [];
   let at = perform(target, 0);
@@ -163,15 +154,15 @@ export function performUnmaps(
   }
   for (let k = 0; target.doubts.maps.size > 0 && k < at; k++) settleUnmapped(target, k);
   const leftover = stillRegistered(unended, target, threw);
-  let failed = at < core.callCount() ? failureOf(at, target, among, threw) : undefined;
+  let failed = at < core.callCount() ? failureOf(at, target, among ?? { first: 0, count }, threw) : undefined;
   const left = [...(leftover?.residue?.left ?? []), ...stillMappedFrom(target, at)];
   const unmapped = core.settleUnmaps(target.window);
-  const wrong = wrongSizes(target, among);
+  const wrong = wrongSizes(target, among ?? { first: 0, count });
   left.push(...wrong.left);
   if (failed === undefined && wrong.left.length === 0 && unmapped < count) {
     // The interface said that all was done, and did not write so.
     at = firstUndone(0);
-    failed = failureOf(at, target, among, threw);
+    failed = failureOf(at, target, among ?? { first: 0, count }, threw);
     left.push(...stillMappedFrom(target, at));
   }
   if (failed !== undefined) throw withResidue(failed, left);
@@ -184,10 +175,10 @@ function stillMappedFrom(target: Target, from: number): string[] {
   const left: string[] = [];
   for (let k = from; k < core.callCount(); k++) {
     if (core.callAt(k) !== IOMMU_UNMAP_DMA) continue;
-    const isSure = !open.includes(k);
+    const isOpen = open.includes(k);
     const { iova, length } = rowOf(core.requestAt(k));
-    if (!isSure) target.doubts.maps.set(iova, length);
-    left.push(stillMapped(core.requestAt(k), isSure));
+    if (isOpen) target.doubts.maps.set(iova, length);
+    left.push(stillMapped(core.requestAt(k), isOpen ? threw : undefined));
   }
   return left;
 }
@@ -219,7 +210,8 @@ function wrongSizes(
       `the kernel was asked to unmap ${describe(request)}, and says that it unmapped ${bytes(unmapped)}: somebody else maps and unmaps in this container`,
       { syscall: "VFIO_IOMMU_UNMAP_DMA", facts: { ...facts, unmapped } },
     );
-    if (core.windowReverse(target.window, facts.iova) !== NO_ADDRESS) left.push(stillMapped(request, false));
+    if (core.windowReverse(target.window, facts.iova) !== NO_ADDRESS)
+      left.push(`${describe(request)} may still be mapped`);
   }
   return { error, left };
 }

@@ -122,7 +122,11 @@ export function stillRegistered(
   const { message, ...more } =
     result === NOT_CALLED ? unanswered(syscall, threw) : refusedByKernel(syscall, result, { iommu: target.kind });
   const error = new DmaWindowError("ERR_STILL_REGISTERED", message, { ...more, facts });
-  return withResidue(error, calls.map(describeRegistration)) as DmaWindowError;
+  const left = calls.map((call) => {
+    const { va, length } = registrationOf(call);
+    return locked(va, length, core.resultAt(call) === NOT_CALLED ? threw : undefined);
+  });
+  return withResidue(error, left) as DmaWindowError;
 }
 
 function unanswered(syscall: string, threw: unknown): { message: string; syscall: string; cause?: unknown } {
@@ -136,23 +140,24 @@ export function registrationOf(call: number): { readonly va: bigint; readonly le
   return { va, length };
 }
 
-function describeRegistration(call: number): string {
-  const { va, length } = registrationOf(call);
-  return locked(va, length, core.resultAt(call) !== NOT_CALLED);
-}
-
-export function describeMemory(request: number, isSure: boolean): string {
+/** `doubt` is what was thrown where nobody knows; so in the next two. */
+export function describeMemory(request: number, doubt?: unknown): string {
   const { vas, lengths } = rows(request + 1);
-  return locked(vas[request] ?? NO_ADDRESS, lengths[request] ?? 0n, isSure);
+  return locked(vas[request] ?? NO_ADDRESS, lengths[request] ?? 0n, doubt);
 }
 
-function locked(va: bigint, length: bigint, isSure: boolean): string {
-  return `${bytes(length)} of memory at ${hex(va)} ${isSure ? "are" : "may be"} still registered (locked)`;
+function locked(va: bigint, length: bigint, doubt: unknown): string {
+  const memory = `${bytes(length)} of memory at ${hex(va)}`;
+  return doubt === undefined
+    ? `${memory} are still registered (locked)`
+    : `${memory} may still be registered (${messageOf(doubt)})`;
 }
 
 /** Says of a request that a device still reaches its memory, or may. */
-export function stillMapped(request: number, isSure: boolean): string {
-  return `${describe(request)} ${isSure ? "is still" : "may still be"} mapped`;
+export function stillMapped(request: number, doubt?: unknown): string {
+  return doubt === undefined
+    ? `${describe(request)} is still mapped`
+    : `${describe(request)} may still be mapped (${messageOf(doubt)})`;
 }
 
 export function describe(request: number): string {
