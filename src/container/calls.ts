@@ -80,7 +80,7 @@ function takeBack(target: Target, count: number, among: Among): never {
   core.prepareUndo();
   open.length = 0;
   let at = perform(target, 0);
-  while (at < core.callCount()) at = perform(target, core.afterFailure(at));
+  while (at < core.callCount()) at = perform(target, wasNeverMade(at, doubt) ? at + 1 : core.afterFailure(at));
   if (doubt < count) settleDoubt(target, doubt, registers);
   const unsure = new Set(open.map((call) => core.requestAt(call)));
   if (doubt < count) unsure.add(doubt);
@@ -107,6 +107,18 @@ function assumeMade(from: number): void {
 }
 
 /**
+ * Whether the kernel answered to a call that takes back what is in doubt, from request `first` on, that nothing is there: EPERM
+ * to an UNMAP where nothing was registered ever (drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_ioctl), ENOENT to an UNREGISTER.
+ */
+function wasNeverMade(call: number, first: number): boolean {
+  if (core.requestAt(call) < first) return false;
+  const unmaps = core.callAt(call) === IOMMU_UNMAP_DMA;
+  if (unmaps ? core.resultAt(call) !== -constants.errno.EPERM : !wasNotThere(call)) return false;
+  setResult(call, 0);
+  return true;
+}
+
+/**
  * After the undo: what was in doubt from request `first` on, its REGISTER or only its MAP. The undo said what was there.
  * Where it could not, only the first call is in doubt: those behind it were never made by an interface that goes in order.
  */
@@ -117,7 +129,6 @@ function settleDoubt(target: Target, first: number, registers: boolean): void {
     const isBehind = request > first || (registers && core.callAt(k) === IOMMU_UNMAP_DMA);
     if (isBehind && core.resultAt(k) !== 0) setResult(k, 0);
     else if (core.callAt(k) === IOMMU_UNMAP_DMA) acceptAbsent(target, k, rowOf(request).length);
-    else if (wasNotThere(k)) setResult(k, 0);
   }
 }
 

@@ -42,7 +42,7 @@ export function factsOf(request: number, { first, count, more }: Among): Request
  * stands for none that failed, and an interface that threw all the same.
  */
 export function failureOf(index: number, target: Target, among: Among, threw: unknown): unknown {
-  if (index >= core.callCount()) return broken("the calls of this batch", {}, threw);
+  if (index >= core.callCount()) return broken("for a batch of which it had made all", {}, threw);
   const call = core.callAt(index);
   const result = core.resultAt(index);
   const syscall = vfioCallName(call);
@@ -78,10 +78,14 @@ function inWords({ index, count, va, iova, length }: RequestFacts, more = ""): s
 /** What an interface threw, with the call's words and facts where it has no code of its own. */
 function broken(about: string, more: { syscall?: string; facts?: object }, threw: unknown): unknown {
   if (!(threw instanceof DmaWindowError) || threw.code !== "ERR_INTERFACE") return threw;
-  return new DmaWindowError("ERR_INTERFACE", `the kernel interface threw in ${about}: ${messageOf(threw.cause)}`, {
-    ...(more as object),
-    cause: threw.cause,
-  });
+  return new DmaWindowError(
+    "ERR_INTERFACE",
+    `the kernel interface threw before it answered ${about}: ${messageOf(threw.cause)}`,
+    {
+      ...(more as object),
+      cause: threw.cause,
+    },
+  );
 }
 
 interface Locked {
