@@ -51,7 +51,7 @@ function objectToJson(value: object, above: readonly object[]): Json | undefined
   try {
     if (value instanceof Error) return errorFields(value, above);
     const within = [...above, value];
-    if (value instanceof Date) return textOf(value);
+    if (value instanceof Date) return Number.isNaN(value.getTime()) ? textOf(value) : value.toISOString();
     if (value instanceof Map) return listToJson(value, within);
     if (Array.isArray(value) || value instanceof Set || ArrayBuffer.isView(value)) {
       return listToJson(value as Iterable<unknown>, within);

@@ -1,5 +1,6 @@
 import { markClass } from "../copies.ts";
 import { DmaWindowError } from "../errors.ts";
+import { exclusively } from "../exclusive.ts";
 import { hex } from "../hex.ts";
 import type { Syscalls } from "../syscalls.ts";
 import type { MemsegList } from "./types.ts";
@@ -33,7 +34,7 @@ export class Segment {
    */
   get bytes(): Uint8Array {
     if (this.#freed) throw new DmaWindowError("ERR_FREED", `the segment at ${hex(this.va)} has been freed`);
-    this.#view ??= this.#kernel.view(this.va, this.length);
+    this.#view ??= exclusively("segment.bytes", () => this.#kernel.view(this.va, this.length));
     return this.#view;
   }
 
