@@ -309,12 +309,7 @@ export class Window {
    * part), `ERR_OUT_OF_MEMORY`, `ERR_CLOSED`.
    */
   translateInto(vas: BigUint64Array, iovas: BigUint64Array, count?: number): number {
-    begin("window.translateInto");
-    try {
-      return translateColumns(core.windowTranslateMany, this.#handle(), vas, iovas, count);
-    } finally {
-      end();
-    }
+    return translateColumns(core.windowTranslateMany, this.#handle(), vas, iovas, count);
   }
 
   /**
@@ -325,12 +320,7 @@ export class Window {
    * @param count How many. Default: all that `iovas` has.
    */
   checkInto(iovas: BigUint64Array, lengths: BigUint64Array, indexes: BigUint64Array, count?: number): number {
-    begin("window.checkInto");
-    try {
-      return checkColumns(this.#handle(), iovas, lengths, indexes, count);
-    } finally {
-      end();
-    }
+    return checkColumns(this.#handle(), iovas, lengths, indexes, count);
   }
 
   /** Everything that is mapped, by IOVA. Neighbours at one offset from their memory are one run. */

@@ -1,5 +1,5 @@
 /** The core's refusals of lists and memsegs, in words. */
-import { codeOf, Status } from "../core.ts";
+import { codeOf, NO_ADDRESS, Status } from "../core.ts";
 import { DmaWindowError } from "../errors.ts";
 import { bytes, hex } from "../hex.ts";
 import type { Memseg, MemsegList } from "./types.ts";
@@ -40,4 +40,10 @@ export function listFull(list: MemsegList, pages: bigint, memsegs: Iterable<Mems
       `${bytes(free)} are free, ${bytes(longest)} of them in a row. Free some, or add another list`,
     { facts: { wanted: pages * pageSize, free, longest, list: { base, length, pageSize } } },
   );
+}
+
+/** Memsegs of one call lie one behind the other. */
+export function nameOf(memsegs: readonly Memseg[]): string {
+  const length = memsegs.reduce((sum, memseg) => sum + memseg.length, 0n);
+  return `${bytes(length)} of memory at ${hex(memsegs[0]?.va ?? NO_ADDRESS)}`;
 }

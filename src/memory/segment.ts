@@ -1,7 +1,7 @@
 import { markClass } from "../copies.ts";
-import { DmaWindowError } from "../errors.ts";
+import { DmaWindowError, leftBy } from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
-import { hex } from "../hex.ts";
+import { bytes, hex } from "../hex.ts";
 import type { Syscalls } from "../syscalls.ts";
 import type { MemsegList } from "./types.ts";
 
@@ -47,3 +47,16 @@ export class Segment {
 }
 
 markClass(Segment, "Segment");
+
+/** Ends the views of segments. `viewed` are the lists of those whose view may be left: their memory must not go. */
+export function endAll(segments: Iterable<Segment>): { readonly left: string[]; readonly viewed: Set<MemsegList> } {
+  const left: string[] = [];
+  const viewed = new Set<MemsegList>();
+  for (const segment of segments) {
+    const about = `a view of ${bytes(segment.length)} of memory at ${hex(segment.va)} may be left, and its list is not given back`;
+    const more = leftBy(() => segment.end(), about);
+    if (more.length > 0) viewed.add(segment.list);
+    left.push(...more);
+  }
+  return { left, viewed };
+}

@@ -2,7 +2,7 @@ import { asked } from "../asked.ts";
 import { markClass } from "../copies.ts";
 import { core, ListFlag, NO_ADDRESS, Status } from "../core.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError, leftBy, withResidue } from "../errors.ts";
-import { begin, end, exclusively } from "../exclusive.ts";
+import { exclusively } from "../exclusive.ts";
 import { bytes, hex } from "../hex.ts";
 import { isSameKernel, type Syscalls } from "../syscalls.ts";
 import { address, boolean, count, object, pageShift, size, syscalls } from "../validate.ts";
@@ -11,8 +11,8 @@ import { Listeners } from "./listeners.ts";
 import type { ListOptions, MemsegTableOptions } from "./options.ts";
 import { populate, release, reserveSpace, vacate } from "./pages.ts";
 import { type PhysicalResolver, physicalRuns } from "./physical.ts";
-import { listFull, refused } from "./refusals.ts";
-import { Segment } from "./segment.ts";
+import { listFull, nameOf, refused } from "./refusals.ts";
+import { endAll, Segment } from "./segment.ts";
 import type { MemoryListener, Memseg, MemsegList } from "./types.ts";
 import { translateByTable } from "./walk.ts";
 
@@ -306,12 +306,7 @@ export class MemsegTable {
    * @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`, `ERR_OUT_OF_MEMORY`, `ERR_CLOSED`.
    */
   translateInto(vas: BigUint64Array, iovas: BigUint64Array, count?: number): number {
-    begin("memory.translateInto");
-    try {
-      return translateColumns(core.memsegTranslateMany, this.#core(), vas, iovas, count);
-    } finally {
-      end();
-    }
+    return translateColumns(core.memsegTranslateMany, this.#core(), vas, iovas, count);
   }
 
   /** The memsegs, by address: all, or those that touch `length` bytes from `va`. */
@@ -347,14 +342,7 @@ export class MemsegTable {
   #close(): void {
     if (this.#listeners.size > 0)
       throw new DmaWindowError("ERR_ATTACHED", "the memory is attached: detach it, or close its containers");
-    const left: string[] = [];
-    const viewed = new Set<MemsegList>();
-    for (const segment of this.#segments) {
-      const about = `a view of ${bytes(segment.length)} of memory at ${hex(segment.va)} may be left`;
-      const more = leftBy(() => segment.end(), about);
-      if (more.length > 0) viewed.add(segment.list);
-      left.push(...more);
-    }
+    const { left, viewed } = endAll(this.#segments);
     this.#segments.clear();
     const kept = [...this.#lists.values()].filter((list) => list.kept && !viewed.has(list));
     const released = kept.flatMap(({ base, length }) => leftBy(() => release(this.#needKernel(), base, length)));
@@ -459,9 +447,3 @@ export class MemsegTable {
 }
 
 markClass(MemsegTable, "MemsegTable");
-
-/** Memsegs of one call lie one behind the other. */
-function nameOf(memsegs: readonly Memseg[]): string {
-  const length = memsegs.reduce((sum, memseg) => sum + memseg.length, 0n);
-  return `${bytes(length)} of memory at ${hex(memsegs[0]?.va ?? NO_ADDRESS)}`;
-}
