@@ -1,4 +1,6 @@
 import { constants } from "node:os";
+import { nameOfMarked } from "./copies.ts";
+import { errorToJson, type Json } from "./error-json.ts";
 
 /**
  * What is left behind by an operation that failed and could not be undone in full. Absent from an error when the state
@@ -24,14 +26,17 @@ export interface DmaWindowErrorOptions {
 /**
  * An operation that could not be done, by our own check or because the kernel said no. `code` says which rule, for
  * programs; the message says what was asked, what the limit is, and what to do next.
+ *
+ * What does not apply is not there: `"errno" in error` is false where no call was answered.
  */
 export class DmaWindowError extends Error {
   override readonly name = "DmaWindowError";
   readonly code: string;
-  readonly errno?: number;
-  readonly syscall?: string;
-  readonly residue?: Residue;
-  readonly facts?: Readonly<Record<string, unknown>>;
+  // Declared only: a field without a value would be there, and be undefined.
+  declare readonly errno?: number;
+  declare readonly syscall?: string;
+  declare readonly residue?: Residue;
+  declare readonly facts?: Readonly<Record<string, unknown>>;
 
   constructor(code: string, message: string, options: DmaWindowErrorOptions = {}) {
     super(message, "cause" in options ? { cause: options.cause } : undefined);
@@ -40,6 +45,11 @@ export class DmaWindowError extends Error {
     if (options.syscall !== undefined) this.syscall = options.syscall;
     if (options.residue !== undefined) this.residue = options.residue;
     if (options.facts !== undefined) this.facts = options.facts;
+  }
+
+  /** For `JSON.stringify`: all of it but the stack, with every bigint as `"0x..."`. Never throws. */
+  toJSON(): { readonly [key: string]: Json } {
+    return errorToJson(this);
   }
 }
 
@@ -54,14 +64,18 @@ export function errnoName(errno: number): string {
 
 /** A TypeError with a `code`, in Node's own manner: the argument is of the wrong kind. */
 export function argumentTypeError(name: string, expected: string, got: unknown): TypeError {
-  const error = new TypeError(`${name} must be ${expected}; got ${show(got)}`);
-  return Object.assign(error, { code: "ERR_INVALID_ARG_TYPE" });
+  return coded(new TypeError(`${name} must be ${expected}; got ${show(got)}`), "ERR_INVALID_ARG_TYPE");
 }
 
 /** A RangeError with a `code`: the argument is of the right kind, and its value cannot be. */
 export function argumentRangeError(name: string, expected: string, got: unknown): RangeError {
-  const error = new RangeError(`${name} must be ${expected}; got ${show(got)}`);
-  return Object.assign(error, { code: "ERR_OUT_OF_RANGE" });
+  return coded(new RangeError(`${name} must be ${expected}; got ${show(got)}`), "ERR_OUT_OF_RANGE");
+}
+
+/** Gives an error of JavaScript's own a `code`, and the way into JSON that {@link DmaWindowError} has. */
+export function coded<E extends Error>(error: E, code: string): E & { readonly code: string } {
+  Object.defineProperty(error, "toJSON", { value: () => errorToJson(error) });
+  return Object.assign(error, { code });
 }
 
 /** The TypeError for a key that an object of options, or a request, does not take: likely a misspelt one. */
@@ -77,14 +91,25 @@ function show(value: unknown): string {
   if (typeof value === "bigint") return value < 0n ? `-0x${(-value).toString(16)}` : `0x${value.toString(16)}`;
   if (typeof value === "string") return JSON.stringify(value);
   if (typeof value === "function") return `function ${value.name}`;
-  if (typeof value === "object" && value !== null) return `an object (${value.constructor?.name ?? "no prototype"})`;
+  if (typeof value === "object" && value !== null) return showObject(value);
   return String(value);
 }
 
-/** The same error, saying also what is left behind. Errors that are not ours pass through. */
+function showObject(value: object): string {
+  try {
+    return nameOfMarked(value) ?? `an object (${value.constructor?.name ?? "no prototype"})`;
+  } catch {
+    return "an object that cannot be read"; // a Proxy or a getter that throws
+  }
+}
+
+/**
+ * The same error, saying also what is left behind. One that is not ours passes through where nothing is; else it becomes the
+ * cause of one that says it.
+ */
 export function withResidue(error: unknown, left: readonly string[]): unknown {
-  if (left.length === 0 || !(error instanceof DmaWindowError)) return error;
-  const { code, message, errno, syscall, facts, residue } = error;
+  if (left.length === 0 || hasEnded(error)) return error;
+  const { code, message, errno, syscall, facts, residue } = asOurs(error);
   return new DmaWindowError(code, `${message}; left behind: ${left.join("; ")}`, {
     residue: { left: [...(residue?.left ?? []), ...left] },
     cause: error,
@@ -94,10 +119,43 @@ export function withResidue(error: unknown, left: readonly string[]): unknown {
   });
 }
 
+/** A process of the software kernel was killed: with it went all that it could have left. */
+function hasEnded(error: unknown): boolean {
+  return error instanceof Error && (error as { code?: unknown }).code === "ERR_MODEL_PROCESS_ENDED";
+}
+
+/**
+ * What somebody else's code threw while we called it (a kernel interface, a function of the program), as an error with a code:
+ * `ERR_INTERFACE`, with what was thrown as its cause. Ours pass through.
+ */
+export function asOurs(error: unknown, about = "the program's own code"): DmaWindowError {
+  if (error instanceof DmaWindowError) return error;
+  return new DmaWindowError("ERR_INTERFACE", `${about} threw: ${messageOf(error)}`, { cause: error });
+}
+
+/** What was thrown, in words; also for what is no error. */
+export function messageOf(error: unknown): string {
+  if (error instanceof Error) return error.message;
+  return typeof error === "string" ? error : show(error);
+}
+
 /** The error as it was before its residue was known: for a caller that has put it right since, or names it otherwise. */
 export function withoutResidue(error: unknown): unknown {
   if (!(error instanceof DmaWindowError) || error.residue === undefined) return error;
   return error.cause instanceof DmaWindowError ? withoutResidue(error.cause) : error;
+}
+
+/** The same error with more facts; `words` go behind its message. Errors that are not ours pass through. */
+export function withFacts(error: unknown, more: Readonly<Record<string, unknown>>, words = ""): unknown {
+  if (!(error instanceof DmaWindowError)) return error;
+  const { code, message, errno, syscall, facts, residue } = error;
+  return new DmaWindowError(code, `${message}${words}`, {
+    facts: { ...facts, ...more },
+    cause: error,
+    ...(errno === undefined ? {} : { errno }),
+    ...(syscall === undefined ? {} : { syscall }),
+    ...(residue === undefined ? {} : { residue }),
+  });
 }
 
 /**
@@ -107,11 +165,16 @@ export function withoutResidue(error: unknown): unknown {
 export function leftBy(undo: () => unknown, what?: string): readonly string[] {
   try {
     const leftover = undo();
-    return leftover instanceof DmaWindowError ? (leftover.residue?.left ?? [leftover.message]) : [];
+    return leftover instanceof DmaWindowError ? residueOf(leftover) : [];
   } catch (error) {
     const bare = withoutResidue(error);
-    const message = bare instanceof Error ? bare.message : String(bare);
+    const message = messageOf(bare);
     const more = error instanceof DmaWindowError ? (error.residue?.left ?? []) : [];
     return [what === undefined ? message : `${what} (${message})`, ...more];
   }
+}
+
+/** What an error that was given back says to be left. An interface that threw, and did it all the same, leaves nothing. */
+function residueOf({ code, message, residue }: DmaWindowError): readonly string[] {
+  return residue?.left ?? (code === "ERR_INTERFACE" ? [] : [message]);
 }

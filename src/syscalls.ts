@@ -135,6 +135,16 @@ export interface Syscalls {
   /** The CPU's page size in bytes. */
   readonly pageSize: number;
 
+  /**
+   * What stands for the process and the kernel that an interface leads to: two that have the same one share memory and
+   * descriptors. Compared by `===`. An interface in front of another one has that one's, or says by `inner` which it is. A
+   * program's own kernel may leave out both: then nothing is known.
+   */
+  readonly identity?: unknown;
+
+  /** The interface behind this one, where there is one. */
+  readonly inner?: Syscalls | undefined;
+
   /** What the machine of this kernel says of itself. A program's own kernel may leave it out: then nothing is known. */
   readonly files?: MachineFiles | undefined;
 
@@ -205,4 +215,22 @@ export interface Syscalls {
    * no page is there (`ERR_PAGE_NOT_PRESENT`).
    */
   physicalAddresses(va: bigint, pages: number, pageSize: number): BigUint64Array;
+}
+
+/** Whether two interfaces lead to one process of one kernel, as far as they say so: where one says nothing, nothing is known. */
+export function isSameKernel(one: Syscalls, other: Syscalls): boolean {
+  const [first, second] = [identityOf(one), identityOf(other)];
+  return first === undefined || second === undefined || first === second;
+}
+
+/** Interfaces in front of each other; no program has more. */
+const DEPTH_MAX = 100;
+
+function identityOf(kernel: Syscalls): unknown {
+  let at: Syscalls | undefined = kernel;
+  for (let depth = 0; at !== undefined && at !== null && depth < DEPTH_MAX; depth++) {
+    if (at.identity !== undefined) return at.identity;
+    at = at.inner;
+  }
+  return undefined;
 }

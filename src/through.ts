@@ -32,6 +32,8 @@ export interface Passing {
 
 export abstract class Through implements Syscalls {
   readonly inner: Syscalls;
+  /** Where the result of the batch's entry goes that is being made: before anybody is told of it, who may throw. */
+  #result: { readonly view: DataView; readonly at: number } | undefined;
   readonly name: string;
   readonly pageSize: number;
 
@@ -61,23 +63,36 @@ export abstract class Through implements Syscalls {
   }
 
   ioctlStruct(fd: number, call: VfioCall, memory: Uint8Array, offset: number): number {
-    return this.pass({ name: vfioCallName(call), fd, call, memory, at: offset }, () =>
-      this.inner.ioctlStruct(fd, call, memory, offset),
-    );
+    const place = this.#result;
+    this.#result = undefined;
+    return this.pass({ name: vfioCallName(call), fd, call, memory, at: offset }, () => {
+      const result = this.inner.ioctlStruct(fd, call, memory, offset);
+      place?.view.setInt32(place.at, result, true);
+      return result;
+    });
   }
 
   ioctlBatch(fd: number, memory: Uint8Array, table: number, count: number): number {
     // A table that cannot be is the kernel's own to refuse.
     if (!holdsBatch(memory, table, count)) return this.inner.ioctlBatch(fd, memory, table, count);
-    const view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
     for (let done = 0; done < count; done++) {
-      const entry = table + done * BATCH_ENTRY_BYTES;
-      const call = view.getUint32(entry, true) as VfioCall;
-      const result = this.ioctlStruct(fd, call, memory, view.getUint32(entry + 4, true));
-      view.setInt32(entry + 8, result, true);
-      if (result !== 0) return done;
+      if (this.passEntry(fd, memory, table + done * BATCH_ENTRY_BYTES) !== 0) return done;
     }
     return count;
+  }
+
+  /** Makes the call of one entry of a batch; gives its result. */
+  protected passEntry(fd: number, memory: Uint8Array, entry: number): number {
+    const view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
+    const call = view.getUint32(entry, true) as VfioCall;
+    this.#result = { view, at: entry + 8 };
+    try {
+      const result = this.ioctlStruct(fd, call, memory, view.getUint32(entry + 4, true));
+      view.setInt32(entry + 8, result, true);
+      return result;
+    } finally {
+      this.#result = undefined;
+    }
   }
 
   mmap(address: bigint, length: bigint, protection: number, flags: number, hugePageShift: number): bigint {

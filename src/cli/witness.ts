@@ -25,6 +25,7 @@ export class Witness {
     this.inner = inner;
     this.kernel = {
       name: inner.name,
+      inner,
       pageSize: inner.pageSize,
       files: inner.files,
       open: (path) => {

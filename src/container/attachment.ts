@@ -14,7 +14,9 @@ import { bytes, hex } from "../hex.ts";
 import type { MemsegTable } from "../memory/table.ts";
 import type { MemoryListener, Memseg, MemsegList } from "../memory/types.ts";
 import { isServed } from "../plan/needs.ts";
-import { endIdle, lasting, performMaps, performUnmaps, requestColumns } from "./calls.ts";
+import { endIdle, lasting, performMaps, performUnmaps } from "./calls.ts";
+import { requestColumns } from "./columns.ts";
+import type { Among } from "./failures.ts";
 import { isForbidden, outsideRanges } from "./refusals.ts";
 import type { Window } from "./window.ts";
 
@@ -24,6 +26,7 @@ const BATCH = 4096;
 const READ_WRITE = 3;
 
 interface Placed {
+  readonly list: MemsegList;
   readonly va: bigint;
   readonly iova: bigint;
   readonly length: bigint;
@@ -45,9 +48,11 @@ export class Attachment implements MemoryListener {
     const mapped: Placed[][] = [];
     try {
       for (const list of this.#memory.lists) this.listAdded(list);
+      let first = 0;
       for (const batch of this.#batches()) {
-        this.#map(batch);
+        this.#map(batch, { first, count: this.#memory.size });
         mapped.push(batch);
+        first += batch.length;
       }
     } catch (error) {
       const left: string[] = [];
@@ -158,13 +163,13 @@ export class Attachment implements MemoryListener {
     if (!isServed(list)) return [];
     const region = this.#regions.get(list);
     return memsegs.flatMap(({ va, iova, length }) => {
-      if (region !== undefined) return [{ va, length, iova: core.rebase(va, list.base, region) }];
+      if (region !== undefined) return [{ list, va, length, iova: core.rebase(va, list.base, region) }];
       if (iova === undefined && this.window.target.kind === "noiommu") throw withoutAddress(va, length);
-      return iova === undefined ? [] : [{ va, length, iova }];
+      return iova === undefined ? [] : [{ list, va, length, iova }];
     });
   }
 
-  #map(placed: readonly Placed[]): void {
+  #map(placed: readonly Placed[], of = { first: 0, count: placed.length }): void {
     if (placed.length === 0) return;
     const aside: Placed[] = [];
     try {
@@ -175,7 +180,7 @@ export class Attachment implements MemoryListener {
         }
       }
       this.#write(placed);
-      performMaps(this.window.target, placed.length, Owner.MEMORY);
+      performMaps(this.window.target, placed.length, Owner.MEMORY, among(placed, of));
     } catch (error) {
       for (const { iova, length } of aside) this.#release(iova, length);
       throw error;
@@ -191,7 +196,7 @@ export class Attachment implements MemoryListener {
     let leftover: DmaWindowError | undefined;
     try {
       this.#write(live);
-      leftover = performUnmaps(this.window.target, live.length, Owner.MEMORY);
+      leftover = performUnmaps(this.window.target, live.length, Owner.MEMORY, among(live));
     } catch (error) {
       // What is still mapped is as it was. Left behind is what could not be mapped again, or be given up for that.
       const left = this.#mapAgain(live);
@@ -253,6 +258,19 @@ export class Attachment implements MemoryListener {
     for (const [list, region] of this.#regions) this.#release(region, list.length);
     this.#regions.clear();
   }
+}
+
+/** What an error says of one of these besides: to which list it belongs, and what of it lies together in the call. */
+function among(placed: readonly Placed[], of = { first: 0, count: placed.length }): Among {
+  const more = (request: number) => {
+    const { base, length, pageSize } = (placed[request] as Placed).list;
+    const { va, length: bytes } = placed[request] as Placed;
+    return {
+      words: ` of the list at ${hex(base)}`,
+      facts: { list: { base, length, pageSize }, segment: { va, length: bytes } },
+    };
+  };
+  return { ...of, more };
 }
 
 /** Elsewhere such memory is passed over; here the device would be told nothing of memory that is meant for it. */

@@ -5,94 +5,131 @@
  *     columns --core: prepare--> calls --kernel: ioctlBatch--> results --core: settle--> tables
  *                                   ^                            |
  *                                   +------ undo, where one failed
+ *
+ * A kernel interface that throws is a call that failed, with one difference: nobody knows whether the kernel had done it.
+ * Each result is NOT_CALLED until it is written, so what was answered by then is known, and only the first call without an
+ * answer is in doubt. The kernel settles that, because these can be asked twice:
+ *
+ *     UNMAP        once more: what was unmapped already is unmapped
+ *     UNREGISTER   once more: ENOENT says that it was done
+ *     MAP          taken back by an UNMAP, be it there or not
+ *     REGISTER     taken back by an UNREGISTER; ENOENT says that it was not there
+ *
+ * Where the interface throws again, the tables keep what the kernel may have (doubts.ts), and the residue says so.
  */
+import { constants } from "node:os";
 import { core, NO_ADDRESS, NOT_CALLED, Status } from "../core.ts";
-import { DmaWindowError, withResidue } from "../errors.ts";
-import { refusedByKernel } from "../explain.ts";
-import { bytes, hex } from "../hex.ts";
-import type { AddressRange, IommuInfo } from "../iommu.ts";
-import { BATCH_ENTRY_BYTES, type Syscalls, VfioCall, vfioCallName } from "../syscalls.ts";
+import { asOurs, DmaWindowError, withResidue } from "../errors.ts";
+import { bytes } from "../hex.ts";
+import { BATCH_ENTRY_BYTES, VfioCall } from "../syscalls.ts";
+import { outOfMemory, rows } from "./columns.ts";
+import {
+  type Among,
+  describe,
+  describeMemory,
+  factsOf,
+  failureOf,
+  registrationOf,
+  stillMapped,
+  stillRegistered,
+} from "./failures.ts";
 import { isPlaceable, physicalIova } from "./physical.ts";
 import { refusal } from "./refusals.ts";
+import type { ContainerTarget, Target } from "./target.ts";
 
-/** The window, as far as its calls need it. */
-export interface Target {
-  readonly kernel: Syscalls;
-  readonly containerFd: number;
-  /** Which IOMMU it is. */
-  readonly kind: IommuInfo["kind"];
-  /** Handles of the core. */
-  readonly window: number;
-  readonly container: number;
-  readonly start: bigint;
-  readonly size: bigint;
-  readonly pageShift: number;
-  /** type1: what of the window the IOMMU does not allow, and what it allows in all. */
-  readonly forbidden: readonly AddressRange[];
-  readonly allowed: readonly AddressRange[];
+const { IOMMU_SPAPR_REGISTER_MEMORY, IOMMU_SPAPR_UNREGISTER_MEMORY, IOMMU_UNMAP_DMA } = VfioCall;
+
+/** Where the result of a call is in its entry. */
+const RESULT = 8;
+
+/** What the interface threw first, since the calls of the moment began; there is one operation at a time (exclusive.ts). */
+let threw: unknown;
+/** Why a call is in doubt that an interface passed over. */
+const silence = "the kernel interface did not say";
+/** Calls of the list in which it threw, and that could not be settled. */
+const open: number[] = [];
+
+/**
+ * Maps the first `count` rows of the request columns: all of them, or none. `owner` is one of the core's Owner. `among` says
+ * which of the program's requests they are, where they are not all.
+ *
+ * @throws the core's refusals, before the kernel is asked; `ERR_KERNEL` and `ERR_PINNED_PARTLY` when the kernel said no;
+ * `ERR_INTERFACE` when its interface threw. What was done by then is undone; `residue` says what could not be.
+ */
+export function performMaps(target: Target, count: number, owner: number, among?: Among): void {
+  const idle = endIdle(target);
+  if (idle?.code === "ERR_INTERFACE") throw idle;
+  if (target.kind === "noiommu") placePhysically(target, count);
+  const status = core.prepareMaps(target.window, count, owner);
+  if (status !== Status.OK) throw refused(status, "map", target, among ?? { first: 0, count });
+  begin();
+  perform(target, 0);
+  const areMade = core.collectMaps() === 1;
+  if (areMade && threw === undefined) core.settleMaps(target.window);
+  else takeBack(target, count, among ?? { first: 0, count });
 }
 
-/** The request columns: one row for each request. Valid until the next call of the core. */
-export interface RequestColumns {
-  readonly vas: BigUint64Array;
-  /** All ones lets the core choose. */
-  readonly iovas: BigUint64Array;
-  readonly lengths: BigUint64Array;
-  /** Maps only: 1 the device may read, 2 it may write, 3 both. */
-  readonly permissions: Uint32Array;
-}
-
-/** Columns of `count` rows to fill in. @throws `ERR_OUT_OF_MEMORY`. */
-export function requestColumns(count: number): RequestColumns {
-  if (core.reserveRequests(count) === 0) {
-    throw outOfMemory(`${count} requests`);
+/** Undoes a batch of which not all was made, or in which the interface threw. Always throws. */
+function takeBack(target: Target, count: number, among: Among): never {
+  const failed = firstUndone(0);
+  const failure = failureOf(failed, target, among, threw);
+  const doubt = failed < core.callCount() && core.resultAt(failed) === NOT_CALLED ? core.requestAt(failed) : count;
+  const registers = doubt < count && core.callAt(failed) === IOMMU_SPAPR_REGISTER_MEMORY;
+  if (doubt < count) assumeMade(failed);
+  core.collectMaps();
+  core.prepareUndo();
+  open.length = 0;
+  let at = perform(target, 0);
+  while (at < core.callCount()) at = perform(target, wasNeverMade(at, doubt) ? at + 1 : core.afterFailure(at));
+  if (doubt < count) settleDoubt(target, doubt, registers);
+  const unsure = new Set(open.map((call) => core.requestAt(call)));
+  if (doubt < count) unsure.add(doubt);
+  core.collectUndo(target.window);
+  core.settleMaps(target.window);
+  const left: string[] = [];
+  for (let i = 0; i < count; i++) {
+    const { va, iova, length } = rowOf(i);
+    const why = unsure.has(i) ? (threw ?? silence) : undefined;
+    if (core.leftMapped(i) === 1) {
+      if (why !== undefined) target.doubts.maps.set(iova, length);
+      left.push(stillMapped(i, why));
+    } else if (core.leftRegistered(i) === 1) {
+      if (why !== undefined) target.doubts.registrations.add(va);
+      left.push(describeMemory(i, why));
+    }
   }
-  return {
-    vas: core.u64(core.vaColumn(), count),
-    iovas: core.u64(core.iovaColumn(), count),
-    lengths: core.u64(core.lengthColumn(), count),
-    permissions: core.u32(core.permissionColumn(), count),
-  };
+  throw withResidue(failure, left);
 }
 
-export function outOfMemory(what: string): DmaWindowError {
-  return new DmaWindowError("ERR_OUT_OF_MEMORY", `no room for ${what} in the core's memory`);
+/** Calls that nobody answered may have been made: they are to be taken back like those that were. */
+function assumeMade(from: number): void {
+  for (let k = from; k < core.callCount(); k++) if (core.resultAt(k) === NOT_CALLED) setResult(k, 0);
 }
 
 /**
- * Maps the first `count` rows of the request columns: all of them, or none. `owner` is one of the core's Owner.
- *
- * @throws the core's refusals, before the kernel is asked; `ERR_KERNEL` and `ERR_PINNED_PARTLY` when the kernel said no.
- * What was done by then is undone; `residue` says what could not be.
+ * Whether the kernel answered to a call that takes back what is in doubt, from request `first` on, that nothing is there: EPERM
+ * to an UNMAP where nothing was registered ever (drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_ioctl), ENOENT to an UNREGISTER.
  */
-export function performMaps(target: Target, count: number, owner: number): void {
-  endIdle(target);
-  if (target.kind === "noiommu") placePhysically(target, count);
-  const status = core.prepareMaps(target.window, count, owner);
-  if (status !== Status.OK) throw refused(status, "map", target, count);
-  const failed = perform(target, 0, () => {
-    core.collectMaps();
-    core.settleMaps(target.window);
-  });
-  if (core.collectMaps() === 1) {
-    core.settleMaps(target.window);
-    return;
+function wasNeverMade(call: number, first: number): boolean {
+  if (core.requestAt(call) < first) return false;
+  const unmaps = core.callAt(call) === IOMMU_UNMAP_DMA;
+  if (unmaps ? core.resultAt(call) !== -constants.errno.EPERM : !wasNotThere(call)) return false;
+  setResult(call, 0);
+  return true;
+}
+
+/**
+ * After the undo: what was in doubt from request `first` on, its REGISTER or only its MAP. The undo said what was there.
+ * Where it could not, only the first call is in doubt: those behind it were never made by an interface that goes in order.
+ */
+function settleDoubt(target: Target, first: number, registers: boolean): void {
+  for (let k = 0; k < core.callCount(); k++) {
+    const request = core.requestAt(k);
+    if (request < first) continue;
+    const isBehind = request > first || (registers && core.callAt(k) === IOMMU_UNMAP_DMA);
+    if (isBehind && core.resultAt(k) !== 0) setResult(k, 0);
+    else if (core.callAt(k) === IOMMU_UNMAP_DMA) acceptAbsent(target, k, rowOf(request).length);
   }
-  const failure = failureOf(failed, target);
-  core.prepareUndo();
-  const settleUndo = (): void => {
-    core.collectUndo(target.window);
-    core.settleMaps(target.window);
-  };
-  let at = perform(target, 0, settleUndo);
-  while (at < core.callCount()) at = perform(target, core.afterFailure(at), settleUndo);
-  settleUndo();
-  const left: string[] = [];
-  for (let i = 0; i < count; i++) {
-    if (core.leftMapped(i) === 1) left.push(`${describe(i)} is still mapped`);
-    else if (core.leftRegistered(i) === 1) left.push(describeMemory(i));
-  }
-  throw withResidue(failure, left);
 }
 
 /** Fills in, or checks, the IOVAs of the first `count` rows: what the core will refuse for its shape is left to the core. */
@@ -109,122 +146,211 @@ function placePhysically(target: Target, count: number): void {
  *
  * Gives an error where everything is unmapped all the same: `ERR_STILL_REGISTERED` where a registration could not be
  * ended (its memory stays locked until a later call, or the end of the container, ends it); `ERR_UNMAP_SIZE` where the
- * kernel had another length there.
+ * kernel had another length there; `ERR_INTERFACE` where the interface threw, and it was done for all that.
  *
  * @throws the core's refusals, before the kernel is asked and with nothing changed; `ERR_KERNEL` when the kernel did not
- * unmap: what was unmapped by then stays so, and `residue` says what is still mapped. `ERR_UNMAP_SIZE` when type1 v1 says
- * that it unmapped less than was asked: the tables then keep it as mapped.
+ * unmap, `ERR_INTERFACE` when its interface threw: what was unmapped by then stays so, and `residue` says what is still mapped,
+ * or may be. `ERR_UNMAP_SIZE` when type1 v1 says that it unmapped less than was asked: the tables then keep it as mapped.
  */
-export function performUnmaps(target: Target, count: number, owner: number): DmaWindowError | undefined {
+export function performUnmaps(target: Target, count: number, owner: number, among?: Among): DmaWindowError | undefined {
   const status = core.prepareUnmaps(target.window, count, owner);
-  if (status !== Status.OK) throw refused(status, "unmap", target, count);
+  if (status !== Status.OK) throw refused(status, "unmap", target, among ?? { first: 0, count });
+  begin();
   const unended: number[] = [];
-  const settle = (): void => {
-    core.settleUnmaps(target.window);
-  };
-  let at = perform(target, 0, settle);
+  let at = perform(target, 0);
   // No call depends on an UNREGISTER, so one that fails stops nothing. After an UNMAP that fails, nothing more goes out.
-  while (at < core.callCount() && core.callAt(at) === VfioCall.IOMMU_SPAPR_UNREGISTER_MEMORY) {
-    unended.push(at);
-    at = perform(target, at + 1, settle);
+  while (at < core.callCount() && core.callAt(at) === IOMMU_SPAPR_UNREGISTER_MEMORY) {
+    if (!isEnded(target, at)) unended.push(at);
+    at = perform(target, at + 1);
   }
-  const failed = at < core.callCount() ? failureOf(at, target) : undefined;
-  const leftover = stillRegistered(unended);
-  const left = [...(leftover?.residue?.left ?? [])];
-  for (let k = at; k < core.callCount(); k++) {
-    if (core.callAt(k) === VfioCall.IOMMU_UNMAP_DMA) left.push(`${describe(core.requestAt(k))} is still mapped`);
-  }
-  settle();
-  const wrong = wrongSizes(target);
+  for (let k = 0; target.doubts.maps.size > 0 && k < at; k++) settleUnmapped(target, k);
+  const leftover = stillRegistered(unended, target, threw);
+  let failed = at < core.callCount() ? failureOf(at, target, among ?? { first: 0, count }, threw) : undefined;
+  const left = [...(leftover?.residue?.left ?? []), ...stillMappedFrom(target, at)];
+  const unmapped = core.settleUnmaps(target.window);
+  const wrong = wrongSizes(target, among ?? { first: 0, count });
   left.push(...wrong.left);
+  if (failed === undefined && wrong.left.length === 0 && unmapped < count) {
+    // The interface said that all was done, and did not write so.
+    at = firstUndone(0);
+    failed = failureOf(at, target, among ?? { first: 0, count }, threw);
+    left.push(...stillMappedFrom(target, at));
+  }
   if (failed !== undefined) throw withResidue(failed, left);
   if (wrong.left.length > 0) throw withResidue(wrong.error, left);
-  return leftover ?? wrong.error;
+  return leftover ?? wrong.error ?? (threw === undefined ? undefined : asOurs(threw));
+}
+
+/** The sentences for UNMAPs from call `from` on, the one that failed; the one that nobody answered is in doubt from here on. */
+function stillMappedFrom(target: Target, from: number): string[] {
+  const left: string[] = [];
+  for (let k = from; k < core.callCount(); k++) {
+    if (core.callAt(k) !== IOMMU_UNMAP_DMA) continue;
+    const isOpen = open.includes(k);
+    const { iova, length } = rowOf(core.requestAt(k));
+    if (isOpen) target.doubts.maps.set(iova, length);
+    left.push(stillMapped(core.requestAt(k), isOpen ? threw : undefined));
+  }
+  return left;
 }
 
 /**
  * What of performUnmaps' answer no later call puts right: registrations that stay are tried again, and named, by endIdle;
- * an UNMAP of a wrong size is said here or never.
+ * an UNMAP of a wrong size, and what the interface threw, are said here or never.
  */
 export function lasting(leftover: DmaWindowError | undefined): DmaWindowError | undefined {
-  return leftover?.code === "ERR_UNMAP_SIZE" ? leftover : undefined;
+  return leftover?.code === "ERR_STILL_REGISTERED" ? undefined : leftover;
 }
 
 /**
  * After the tables have been settled: the error for UNMAPs that were answered with success, and by the kernel's own account
  * took away another length than was asked for. `left` names what the tables therefore keep.
  */
-function wrongSizes(target: Target): { readonly error: DmaWindowError | undefined; readonly left: readonly string[] } {
+function wrongSizes(
+  target: Target,
+  among: Among,
+): { readonly error: DmaWindowError | undefined; readonly left: readonly string[] } {
   const left: string[] = [];
   let error: DmaWindowError | undefined;
   for (let k = core.wrongUnmap(0); k < core.callCount(); k = core.wrongUnmap(k + 1)) {
     const request = core.requestAt(k);
-    const { iovas, lengths } = rows(request + 1);
-    const [iova = NO_ADDRESS, length = 0n] = [iovas[request], lengths[request]];
+    const facts = factsOf(request, among);
     const unmapped = core.unmappedLength(core.structAt(k));
     error ??= new DmaWindowError(
       "ERR_UNMAP_SIZE",
       `the kernel was asked to unmap ${describe(request)}, and says that it unmapped ${bytes(unmapped)}: somebody else maps and unmaps in this container`,
-      { syscall: "VFIO_IOMMU_UNMAP_DMA", facts: { iova, length, unmapped } },
+      { syscall: "VFIO_IOMMU_UNMAP_DMA", facts: { ...facts, unmapped } },
     );
-    if (core.windowReverse(target.window, iova) !== NO_ADDRESS) left.push(`${describe(request)} may still be mapped`);
+    if (core.windowReverse(target.window, facts.iova) !== NO_ADDRESS)
+      left.push(`${describe(request)} may still be mapped`);
   }
   return { error, left };
 }
 
 /**
  * Tries again to end registrations that an earlier failure left behind. What stays is not used by later maps; the error
- * names it.
+ * names it: `ERR_STILL_REGISTERED`, or `ERR_INTERFACE` where the interface threw, also where that left nothing.
  */
-export function endIdle(target: Pick<Target, "kernel" | "containerFd" | "container">): DmaWindowError | undefined {
+export function endIdle(target: ContainerTarget): DmaWindowError | undefined {
   if (core.containerHasIdle(target.container) === 0) return undefined;
   if (core.prepareIdle(target.container) !== Status.OK) return outOfMemory("ending registrations");
+  begin();
   const unended: number[] = [];
-  const settle = (): void => {
-    core.settleIdle(target.container);
-  };
-  for (let at = perform(target, 0, settle); at < core.callCount(); at = perform(target, at + 1, settle))
-    unended.push(at);
-  const leftover = stillRegistered(unended);
-  settle();
-  return leftover;
+  for (let at = perform(target, 0); at < core.callCount(); at = perform(target, at + 1))
+    if (!isEnded(target, at)) unended.push(at);
+  const leftover = stillRegistered(unended, target, threw);
+  core.settleIdle(target.container);
+  if (threw === undefined) return leftover;
+  return withResidue(asOurs(threw), leftover?.residue?.left ?? []) as DmaWindowError;
 }
 
-/** The error for calls of the list, UNREGISTER all, that failed; undefined when there are none. */
-function stillRegistered(calls: readonly number[]): DmaWindowError | undefined {
-  const [first] = calls;
-  if (first === undefined) return undefined;
-  const { message, ...more } = refusedByKernel("VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY", core.resultAt(first));
-  const error = new DmaWindowError("ERR_STILL_REGISTERED", message, more);
-  return withResidue(error, calls.map(describeRegistration)) as DmaWindowError;
+/** Whether the UNREGISTER that failed was for one that was in doubt, and has gone. Where it threw, it is in doubt from here on. */
+function isEnded({ doubts }: ContainerTarget, call: number): boolean {
+  const { va } = registrationOf(call);
+  if (core.resultAt(call) === NOT_CALLED) doubts.registrations.add(va);
+  if (!doubts.registrations.has(va) || !wasNotThere(call)) return false;
+  doubts.registrations.delete(va);
+  setResult(call, 0);
+  return true;
+}
+
+function begin(): void {
+  threw = undefined;
+  open.length = 0;
 }
 
 /**
- * Makes the prepared calls from `first` on. Gives the index of the one that failed; the count of all when none did. Should
- * the interface itself throw, what was made by then is recorded by `settle`; nobody can be asked to take it back.
+ * Makes the prepared calls from `first` on. Gives the index of the one that failed; the count of all when none did. Where the
+ * interface throws, that is kept in `threw`, and goes on behind a call that the kernel could be asked for once more.
  */
-function perform(target: Pick<Target, "kernel" | "containerFd">, first: number, settle: () => void): number {
-  const left = core.callCount() - first;
-  if (left <= 0) return core.callCount();
-  const table = core.callTable() + first * BATCH_ENTRY_BYTES;
-  try {
-    return first + target.kernel.ioctlBatch(target.containerFd, core.bytes(), table, left);
-  } catch (error) {
-    settle();
-    throw error;
+function perform(target: ContainerTarget, first: number): number {
+  let at = first;
+  while (at < core.callCount()) {
+    const entry = core.callTable() + at * BATCH_ENTRY_BYTES;
+    try {
+      return at + target.kernel.ioctlBatch(target.containerFd, core.bytes(), entry, core.callCount() - at);
+    } catch (error) {
+      threw ??= error;
+      at = firstUndone(at);
+    }
+    if (at < core.callCount() && !settleByRepeating(target, at)) return at;
+    at++;
   }
+  return core.callCount();
 }
 
-function refused(status: number, what: "map" | "unmap", target: Target, total: number): DmaWindowError {
-  const index = core.refusedRequest();
-  const { vas, iovas, lengths } = rows(index + 1);
+/** The first call from `from` on that was not answered with 0: the count of all when there is none. */
+function firstUndone(from: number): number {
+  let at = from;
+  while (at < core.callCount() && core.resultAt(at) === 0) at++;
+  return at;
+}
+
+/** Whether a call in which the interface threw is done, by asking once more where that does no harm. */
+function settleByRepeating(target: ContainerTarget, call: number): boolean {
+  if (core.resultAt(call) !== NOT_CALLED) return false;
+  const unmaps = core.callAt(call) === IOMMU_UNMAP_DMA;
+  if (!unmaps && core.callAt(call) !== IOMMU_SPAPR_UNREGISTER_MEMORY) {
+    open.push(call);
+    return false;
+  }
+  if (unmaps) writeUnmap(call); // the kernel may have written into it
+  const entry = core.callTable() + call * BATCH_ENTRY_BYTES;
+  try {
+    target.kernel.ioctlBatch(target.containerFd, core.bytes(), entry, 1);
+  } catch {
+    // What it threw first is told.
+  }
+  if (core.resultAt(call) === NOT_CALLED) open.push(call);
+  if (wasNotThere(call)) setResult(call, 0);
+  if (core.resultAt(call) !== 0) return false;
+  if (unmaps) acceptAbsent(target, call, rowOf(core.requestAt(call)).length);
+  return true;
+}
+
+/** Whether the kernel answered to an UNREGISTER that it has no such registration. */
+function wasNotThere(call: number): boolean {
+  const unregisters = core.callAt(call) === IOMMU_SPAPR_UNREGISTER_MEMORY;
+  return unregisters && core.resultAt(call) === -constants.errno.ENOENT;
+}
+
+/** An UNMAP was made: what was in doubt there has gone for sure. */
+function settleUnmapped(target: Target, call: number): void {
+  if (core.callAt(call) !== IOMMU_UNMAP_DMA || core.resultAt(call) !== 0) return;
+  const { iova, length } = rowOf(core.requestAt(call));
+  acceptAbsent(target, call, target.doubts.settleMaps(iova, length));
+}
+
+/**
+ * On type1 an UNMAP that was answered with 0 says how much it unmapped: where that is less by no more than `absent`, what may not
+ * have been there, all is as it was asked for.
+ */
+function acceptAbsent(target: ContainerTarget, call: number, absent: bigint): void {
+  if (target.kind !== "type1" || core.resultAt(call) !== 0) return;
+  const { length } = rowOf(core.requestAt(call));
+  const unmapped = core.unmappedLength(core.structAt(call));
+  if (unmapped < length && unmapped + absent >= length) writeUnmap(call);
+}
+
+/** Writes an UNMAP as it was prepared. */
+function writeUnmap(call: number): void {
+  const { iova, length } = rowOf(core.requestAt(call));
+  core.writeUnmap(core.structAt(call), iova, length);
+}
+
+function setResult(call: number, result: number): void {
+  core.u32(core.callTable() + call * BATCH_ENTRY_BYTES + RESULT, 1)[0] = result;
+}
+
+function rowOf(request: number): { readonly va: bigint; readonly iova: bigint; readonly length: bigint } {
+  return factsOf(request, { first: 0, count: 0 });
+}
+
+function refused(status: number, what: "map" | "unmap", target: Target, among: Among): DmaWindowError {
+  const request = core.refusedRequest();
   return refusal(status, {
     what,
-    index,
-    total,
-    va: vas[index] ?? 0n,
-    iova: iovas[index] ?? NO_ADDRESS,
-    length: lengths[index] ?? 0n,
+    ...factsOf(request, among),
     window: target.window,
     start: target.start,
     size: target.size,
@@ -234,48 +360,4 @@ function refused(status: number, what: "map" | "unmap", target: Target, total: n
     forbidden: target.forbidden,
     allowed: target.allowed,
   });
-}
-
-/** The first rows of the columns, as they are now. */
-export function rows(count: number): RequestColumns {
-  return requestColumns(count); // no more rows than there are: nothing is lost
-}
-
-function describeMemory(request: number): string {
-  const { vas, lengths } = rows(request + 1);
-  return locked(vas[request] ?? NO_ADDRESS, lengths[request] ?? 0n);
-}
-
-function locked(va: bigint, length: bigint): string {
-  return `${bytes(length)} of memory at ${hex(va)} are still registered (locked)`;
-}
-
-function describe(request: number): string {
-  const { iovas, lengths } = rows(request + 1);
-  return `${bytes(lengths[request] ?? 0n)} at IOVA ${hex(iovas[request] ?? NO_ADDRESS)}`;
-}
-
-/** The registration that UNREGISTER number `call` of the list was for: not always that of a whole request, nor of one. */
-function describeRegistration(call: number): string {
-  const [va = 0n, length = 0n] = core.u64(core.structAt(call) + 8, 2); // struct vfio_iommu_spapr_register_memory
-  return locked(va, length);
-}
-
-/** What the kernel said to a call, while the list is still there. */
-function failureOf(index: number, target: Target): DmaWindowError {
-  const call = core.callAt(index);
-  const result = core.resultAt(index);
-  const syscall = vfioCallName(call);
-  const about = `${syscall} for ${describe(core.requestAt(index))}`;
-  if (result === NOT_CALLED) {
-    return new DmaWindowError("ERR_INTERFACE", `the kernel interface neither made ${about} nor said why`, { syscall });
-  }
-  if (result > 0 && call === VfioCall.IOMMU_SPAPR_REGISTER_MEMORY) {
-    return new DmaWindowError(
-      "ERR_PINNED_PARTLY",
-      `${about}: only the first ${result} pages could be locked, and none are now`,
-      { syscall, facts: { pages: result } },
-    );
-  }
-  return refusedByKernel(syscall, result, { about, iommu: target.kind });
 }

@@ -1,5 +1,7 @@
+import { markClass } from "../copies.ts";
 import { core } from "../core.ts";
 import { argumentTypeError, DmaWindowError, withoutResidue, withResidue } from "../errors.ts";
+import { exclusively } from "../exclusive.ts";
 import { refusedByKernel } from "../explain.ts";
 import { bytes, hex } from "../hex.ts";
 import type { IommuInfo } from "../iommu.ts";
@@ -10,7 +12,9 @@ import { Attachment } from "./attachment.ts";
 import type { Backend } from "./backend/backend.ts";
 import { endIdle } from "./calls.ts";
 import { checkPlan } from "./check-plan.ts";
+import { Doubts } from "./doubts.ts";
 import { hugepageFacts } from "./hugepages.ts";
+import type { ContainerTarget } from "./target.ts";
 import { Window } from "./window.ts";
 
 /** The fds that a container holds: its own, and those of its groups. */
@@ -28,6 +32,7 @@ export class Container {
   readonly #files: ContainerFiles;
   readonly #backend: Backend;
   readonly #handle: number;
+  readonly #target: ContainerTarget;
   readonly #windows = new Set<Window>();
   readonly #attachments = new Map<MemsegTable, Attachment>();
   #open = true;
@@ -40,6 +45,8 @@ export class Container {
     this.#handle = core.containerOpen(core.log2Floor(BigInt(kernel.pageSize)), backend.iommu);
     if (this.#handle <= 0)
       throw new DmaWindowError("ERR_OUT_OF_MEMORY", "no room for a container in the core's memory");
+    const { containerFd } = files;
+    this.#target = { kernel, containerFd, container: this.#handle, kind: backend.kind, doubts: new Doubts() };
   }
 
   get closed(): boolean {
@@ -64,8 +71,10 @@ export class Container {
    */
   info(): IommuInfo {
     this.#checkOpen();
-    const hugepages = hugepageFacts(this.#kernel);
-    return hugepages === undefined ? this.#backend.info() : { ...this.#backend.info(), hugepages };
+    return exclusively("container.info", () => {
+      const hugepages = hugepageFacts(this.#kernel);
+      return hugepages === undefined ? this.#backend.info() : { ...this.#backend.info(), hugepages };
+    });
   }
 
   /**
@@ -85,16 +94,15 @@ export class Container {
    */
   createWindow(planned: WindowPlan): Window {
     this.#checkOpen();
-    const plan = checkPlan(planned, this.kind);
+    return exclusively("container.createWindow", () => this.#createWindow(checkPlan(planned, this.kind)));
+  }
+
+  #createWindow(plan: WindowPlan): Window {
     const made = this.#backend.makeWindow(plan, [...this.#windows]);
     try {
-      const owner = {
-        kernel: this.#kernel,
-        containerFd: this.#files.containerFd,
-        container: this.#handle,
-        kind: this.kind,
-      };
-      const window = new Window({ ...plan, size: made.size }, made, owner, (closing) => this.#closeWindow(closing));
+      const window = new Window({ ...plan, size: made.size }, made, this.#target, (closing) =>
+        this.#closeWindow(closing),
+      );
       this.#windows.add(window);
       return window;
     } catch (error) {
@@ -107,29 +115,34 @@ export class Container {
    * Address space for its lists is set aside in the window, so all that they will ever hold fits.
    *
    * @param window needed only when the container has several.
-   * @throws `ERR_NO_HOLE`, `ERR_OUTSIDE_WINDOW` when a list does not fit; what `window.map` throws. Nothing stays mapped.
+   * @throws `ERR_OTHER_KERNEL` for memory that has another kernel than the container; one in front of the same is the same.
+   * @throws `ERR_NO_HOLE`, `ERR_OUTSIDE_WINDOW` when a list does not fit; what `window.map` throws, with the list and the memseg
+   * in its facts (`list`, `segment`). Nothing stays mapped.
    */
   attach(memory: MemsegTable, window: Window = this.#onlyWindow()): void {
     this.#checkOpen();
     checkMemory(memory);
+    this.#checkKernel(memory);
     if (!(window instanceof Window)) throw argumentTypeError("window", "a Window of this container", window);
     if (this.#attachments.has(memory))
       throw new DmaWindowError("ERR_ATTACHED", "the memory is attached to this container");
     if (!this.#windows.has(window)) throw new DmaWindowError("ERR_CLOSED", "the window is not open in this container");
-    const attachment = new Attachment(memory, window);
-    attachment.begin();
-    this.#attachments.set(memory, attachment);
+    exclusively("container.attach", () => {
+      const attachment = new Attachment(memory, window);
+      attachment.begin();
+      this.#attachments.set(memory, attachment);
+    });
   }
 
   /** Unmaps a memory and forgets it. Not attached: nothing happens. @throws what `window.unmap` throws. */
   detach(memory: MemsegTable): void {
     this.#checkOpen();
     checkMemory(memory);
-    const attachment = this.#attachments.get(memory);
-    if (!attachment) return;
-    const leftover = attachment.end();
-    this.#attachments.delete(memory);
-    if (leftover) throw leftover;
+    exclusively("container.detach", () => {
+      const leftover = this.#attachments.get(memory)?.end();
+      this.#attachments.delete(memory);
+      if (leftover) throw leftover;
+    });
   }
 
   /**
@@ -139,14 +152,18 @@ export class Container {
    * what was left. `residue` says what it had to end.
    */
   close(): void {
-    if (!this.#open) return;
+    if (this.#open) exclusively("container.close", () => this.#close());
+  }
+
+  #close(): void {
     const errors: unknown[] = [];
-    for (const window of this.#windows) attempt(errors, () => window.close());
+    for (const window of this.#windows) attempt(errors, () => window.shut());
     for (const attachment of this.#attachments.values()) attachment.forget();
     this.#attachments.clear();
     for (const window of this.#windows) window.forget();
     this.#windows.clear();
-    endIdle({ kernel: this.#kernel, containerFd: this.#files.containerFd, container: this.#handle });
+    const idle = endIdle(this.#target);
+    if (idle?.code === "ERR_INTERFACE") errors.push(idle); // what only stays registered ends with the files
     for (const fd of [...this.#files.groupFds, this.#files.containerFd]) attempt(errors, () => this.#closeFile(fd));
     core.containerClose(this.#handle);
     this.#open = false;
@@ -170,7 +187,7 @@ export class Container {
     const unmapped = window.unmapAll();
     const [problem] = unmapped.errors;
     if (problem) {
-      const left = [...window.maps()].map(
+      const left = [...window.runs()].map(
         ({ iova, length }) => `${bytes(length)} at IOVA ${hex(iova)} is still mapped`,
       );
       const inUse = `the window at ${hex(window.start)} stays: ${withoutResidue(problem)}`;
@@ -181,15 +198,17 @@ export class Container {
       throw withResidue(refusal, [...left, ...locked]);
     }
     const leftover = endIdle(window.target) ?? unmapped.leftover ?? detached;
+    let threw: DmaWindowError | undefined;
     try {
-      this.#backend.removeWindow(window.start);
+      threw = this.#backend.removeWindow(window.start);
     } catch (error) {
-      const stays = `the window at ${hex(window.start)} stays, with nothing in it`;
+      const isSure = error instanceof DmaWindowError && error.code === "ERR_KERNEL";
+      const stays = `the window at ${hex(window.start)} ${isSure ? "stays" : "may still be there"}, with nothing in it`;
       throw withResidue(error, [stays, ...(leftover?.residue?.left ?? [])]);
     }
     core.windowClose(window.target.window);
     this.#windows.delete(window);
-    return leftover;
+    return leftover ?? threw;
   }
 
   /**
@@ -218,9 +237,25 @@ export class Container {
     return leftover;
   }
 
+  /** Whatever else Linux answers, the descriptor is closed (fs/open.c: close); an interface that throws may not have asked. */
   #closeFile(fd: number): void {
-    const answer = this.#kernel.close(fd);
-    if (answer < 0) throw refusedByKernel("close", answer);
+    let answer: number;
+    try {
+      answer = this.#kernel.close(fd);
+    } catch (error) {
+      throw withResidue(error, [`descriptor ${fd} may still be open`]);
+    }
+    if (answer < 0) throw refusedByKernel("close", answer, { facts: { fd } });
+  }
+
+  /** Its pages are in the address space of the process that the container's kernel knows, or they are nowhere. */
+  #checkKernel(memory: MemsegTable): void {
+    if (memory.isOf(this.#kernel)) return;
+    throw new DmaWindowError(
+      "ERR_OTHER_KERNEL",
+      "the memory was made with another kernel than the container: its addresses mean other memory there, or none. " +
+        "Give both the same kernel, or one in front of it",
+    );
   }
 
   #onlyWindow(): Window {
@@ -253,3 +288,5 @@ function attempt(errors: unknown[], action: () => void): void {
     errors.push(error);
   }
 }
+
+markClass(Container, "Container");

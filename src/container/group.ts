@@ -1,6 +1,6 @@
 /** One IOMMU group: opened, found viable, and put into a container. */
 import { core } from "../core.ts";
-import { DmaWindowError } from "../errors.ts";
+import { DmaWindowError, leftBy, withResidue } from "../errors.ts";
 import { type IommuKind, refusedByKernel } from "../explain.ts";
 import { GroupFlag, type Syscalls, VfioCall } from "../syscalls.ts";
 import { groupProblems, readGroups } from "../system/groups.ts";
@@ -21,9 +21,13 @@ export function joinGroup(kernel: Syscalls, containerFd: number, group: number, 
     setContainer(kernel, fd, containerFd, group, iommu);
     return fd;
   } catch (error) {
-    kernel.close(fd);
-    throw error;
+    throw withResidue(error, closeFiles(kernel, [fd]));
   }
+}
+
+/** Closes files of an operation that failed: whatever Linux answers, they are. Gives a sentence for each that may not be. */
+export function closeFiles(kernel: Syscalls, fds: readonly number[]): string[] {
+  return fds.flatMap((fd) => leftBy(() => kernel.close(fd), `descriptor ${fd} may still be open`));
 }
 
 /** struct vfio_group_status: | argsz : 4 | flags : 4 | */

@@ -1,11 +1,14 @@
+import { asked } from "../asked.ts";
 import { argumentTypeError, DmaWindowError, withResidue } from "../errors.ts";
+import { exclusively } from "../exclusive.ts";
 import { refusedByKernel } from "../explain.ts";
 import { keysOf, known } from "../known.ts";
 import { type Syscalls, VFIO_API_VERSION, VfioCall } from "../syscalls.ts";
 import { boolean, count, object, syscalls } from "../validate.ts";
+import type { Backend } from "./backend/backend.ts";
 import { chooseBackend, warnOfNoIommu } from "./backend/choose.ts";
 import { Container } from "./container.ts";
-import { joinGroup } from "./group.ts";
+import { closeFiles, joinGroup } from "./group.ts";
 
 export interface OpenContainerOptions {
   /** `linuxKernel()`, or `modelKernel()` for a laptop without an IOMMU. */
@@ -29,6 +32,7 @@ const KEYS = keysOf<OpenContainerOptions>({ kernel: true, groups: true, noIommu:
  *
  * @throws `ERR_KERNEL` with the call and its errno, and what to do about it; `ERR_GROUP_NOT_VIABLE`; `ERR_VFIO_VERSION`;
  * `ERR_NO_IOMMU_DRIVER` where VFIO has no driver for this machine's IOMMU; `ERR_ONE_GROUP` on an LPAR.
+ * @throws `ERR_INTERFACE` where the kernel interface threw (`cause`): `residue` says which files may be open for all that.
  * @throws `ERR_SHIM_UNAVAILABLE` from `linuxKernel()` where the shim is not built: it says what to install.
  */
 export function openContainer(options: OpenContainerOptions): Container {
@@ -40,32 +44,14 @@ export function openContainer(options: OpenContainerOptions): Container {
   }
   for (const [i, group] of groups.entries()) count(`groups[${i}]`, group);
   const noIommu = options.noIommu !== undefined && boolean("noIommu", options.noIommu);
-  const container = openFiles(kernel, groups, noIommu);
-  try {
-    // The kernel takes a second group into an LPAR's container without a word, and then refuses every map.
-    if (groups.length === 1 || !isLpar(container)) return container;
-    throw new DmaWindowError("ERR_ONE_GROUP", `a container of an LPAR holds one group; ${groups.length} were named`);
-  } catch (error) {
-    try {
-      container.close();
-    } catch (problem) {
-      throw withResidue(error, [String(problem)]);
-    }
-    throw error;
-  }
-}
-
-function isLpar(container: Container): boolean {
-  if (container.kind !== "spapr") return false;
-  const info = container.info();
-  return info.kind === "spapr" && info.platform === "pseries";
+  return exclusively("openContainer", () => openFiles(asked(kernel), groups, noIommu));
 }
 
 function openFiles(kernel: Syscalls, groups: readonly number[], noIommu: boolean): Container {
   const containerFd = kernel.open("/dev/vfio/vfio");
   if (containerFd < 0) {
     const call = "open /dev/vfio/vfio";
-    throw refusedByKernel("open", containerFd, { about: call, hint: call });
+    throw refusedByKernel("open", containerFd, { about: call, hint: call, facts: { path: "/dev/vfio/vfio" } });
   }
   const groupFds: number[] = [];
   try {
@@ -73,14 +59,22 @@ function openFiles(kernel: Syscalls, groups: readonly number[], noIommu: boolean
     const backend = chooseBackend(kernel, containerFd, noIommu, groups);
     for (const group of groups) groupFds.push(joinGroup(kernel, containerFd, group, backend.kind));
     const answer = kernel.ioctl(containerFd, VfioCall.SET_IOMMU, backend.iommu);
-    if (answer !== 0) throw refusedByKernel("VFIO_SET_IOMMU", answer, { iommu: backend.kind });
+    if (answer !== 0) throw refusedByKernel("VFIO_SET_IOMMU", answer, { iommu: backend.kind, facts: { groups } });
+    checkGroups(backend, groups);
     const container = new Container(kernel, { containerFd, groupFds }, backend);
     if (noIommu) warnOfNoIommu();
     return container;
   } catch (error) {
-    for (const fd of [...groupFds, containerFd]) kernel.close(fd);
-    throw error;
+    throw withResidue(error, closeFiles(kernel, [...groupFds, containerFd]));
   }
+}
+
+/** The kernel takes a second group into an LPAR's container without a word, and then refuses every map. */
+function checkGroups(backend: Backend, groups: readonly number[]): void {
+  if (groups.length === 1 || backend.kind !== "spapr") return;
+  const info = backend.info();
+  if (info.kind !== "spapr" || info.platform !== "pseries") return;
+  throw new DmaWindowError("ERR_ONE_GROUP", `a container of an LPAR holds one group; ${groups.length} were named`);
 }
 
 function checkVersion(kernel: Syscalls, fd: number): void {

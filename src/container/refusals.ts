@@ -10,7 +10,7 @@ export interface Refused {
   readonly what: "map" | "unmap";
   /** Which one of a batch; left out of the words for a batch of one. */
   readonly index: number;
-  readonly total: number;
+  readonly count: number;
   readonly va: bigint;
   readonly iova: bigint;
   readonly length: bigint;
@@ -26,10 +26,10 @@ export interface Refused {
 }
 
 export function refusal(status: number, refused: Refused): DmaWindowError {
-  const { what, index, total, va, iova, length } = refused;
-  const which = total === 1 ? "" : ` (request ${index} of ${total})`;
+  const { what, index, count, va, iova, length } = refused;
+  const which = count === 1 ? "" : ` (request ${index} of ${count})`;
   const begin = `cannot ${what} ${range(iova, length)}${which}`;
-  const facts = { index, va, iova, length };
+  const facts = { index, count, va, iova, length };
   // What may not be mapped is set aside in the window for nobody: the core says of it what it says of a list's IOVAs.
   if (status === Status.RESERVED && isForbidden(iova, length, refused.forbidden)) {
     return outsideRanges(begin, facts, refused.allowed);

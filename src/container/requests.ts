@@ -4,7 +4,8 @@ import { argumentRangeError, argumentTypeError } from "../errors.ts";
 import { keysOf, known } from "../known.ts";
 import type { IovaMode } from "../plan/index.ts";
 import { address, boolean, object, size } from "../validate.ts";
-import { requestColumns, type Target } from "./calls.ts";
+import { requestColumns } from "./columns.ts";
+import type { Target } from "./target.ts";
 
 /** Memory to be mapped. All of it whole pages of the window. */
 export interface MapRequest {

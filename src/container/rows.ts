@@ -12,6 +12,7 @@
  * goes back to the core's tables either. A view that somebody kept past the end would otherwise lead into them; like this it
  * leads at most to rows of requests that come later, and those are checked, as every request is.
  */
+import { markClass } from "../copies.ts";
 import { core, NO_ADDRESS } from "../core.ts";
 import { argumentRangeError, DmaWindowError } from "../errors.ts";
 import { count } from "../validate.ts";
@@ -127,3 +128,5 @@ export class RequestRows {
     };
   }
 }
+
+markClass(RequestRows, "RequestRows");

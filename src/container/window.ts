@@ -1,5 +1,7 @@
+import { markClass } from "../copies.ts";
 import { core, NO_ADDRESS, Owner, Status } from "../core.ts";
 import { argumentTypeError, DmaWindowError } from "../errors.ts";
+import { begin, end, exclusively } from "../exclusive.ts";
 import { bytes, hex } from "../hex.ts";
 import { checkColumns, translateColumns } from "../memory/arrays.ts";
 import { translateByWindow } from "../memory/walk.ts";
@@ -7,10 +9,12 @@ import type { IovaMode, WindowPlan } from "../plan/index.ts";
 import { address, size } from "../validate.ts";
 import type { MadeWindow } from "./backend/backend.ts";
 import { mapArrays, unmapArrays } from "./batches.ts";
-import { lasting, outOfMemory, performMaps, performUnmaps, requestColumns, rows, type Target } from "./calls.ts";
+import { lasting, performMaps, performUnmaps } from "./calls.ts";
+import { outOfMemory, requestColumns, rows } from "./columns.ts";
 import { type MapRequest, type UnmapRequest, writeMaps, writeUnmaps } from "./requests.ts";
 import { RequestRows } from "./rows.ts";
 import { Span } from "./span.ts";
+import type { ContainerTarget, Target } from "./target.ts";
 
 export type { MapRequest, UnmapRequest } from "./requests.ts";
 export type { RequestRows } from "./rows.ts";
@@ -60,7 +64,7 @@ export class Window {
   constructor(
     plan: Pick<WindowPlan, "size" | "pageShift" | "levels" | "iovaMode">,
     { start, forbidden, allowed }: Pick<MadeWindow, "start" | "forbidden" | "allowed">,
-    owner: Pick<Target, "kernel" | "containerFd" | "container" | "kind">,
+    owner: ContainerTarget,
     remove: (window: Window) => DmaWindowError | undefined,
   ) {
     this.start = start;
@@ -153,10 +157,13 @@ export class Window {
    * `ERR_VA_ALREADY_MAPPED`, `ERR_UNALIGNED_VA`, `_IOVA`, `_LENGTH`, `ERR_ZERO_LENGTH`, `ERR_WRAPS`, `ERR_NO_HOLE`,
    * `ERR_RESERVED`, `ERR_PARTLY_REGISTERED`, `ERR_STALE_REGISTRATION`, `ERR_BAD_PERMISSION`; on type1 also
    * `ERR_OUTSIDE_RANGES` for IOVAs that the IOMMU does not allow (`facts.ranges` has those that it does). All have
-   * `facts`: index, va, iova, length.
+   * `facts`: index, count, va, iova, length.
    * @throws without an IOMMU, likewise: `ERR_NOT_CONTIGUOUS` (facts: va, physical, expected), `ERR_PHYSICAL_MISMATCH`
    * (va, iova, physical), `ERR_PHYSICAL_UNKNOWN` (va), and what the kernel's `physicalAddresses` throws.
-   * @throws `ERR_KERNEL`, `ERR_PINNED_PARTLY` when the kernel said no: everything is undone, or `residue` says what is not.
+   * @throws `ERR_KERNEL`, `ERR_PINNED_PARTLY` when the kernel said no: everything is undone, or `residue` says what is not. The
+   * same facts, and for ENOMEM `lockedMemory` (limit, used, needed). `ERR_INTERFACE` when the kernel interface threw (`cause`).
+   * `ERR_BUSY` in the middle of another operation, as in a callback of a kernel interface: this holds of all that changes
+   * anything.
    */
   map(request: MapRequest): bigint {
     const [iova] = this.mapMany([request]);
@@ -165,10 +172,12 @@ export class Window {
 
   /** Maps all of them, or none, in one crossing: see {@link map}. Gives their IOVAs, in the same order. */
   mapMany(requests: readonly MapRequest[]): bigint[] {
-    this.#handle();
-    const count = writeMaps(this.target, this.iovaMode, requests);
-    performMaps(this.target, count, Owner.PROGRAM);
-    return [...rows(count).iovas];
+    return exclusively("window.map", () => {
+      this.#handle();
+      const count = writeMaps(this.target, this.iovaMode, requests);
+      performMaps(this.target, count, Owner.PROGRAM);
+      return [...rows(count).iovas];
+    });
   }
 
   /**
@@ -190,8 +199,13 @@ export class Window {
     permissions: Uint32Array,
     count?: number,
   ): void {
-    this.#handle();
-    mapArrays(this.target, this.iovaMode, vas, lengths, iovas, permissions, count);
+    begin("window.mapInto");
+    try {
+      this.#handle();
+      mapArrays(this.target, this.iovaMode, vas, lengths, iovas, permissions, count);
+    } finally {
+      end();
+    }
   }
 
   /**
@@ -203,7 +217,7 @@ export class Window {
    */
   requests(capacity: number): RequestRows {
     this.#handle();
-    return new RequestRows(capacity, this.#rows);
+    return exclusively("window.requests", () => new RequestRows(capacity, this.#rows));
   }
 
   /**
@@ -216,6 +230,7 @@ export class Window {
    * @throws `ERR_KERNEL` when the kernel said no; `residue` says what is still mapped or locked. `ERR_STILL_REGISTERED`
    * when all is unmapped, and only a registration could not be ended. `ERR_UNMAP_SIZE` (type1; facts: iova, length, unmapped)
    * when the kernel unmapped another length than was asked for: all of it is gone, or `residue` says what may not be.
+   * `ERR_INTERFACE` when the kernel interface threw: without `residue` all is unmapped, and could be made sure of.
    */
   unmap(request: UnmapRequest): void {
     this.unmapMany([request]);
@@ -223,9 +238,11 @@ export class Window {
 
   /** Unmaps all of them, in order, in one crossing: see {@link unmap}. A failure of the kernel ends it there. */
   unmapMany(requests: readonly UnmapRequest[]): void {
-    this.#handle();
-    const leftover = performUnmaps(this.target, writeUnmaps(this.target, requests), Owner.PROGRAM);
-    if (leftover) throw leftover;
+    exclusively("window.unmap", () => {
+      this.#handle();
+      const leftover = performUnmaps(this.target, writeUnmaps(this.target, requests), Owner.PROGRAM);
+      if (leftover) throw leftover;
+    });
   }
 
   /**
@@ -236,9 +253,14 @@ export class Window {
    * @param count How many rows. Default: all that `iovas` has.
    */
   unmapFrom(iovas: BigUint64Array, lengths: BigUint64Array, vas: BigUint64Array, count?: number): void {
-    this.#handle();
-    const leftover = unmapArrays(this.target, iovas, lengths, vas, count);
-    if (leftover) throw leftover;
+    begin("window.unmapFrom");
+    try {
+      this.#handle();
+      const leftover = unmapArrays(this.target, iovas, lengths, vas, count);
+      if (leftover) throw leftover;
+    } finally {
+      end();
+    }
   }
 
   /**
@@ -302,10 +324,19 @@ export class Window {
   }
 
   /** Everything that is mapped, by IOVA. Neighbours at one offset from their memory are one run. */
-  *maps(): Generator<MappedRun, void, void> {
+  maps(): Generator<MappedRun, void, void> {
+    return this.#walk((from) => exclusively("window.maps", () => this.#runs(from)));
+  }
+
+  /** @internal The same in the middle of an operation. They come by the request columns. */
+  runs(): Generator<MappedRun, void, void> {
+    return this.#walk((from) => this.#runs(from));
+  }
+
+  *#walk(take: (from: bigint) => readonly MappedRun[]): Generator<MappedRun, void, void> {
     let from: bigint | undefined = this.start;
     while (from !== undefined) {
-      const runs = this.#runs(from);
+      const runs: readonly MappedRun[] = take(from);
       yield* runs;
       from = runs.length < RUNS ? undefined : this.#after(runs.at(-1));
     }
@@ -334,9 +365,15 @@ export class Window {
    *
    * @throws `ERR_WINDOW_IN_USE` when something could not be unmapped: the window stays, and `residue` says what is in it.
    * `ERR_KERNEL` when an attached memory could not be unmapped, or the window not be removed: it stays too.
-   * `ERR_STILL_REGISTERED` when it is closed, and only registrations could not be ended.
+   * `ERR_STILL_REGISTERED` when it is closed, and only registrations could not be ended; `ERR_INTERFACE` when it is closed,
+   * and the kernel interface threw on the way. `residue` says what else there is.
    */
   close(): void {
+    if (this.#open) exclusively("window.close", () => this.shut());
+  }
+
+  /** @internal Closes it in the middle of an operation: its container's. */
+  shut(): void {
     if (!this.#open) return;
     const leftover = this.#remove(this);
     this.#end();
@@ -389,3 +426,5 @@ export class Window {
     throw new DmaWindowError("ERR_CLOSED", "the window is closed");
   }
 }
+
+markClass(Window, "Window");

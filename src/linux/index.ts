@@ -40,6 +40,8 @@ export function linuxMemory(): MemorySource | undefined {
 
 class LinuxKernel implements Syscalls {
   readonly name = "linux";
+  /** The same for every object of every copy of this package: there is one kernel, and this process. */
+  readonly identity = Symbol.for("dma-window.linux");
   readonly files = machineFiles;
 
   #pageSize = 0;

@@ -10,6 +10,7 @@
  */
 import { core } from "../core.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError } from "../errors.ts";
+import { begin, end } from "../exclusive.ts";
 
 /** How many elements go into the core's memory at a time: with their answers they stay in the processor's caches. */
 const LANES = 4096;
@@ -110,9 +111,25 @@ type Translate = (handle: number, vas: number, iovas: number, count: number) => 
 /**
  * Has the core translate arrays: the first argument is one of its `...TranslateMany`.
  *
- * @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`, `ERR_OUT_OF_MEMORY`.
+ * @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`, `ERR_OUT_OF_MEMORY`; `ERR_BUSY` in the middle of an operation, which has
+ * the columns.
  */
 export function translateColumns(
+  translate: Translate,
+  handle: number,
+  vas: BigUint64Array,
+  iovas: BigUint64Array,
+  wanted: number | undefined,
+): number {
+  begin("translateInto");
+  try {
+    return translateParts(translate, handle, vas, iovas, wanted);
+  } finally {
+    end();
+  }
+}
+
+function translateParts(
   translate: Translate,
   handle: number,
   vas: BigUint64Array,
@@ -141,6 +158,21 @@ export function translateColumns(
 
 /** Has the core hold ranges against a window, likewise: see `core.windowCheckMany`. */
 export function checkColumns(
+  window: number,
+  iovas: BigUint64Array,
+  lengths: BigUint64Array,
+  indexes: BigUint64Array,
+  wanted: number | undefined,
+): number {
+  begin("checkInto");
+  try {
+    return checkParts(window, iovas, lengths, indexes, wanted);
+  } finally {
+    end();
+  }
+}
+
+function checkParts(
   window: number,
   iovas: BigUint64Array,
   lengths: BigUint64Array,

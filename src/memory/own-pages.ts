@@ -5,7 +5,7 @@ import { populate } from "./pages.ts";
 import { Quarantine } from "./quarantine.ts";
 import { listFull } from "./refusals.ts";
 import { endSegment, makeSegment, type Segment } from "./segment.ts";
-import type { MemsegList, Place } from "./types.ts";
+import type { Memseg, MemsegList, Place } from "./types.ts";
 
 /** Pages in lists of a table's own: from the operating system to a segment, and back. */
 export class OwnPages {
@@ -19,12 +19,18 @@ export class OwnPages {
   }
 
   /**
-   * Puts pages into the lowest room, and hands their address to `record`. Where either throws nothing is left.
+   * Puts pages into the lowest room, and hands their address to `record`. Where either throws nothing is left. `memsegs` are
+   * those of the list, by address: asked for where there is no room.
    * @throws `ERR_LIST_FULL`, and as `populate` and `record` do.
    */
-  provide(list: Place & MemsegList, pages: number, record: (va: bigint) => void): Segment {
+  provide(
+    list: Place & MemsegList,
+    pages: number,
+    record: (va: bigint) => void,
+    memsegs: () => Iterable<Memseg>,
+  ): Segment {
     const va = this.#quarantine.room(list, BigInt(pages));
-    if (va === NO_ADDRESS) throw listFull(list, pages, this.#quarantine.bytesOf(list));
+    if (va === NO_ADDRESS) throw listFull(list, BigInt(pages), memsegs(), this.#quarantine.rangesOf(list));
     const length = BigInt(pages) * list.pageSize;
     try {
       populate(this.#kernel, va, length, list.pageShift);

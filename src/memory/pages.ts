@@ -47,8 +47,8 @@ export function populate(kernel: Syscalls, va: bigint, length: bigint, pageShift
   const isHuge = flags !== 0;
   if (!isHuge) checkMemoryLimit(kernel, length);
   const how = MapFlag.FIXED | MapFlag.POPULATE | flags;
-  const answer = kernel.mmap(va, length, READ_WRITE, how, hugePageShift);
   const about = `of ${bytes(length)} in ${bytes(1n << BigInt(pageShift))} pages at ${hex(va)}`;
+  const answer = naming("mmap", about, () => kernel.mmap(va, length, READ_WRITE, how, hugePageShift));
   if (answer < 0n) throw refused("mmap", answer, about);
   const absent = kernel.populate?.(va, length) ?? 0;
   if (absent >= 0) return;
@@ -103,14 +103,27 @@ export function replace(kernel: Syscalls, va: bigint, length: bigint): boolean {
 export function vacate(kernel: Syscalls, va: bigint, length: bigint, pageShift: number): void {
   const { flags, hugePageShift } = pagesOf(kernel, pageShift);
   const how = MapFlag.FIXED | MapFlag.NORESERVE | flags;
-  const answer = kernel.mmap(va, length, Protection.NONE, how, hugePageShift);
-  if (answer < 0n) throw refused("mmap", answer, `of ${bytes(length)} of address space at ${hex(va)}`);
+  const about = `of ${bytes(length)} of address space at ${hex(va)}`;
+  const answer = naming("mmap", about, () => kernel.mmap(va, length, Protection.NONE, how, hugePageShift));
+  if (answer < 0n) throw refused("mmap", answer, about);
 }
 
 /** Gives address space back. @throws `ERR_KERNEL`. */
 export function release(kernel: Syscalls, va: bigint, length: bigint): void {
-  const answer = kernel.munmap(va, length);
-  if (answer < 0) throw refused("munmap", BigInt(answer), `of ${bytes(length)} at ${hex(va)}`);
+  const about = `of ${bytes(length)} at ${hex(va)}`;
+  const answer = naming("munmap", about, () => kernel.munmap(va, length));
+  if (answer < 0) throw refused("munmap", BigInt(answer), about);
+}
+
+/** An interface that throws does not know what it was asked about. */
+function naming<R>(syscall: string, about: string, call: () => R): R {
+  try {
+    return call();
+  } catch (error) {
+    if (!(error instanceof DmaWindowError) || error.code !== "ERR_INTERFACE") throw error;
+    const { code, message, cause } = error;
+    throw new DmaWindowError(code, `${syscall} ${about}: ${message}`, { syscall, cause });
+  }
 }
 
 function refused(syscall: string, answer: bigint, about: string): DmaWindowError {

@@ -42,9 +42,9 @@ export class Quarantine {
     this.#table = table;
   }
 
-  /** Bytes of a list that wait for the collector of garbage. */
-  bytesOf({ index }: Place): bigint {
-    return this.#of(index).reduce((sum, { length }) => sum + length, 0n);
+  /** What of a list waits for the collector of garbage, or for input and output. */
+  rangesOf({ index }: Place): readonly { readonly va: bigint; readonly length: bigint }[] {
+    return this.#of(index);
   }
 
   /** Whether a range touches one that is kept. */

@@ -1,4 +1,6 @@
+import { markClass } from "../copies.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError } from "../errors.ts";
+import { exclusively } from "../exclusive.ts";
 import { hex, bytes as inBytes } from "../hex.ts";
 import { LONGEST_VIEW, type Sight, type Syscalls, sightIn } from "../syscalls.ts";
 import { size } from "../validate.ts";
@@ -138,7 +140,7 @@ export class Segment {
       this.#views.delete(key);
       this.#close(known);
     }
-    const view = this.#kernel.view(this.va + offset, length);
+    const view = exclusively("segment.view", () => this.#kernel.view(this.va + offset, length));
     this.#views.set(key, view);
     return view;
   }
@@ -175,3 +177,5 @@ export function endSegment(segment: Segment): Sight[] {
 function least(a: bigint, b: bigint): bigint {
   return a < b ? a : b;
 }
+
+markClass(Segment, "Segment");

@@ -1,8 +1,11 @@
+import { asked } from "../asked.ts";
+import { markClass } from "../copies.ts";
 import { core, ListFlag, NO_ADDRESS, Status } from "../core.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError, leftBy, withResidue } from "../errors.ts";
+import { exclusively } from "../exclusive.ts";
 import { bytes, hex } from "../hex.ts";
 import { keysOf, known } from "../known.ts";
-import type { Syscalls } from "../syscalls.ts";
+import { isSameKernel, type Syscalls } from "../syscalls.ts";
 import { address, boolean, count, object, pageShift, size, syscalls } from "../validate.ts";
 import { translateColumns } from "./arrays.ts";
 import { Listeners } from "./listeners.ts";
@@ -10,9 +13,8 @@ import type { ListOptions, MemsegTableOptions, NewMemseg } from "./options.ts";
 import { OwnPages } from "./own-pages.ts";
 import { release, reserveSpace } from "./pages.ts";
 import { type PhysicalResolver, physicalRuns } from "./physical.ts";
-import { refused } from "./refusals.ts";
+import { nameOf, refused } from "./refusals.ts";
 import { Segment } from "./segment.ts";
-import { Turn } from "./turn.ts";
 import type { MemoryListener, Memseg, MemsegList, Place } from "./types.ts";
 import { translateByTable } from "./walk.ts";
 
@@ -46,7 +48,6 @@ export class MemsegTable {
   readonly #segments = new Set<Segment>();
   readonly #listeners = new Listeners();
   readonly #pages: OwnPages | undefined;
-  readonly #turn = new Turn();
   #open = true;
 
   constructor(options: MemsegTableOptions = {}) {
@@ -55,10 +56,10 @@ export class MemsegTable {
     if (physical !== undefined && typeof physical !== "boolean" && typeof physical !== "function") {
       throw argumentTypeError("physical", "a function, true, or false", physical);
     }
-    this.#kernel = options.kernel === undefined ? undefined : syscalls("kernel", options.kernel);
+    this.#kernel = options.kernel === undefined ? undefined : asked(syscalls("kernel", options.kernel));
     if (typeof physical === "function") this.#physical = physical;
     else this.#physical = physical ? (...asked) => this.#needKernel().physicalAddresses(...asked) : undefined;
-    this.#handle = core.tableOpen();
+    this.#handle = exclusively("new MemsegTable", () => core.tableOpen());
     if (this.#handle <= 0) throw new DmaWindowError("ERR_OUT_OF_MEMORY", "no room for a table in the core's memory");
     this.#tables = core.tableTables(this.#handle);
     this.#pages = this.#kernel && new OwnPages(this.#kernel, this.#handle);
@@ -105,7 +106,7 @@ export class MemsegTable {
    * which its window has no room. Nothing is left behind.
    */
   addList(options: ListOptions): MemsegList {
-    return this.#turn.take(() => this.#addList(options));
+    return exclusively("memory.addList", () => this.#addList(options));
   }
 
   #addList(options: ListOptions): MemsegList {
@@ -156,7 +157,7 @@ export class MemsegTable {
    * @throws `ERR_BUSY`, `ERR_NOT_FOUND`; `ERR_KERNEL` when the list is gone, and only its address space was not taken back.
    */
   removeList(list: MemsegList): void {
-    this.#turn.take(() => this.#removeList(list));
+    exclusively("memory.removeList", () => this.#removeList(list));
   }
 
   #removeList(list: MemsegList): void {
@@ -184,7 +185,7 @@ export class MemsegTable {
    * and what mapping it throws. Nothing is left behind.
    */
   add(list: MemsegList, memseg: NewMemseg): void {
-    this.#turn.take(() => this.#add(list, memseg));
+    exclusively("memory.add", () => this.#add(list, memseg));
   }
 
   #add(list: MemsegList, memseg: NewMemseg): void {
@@ -206,7 +207,7 @@ export class MemsegTable {
    * then stays. `ERR_SEGMENT` for memory of `allocate`, which is `free`'s.
    */
   remove(va: bigint): void {
-    this.#turn.take(() => this.#remove(va));
+    exclusively("memory.remove", () => this.#remove(va));
   }
 
   #remove(va: bigint): void {
@@ -230,7 +231,7 @@ export class MemsegTable {
    * Nothing is left behind.
    */
   allocate(list: MemsegList, pages: number): Segment {
-    return this.#turn.take(() => this.#allocate(list, pages));
+    return exclusively("memory.allocate", () => this.#allocate(list, pages));
   }
 
   #allocate(list: MemsegList, pages: number): Segment {
@@ -239,7 +240,12 @@ export class MemsegTable {
     if (wanted === 0) throw argumentRangeError("pages", "at least 1", pages);
     const from = this.#needPages();
     if (!own.kept) throw argumentTypeError("list", "a list of the table's own, added without base", list);
-    const segment = from.provide(own, wanted, (va) => this.#record(own, this.#memsegsOf(own, va, wanted)));
+    const segment = from.provide(
+      own,
+      wanted,
+      (va) => this.#record(own, this.#memsegsOf(own, va, wanted)),
+      () => this.#walk(own.base, own.base + own.length - 1n),
+    );
     this.#segments.add(segment);
     return segment;
   }
@@ -254,7 +260,7 @@ export class MemsegTable {
    * `ERR_KERNEL` of mmap when the segment is gone, and only its pages could not be given back.
    */
   free(segment: Segment): void {
-    this.#turn.take(() => this.#free(segment));
+    exclusively("memory.free", () => this.#free(segment));
   }
 
   #free(segment: Segment): void {
@@ -334,18 +340,22 @@ export class MemsegTable {
    * the same, and `residue` says what is left.
    */
   close(): void {
-    this.#turn.take(() => this.#close());
+    if (this.#open) exclusively("memory.close", () => this.#close());
   }
 
   #close(): void {
-    if (!this.#open) return;
     if (this.#listeners.size > 0)
       throw new DmaWindowError("ERR_ATTACHED", "the memory is attached: detach it, or close its containers");
     const left: string[] = [];
-    for (const segment of this.#segments)
-      left.push(...leftBy(() => this.#pages?.end(segment.list as OwnList, segment)));
+    const viewed = new Set<MemsegList>(); // a view of theirs may be left: their memory must not go
+    for (const segment of this.#segments) {
+      const about = `a view of ${bytes(segment.length)} of memory at ${hex(segment.va)} may be left, and its list is not given back`;
+      const more = leftBy(() => this.#pages?.end(segment.list as OwnList, segment), about);
+      if (more.length > 0) viewed.add(segment.list);
+      left.push(...more);
+    }
     this.#segments.clear();
-    const kept = [...this.#lists.values()].filter((list) => list.kept);
+    const kept = [...this.#lists.values()].filter((list) => list.kept && !viewed.has(list));
     left.push(...kept.flatMap((list) => leftBy(() => this.#pages?.release(list))));
     this.#lists.clear();
     core.tableClose(this.#handle);
@@ -360,6 +370,11 @@ export class MemsegTable {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** @internal Whether its addresses mean the same to a kernel: also where it has none of its own. */
+  isOf(kernel: Syscalls): boolean {
+    return this.#kernel === undefined || isSameKernel(this.#kernel, kernel);
   }
 
   /** @internal */
@@ -446,8 +461,4 @@ export class MemsegTable {
   }
 }
 
-/** Memsegs of one call lie one behind the other. */
-function nameOf(memsegs: readonly Memseg[]): string {
-  const length = memsegs.reduce((sum, memseg) => sum + memseg.length, 0n);
-  return `${bytes(length)} of memory at ${hex(memsegs[0]?.va ?? NO_ADDRESS)}`;
-}
+markClass(MemsegTable, "MemsegTable");

@@ -102,7 +102,9 @@ export interface ModelKernel extends Syscalls {
 
   /**
    * Calls `listener` for every stretch of IOVA that was live and is not any more (`"cleared"`), and on sPAPR for every live one
-   * that a MAP made lead elsewhere (`"replaced"`): during the call that does it, with its name, its process and its container.
+   * that a MAP made lead elsewhere (`"replaced"`): at the end of the call that does it, with its name, its process and its
+   * container. A listener may make calls of the kernel itself; this library is in the middle of an operation then, and refuses
+   * most of its own (`ERR_BUSY`). What a listener throws changes nothing: it becomes an uncaught exception of the process.
    * A MAP that fails halfway tells of what it took along. A stretch is as long as it was live without a gap, and was changed by
    * that call. Returns the way to stop. Without listeners it costs nothing.
    *

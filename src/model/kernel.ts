@@ -31,6 +31,8 @@ class Kernel implements ModelKernel {
   readonly name = "model";
   readonly pageSize: number;
   readonly files: MachineFiles;
+  /** There is one of these for each process. */
+  readonly identity: object = Object.freeze({});
   readonly #machine: Machine;
   readonly #process: Process;
   readonly #reader = new StructReader();
@@ -55,9 +57,13 @@ class Kernel implements ModelKernel {
     const { watchers } = this.#machine;
     watchers.call = "close";
     watchers.caller = caller;
-    const result = caller.descriptors.close(fd);
-    this.#counting.other("close", result < 0);
-    return result;
+    try {
+      const result = caller.descriptors.close(fd);
+      this.#counting.other("close", result < 0);
+      return result;
+    } finally {
+      watchers.flush();
+    }
   }
 
   ioctl(fd: number, call: VfioCall, argument: number): number {
@@ -152,7 +158,11 @@ class Kernel implements ModelKernel {
     const { watchers } = this.#machine;
     watchers.call = "exit";
     watchers.caller = this.#process;
-    this.#process.exit();
+    try {
+      this.#process.exit();
+    } finally {
+      watchers.flush();
+    }
   }
 
   snapshot(): ModelSnapshot {
@@ -248,8 +258,12 @@ class Kernel implements ModelKernel {
     const { watchers, counting } = this.#machine;
     watchers.call = call;
     watchers.caller = process;
-    const result = file === undefined ? EBADF : file.ioctl(call, argument, struct, process);
-    counting.ioctl(call, result);
-    return result;
+    try {
+      const result = file === undefined ? EBADF : file.ioctl(call, argument, struct, process);
+      counting.ioctl(call, result);
+      return result;
+    } finally {
+      watchers.flush();
+    }
   }
 }

@@ -35,11 +35,12 @@ export function planWindow(request: PlanRequest): WindowPlan {
   const needs = findNeeds(exact);
   const result = planFor(exact, needs);
   if ("start" in result) return result;
+  const { lockedMemory } = request.info; // a budget is one of the reasons that there are
   const reasons = result.map(({ choice, reason }) => `  ${choice}: ${reason}`).join("\n");
   throw new DmaWindowError(
     "ERR_PLAN_IMPOSSIBLE",
     `no window can hold ${bytes(needs.last + 1n)} in IOVA mode ${needs.iovaMode}:\n${reasons || "  the IOMMU names no page size"}`,
-    { facts: { needed: needs.last + 1n, iovaMode: needs.iovaMode, rejected: result } },
+    { facts: { needed: needs.last + 1n, iovaMode: needs.iovaMode, lockedMemory, rejected: result } },
   );
 }
 

@@ -24,7 +24,8 @@ const KEYS = keysOf<RecordOptions>({ note: true });
  * has thrown; one whose arguments cannot be (`ERR_OUT_OF_RANGE`, `ERR_INVALID_ARG_TYPE`) reached no kernel and is left out.
  * Views of memory and physical addresses are passed on and left out too: what the kernel does does not depend on them.
  *
- * What `write` throws, the call throws after the kernel has done it: let it fail later instead.
+ * What `write` throws, the call throws after the kernel has done it, and a batch ends there: let it fail later instead. This
+ * library then takes back, or names, what was done (`ERR_INTERFACE`).
  *
  * @throws `ERR_INVALID_ARG_TYPE` for a `write` that is no function; what `kernel.lockedMemory()` and `write` throw.
  *
@@ -77,34 +78,31 @@ class TraceRecorder extends Through {
 
   override ioctlBatch(fd: number, memory: Uint8Array, table: number, count: number): number {
     if (!holdsBatch(memory, table, count)) return this.inner.ioctlBatch(fd, memory, table, count);
-    const view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
     let done = 0;
     try {
       for (; done < count; done++) {
-        const entry = table + done * BATCH_ENTRY_BYTES;
         this.#batch = [done + 1, count];
-        const call = view.getUint32(entry, true) as VfioCall;
-        const result = this.ioctlStruct(fd, call, memory, view.getUint32(entry + 4, true));
-        view.setInt32(entry + 8, result, true);
-        if (result !== 0) return done;
+        if (this.passEntry(fd, memory, table + done * BATCH_ENTRY_BYTES) !== 0) return done;
       }
       return count;
     } finally {
-      for (let i = done + 1; i < count; i++) this.#notMade(fd, memory, table + i * BATCH_ENTRY_BYTES, [i + 1, count]);
       this.#batch = undefined;
+      for (let i = done + 1; i < count; i++) this.#notMade(fd, memory, table + i * BATCH_ENTRY_BYTES, [i + 1, count]);
     }
   }
 
   protected pass<R extends number | bigint>(call: Passing, make: () => R): R {
     if (!hasItsKinds(call)) return make(); // which the kernel refuses
     const before = this.#structOf(call);
-    const line = { ...this.#describe(call), ...(this.#batch === undefined ? {} : { batch: this.#batch }) };
+    const batch = this.#batch;
+    this.#batch = undefined; // what `write` calls is not of this batch
+    const line = { ...this.#describe(call), ...(batch === undefined ? {} : { batch }) };
     let answer: R;
     try {
       answer = make();
     } catch (error) {
       // Inside a batch its line must not be missing: the others count on it.
-      if (this.#batch !== undefined || !refusesArguments(error)) this.#write({ ...line, throws: thrownName(error) });
+      if (batch !== undefined || !refusesArguments(error)) this.#write({ ...line, throws: thrownName(error) });
       throw error;
     }
     this.#write({ ...line, ...this.#answer(call, answer, before) });

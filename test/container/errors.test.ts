@@ -69,9 +69,12 @@ test("residue is added to an error, and to what it had already; everything else 
   assert.is(withoutResidue(error), error);
 });
 
-test("errors that are not ours pass through", () => {
+test("errors that are not ours pass through, and where something is left they are the cause of one that says so", () => {
   const error = new Error("something else");
-  assert.is(withResidue(error, ["a"]), error);
+  assert.is(withResidue(error, []), error);
+  const told = withResidue(error, ["a"]) as DmaWindowError;
+  assert.equal([told.code, told.residue?.left, told.cause], ["ERR_INTERFACE", ["a"], error]);
+  assert.match(told.message, "something else; left behind: a");
   assert.is(withoutResidue(error), error);
   assert.is(withoutResidue("a string"), "a string");
 });

@@ -121,7 +121,7 @@ test("memory that is only there in part: the pages are counted, and nothing stay
   const va = program.allocate(4n * PAGE);
   program.model.munmap(va + 3n * PAGE, PAGE);
   const error = failure("ERR_PINNED_PARTLY", () => window.map({ va, length: 4n * PAGE }));
-  assert.equal(error.facts, { pages: 3 });
+  assert.equal(error.facts, { index: 0, count: 1, va, iova: 0n, length: 4n * PAGE, pages: 3 });
   assert.match(error.message, "only the first 3 pages could be locked");
   assert.is(error.errno, undefined);
   agree(program, window);

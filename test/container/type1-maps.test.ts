@@ -293,7 +293,7 @@ sizes("v2: less than was asked for is an error with both numbers, and all of it 
   for (const size of [0n, PAGE, 5n * PAGE]) {
     program.kernel.fail({ call: "UNMAP_DMA", after: saying(size) });
     const error = failure("ERR_UNMAP_SIZE", () => window.unmap({ iova: 0n, length: 4n * PAGE }));
-    assert.equal(error.facts, { iova: 0n, length: 4n * PAGE, unmapped: size });
+    assert.equal(error.facts, { index: 0, count: 1, va, iova: 0n, length: 4n * PAGE, unmapped: size });
     assert.is(error.residue, undefined);
     assert.match(error.message, "asked to unmap 16 KiB at IOVA 0x0");
     agreeOnMaps(program, window);
@@ -324,7 +324,7 @@ sizes("v1: less than was asked for means that it may all be there: the tables ke
       { iova: 8n * PAGE, length: 2n * PAGE },
     ]),
   );
-  assert.equal(error.facts, { iova: 0n, length: 4n * PAGE, unmapped: 0n });
+  assert.equal(error.facts, { index: 0, count: 2, va, iova: 0n, length: 4n * PAGE, unmapped: 0n });
   assert.equal(error.residue?.left, ["16 KiB at IOVA 0x0 may still be mapped"]);
   assert.equal([...window.maps()], [{ va, iova: 0n, length: 4n * PAGE }]);
   agreeOnMaps(program, window);

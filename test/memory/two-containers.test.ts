@@ -59,7 +59,7 @@ test("what cannot be taken back from the first is named", () => {
   first.kernel.fail({ call: "MAP_DMA", nth: 1, answer: no.ENOMEM }, { call: "UNMAP_DMA", answer: no.EIO });
   const error = failure("ERR_KERNEL", () => memory.allocate(list, 2));
   assert.equal(error.residue?.left, [
-    `8 KiB of memory at 0x${list.base.toString(16)} are still mapped (VFIO_IOMMU_UNMAP_DMA for 8 KiB at IOVA 0x0: EIO)`,
+    `8 KiB of memory at 0x${list.base.toString(16)} are still mapped (VFIO_IOMMU_UNMAP_DMA for 8 KiB of memory at 0x${list.base.toString(16)} of the list at 0x${list.base.toString(16)} at IOVA 0x0: EIO)`,
   ]);
   assert.is(memory.size, 0);
   assert.is(windows[0].liveBytes, 2n * PAGE);

@@ -83,7 +83,10 @@ layers("begin with the core, which imports nothing of ours but its build: it can
 });
 
 layers("have a seam that imports nothing, and words that import little", () => {
-  for (const leaf of ["syscalls.ts", "errors.ts", "hex.ts"]) mayImport(leaf, () => false);
+  for (const leaf of ["syscalls.ts", "hex.ts", "copies.ts", "error-json.ts"]) mayImport(leaf, () => false);
+  mayImport("errors.ts", (to) => ["copies.ts", "error-json.ts"].includes(to));
+  mayImport("exclusive.ts", (to) => to === "errors.ts");
+  mayImport("asked.ts", (to) => ["errors.ts", "hex.ts", "syscalls.ts"].includes(to));
   mayImport("explain.ts", (to) => to === "errors.ts");
   mayImport("known.ts", (to) => to === "errors.ts");
   mayImport("validate.ts", (to) => ["errors.ts", "syscalls.ts"].includes(to));

@@ -25,7 +25,10 @@ type Make = (length: bigint, at: bigint) => Left;
 const patterns: readonly (readonly [string, Make])[] = [
   [`${SIZE} at IOVA ${AT} (?:is|may) still (?:be )?mapped`, (length, iova) => ({ what: "mapped", iova, length })],
   [`${SIZE} at IOVA ${AT} is not mapped again`, (length, iova) => ({ what: "not mapped again", iova, length })],
-  [`${SIZE} of memory at ${AT} are still registered`, (length, va) => ({ what: "registered", va, length })],
+  [
+    `${SIZE} of memory at ${AT} (?:are|may) still (?:be )?registered`,
+    (length, va) => ({ what: "registered", va, length }),
+  ],
   [`${SIZE} of memory at ${AT} are still mapped`, (length, va) => ({ what: "memory mapped", va, length })],
   [
     `${SIZE} of memory at ${AT} are not mapped again`,

@@ -47,8 +47,12 @@ export interface Backend {
    * @throws with nothing changed, or with a residue that says what is.
    */
   makeWindow(plan: WindowPlan, others: readonly OpenWindow[]): MadeWindow;
-  /** Ends a window in which nothing is mapped. @throws `ERR_KERNEL`: it is still there. */
-  removeWindow(start: bigint): void;
+  /**
+   * Ends a window in which nothing is mapped. Gives what the kernel interface threw, where the window has gone for all that.
+   *
+   * @throws `ERR_KERNEL`: it is still there; `ERR_INTERFACE`: it may be.
+   */
+  removeWindow(start: bigint): DmaWindowError | undefined;
 }
 
 /** @throws `ERR_WINDOW_OVERLAPS` when [start, start + size) touches one of the others. */

@@ -41,7 +41,7 @@ export class NoIommuBackend implements Backend {
     return { start, size, forbidden: [], allowed: [], unmake: () => [] };
   }
 
-  removeWindow(): void {
+  removeWindow(): undefined {
     // The kernel knows of no window.
   }
 }

@@ -1,19 +1,30 @@
 /**
  * sPAPR TCE v2 (POWER): windows are the kernel's, made by CREATE with tables of their own, up to two at a time. One is
  * there at first; it is small, and in the way at IOVA 0.
+ *
+ * Where the kernel interface throws in one of the two, nobody knows whether the kernel had done it. REMOVE settles that, for it
+ * can be asked again: 0 or EINVAL, no window is there any more (drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_remove_window).
  */
+import { constants } from "node:os";
 import { core } from "../../core.ts";
-import { DmaWindowError, withResidue } from "../../errors.ts";
+import { asOurs, DmaWindowError, leftBy, withResidue } from "../../errors.ts";
 import { explain, refusedByKernel } from "../../explain.ts";
 import { bytes, hex } from "../../hex.ts";
 import type { SpaprInfo } from "../../iommu.ts";
 import { DEFAULT_PAGE_SHIFT } from "../../plan/default-window.ts";
 import type { WindowPlan } from "../../plan/index.ts";
 import { IommuType, type Syscalls, VfioCall } from "../../syscalls.ts";
+import { lockedFacts } from "../failures.ts";
 import { type Backend, checkApart, type MadeWindow, type OpenWindow } from "./backend.ts";
 
 /** `flags` of vfio_iommu_spapr_tce_info: windows can be created. */
 const DDW = 1;
+
+/** What REMOVE answers where there is no window. */
+const NO_WINDOW = -constants.errno.EINVAL;
+
+/** Where every window begins that is not like the default one. */
+const HIGH_WINDOW = 1n << 59n;
 
 const CREATE = "VFIO_IOMMU_SPAPR_TCE_CREATE";
 const REMOVE = "VFIO_IOMMU_SPAPR_TCE_REMOVE";
@@ -29,6 +40,8 @@ export class SpaprBackend implements Backend {
   #defaultUsedAt: bigint | undefined;
   /** Starts of windows that could not be removed again: they take their slots still. */
   readonly #stray: bigint[] = [];
+  /** Starts of windows of which nobody knows whether they are there: the interface threw, and again where it was asked. */
+  readonly #doubts = new Set<bigint>();
 
   constructor(kernel: Syscalls, containerFd: number) {
     this.#kernel = kernel;
@@ -64,14 +77,15 @@ export class SpaprBackend implements Backend {
    */
   makeWindow(plan: WindowPlan, others: readonly OpenWindow[]): MadeWindow {
     const info = this.info();
+    this.#settleDoubts(info, others);
     if (plan.window === "default") {
       checkDefault(plan, info);
       checkApart(plan.start, plan.size, others);
       if (this.#hasDefaultWindow) return this.#takeDefault(info);
     }
     this.#checkRoom(info, others);
-    const removedDefault = this.#removeDefault(info);
     let start: bigint | undefined;
+    let removedDefault = false;
     const unmake = (): string[] => {
       const left: string[] = [];
       if (start !== undefined) this.#abandon(start, left);
@@ -79,7 +93,12 @@ export class SpaprBackend implements Backend {
       return left;
     };
     try {
-      start = this.#create(plan);
+      if (this.#hasDefaultWindow && this.#defaultUsedAt === undefined) {
+        const threw = this.#removeDefault(info);
+        removedDefault = true;
+        if (threw !== undefined) throw threw;
+      }
+      start = this.#create(plan, info, others);
       checkStart(plan, start);
       return { start, size: plan.size, forbidden: [], allowed: [], unmake };
     } catch (error) {
@@ -99,13 +118,15 @@ export class SpaprBackend implements Backend {
   }
 
   /** The default window stays: the kernel has it for as long as the container. */
-  removeWindow(start: bigint): void {
+  removeWindow(start: bigint): DmaWindowError | undefined {
     if (start === this.#defaultUsedAt) {
       this.#defaultUsedAt = undefined;
-      return;
+      return undefined;
     }
     const answer = this.#remove(start);
-    if (answer !== 0) throw this.#refused(REMOVE, answer);
+    if (typeof answer !== "number") return answer;
+    if (answer !== 0) throw this.#refused(REMOVE, answer, { start });
+    return undefined;
   }
 
   /**
@@ -126,43 +147,121 @@ export class SpaprBackend implements Backend {
     );
   }
 
-  #removeDefault(info: SpaprInfo): boolean {
-    if (!this.#hasDefaultWindow || this.#defaultUsedAt !== undefined) return false;
-    this.removeWindow(info.defaultWindow.start);
-    this.#hasDefaultWindow = false;
-    return true;
+  /** Gives what the interface threw, where the window has gone for all that. */
+  #removeDefault({ defaultWindow }: SpaprInfo): DmaWindowError | undefined {
+    try {
+      const threw = this.removeWindow(defaultWindow.start);
+      this.#hasDefaultWindow = false;
+      return threw;
+    } catch (error) {
+      throw withResidue(error, this.#doubts.has(defaultWindow.start) ? ["the default window may be gone"] : []);
+    }
+  }
+
+  /** Windows that nobody uses and that may be there are removed before another one is made. @throws as removeWindow. */
+  #settleDoubts({ defaultWindow }: SpaprInfo, others: readonly OpenWindow[]): void {
+    for (const start of [...this.#doubts]) {
+      const isUsed = others.some((one) => one.start === start);
+      const isDefault = this.#hasDefaultWindow && start === defaultWindow.start;
+      if (!isUsed && !isDefault) this.removeWindow(start);
+    }
   }
 
   /** Only into its own slot: beside a window that could not be removed it would be another window, or the LPAR's last. */
-  #restoreDefault(info: SpaprInfo, left: string[]): void {
-    if (this.#stray.length > 0) {
+  #restoreDefault({ defaultWindow: { start, size } }: SpaprInfo, left: string[]): void {
+    if (this.#stray.length > 0 || this.#doubts.size > 0) {
       left.push("the default window is not put back");
       return;
     }
-    const at = core.structScratch();
-    core.writeCreate(at, DEFAULT_PAGE_SHIFT, info.defaultWindow.size, 1);
-    const answer = this.#ioctl(VfioCall.IOMMU_SPAPR_TCE_CREATE, at);
-    if (answer === 0) this.#hasDefaultWindow = true;
-    else left.push(`the default window is not put back (${explain(CREATE, answer, this.kind)})`);
+    let why = "";
+    for (let attempts = 0; attempts < 2; attempts++) {
+      const at = core.structScratch();
+      core.writeCreate(at, DEFAULT_PAGE_SHIFT, size, 1);
+      try {
+        const answer = this.#ioctl(VfioCall.IOMMU_SPAPR_TCE_CREATE, at);
+        if (answer === 0) this.#hasDefaultWindow = true;
+        else left.push(`the default window is not put back (${explain(CREATE, answer, this.kind)})`);
+        return;
+      } catch (error) {
+        [why = ""] = leftBy(() => {
+          throw error;
+        });
+        this.#discard(start);
+      }
+    }
+    this.#hasDefaultWindow = this.#doubts.has(start);
+    left.push(`the default window ${this.#hasDefaultWindow ? "may not be" : "is not"} put back (${why})`);
   }
 
   /** Removes a window that nobody will use. */
   #abandon(start: bigint, left: string[]): void {
-    const answer = this.#remove(start);
-    if (answer === 0) return;
-    this.#stray.push(start);
-    left.push(`the window at ${hex(start)} (${explain(REMOVE, answer, this.kind)})`);
+    const more = leftBy(
+      () => {
+        const answer = this.#remove(start);
+        if (typeof answer !== "number" || answer === 0) return;
+        this.#stray.push(start);
+        left.push(`the window at ${hex(start)} (${explain(REMOVE, answer, this.kind)})`);
+      },
+      `the window at ${hex(start)} may still be there`,
+    );
+    left.push(...more);
   }
 
-  #create(plan: WindowPlan): bigint {
+  /** Removes a window that may be there, or not. Gives a sentence where that remains so. */
+  #discard(start: bigint): readonly string[] {
+    this.#doubts.add(start);
+    return leftBy(() => this.removeWindow(start), `the window at ${hex(start)} may be there`);
+  }
+
+  /** @throws with no new window, or with a residue that says where one may be. */
+  #create(plan: WindowPlan, { defaultWindow }: SpaprInfo, others: readonly OpenWindow[]): bigint {
     const at = core.structScratch();
     core.writeCreate(at, plan.pageShift, plan.size, plan.levels);
-    const answer = this.#ioctl(VfioCall.IOMMU_SPAPR_TCE_CREATE, at);
-    if (answer !== 0) throw this.#refused(CREATE, answer, `${CREATE}${shapeOf(plan)}`);
-    return core.createdStart(at);
+    let answer: number;
+    try {
+      answer = this.#ioctl(VfioCall.IOMMU_SPAPR_TCE_CREATE, at);
+    } catch (error) {
+      const taken = [...others.map(({ start }) => start), ...this.#stray];
+      // Wherever it may have been made: where the kernel says, or else at one of the two places that there are.
+      const places = new Set([core.createdStart(at), plan.start, defaultWindow.start, HIGH_WINDOW]);
+      const left = [...places].filter((start) => !taken.includes(start)).flatMap((start) => this.#discard(start));
+      throw withResidue(error, left);
+    }
+    if (answer === 0) return core.createdStart(at);
+    const { pageShift, size, levels, chargeBytes } = plan;
+    const locked = lockedFacts(this.#kernel, answer, typeof chargeBytes === "bigint" ? chargeBytes : undefined);
+    const facts = { size, pageSize: 1n << BigInt(pageShift), levels, ...locked.facts };
+    throw this.#refused(CREATE, answer, facts, `${CREATE}${shapeOf(plan)}${locked.words}`);
   }
 
-  #remove(start: bigint): number {
+  /**
+   * Asks for a window's removal. Gives the kernel's answer, or what the interface threw where the window has gone for all that.
+   *
+   * @throws what it threw, where nobody knows: the start is in doubt from then on.
+   */
+  #remove(start: bigint): number | DmaWindowError {
+    let threw: unknown;
+    let answer: number;
+    try {
+      answer = this.#askRemove(start);
+    } catch (error) {
+      threw = error;
+      const wasInDoubt = this.#doubts.has(start);
+      this.#doubts.add(start);
+      try {
+        answer = this.#askRemove(start);
+      } catch {
+        throw error; // the first one: the other says no more
+      }
+      if (answer !== 0 && answer !== NO_WINDOW && !wasInDoubt) this.#doubts.delete(start); // it is there
+    }
+    const isGone = answer === 0 || (answer === NO_WINDOW && this.#doubts.has(start));
+    if (!isGone) return answer;
+    this.#doubts.delete(start);
+    return threw === undefined ? 0 : asOurs(threw);
+  }
+
+  #askRemove(start: bigint): number {
     const at = core.structScratch();
     core.writeRemove(at, start);
     return this.#ioctl(VfioCall.IOMMU_SPAPR_TCE_REMOVE, at);
@@ -172,8 +271,13 @@ export class SpaprBackend implements Backend {
     return this.#kernel.ioctlStruct(this.#containerFd, call, core.bytes(), at);
   }
 
-  #refused(syscall: string, answer: number, about = syscall): DmaWindowError {
-    return refusedByKernel(syscall, answer, { about, iommu: this.kind });
+  #refused(
+    syscall: string,
+    answer: number,
+    facts?: Readonly<Record<string, unknown>>,
+    about = syscall,
+  ): DmaWindowError {
+    return refusedByKernel(syscall, answer, { about, iommu: this.kind, ...(facts === undefined ? {} : { facts }) });
   }
 }
 

@@ -66,7 +66,7 @@ export class Type1Backend implements Backend {
     };
   }
 
-  removeWindow(): void {
+  removeWindow(): undefined {
     // The kernel knows of no window, and nothing is mapped in this one.
   }
 }

@@ -21,12 +21,19 @@ export interface IovaEvent {
   readonly length: bigint;
 }
 
-/** Hears of each event during the call that does it. */
+/** Hears of each event at the end of the call that does it, or of what that had done when the kernel crashed. */
 export type IovaListener = (event: IovaEvent) => void;
 
-/** Those who want to hear of IOVAs that change under a device. Costs one comparison per call when nobody does. */
+/**
+ * Those who want to hear of IOVAs that change under a device. Costs one comparison per call when nobody does.
+ *
+ * They hear of it when the call is done, and its state is what the next call will find: so one that calls back meets nothing
+ * half-made. One that throws changes nothing: the call is answered as if nobody had listened, and what was thrown becomes an
+ * uncaught exception of the process right after the running script, as with listeners of Node's EventTarget.
+ */
 export class Watchers {
   readonly #listeners = new Set<IovaListener>();
+  #events: IovaEvent[] = [];
   /** The call under way, and whose it is. Its name is looked up only when there is something to say. */
   call: number | "close" | "exit" = "close";
   caller: Process | undefined;
@@ -48,7 +55,25 @@ export class Watchers {
     const call = typeof this.call === "string" ? this.call : vfioCallName(this.call);
     const process = this.caller?.id ?? 0;
     const event = { kind, call, process, container, iova: bytesOf(iovaPage), length: bytesOf(pages) };
-    for (const listener of this.#listeners) listener(event);
+    this.#events.push(event);
+  }
+
+  /** The call is done: what there is to say is said. */
+  flush(): void {
+    if (this.#events.length === 0) return;
+    const events = this.#events;
+    this.#events = []; // a listener may make calls of its own
+    for (const event of events) for (const listener of [...this.#listeners]) hear(listener, event);
+  }
+}
+
+function hear(listener: IovaListener, event: IovaEvent): void {
+  try {
+    listener(event);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }
 

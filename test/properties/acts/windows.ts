@@ -113,7 +113,7 @@ export function detach(world: World, seat: Seat, table: TableTwin): Outcome {
 /** The error is of something that came after, or beside: the window says that nothing is mapped, and will be held to it. */
 function isDetached({ error }: Outcome, { pieces }: TableTwin, { window }: WindowTwin): boolean {
   if (error?.code === "ERR_STILL_REGISTERED") return true;
-  if (error?.code !== "ERR_UNMAP_SIZE") return false;
+  if (error?.code !== "ERR_UNMAP_SIZE" && error?.code !== "ERR_INTERFACE") return false;
   return pieces.every(({ piece }) => window.translate(addressOf(piece.vaPage)) === undefined);
 }
 

@@ -1,0 +1,190 @@
+/**
+ * The library's own side of the seam. A kernel interface may be anybody's; its contract is to answer, and this is where one
+ * that throws instead, or answers what is no answer, becomes an error with a code: `ERR_INTERFACE`, with what was thrown as its
+ * cause. Whether the kernel had done the call by then, nobody can say from here: who asked settles it, or names it.
+ *
+ * Errors of this package pass as they are, and so do refusals of an argument, which reached no kernel.
+ */
+import { DmaWindowError, messageOf, withResidue } from "./errors.ts";
+import { bytes } from "./hex.ts";
+import {
+  type LockedMemory,
+  type MachineFiles,
+  MapFlag,
+  type Syscalls,
+  type VfioCall,
+  vfioCallName,
+} from "./syscalls.ts";
+
+/** The kernel, to be asked by this library. */
+export function asked(kernel: Syscalls): Syscalls {
+  return kernel instanceof Asked ? kernel : new Asked(kernel);
+}
+
+class Asked implements Syscalls {
+  readonly inner: Syscalls;
+  readonly name: string;
+  readonly pageSize: number;
+
+  constructor(inner: Syscalls) {
+    this.inner = inner;
+    this.name = inner.name;
+    this.pageSize = inner.pageSize;
+    for (const name of OPTIONAL) {
+      const call = (inner as unknown as Readonly<Record<string, unknown>>)[name];
+      if (typeof call !== "function") continue;
+      Object.defineProperty(this, name, { value: passing(inner, call as (...parameters: never[]) => unknown, name) });
+    }
+  }
+
+  get files(): MachineFiles | undefined {
+    return this.inner.files;
+  }
+
+  /** A descriptor that nobody was told cannot be closed. */
+  open(path: string): number {
+    try {
+      return whole(this.inner.open(path), "open");
+    } catch (error) {
+      throw unlessRefused(thrown(error, "open"), `${path} may be open, under a descriptor that nobody knows`);
+    }
+  }
+
+  close(fd: number): number {
+    try {
+      return whole(this.inner.close(fd), "close");
+    } catch (error) {
+      throw thrown(error, "close");
+    }
+  }
+
+  ioctl(fd: number, call: VfioCall, argument: number): number {
+    try {
+      return whole(this.inner.ioctl(fd, call, argument), vfioCallName(call));
+    } catch (error) {
+      throw thrown(error, vfioCallName(call));
+    }
+  }
+
+  ioctlStruct(fd: number, call: VfioCall, memory: Uint8Array, offset: number): number {
+    try {
+      return whole(this.inner.ioctlStruct(fd, call, memory, offset), vfioCallName(call));
+    } catch (error) {
+      throw thrown(error, vfioCallName(call));
+    }
+  }
+
+  ioctlBatch(fd: number, memory: Uint8Array, table: number, count: number): number {
+    try {
+      const done = this.inner.ioctlBatch(fd, memory, table, count);
+      if (Number.isInteger(done) && done >= 0 && done <= count) return done;
+      throw noAnswer(done);
+    } catch (error) {
+      throw thrown(error, "ioctlBatch");
+    }
+  }
+
+  /** Address space at a place that nobody was told cannot be given back; a FIXED place is known to who asked. */
+  mmap(address: bigint, length: bigint, protection: number, flags: number, hugePageShift: number): bigint {
+    try {
+      const answer = this.inner.mmap(address, length, protection, flags, hugePageShift);
+      if (typeof answer === "bigint") return answer;
+      throw noAnswer(answer);
+    } catch (error) {
+      const problem = thrown(error, "mmap");
+      if ((flags & (MapFlag.FIXED | MapFlag.FIXED_NOREPLACE)) !== 0) throw problem;
+      throw unlessRefused(problem, `${bytes(length)} of address space may be kept, at an address that nobody knows`);
+    }
+  }
+
+  munmap(address: bigint, length: bigint): number {
+    try {
+      return whole(this.inner.munmap(address, length), "munmap");
+    } catch (error) {
+      throw thrown(error, "munmap");
+    }
+  }
+
+  view(address: bigint, length: bigint): Uint8Array {
+    try {
+      return this.inner.view(address, length);
+    } catch (error) {
+      throw thrown(error, "view");
+    }
+  }
+
+  unview(view: Uint8Array): ReturnType<Syscalls["unview"]> {
+    try {
+      return this.inner.unview(view);
+    } catch (error) {
+      throw thrown(error, "unview");
+    }
+  }
+
+  lockedMemory(): LockedMemory {
+    try {
+      return this.inner.lockedMemory();
+    } catch (error) {
+      throw thrown(error, "lockedMemory");
+    }
+  }
+
+  physicalAddresses(va: bigint, pages: number, pageSize: number): BigUint64Array {
+    try {
+      return this.inner.physicalAddresses(va, pages, pageSize);
+    } catch (error) {
+      throw thrown(error, "physicalAddresses");
+    }
+  }
+}
+
+/** What an interface may have and need not: who asks looks whether it is there. */
+const OPTIONAL = ["populate", "read", "write"] as const;
+
+function passing(inner: Syscalls, call: (...parameters: never[]) => unknown, name: string) {
+  return (...parameters: never[]): unknown => {
+    try {
+      return call.apply(inner, parameters);
+    } catch (error) {
+      throw thrown(error, name);
+    }
+  };
+}
+
+function whole(answer: number, syscall: string): number {
+  if (Number.isInteger(answer)) return answer;
+  throw thrown(noAnswer(answer), syscall);
+}
+
+function noAnswer(answer: unknown): Error {
+  return new TypeError(`it answered ${messageOf(answer)}, which is no answer of a kernel`);
+}
+
+/** What an interface threw, as an error with a code. */
+function thrown(error: unknown, syscall: string): Error {
+  if (error instanceof DmaWindowError || (error instanceof Error && hasCode(error))) return error;
+  return new DmaWindowError("ERR_INTERFACE", `the kernel interface threw in ${syscall}: ${messageOf(error)}`, {
+    syscall,
+    cause: error,
+  });
+}
+
+/** Errors that say what they mean, of this package or another copy of it: refused arguments, and what the model has. */
+function hasCode(error: Error): boolean {
+  const { code } = error as { code?: unknown };
+  return error.name === "DmaWindowError" || OURS.includes(code as string);
+}
+
+const OURS = [
+  "ERR_INVALID_ARG_TYPE",
+  "ERR_OUT_OF_RANGE",
+  "ERR_MODEL_KERNEL_OOPS",
+  "ERR_MODEL_PROCESS_ENDED",
+  "ERR_MODEL_UNKNOWN",
+];
+
+/** Only where the kernel may have done it: an error of another code says that it was not asked. */
+function unlessRefused(problem: Error, left: string): unknown {
+  const { code } = problem as { code?: unknown };
+  return code === "ERR_INTERFACE" ? withResidue(problem, [left]) : problem;
+}

@@ -1,0 +1,25 @@
+import type { AddressRange, IommuInfo } from "../iommu.ts";
+import type { Syscalls } from "../syscalls.ts";
+import type { Doubts } from "./doubts.ts";
+
+/** The window, as far as its calls need it. */
+export interface Target {
+  readonly kernel: Syscalls;
+  readonly containerFd: number;
+  /** Which IOMMU it is. */
+  readonly kind: IommuInfo["kind"];
+  /** Handles of the core. */
+  readonly window: number;
+  readonly container: number;
+  /** What an interface that threw left open in the container. */
+  readonly doubts: Doubts;
+  readonly start: bigint;
+  readonly size: bigint;
+  readonly pageShift: number;
+  /** type1: what of the window the IOMMU does not allow, and what it allows in all. */
+  readonly forbidden: readonly AddressRange[];
+  readonly allowed: readonly AddressRange[];
+}
+
+/** The container, as far as its registrations need it. */
+export type ContainerTarget = Pick<Target, "kernel" | "containerFd" | "container" | "kind" | "doubts">;
