@@ -19,6 +19,8 @@ export interface NativeShim {
   ioctlBatch(fd: number, memory: Uint8Array, table: number, count: number): number;
   mmap(address: bigint, length: bigint, protection: number, flags: number, hugePageShift: number): bigint;
   munmap(address: bigint, length: bigint): number;
+  /** MPOL_BIND by mbind: pages that come later come from that node, 0 to 1023. */
+  bindNode(address: bigint, length: bigint, node: number): number;
   /** The memory itself, 1 byte to 4 GiB of it. Nobody frees it when the buffer is collected. */
   view(address: bigint, length: bigint): ArrayBuffer;
   /** The buffer has length 0 from then on. A TypeError for one that cannot be detached (a WebAssembly.Memory's). */
@@ -49,6 +51,7 @@ const functions: readonly (keyof NativeShim)[] = [
   "ioctlBatch",
   "mmap",
   "munmap",
+  "bindNode",
   "view",
   "detach",
   "pageSize",
