@@ -139,7 +139,7 @@ class Asked implements Syscalls {
 }
 
 /** What an interface may have and need not: who asks looks whether it is there. */
-const OPTIONAL = ["populate", "read", "write"] as const;
+const OPTIONAL = ["bindNode", "populate", "read", "write"] as const;
 
 function passing(inner: Syscalls, call: (...parameters: never[]) => unknown, name: string) {
   return (...parameters: never[]): unknown => {

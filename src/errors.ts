@@ -56,6 +56,8 @@ export class DmaWindowError extends Error {
 const errnoNames = new Map(Object.entries(constants.errno).map(([name, value]) => [value as number, name]));
 // Node does not know this one: 77 on x86, Arm and POWER.
 errnoNames.set(77, "EBADFD");
+// Nor this one: a page that the memory's hardware has broken.
+errnoNames.set(133, "EHWPOISON");
 
 /** `"ENOSPC"` for -28. */
 export function errnoName(errno: number): string {

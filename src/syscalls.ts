@@ -177,6 +177,13 @@ export interface Syscalls {
   munmap(address: bigint, length: bigint): number;
 
   /**
+   * Pages that are not present yet in the mmapped range come from NUMA node `node`, and from no other: where it has none left the
+   * page cannot be had. An mmap over the range ends this, so it is called after the mmap and before its pages are present.
+   * Returns 0 or -errno. A program's own kernel may leave it out: then no memory is taken from a node of choice.
+   */
+  readonly bindNode?: ((address: bigint, length: bigint, node: number) => number) | undefined;
+
+  /**
    * Makes every page of the range present and writable, or says why one is not: 0, or -errno. The mmap alone says nothing: with
    * `MapFlag.POPULATE` it succeeds where a page cannot be had, and the first touch ends the process. What the pages hold stays.
    * A program's own kernel may leave it out: then the mmap is believed.

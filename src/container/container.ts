@@ -245,7 +245,7 @@ export class Container {
     } catch (error) {
       throw withResidue(error, [`descriptor ${fd} may still be open`]);
     }
-    if (answer < 0) throw refusedByKernel("close", answer, { facts: { fd } });
+    if (answer < 0) throw refusedByKernel("close", answer, { files: this.#kernel.files, facts: { fd } });
   }
 
   /** Its pages are in the address space of the process that the container's kernel knows, or they are nowhere. */

@@ -66,6 +66,7 @@ export function failureOf(index: number, target: Target, among: Among, threw: un
   return refusedByKernel(syscall, result, {
     about: `${about}${locked.words}`,
     iommu: target.kind,
+    files: target.kernel.files,
     facts: { ...facts, ...locked.facts },
   });
 }
@@ -124,8 +125,10 @@ export function stillRegistered(
   const facts = { va, length };
   const result = core.resultAt(first);
   const { message, ...more } =
-    result === NOT_CALLED ? unanswered(syscall, threw) : refusedByKernel(syscall, result, { iommu: target.kind });
-  const error = new DmaWindowError("ERR_STILL_REGISTERED", message, { ...more, facts });
+    result === NOT_CALLED
+      ? unanswered(syscall, threw)
+      : refusedByKernel(syscall, result, { iommu: target.kind, files: target.kernel.files, facts });
+  const error = new DmaWindowError("ERR_STILL_REGISTERED", message, { facts, ...more });
   const left = calls.map((call) => {
     const { va, length } = registrationOf(call);
     return locked(va, length, core.resultAt(call) === NOT_CALLED ? threw : undefined);

@@ -1,7 +1,7 @@
 import { asked } from "../asked.ts";
 import { argumentTypeError, DmaWindowError, withResidue } from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
-import { refusedByKernel } from "../explain.ts";
+import { type IommuKind, refusedByKernel } from "../explain.ts";
 import { keysOf, known } from "../known.ts";
 import { type Syscalls, VFIO_API_VERSION, VfioCall } from "../syscalls.ts";
 import { boolean, count, object, syscalls } from "../validate.ts";
@@ -51,7 +51,12 @@ function openFiles(kernel: Syscalls, groups: readonly number[], noIommu: boolean
   const containerFd = kernel.open("/dev/vfio/vfio");
   if (containerFd < 0) {
     const call = "open /dev/vfio/vfio";
-    throw refusedByKernel("open", containerFd, { about: call, hint: call, facts: { path: "/dev/vfio/vfio" } });
+    throw refusedByKernel("open", containerFd, {
+      about: call,
+      hint: call,
+      files: kernel.files,
+      facts: { path: "/dev/vfio/vfio" },
+    });
   }
   const groupFds: number[] = [];
   try {
@@ -59,7 +64,7 @@ function openFiles(kernel: Syscalls, groups: readonly number[], noIommu: boolean
     const backend = chooseBackend(kernel, containerFd, noIommu, groups);
     for (const group of groups) groupFds.push(joinGroup(kernel, containerFd, group, backend.kind));
     const answer = kernel.ioctl(containerFd, VfioCall.SET_IOMMU, backend.iommu);
-    if (answer !== 0) throw refusedByKernel("VFIO_SET_IOMMU", answer, { iommu: backend.kind, facts: { groups } });
+    if (answer !== 0) throw refusedType(kernel, answer, backend.kind, groups);
     checkGroups(backend, groups);
     const container = new Container(kernel, { containerFd, groupFds }, backend);
     if (noIommu) warnOfNoIommu();
@@ -77,9 +82,20 @@ function checkGroups(backend: Backend, groups: readonly number[]): void {
   throw new DmaWindowError("ERR_ONE_GROUP", `a container of an LPAR holds one group; ${groups.length} were named`);
 }
 
+/** One group is named where it is the only one: the machine's files are asked about it. */
+function refusedType(kernel: Syscalls, answer: number, iommu: IommuKind, groups: readonly number[]): DmaWindowError {
+  const [group, another] = groups;
+  const facts = another === undefined ? { group } : { groups };
+  return refusedByKernel("VFIO_SET_IOMMU", answer, { iommu, files: kernel.files, facts });
+}
+
 function checkVersion(kernel: Syscalls, fd: number): void {
   const version = kernel.ioctl(fd, VfioCall.GET_API_VERSION, 0);
   if (version === VFIO_API_VERSION) return;
+  if (version < 0) {
+    const { message, ...more } = refusedByKernel("VFIO_GET_API_VERSION", version, { files: kernel.files });
+    throw new DmaWindowError("ERR_VFIO_VERSION", message, more);
+  }
   throw new DmaWindowError(
     "ERR_VFIO_VERSION",
     `this kernel speaks VFIO version ${version}; known is ${VFIO_API_VERSION}`,

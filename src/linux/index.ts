@@ -15,7 +15,7 @@ export { shimAvailable } from "./shim.ts";
 /** What memory comes from. The software kernel can run on real memory with the real kernel's. */
 export type MemorySource = Pick<
   Syscalls,
-  "mmap" | "munmap" | "populate" | "view" | "unview" | "read" | "write" | "physicalAddresses"
+  "mmap" | "munmap" | "bindNode" | "populate" | "view" | "unview" | "read" | "write" | "physicalAddresses"
 >;
 
 /**
@@ -78,6 +78,10 @@ class LinuxKernel implements Syscalls {
 
   munmap(address: bigint, length: bigint): number {
     return shim().munmap(address, length);
+  }
+
+  bindNode(address: bigint, length: bigint, node: number): number {
+    return shim().bindNode(address, length, node);
   }
 
   populate(address: bigint, length: bigint): number {

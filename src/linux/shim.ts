@@ -6,6 +6,15 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { DmaWindowError } from "../errors.ts";
+import {
+  mayNotRead,
+  notBuilt,
+  notLoaded,
+  notThere,
+  otherVersion,
+  type Problem,
+  permissionDenied,
+} from "./unavailable.ts";
 
 /**
  * What the shim exports. It checks every argument itself (TypeError `ERR_INVALID_ARG_TYPE`, RangeError
@@ -19,6 +28,8 @@ export interface NativeShim {
   ioctlBatch(fd: number, memory: Uint8Array, table: number, count: number): number;
   mmap(address: bigint, length: bigint, protection: number, flags: number, hugePageShift: number): bigint;
   munmap(address: bigint, length: bigint): number;
+  /** MPOL_BIND by mbind: pages that come later come from that node, 0 to 1023. */
+  bindNode(address: bigint, length: bigint, node: number): number;
   /** 0 when every page is present and writable, or why one is not. */
   populate(address: bigint, length: bigint): number;
   /**
@@ -68,6 +79,7 @@ const functions: readonly (keyof NativeShim)[] = [
   "ioctlBatch",
   "mmap",
   "munmap",
+  "bindNode",
   "view",
   "detach",
   "pageSize",
@@ -84,7 +96,7 @@ const functions: readonly (keyof NativeShim)[] = [
 
 // Both src/linux and dist/linux lie two directories below the package.
 const builtShim = fileURLToPath(new URL("../../build/Release/vfio_shim.node", import.meta.url));
-const installLog = fileURLToPath(new URL("../../build/shim-install.log", import.meta.url));
+const packageDirectory = fileURLToPath(new URL("../../", import.meta.url)).replace(/\/$/, "");
 
 let loaded: NativeShim | undefined;
 
@@ -92,8 +104,8 @@ let loaded: NativeShim | undefined;
  * The shim, loaded on the first call: the file that the environment variable `DMA_WINDOW_SHIM` names (an addon that was
  * cross-built), or else the one that installing the package built.
  *
- * Throws a {@link DmaWindowError} with code `ERR_SHIM_UNAVAILABLE` that says why it cannot be loaded and what to do. A
- * later call tries again.
+ * Throws a {@link DmaWindowError} with code `ERR_SHIM_UNAVAILABLE` that says why it cannot be loaded and what to do, and names
+ * the reason for programs (`facts.reason`). A later call tries again.
  */
 export function shim(): NativeShim {
   loaded ??= load();
@@ -112,38 +124,33 @@ export function shimAvailable(): boolean {
 
 function load(): NativeShim {
   if (process.platform !== "linux") {
-    throw unavailable(`VFIO is part of Linux, and this is ${process.platform}.`, "Run this part on Linux.");
+    const why = `VFIO is part of Linux, and this is ${process.platform}.`;
+    throw unavailable({ reason: "not-linux", why, remedy: "Run this part on Linux." });
   }
   const chosen = process.env.DMA_WINDOW_SHIM;
   const path = chosen || builtShim;
-  const remedy = chosen
-    ? "Let DMA_WINDOW_SHIM name a vfio_shim.node that was built for this machine, or unset it."
-    : "Install a compiler (on Debian: apt-get install g++ make python3), then run: npm rebuild dma-window " +
-      "(in a checkout of dma-window itself: npm run install).";
-
+  const home = chosen ? undefined : packageDirectory;
   if (!existsSync(path)) {
-    const why = chosen ? `DMA_WINDOW_SHIM names ${path}, which does not exist.` : `It has not been built: no ${path}.`;
-    const log = !chosen && existsSync(installLog) ? ` What its build printed is in ${installLog}.` : "";
-    throw unavailable(why, remedy + log);
+    if (mayNotRead(path)) throw unavailable(permissionDenied(path));
+    throw unavailable(home === undefined ? notThere(path, "DMA_WINDOW_SHIM") : notBuilt(home, path));
   }
   let native: Partial<NativeShim>;
   try {
     native = createRequire(import.meta.url)(path);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw unavailable(`${path} cannot be loaded on this machine (${process.arch}): ${reason}.`, remedy, cause);
+    throw unavailable(notLoaded(path, cause, home), cause);
   }
   const absent = functions.filter((name) => typeof native[name] !== "function");
   if (absent.length > 0) {
-    throw unavailable(`${path} is the shim of another version: it has no ${absent.join(", ")}.`, remedy);
+    throw unavailable(otherVersion(path, absent, home));
   }
   return native as NativeShim;
 }
 
-function unavailable(why: string, remedy: string, cause?: unknown): DmaWindowError {
+function unavailable({ reason, why, remedy }: Problem, cause?: unknown): DmaWindowError {
   return new DmaWindowError(
     "ERR_SHIM_UNAVAILABLE",
     `The real kernel is out of reach without the native shim. ${why} ${remedy} The software kernel, modelKernel(), works without it.`,
-    cause === undefined ? {} : { cause },
+    { facts: { reason }, ...(cause === undefined ? {} : { cause }) },
   );
 }

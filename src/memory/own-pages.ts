@@ -1,7 +1,7 @@
 import { NO_ADDRESS } from "../core.ts";
 import { leftBy, withResidue } from "../errors.ts";
 import type { Syscalls } from "../syscalls.ts";
-import { populate } from "./pages.ts";
+import { checkRoom, populate } from "./pages.ts";
 import { Quarantine } from "./quarantine.ts";
 import { listFull } from "./refusals.ts";
 import { endSegment, makeSegment, type Segment } from "./segment.ts";
@@ -21,7 +21,7 @@ export class OwnPages {
   /**
    * Puts pages into the lowest room, and hands their address to `record`. Where either throws nothing is left. `memsegs` are
    * those of the list, by address: asked for where there is no room.
-   * @throws `ERR_LIST_FULL`, and as `populate` and `record` do.
+   * @throws `ERR_LIST_FULL`, and as `checkRoom`, `populate` and `record` do.
    */
   provide(
     list: Place & MemsegList,
@@ -32,8 +32,9 @@ export class OwnPages {
     const va = this.#quarantine.room(list, BigInt(pages));
     if (va === NO_ADDRESS) throw listFull(list, BigInt(pages), memsegs(), this.#quarantine.rangesOf(list));
     const length = BigInt(pages) * list.pageSize;
+    checkRoom(this.#kernel, length, list.pageShift, list.node);
     try {
-      populate(this.#kernel, va, length, list.pageShift);
+      populate(this.#kernel, va, length, list.pageShift, list.node);
       record(va);
     } catch (error) {
       // Also where mmap itself failed: one at a FIXED address may have unmapped what was there before.

@@ -11,6 +11,7 @@ import { refusedByKernel } from "../explain.ts";
 import { bytes, hex } from "../hex.ts";
 import { MapFlag, Protection, type Syscalls } from "../syscalls.ts";
 import { hugetlbLimit, memoryLimit, poolOf } from "./limits.ts";
+import { bindTo, checkNodePool } from "./node.ts";
 
 const READ_WRITE = Protection.READ | Protection.WRITE;
 
@@ -32,50 +33,68 @@ export function reserveSpace(kernel: Syscalls, length: bigint, pageShift: number
   const { flags, hugePageShift } = pagesOf(kernel, pageShift);
   const base = kernel.mmap(near, length, Protection.NONE, MapFlag.NORESERVE | flags, hugePageShift);
   if (base >= 0n) return base;
-  throw refused("mmap", base, `of ${bytes(length)} of address space for ${bytes(1n << BigInt(pageShift))} pages`);
+  const about = `of ${bytes(length)} of address space for ${bytes(1n << BigInt(pageShift))} pages`;
+  const facts = { length, pageSize: 1n << BigInt(pageShift), hugetlb: flags !== 0, onlyKept: true };
+  throw refused(kernel, "mmap", base, about, facts);
 }
 
 /**
- * Puts pages into kept address space, every one present: not by the word of mmap, which succeeds where a cgroup allows fewer
- * hugepages than the pool has, but by that of a call that answers. When it throws the caller makes address space of the range again.
- *
- * @throws `ERR_KERNEL` of mmap, or of madvise where not all are present (facts: va, length, pageSize, pool, limit);
- * `ERR_MEMORY_LIMIT` where a memory cgroup would have the process killed instead (facts: length, limit).
+ * Refuses what cannot be there, before anything is changed. @throws `ERR_NODE_FULL`; `ERR_MEMORY_LIMIT` where a memory cgroup would
+ * have the process killed (facts: length, limit).
  */
-export function populate(kernel: Syscalls, va: bigint, length: bigint, pageShift: number): void {
+export function checkRoom(kernel: Syscalls, length: bigint, pageShift: number, node?: number): void {
+  const isHuge = pagesOf(kernel, pageShift).flags !== 0;
+  if (!isHuge) checkMemoryLimit(kernel, length);
+  else if (node !== undefined) checkNodePool(kernel, node, 1n << BigInt(pageShift), length);
+}
+
+/**
+ * Puts pages into kept address space, every one present; those of a NUMA node, where one is named. Not by the word of mmap, which
+ * succeeds where a cgroup allows fewer hugepages than the pool has, but by that of a call that answers. When it throws the caller
+ * makes address space of the range again.
+ *
+ * @throws `ERR_KERNEL` of mmap, of mbind, or of madvise where not all are present (facts: va, length, pageSize, pool, limit).
+ */
+export function populate(kernel: Syscalls, va: bigint, length: bigint, pageShift: number, node?: number): void {
   const { flags, hugePageShift } = pagesOf(kernel, pageShift);
   const isHuge = flags !== 0;
-  if (!isHuge) checkMemoryLimit(kernel, length);
-  const how = MapFlag.FIXED | MapFlag.POPULATE | flags;
-  const about = `of ${bytes(length)} in ${bytes(1n << BigInt(pageShift))} pages at ${hex(va)}`;
+  const pageSize = 1n << BigInt(pageShift);
+  const facts = { va, length, pageSize, hugetlb: isHuge, ...(node === undefined ? {} : { node }) };
+  // Pages that mmap populates come from any node: they are bound first, and are made present then.
+  const how = MapFlag.FIXED | (node === undefined ? MapFlag.POPULATE : 0) | flags;
+  const about = `of ${bytes(length)} in ${bytes(pageSize)} pages at ${hex(va)}`;
   const answer = naming("mmap", about, () => kernel.mmap(va, length, READ_WRITE, how, hugePageShift));
-  if (answer < 0n) throw refused("mmap", answer, about);
+  if (answer < 0n) throw refused(kernel, "mmap", answer, about, facts);
+  if (node !== undefined) bindTo(kernel, va, length, node, facts);
   const absent = kernel.populate?.(va, length) ?? 0;
   if (absent >= 0) return;
   replace(kernel, va, length); // so that pages which came before it are not counted as another's
-  throw notPresent(kernel, absent, va, length, 1n << BigInt(pageShift), isHuge);
+  throw notPresent(kernel, absent, facts);
+}
+
+/** What was asked for, as the facts of a refusal say it. */
+interface Wanted {
+  readonly va: bigint;
+  readonly length: bigint;
+  readonly pageSize: bigint;
+  readonly hugetlb: boolean;
+  readonly node?: number;
 }
 
 /** Pages of which one is not there: how many the pool has, and how many a cgroup allows. */
-function notPresent(
-  kernel: Syscalls,
-  answer: number,
-  va: bigint,
-  length: bigint,
-  pageSize: bigint,
-  isHuge: boolean,
-): DmaWindowError {
-  const { files } = kernel;
-  const pool = files && isHuge ? poolOf(files, pageSize) : undefined;
-  const limit = files && (isHuge ? hugetlbLimit(files, pageSize) : memoryLimit(files));
+function notPresent({ files }: Syscalls, answer: number, wanted: Wanted): DmaWindowError {
+  const { va, length, pageSize, hugetlb, node } = wanted;
+  const pool = files && hugetlb ? poolOf(files, pageSize) : undefined;
+  const limit = files && (hugetlb ? hugetlbLimit(files, pageSize) : memoryLimit(files));
   const known = [
     ...(pool ? [`the pool (${pool.directory}) has ${pool.free} of ${pool.total} free`] : []),
     ...(limit ? [`${limit.file} allows ${bytes(limit.limit)}, of which ${bytes(limit.used)} are used`] : []),
   ];
-  const facts = { va, length, pageSize, hugetlb: isHuge, ...(pool ? { pool } : {}), ...(limit ? { limit } : {}) };
+  const facts = { ...wanted, ...(pool ? { pool } : {}), ...(limit ? { limit } : {}) };
   const numbers = known.length === 0 ? "" : ` (${known.join("; ")})`;
-  const about = `not all of ${length / pageSize} pages of ${bytes(pageSize)} at ${hex(va)} can be had${numbers}`;
-  return refusedByKernel("madvise", answer, { about, facts });
+  const from = node === undefined ? "" : ` from NUMA node ${node}`;
+  const about = `not all of ${length / pageSize} pages of ${bytes(pageSize)} at ${hex(va)} can be had${from}${numbers}`;
+  return refusedByKernel("madvise", answer, { about, files, facts });
 }
 
 /** More than a memory cgroup allows is not refused by the kernel: it kills (`mm/oom_kill.c: out_of_memory`). */
@@ -105,14 +124,14 @@ export function vacate(kernel: Syscalls, va: bigint, length: bigint, pageShift: 
   const how = MapFlag.FIXED | MapFlag.NORESERVE | flags;
   const about = `of ${bytes(length)} of address space at ${hex(va)}`;
   const answer = naming("mmap", about, () => kernel.mmap(va, length, Protection.NONE, how, hugePageShift));
-  if (answer < 0n) throw refused("mmap", answer, about);
+  if (answer < 0n) throw refused(kernel, "mmap", answer, about, { va, length, onlyKept: true });
 }
 
 /** Gives address space back. @throws `ERR_KERNEL`. */
 export function release(kernel: Syscalls, va: bigint, length: bigint): void {
   const about = `of ${bytes(length)} at ${hex(va)}`;
   const answer = naming("munmap", about, () => kernel.munmap(va, length));
-  if (answer < 0) throw refused("munmap", BigInt(answer), about);
+  if (answer < 0) throw refused(kernel, "munmap", BigInt(answer), about, { va, length });
 }
 
 /** An interface that throws does not know what it was asked about. */
@@ -126,6 +145,12 @@ function naming<R>(syscall: string, about: string, call: () => R): R {
   }
 }
 
-function refused(syscall: string, answer: bigint, about: string): DmaWindowError {
-  return refusedByKernel(syscall, Number(answer), { about: `${syscall} ${about}` }); // an errno: -4095 to -1
+function refused(
+  { files }: Syscalls,
+  syscall: string,
+  answer: bigint,
+  about: string,
+  facts: Readonly<Record<string, unknown>>,
+): DmaWindowError {
+  return refusedByKernel(syscall, Number(answer), { about: `${syscall} ${about}`, files, facts }); // an errno: -4095 to -1
 }

@@ -9,6 +9,7 @@ import { isSameKernel, type Syscalls } from "../syscalls.ts";
 import { address, boolean, count, object, pageShift, size, syscalls } from "../validate.ts";
 import { translateColumns } from "./arrays.ts";
 import { Listeners } from "./listeners.ts";
+import { nodeFor } from "./node.ts";
 import type { ListOptions, MemsegTableOptions, NewMemseg } from "./options.ts";
 import { OwnPages } from "./own-pages.ts";
 import { release, reserveSpace } from "./pages.ts";
@@ -27,6 +28,7 @@ const LIST_KEYS = keysOf<ListOptions>({
   near: true,
   external: true,
   heap: true,
+  node: true,
 });
 
 /** A list and its address space, as the table keeps them. */
@@ -103,7 +105,7 @@ export class MemsegTable {
    *
    * @throws `ERR_OVERLAPS`, `ERR_UNALIGNED_VA`, `ERR_UNALIGNED_LENGTH`, `ERR_WRAPS`, `ERR_TOO_LARGE`; `ERR_KERNEL`
    * where the kernel has no address space left, or no pages of that size; and what an attached container says of a list for
-   * which its window has no room. Nothing is left behind.
+   * which its window has no room. `ERR_NO_NODE`, `ERR_NO_NODE_BINDING` for a NUMA node. Nothing is left behind.
    */
   addList(options: ListOptions): MemsegList {
     return exclusively("memory.addList", () => this.#addList(options));
@@ -113,7 +115,15 @@ export class MemsegTable {
     const table = this.#core();
     known("options", object("options", options), LIST_KEYS);
     // Read once: what a getter says the second time is not what was checked.
-    const { pageSize: page, maxBytes, base: given, near: hint, external: outside, heap: asHeap } = options;
+    const {
+      pageSize: page,
+      maxBytes,
+      base: given,
+      near: hint,
+      external: outside,
+      heap: asHeap,
+      node: wanted,
+    } = options;
     const shift = pageShift("pageSize", page);
     const pageSize = 1n << BigInt(shift);
     const length = size("maxBytes", maxBytes);
@@ -128,6 +138,7 @@ export class MemsegTable {
       throw argumentRangeError("pageSize", `at least the CPU's, ${least}, without base`, page);
     }
     const near = hint === undefined ? 0n : address("near", hint);
+    const node = wanted === undefined ? {} : { node: nodeFor(this.#needKernel(), wanted, kept) };
     this.#pages?.sweep();
     const base = kept ? reserveSpace(this.#needKernel(), length, shift, near) : address("base", given);
     const flags = (external ? ListFlag.EXTERNAL : 0) | (heap ? ListFlag.HEAP : 0);
@@ -136,7 +147,17 @@ export class MemsegTable {
       const refusal = refused(-index, `list of ${bytes(length)} at ${hex(base)} with pages of ${bytes(pageSize)}`);
       throw withResidue(refusal, kept ? leftBy(() => release(this.#needKernel(), base, length)) : []);
     }
-    const list: OwnList = Object.freeze({ index, base, length, pageSize, pageShift: shift, external, heap, kept });
+    const list: OwnList = Object.freeze({
+      index,
+      base,
+      length,
+      pageSize,
+      pageShift: shift,
+      external,
+      heap,
+      kept,
+      ...node,
+    });
     try {
       this.#listeners.tell(
         (listener) => listener.listAdded(list),
@@ -226,9 +247,9 @@ export class MemsegTable {
   /**
    * `pages` pages in a row from a list of the table's own, present, and mapped wherever the table is attached.
    *
-   * @throws `ERR_LIST_FULL` (facts: bytes that are free only when garbage has been collected, if there are any); `ERR_KERNEL`
-   * when there is no memory, or fewer pages than pool and cgroup let be present; `ERR_MEMORY_LIMIT`; what mapping it throws.
-   * Nothing is left behind.
+   * @throws `ERR_LIST_FULL` (facts: wanted, free, longest, list; waiting: bytes that are free only when garbage has been collected);
+   * `ERR_KERNEL` when there is no memory, or fewer pages than pool and cgroup let be present; `ERR_MEMORY_LIMIT`; `ERR_NODE_FULL`;
+   * what mapping it throws. Nothing is left behind.
    */
   allocate(list: MemsegList, pages: number): Segment {
     return exclusively("memory.allocate", () => this.#allocate(list, pages));

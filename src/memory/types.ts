@@ -32,6 +32,8 @@ export interface MemsegList extends ListFacts {
   readonly pageSize: bigint;
   readonly external: boolean;
   readonly heap: boolean;
+  /** The NUMA node that its pages come from; absent where the kernel chooses. */
+  readonly node?: number;
 }
 
 /** A list as the core and the operating system know it. */
@@ -42,4 +44,5 @@ export interface Place {
   readonly length: bigint;
   readonly pageSize: bigint;
   readonly pageShift: number;
+  readonly node?: number;
 }

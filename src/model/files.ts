@@ -28,7 +28,9 @@ export interface Told {
  *     /sys/kernel/iommu_groups/26/devices/0000:00:1a.0  a link to the device
  *     /sys/bus/pci/devices/0000:00:1a.0/driver          a link to its driver
  *     /sys/bus/pci/devices/0000:00:1a.0/iommu_group     a link to its group
+ *     /sys/bus/pci/devices/0000:00:1a.0/numa_node       0: devices are near the first node
  *     /sys/kernel/mm/hugepages/hugepages-2048kB/...     the pools (memory/pool-files.ts); not where memory is another machine's
+ *     /sys/devices/system/node/node0                    a NUMA node: its pools, and one CPU; likewise
  *     /dev/vfio/vfio, /dev/vfio/26                      what is opened
  *     /proc/cpuinfo                                     which architecture it is
  *     /proc/iomem                                       its RAM, in one piece; not where memory is another machine's
@@ -49,6 +51,7 @@ export function machineFiles(told: Told): MachineFiles {
     entries.set(`/sys/bus/pci/devices/${device}`, { link: `../../../devices/pci0000:00/${device}` });
     for (const at of [home, `/sys/bus/pci/devices/${device}`, `${group}/devices/${device}`]) {
       entries.set(`${at}/driver`, { link: "../../../bus/pci/drivers/vfio-pci" });
+      entries.set(`${at}/numa_node`, { text: () => "0\n" });
       entries.set(`${at}/iommu_group`, { link: `../../../kernel/iommu_groups/${number}` });
     }
     entries.set(path, { device: true });

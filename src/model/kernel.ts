@@ -1,5 +1,12 @@
 import { argumentRangeError } from "../errors.ts";
-import { BATCH_ENTRY_BYTES, type LockedMemory, type MachineFiles, Protection, type VfioCall } from "../syscalls.ts";
+import {
+  BATCH_ENTRY_BYTES,
+  type LockedMemory,
+  type MachineFiles,
+  Protection,
+  type Syscalls,
+  type VfioCall,
+} from "../syscalls.ts";
 import { address, object, size } from "../validate.ts";
 import { deviceOf, type ModelDevice } from "./dma/device.ts";
 import { EBADF } from "./errno.ts";
@@ -18,6 +25,7 @@ import type { MemorySource } from "./memory/source.ts";
 import type { ModelSettings } from "./options.ts";
 import { bytesOf, PAGE_BYTES, pageOf } from "./pages.ts";
 import { Process } from "./process.ts";
+import { withProcess } from "./process-files.ts";
 import { type Struct, StructReader } from "./structs.ts";
 
 /** A machine with one process. */
@@ -39,7 +47,7 @@ class Kernel implements ModelKernel {
 
   constructor(machine: Machine, process: Process) {
     this.pageSize = machine.pageSize;
-    this.files = machine.files;
+    this.files = withProcess(machine.files, process);
     this.#machine = machine;
     this.#process = process;
   }
@@ -97,6 +105,16 @@ class Kernel implements ModelKernel {
     const result = this.#caller.memory.munmap(address, length);
     this.#counting.other("munmap", result < 0);
     return result;
+  }
+
+  /** Absent on real memory whose source has none. */
+  get bindNode(): Syscalls["bindNode"] {
+    if (this.#process.memory.bindNode === undefined) return undefined;
+    return (address, length, node) => {
+      const result = this.#caller.memory.bindNode?.(address, length, node) ?? 0;
+      this.#counting.other("mbind", result < 0);
+      return result;
+    };
   }
 
   view(address: bigint, length: bigint): Uint8Array {

@@ -43,12 +43,12 @@ export class Machine {
   #begun = 0;
   #processes: Process[] = [];
 
-  constructor({ iommu, pageSize, groups, hugepages, hugepageLimits, ram, memory }: ModelSettings) {
+  constructor({ iommu, pageSize, groups, nodes, hugepageLimits, ram, memory }: ModelSettings) {
     this.pageSize = pageSize;
     this.fixed = { iommu, pageSize, ram };
     this.ram = Number(ram);
     this.userPages = pageOf(endOfUserSpace(iommu.platform, pageSize));
-    this.pool = new HugepagePool(hugepages, hugepageLimits);
+    this.pool = new HugepagePool(nodes, hugepageLimits);
     this.groups = groups.map(({ number, noIommu }) => new Group(number, noIommu));
     const borrowsMemory = memory !== "simulated";
     this.files = machineFiles({ groups: this.groups, iommu, pageSize, ram, pool: this.pool, borrowsMemory });

@@ -73,6 +73,11 @@ export interface ModelOptions {
    */
   readonly hugepages?: Readonly<Record<number, number>>;
   /**
+   * The NUMA nodes of simulated memory, from 0 on, each with hugepages of its own, in the form of `hugepages`, in whose place it
+   * stands. Of ordinary memory no node is known. One node by default, with all of `hugepages`.
+   */
+  readonly nodes?: readonly Readonly<Record<number, number>>[];
+  /**
    * How many of these a hugetlb cgroup lets be present, by page shift. An mmap of more succeeds, and the pages that are too many
    * cannot be touched. By default as many as there are.
    */
@@ -97,7 +102,8 @@ export interface ModelSettings {
   /** By number. */
   readonly groups: readonly { readonly number: number; readonly noIommu: boolean }[];
   readonly lockedMemory: LockedMemoryLimits;
-  readonly hugepages: Readonly<Record<number, number>>;
+  /** The hugepages of each NUMA node. */
+  readonly nodes: readonly Readonly<Record<number, number>>[];
   readonly hugepageLimits: Readonly<Record<number, number>>;
   readonly ram: bigint;
   readonly memory: "simulated" | MemorySource;
@@ -128,6 +134,7 @@ const KEYS = keysOf<ModelOptions>({
   lockedMemory: true,
   hugepages: true,
   hugepageLimits: true,
+  nodes: true,
   ram: true,
   memory: true,
 });
@@ -172,12 +179,27 @@ export function settingsFrom(options: ModelOptions): ModelSettings {
     throw argumentTypeError("memory", '"simulated" or an object with mmap, munmap, view and unview', memory);
   }
   if (ram < 1n << 20n || ram >= 1n << 53n) throw argumentRangeError("ram", "from 1 MiB to below 2^53", ram);
-  const { hugepages = usualHugepages(platform, pageSize), hugepageLimits = {} } = options;
-  checkHugepages("hugepages", hugepages);
+  const { hugepageLimits = {} } = options;
   checkHugepages("hugepageLimits", hugepageLimits);
+  const nodes = nodesFrom(options, usualHugepages(platform, pageSize));
   const groups = groupsFrom(platform, options);
   const iommu = iommuFrom(platform, options, pageSize);
-  return { iommu, pageSize, groups, lockedMemory, hugepages, hugepageLimits, ram, memory };
+  return { iommu, pageSize, groups, lockedMemory, nodes, hugepageLimits, ram, memory };
+}
+
+/** Linux is built for at most 1024 nodes (CONFIG_NODES_SHIFT). */
+const NODES_MAX = 1024;
+
+function nodesFrom({ hugepages, nodes }: ModelOptions, usual: Readonly<Record<number, number>>) {
+  if (hugepages !== undefined) checkHugepages("hugepages", hugepages);
+  if (nodes === undefined) return [hugepages ?? usual];
+  if (!Array.isArray(nodes)) throw argumentTypeError("nodes", "an array of hugepages, one object for each node", nodes);
+  if (hugepages !== undefined) throw argumentRangeError("hugepages", "left out with nodes, which have them", hugepages);
+  if (nodes.length === 0 || nodes.length > NODES_MAX) {
+    throw argumentRangeError("nodes", `1 to ${NODES_MAX} nodes`, `${nodes.length} nodes`);
+  }
+  for (const [index, node] of nodes.entries()) checkHugepages(`nodes[${index}]`, node);
+  return nodes as NonNullable<ModelOptions["nodes"]>;
 }
 
 /** A size that is named in another way than by its page shift would be a size that does not exist. */

@@ -87,7 +87,8 @@ layers("have a seam that imports nothing, and words that import little", () => {
   mayImport("errors.ts", (to) => ["copies.ts", "error-json.ts"].includes(to));
   mayImport("exclusive.ts", (to) => to === "errors.ts");
   mayImport("asked.ts", (to) => ["errors.ts", "hex.ts", "syscalls.ts"].includes(to));
-  mayImport("explain.ts", (to) => to === "errors.ts");
+  mayImport("explain.ts", (to) => ["errors.ts", "syscalls.ts", "explain"].includes(to));
+  mayImport("explain", (to) => ["explain", "hex.ts", "syscalls.ts"].includes(to));
   mayImport("known.ts", (to) => to === "errors.ts");
   mayImport("validate.ts", (to) => ["errors.ts", "syscalls.ts"].includes(to));
 });

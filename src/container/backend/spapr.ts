@@ -180,7 +180,7 @@ export class SpaprBackend implements Backend {
       try {
         const answer = this.#ioctl(VfioCall.IOMMU_SPAPR_TCE_CREATE, at);
         if (answer === 0) this.#hasDefaultWindow = true;
-        else left.push(`the default window is not put back (${explain(CREATE, answer, this.kind)})`);
+        else left.push(`the default window is not put back (${explain(CREATE, answer, this.kind, this.#kernel)})`);
         return;
       } catch (error) {
         [why = ""] = leftBy(() => {
@@ -200,7 +200,7 @@ export class SpaprBackend implements Backend {
         const answer = this.#remove(start);
         if (typeof answer !== "number" || answer === 0) return;
         this.#stray.push(start);
-        left.push(`the window at ${hex(start)} (${explain(REMOVE, answer, this.kind)})`);
+        left.push(`the window at ${hex(start)} (${explain(REMOVE, answer, this.kind, this.#kernel)})`);
       },
       `the window at ${hex(start)} may still be there`,
     );
@@ -277,7 +277,13 @@ export class SpaprBackend implements Backend {
     facts?: Readonly<Record<string, unknown>>,
     about = syscall,
   ): DmaWindowError {
-    return refusedByKernel(syscall, answer, { about, iommu: this.kind, ...(facts === undefined ? {} : { facts }) });
+    const { files } = this.#kernel;
+    return refusedByKernel(syscall, answer, {
+      about,
+      iommu: this.kind,
+      files,
+      ...(facts === undefined ? {} : { facts }),
+    });
   }
 }
 

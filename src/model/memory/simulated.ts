@@ -75,8 +75,9 @@ export class SimulatedMemory implements MemorySource {
     const hugepages = pages / pagesPer(pageShift);
     // Linux removes what was mapped there first and then looks for hugepages, so it is gone when there are none.
     this.#space.carve(start, start + pages);
-    if (pooled && !this.#pool.take(hugePageShift, hugepages)) return BigInt(ENOMEM);
-    this.#add(start, start + pages, protection, pageShift, pooled);
+    const nodes = pooled ? this.#pool.take(hugePageShift, hugepages) : undefined;
+    if (pooled && nodes === undefined) return BigInt(ENOMEM);
+    this.#add(start, start + pages, protection, pageShift, nodes, (flags & MapFlag.POPULATE) !== 0);
     return bytesOf(start);
   }
 
@@ -90,6 +91,21 @@ export class SimulatedMemory implements MemorySource {
     // A hugepage cannot be cut: `mm/hugetlb.c: hugetlb_vm_op_split`.
     if (this.#space.cutsPage(start, end)) return EINVAL;
     this.#space.carve(start, end);
+    return 0;
+  }
+
+  /** `mm/mempolicy.c: do_mbind`, with MPOL_BIND and no flags. The nodes of ordinary memory are not told apart. */
+  bindNode(address: bigint, length: bigint, node: number): number {
+    checkAddress("address", address);
+    checkAddress("length", length);
+    if (address % BigInt(this.#pageBytes) !== 0n || address + length > LARGEST_ADDRESS) return EINVAL;
+    if (!(node >= 0 && node < this.#pool.nodes)) return EINVAL;
+    if (length === 0n) return 0;
+    const start = pageOf(address);
+    const end = start + roundUp(length, this.#pageShift);
+    const areas = this.#space.filling(start, end, Protection.NONE);
+    if (areas === undefined) return EFAULT;
+    for (const area of areas) backingOf(area).bind(Math.max(area.start, start), Math.min(area.end, end), node);
     return 0;
   }
 
@@ -142,7 +158,7 @@ export class SimulatedMemory implements MemorySource {
     this.#movedInto.set(old, store.bytes);
   }
 
-  /** `mm/madvise.c: madvise_populate`: pages that are there, or may be had, and an errno where they are not. */
+  /** `mm/madvise.c: madvise_populate`, for writing: an errno where a touch would have been a SIGBUS. */
   populate(address: bigint, length: bigint): number {
     checkAddress("address", address);
     checkAddress("length", length);
@@ -152,7 +168,10 @@ export class SimulatedMemory implements MemorySource {
     const areas = this.#space.filling(start, end, Protection.NONE);
     if (areas === undefined) return ENOMEM;
     if (areas.some(({ protection }) => (protection & Protection.WRITE) === 0)) return EINVAL;
-    return areas.every(({ absent }) => absent !== true) ? 0 : EFAULT;
+    const populated = areas.every(
+      (area) => area.absent !== true && backingOf(area).populate(Math.max(area.start, start), Math.min(area.end, end)),
+    );
+    return populated ? 0 : EFAULT;
   }
 
   read(address: bigint, into: Uint8Array): void {
@@ -232,17 +251,25 @@ export class SimulatedMemory implements MemorySource {
     return start >= LOWEST_PAGE ? start : ENOMEM;
   }
 
-  #add(start: number, end: number, protection: number, pageShift: number, pooled: boolean): void {
-    const parts = { space: this.#space, pageShift, frames: this.#frames, pool: pooled ? this.#pool : undefined };
+  /** `nodes`: where its hugepages are from, for memory of the pool. Those that a cgroup does not let be present are an area of their own. */
+  #add(
+    start: number,
+    end: number,
+    protection: number,
+    pageShift: number,
+    nodes: Uint16Array | undefined,
+    present: boolean,
+  ): void {
+    const parts = { space: this.#space, pageShift, frames: this.#frames, pool: nodes && this.#pool, present };
     const unit = pagesPer(pageShift);
-    const present = pooled ? this.#pool.makePresent(pageShift, (end - start) / unit) * unit : end - start;
-    const border = start + present;
+    const some = nodes === undefined ? (end - start) / unit : this.#pool.makePresent(pageShift, (end - start) / unit);
+    const border = start + some * unit;
     if (start < border) {
-      const backing = new SimulatedBacking({ ...parts, start, end: border });
+      const backing = new SimulatedBacking({ ...parts, start, end: border, nodes: nodes?.slice(0, some) });
       this.#space.add({ start, end: border, protection, backing, pinnable: true });
     }
     if (border < end) {
-      const backing = new SimulatedBacking({ ...parts, start: border, end, absent: true });
+      const backing = new SimulatedBacking({ ...parts, start: border, end, nodes: nodes?.slice(some), absent: true });
       this.#space.add({ start: border, end, protection, backing, pinnable: false, absent: true });
     }
   }
@@ -296,8 +323,12 @@ function isViewed(areas: readonly Area[], start: number, end: number): boolean {
 }
 
 /** All areas of simulated memory are {@link SimulatedMemory}'s own. */
-function extentsOf({ backing }: Area): Extents {
-  return (backing as SimulatedBacking).extents;
+function backingOf({ backing }: Area): SimulatedBacking {
+  return backing as SimulatedBacking;
+}
+
+function extentsOf(area: Area): Extents {
+  return backingOf(area).extents;
 }
 
 function checkArray(name: string, array: unknown): void {

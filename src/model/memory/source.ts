@@ -8,7 +8,7 @@ import { RealBacking } from "./real-backing.ts";
 /** Where memory comes from. `linuxKernel()` is one: the model then works on this process's own memory. */
 export type MemorySource = Pick<
   Syscalls,
-  "mmap" | "munmap" | "populate" | "view" | "unview" | "read" | "write" | "physicalAddresses"
+  "mmap" | "munmap" | "bindNode" | "populate" | "view" | "unview" | "read" | "write" | "physicalAddresses"
 >;
 
 /** What a kernel answers for a physical address that it does not know. */
@@ -60,6 +60,7 @@ export function recordedMemory(
       space.carve(start, Math.min(start + pageOf(roundedUp(length, granule)), PAGES_OF_ADDRESS_SPACE));
       return 0;
     },
+    bindNode: source.bindNode && ((...parameters) => source.bindNode?.(...parameters) ?? 0),
     view: (address, length) => source.view(address, length),
     unview: (view) => source.unview(view),
     populate: source.populate && ((address, length) => source.populate?.(address, length) ?? 0),
