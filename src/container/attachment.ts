@@ -37,6 +37,8 @@ export class Attachment implements MemoryListener {
   readonly #memory: MemsegTable;
   /** First IOVA of each list's region. */
   readonly #regions = new Map<MemsegList, bigint>();
+  /** What a failed map left mapped, though its memory did not stay: in the way of what comes there next. */
+  #left: readonly Placed[] = [];
 
   constructor(memory: MemsegTable, window: Window) {
     this.#memory = memory;
@@ -70,6 +72,7 @@ export class Attachment implements MemoryListener {
    * unmapped.
    */
   end(): DmaWindowError | undefined {
+    this.#unmapLeft();
     const leftover = this.unmapAll();
     this.letGo();
     return endIdle(this.window.target) ?? leftover;
@@ -140,7 +143,31 @@ export class Attachment implements MemoryListener {
   }
 
   added(list: MemsegList, memsegs: readonly Memseg[]): void {
-    this.#map(this.#place(list, memsegs));
+    this.#unmapLeft();
+    const placed = this.#place(list, memsegs);
+    try {
+      this.#map(placed);
+    } catch (error) {
+      const isKnown = (va: bigint) => this.#left.some((one) => va >= one.va && va < one.va + one.length);
+      this.#left = [...this.#left, ...placed.filter((one) => this.#isLive(one) && !isKnown(one.va))];
+      throw error;
+    }
+  }
+
+  /** Tries again to unmap what is left of memory that did not stay. What still cannot be was named when it was left. */
+  #unmapLeft(): void {
+    for (const one of this.#left) leftBy(() => this.#unmapWhole(one));
+    if (this.#left.length > 0) this.#left = this.#left.filter((one) => this.#isLive(one));
+  }
+
+  /** On behalf of the window: in `pa` its IOVAs are not set aside any more. */
+  #unmapWhole(one: Placed): unknown {
+    this.#write([one]);
+    return performUnmaps(this.window.target, 1, Owner.WINDOW);
+  }
+
+  #isLive({ iova }: Placed): boolean {
+    return core.windowReverse(this.window.target.window, iova) !== NO_ADDRESS;
   }
 
   removing(list: MemsegList, memsegs: readonly Memseg[]): DmaWindowError | undefined {
@@ -191,8 +218,7 @@ export class Attachment implements MemoryListener {
   #unmap(placed: readonly Placed[]): DmaWindowError | undefined {
     if (placed.length === 0) return undefined;
     // What an earlier failure could not map again is gone already.
-    const { window } = this.window.target;
-    const live = placed.filter(({ iova }) => core.windowReverse(window, iova) !== NO_ADDRESS);
+    const live = placed.filter((one) => this.#isLive(one));
     let leftover: DmaWindowError | undefined;
     try {
       this.#write(live);
@@ -208,8 +234,7 @@ export class Attachment implements MemoryListener {
 
   /** Maps those of `placed` that are not mapped any more; gives a sentence for each that cannot be. */
   #mapAgain(placed: readonly Placed[]): string[] {
-    const { window } = this.window.target;
-    const gone = placed.filter(({ iova }) => core.windowReverse(window, iova) === NO_ADDRESS);
+    const gone = placed.filter((one) => !this.#isLive(one));
     return gone.flatMap((one) =>
       leftBy(
         () => {

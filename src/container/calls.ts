@@ -164,10 +164,12 @@ export function performUnmaps(target: Target, count: number, owner: number, amon
     at = perform(target, at + 1);
   }
   for (let k = 0; target.doubts.maps.size > 0 && k < at; k++) settleUnmapped(target, k);
+  const isDone = at === core.callCount() && unended.length === 0 && threw === undefined;
   const leftover = stillRegistered(unended, target, threw);
   let failed = at < core.callCount() ? failureOf(at, target, among ?? { first: 0, count }, threw) : undefined;
-  const left = [...(leftover?.residue?.left ?? []), ...stillMappedFrom(target, at)];
+  const left = isDone ? [] : [...(leftover?.residue?.left ?? []), ...stillMappedFrom(target, at)];
   const unmapped = core.settleUnmaps(target.window);
+  if (isDone && unmapped === count && core.wrongUnmap(0) === core.callCount()) return undefined;
   const wrong = wrongSizes(target, among ?? { first: 0, count });
   left.push(...wrong.left);
   if (failed === undefined && wrong.left.length === 0 && unmapped < count) {
@@ -264,19 +266,20 @@ function begin(): void {
  * interface throws, that is kept in `threw`, and goes on behind a call that the kernel could be asked for once more.
  */
 function perform(target: ContainerTarget, first: number): number {
+  const total = core.callCount();
   let at = first;
-  while (at < core.callCount()) {
+  while (at < total) {
     const entry = core.callTable() + at * BATCH_ENTRY_BYTES;
     try {
-      return at + target.kernel.ioctlBatch(target.containerFd, core.bytes(), entry, core.callCount() - at);
+      return at + target.kernel.ioctlBatch(target.containerFd, core.bytes(), entry, total - at);
     } catch (error) {
       threw ??= error;
       at = firstUndone(at);
     }
-    if (at < core.callCount() && !settleByRepeating(target, at)) return at;
+    if (at < total && !settleByRepeating(target, at)) return at;
     at++;
   }
-  return core.callCount();
+  return total;
 }
 
 /** The first call from `from` on that was not answered with 0: the count of all when there is none. */

@@ -21,8 +21,9 @@ const broke = (): never => {
   throw new Error("the interface broke");
 };
 
+/** The one in front makes the entries of a batch: what throws behind it has written no result. */
 function run(kind: Kind, ...faults: readonly Fault[]): Session {
-  const world = new World(kind, (behind) => faulty(behind, ...faults));
+  const world = new World(kind, (behind) => faulty(faulty(behind, ...faults)));
   world.guard.asksToBeSure = faults.length > 0;
   const session = new Session(world);
   session.run();
@@ -53,7 +54,10 @@ function comesFromIt(error: DmaWindowError): boolean {
 for (const kind of kinds) {
   const version = kind.iommuVersion === undefined ? "" : ` v${kind.iommuVersion}`;
   const title = `${kind.platform}${version}, CPU pages of ${kind.pageSize / 1024} KiB`;
-  for (const when of ["before", "after"] as const) {
+  // What is lost after the call is the harder half; the other one differs between sPAPR and type1 only.
+  for (const when of kind.platform === "powernv" || kind.iommuVersion === 1
+    ? (["before", "after"] as const)
+    : (["after"] as const)) {
     test(`${title}: whichever call throws ${when} the kernel did it, the kernel has what the library says`, () => {
       let runs = 0;
       for (const [nth, name] of callsOf(kind).entries()) {
