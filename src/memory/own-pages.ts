@@ -33,15 +33,16 @@ export class OwnPages {
     if (va === NO_ADDRESS) throw listFull(list, BigInt(pages), memsegs(), this.#quarantine.rangesOf(list));
     const length = BigInt(pages) * list.pageSize;
     checkRoom(this.#kernel, length, list.pageShift, list.node);
+    const sights = this.#quarantine.take(list, va, length);
     try {
       populate(this.#kernel, va, length, list.pageShift, list.node);
       record(va);
     } catch (error) {
       // Also where mmap itself failed: one at a FIXED address may have unmapped what was there before.
-      const left = leftBy(() => this.#quarantine.giveBack(list, va, length, []));
+      const left = leftBy(() => this.#quarantine.giveBack(list, va, length, sights));
       throw withResidue(error, left);
     }
-    return makeSegment(this.#kernel, list, va, length);
+    return makeSegment(this.#kernel, list, va, length, sights);
   }
 
   /** Ends a segment's views, and gives its pages back. @throws `ERR_KERNEL`: its views are ended all the same. */

@@ -1,11 +1,14 @@
 /**
- * Addresses of freed memory that something may still reach: a buffer that the program moved away, or input and output that was under
- * way. Harmless memory lies there until nothing can, and nobody else gets the addresses:
+ * Addresses of freed memory that something may still reach: a buffer that the program moved away, or input and output that may be
+ * under way. Harmless memory lies there until nothing can, and nobody else gets the addresses:
  *
  *     list   | segment | quarantine: ordinary pages, none before a touch | segment | free: nothing, touching it faults |
  *
  * The pages of the segment go back at once. Where the kernel puts no other memory in their place (POWER's hash MMU has one page
  * size in a stretch of address space), they stay until nothing can reach them.
+ *
+ * What input and output alone may reach is given out again when a list has no other room. Whether any is really under way nobody
+ * can say: a program that waits for its own before it frees must not be told that its list is full.
  *
  * Of a list that is gone these addresses remain, and are given back as soon as anything is done with a table and they can be.
  */
@@ -26,6 +29,9 @@ interface Kept {
 /** From so many ranges on garbage is collected: to keep more costs more than that does. */
 const MANY = 256;
 
+/** What a range was taken with, as {@link Quarantine.take} gives it. */
+const NONE: readonly Sight[] = [];
+
 /** What is left of lists that are gone. Each thread has its own. */
 const leftover = new Set<Kept & { readonly kernel: Syscalls }>();
 
@@ -33,8 +39,8 @@ export class Quarantine {
   readonly #kernel: Syscalls;
   readonly #table: number;
   #kept: Kept[] = [];
-  /** How many make it worth while to collect garbage again. */
-  #many = MANY;
+  /** How many the last collection of garbage left. */
+  #left = 0;
 
   /** `table`: the core's. */
   constructor(kernel: Syscalls, table: number) {
@@ -48,17 +54,44 @@ export class Quarantine {
   }
 
   /** Whether a range touches one that is kept. */
-  holds({ index }: Place, va: bigint, length: bigint): boolean {
+  holds({ index }: Pick<Place, "index">, va: bigint, length: bigint): boolean {
     return this.#of(index).some((kept) => kept.va < va + length && va < kept.va + kept.length);
   }
 
   /** The lowest address with so many free pages in a row; NO_ADDRESS where there is none. @throws `ERR_OUT_OF_MEMORY`. */
   room(list: Place, pages: bigint): bigint {
     this.sweep();
-    const found = this.#roomBeside(list, this.#of(list.index), pages);
+    const beside = (isInTheWay: (kept: Kept) => boolean) =>
+      this.#roomBeside(list, this.#of(list.index).filter(isInTheWay), pages);
+    let found = beside(() => true);
     if (found !== NO_ADDRESS || this.#of(list.index).length === 0) return found;
+    // To collect garbage takes milliseconds, so not for a few ranges again that the last time left.
+    const isWorthWhile = this.#kept.length > 2 * this.#left;
+    if (isWorthWhile) {
+      this.#collect();
+      found = beside(() => true);
+    }
+    if (found === NO_ADDRESS) found = beside(isMoved);
+    if (found !== NO_ADDRESS || isWorthWhile) return found;
     this.#collect();
-    return this.#roomBeside(list, this.#of(list.index), pages);
+    return beside(isMoved);
+  }
+
+  /** Takes a range out of the quarantine for a new segment, which inherits what may still reach it. */
+  take({ index }: Place, va: bigint, length: bigint): readonly Sight[] {
+    if (!this.holds({ index }, va, length)) return NONE;
+    const sights: Sight[] = [];
+    this.#kept = this.#kept.flatMap((kept) => {
+      const end = kept.va + kept.length;
+      if (kept.list.index !== index || end <= va || kept.va >= va + length) return [kept];
+      sights.push(...kept.sights);
+      const pieces = [
+        { ...kept, length: va - kept.va },
+        { ...kept, va: va + length, length: end - (va + length) },
+      ];
+      return pieces.filter((piece) => piece.length > 0n);
+    });
+    return sights;
   }
 
   /** Gives the pages back; the addresses where nothing may reach them any more. @throws `ERR_KERNEL`. */
@@ -70,9 +103,7 @@ export class Quarantine {
     // Where it is refused the pages are what is harmless: they are nobody else's.
     replace(this.#kernel, va, length);
     this.#kept.push({ list, va, length, sights });
-    if (this.#kept.length < this.#many) return;
-    this.#collect();
-    this.#many = Math.max(MANY, 2 * this.#kept.length);
+    if (this.#kept.length > Math.max(MANY, 2 * this.#left)) this.#collect();
   }
 
   /** Gives the address space of a list back, but for what is kept. @throws `ERR_KERNEL`, after all else went back. */
@@ -110,6 +141,7 @@ export class Quarantine {
   #collect(): void {
     this.#kept[0]?.sights[0]?.collect?.();
     this.sweep();
+    this.#left = this.#kept.length;
   }
 
   #of(index: number): Kept[] {
@@ -130,6 +162,10 @@ export class Quarantine {
       for (const va of added) core.memsegRemove(this.#table, va);
     }
   }
+}
+
+function isMoved({ sights }: Kept): boolean {
+  return sights.some(({ moved }) => moved);
 }
 
 function isSeen(sights: readonly Sight[]): boolean {

@@ -10,9 +10,11 @@ import type { MemsegList } from "./types.ts";
 const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object;
 const kindOf = Object.getOwnPropertyDescriptor(typedArray, Symbol.toStringTag)?.get as (this: unknown) => unknown;
 const lengthOf = Object.getOwnPropertyDescriptor(typedArray, "byteLength")?.get as (this: unknown) => number;
+const startOf = Object.getOwnPropertyDescriptor(typedArray, "byteOffset")?.get as (this: unknown) => number;
+const bufferOf = Object.getOwnPropertyDescriptor(typedArray, "buffer")?.get as (this: unknown) => ArrayBuffer;
 
 /** What only the library does with a segment, out of reach of the programs that have one. */
-let make: (kernel: Syscalls, list: MemsegList, va: bigint, length: bigint) => Segment;
+let make: (kernel: Syscalls, list: MemsegList, va: bigint, length: bigint, sights: readonly Sight[]) => Segment;
 let end: (segment: Segment) => Sight[];
 
 /** Pages that `MemsegTable.allocate` has given. Valid until they are freed. */
@@ -23,8 +25,8 @@ export class Segment {
   readonly length: bigint;
 
   readonly #kernel: Syscalls;
-  /** What leads to the memory and is not a view of this segment any more. */
-  readonly #sights: Sight[] = [];
+  /** What may lead to the memory and is no view of this segment, or not any more. */
+  readonly #sights: Sight[];
   /** By where they begin and how long they are: a segment of up to 4 GiB has one at most. */
   readonly #views = new Map<string, Uint8Array>();
   #freed = false;
@@ -35,9 +37,10 @@ export class Segment {
   }
 
   /** @internal Made by `MemsegTable.allocate` alone: memory that is nobody's must not be reached. */
-  constructor(key: unknown, kernel: Syscalls, list: MemsegList, va: bigint, length: bigint) {
+  constructor(key: unknown, kernel: Syscalls, list: MemsegList, va: bigint, length: bigint, sights: readonly Sight[]) {
     if (key !== make) throw new TypeError("segments are made by allocate of a MemsegTable");
     this.#kernel = kernel;
+    this.#sights = [...sights];
     this.list = list;
     this.va = va;
     this.length = length;
@@ -101,9 +104,9 @@ export class Segment {
    * @throws `ERR_FREED`, `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`.
    */
   read(offset: bigint | number, into: Uint8Array): void {
-    const va = this.#place("into", offset, into);
-    if (this.#kernel.read) this.#kernel.read(va, into);
-    else into.set(this.view(offset, lengthOf.call(into)));
+    const [va, array] = this.#place("into", offset, into);
+    if (this.#kernel.read) this.#kernel.read(va, array);
+    else array.set(this.view(offset, array.byteLength));
   }
 
   /**
@@ -112,13 +115,13 @@ export class Segment {
    * @throws `ERR_FREED`, `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`.
    */
   write(offset: bigint | number, from: Uint8Array): void {
-    const va = this.#place("from", offset, from);
-    if (this.#kernel.write) this.#kernel.write(va, from);
-    else this.view(offset, lengthOf.call(from)).set(from);
+    const [va, array] = this.#place("from", offset, from);
+    if (this.#kernel.write) this.#kernel.write(va, array);
+    else this.view(offset, array.byteLength).set(array);
   }
 
-  /** The address of as many bytes as `array` has, all of them the segment's. */
-  #place(name: string, offset: bigint | number, array: unknown): bigint {
+  /** The address of as many bytes as `array` has, all of them the segment's; and the array, without what is said in its name. */
+  #place(name: string, offset: bigint | number, array: unknown): [va: bigint, plain: Uint8Array] {
     const start = size("offset", offset);
     if (kindOf.call(array) !== "Uint8Array") throw argumentTypeError(name, "a Uint8Array", array);
     const rest = this.length - start;
@@ -128,7 +131,11 @@ export class Segment {
       throw argumentRangeError(`${name}.length`, `at most ${inBytes(rest)}, to the segment's end`, length);
     }
     this.#alive();
-    return this.va + start;
+    try {
+      return [this.va + start, new Uint8Array(bufferOf.call(array), startOf.call(array), length)];
+    } catch {
+      throw argumentTypeError(name, "an array whose memory is there", array); // detached
+    }
   }
 
   #window(offset: bigint, length: bigint): Uint8Array {
@@ -164,7 +171,7 @@ export class Segment {
   }
 }
 
-/** A segment of pages that are there. */
+/** A segment of pages that are there; `sights`: what may still reach those that were at its addresses before. */
 export function makeSegment(...parts: Parameters<typeof make>): Segment {
   return make(...parts);
 }

@@ -276,6 +276,8 @@ export class MemsegTable {
    * sPAPR the kernel lets go a moment later (arch/powerpc/mm/book3s64/iommu_api.c: mm_iommu_release, by call_rcu): hugepages
    * are in their pool again only then, and an `allocate` that needs the last of them may meet with ENOMEM until they are.
    *
+   * Its views have length 0 from then on. A buffer that was moved out of one shows harmless memory; see shim/README.md.
+   *
    * @throws `ERR_FREED`; what unmapping throws: the segment then stays as it was. `ERR_STILL_REGISTERED` when all that
    * failed was to end its registration: the segment is gone, and its pages stay locked until the container tries again.
    * `ERR_KERNEL` of mmap when the segment is gone, and only its pages could not be given back.

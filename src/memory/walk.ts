@@ -79,8 +79,8 @@ export function translateByWindow(map: number, va: number): number {
   const entry = split ? pageEntry(words, slot, low) : slot;
   if ((words[entry] as number) === 0) return -1;
   const page = pagesAt(words, entry) + (split ? 0 : (low & 511) << 12);
-  const offset = va - Math.floor(va * PER_PAGE) * PAGE;
-  return offset === 0 ? page : within(va, page, offset);
+  const start = Math.floor(va * PER_PAGE) * PAGE;
+  return start === va ? page : within(va, page, va - start);
 }
 
 /** The IOVA that a memseg states for an address, by its table (`core.tableTables`); -1 when there is none. */

@@ -308,7 +308,7 @@ class Misuse {
           return Array.from({ length: pages }, (_, i) => va + BigInt(i * PAGE));
         },
       });
-      const list = memory.addList({ pageSize: PAGE, maxBytes: PAGE * 8 });
+      const list = memory.addList({ pageSize: PAGE, maxBytes: PAGE * 1024 });
       this.#owners.push({ memory, lists: [list] });
       memory.allocate(list, 1);
     },

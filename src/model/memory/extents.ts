@@ -57,7 +57,7 @@ export class Extents {
     for (const extent of this.#within(start, end)) {
       const from = Math.max(extent.start, start);
       const to = Math.min(extent.end, end);
-      new Uint8Array(shownBy(store)).set(bytesIn(extent.store, from, to), (from - store.start) * PAGE_BYTES);
+      bytesIn(store, from, to).set(bytesIn(extent.store, from, to));
       this.#extents.remove(extent);
       if (extent.start < start) this.#extents.insert({ ...extent, end: start });
       if (extent.end > end) this.#extents.insert({ ...extent, start: end });

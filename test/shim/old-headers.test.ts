@@ -1,0 +1,66 @@
+/** The shim compiles with the kernel headers of distributions that run Node 20: Linux 4.19, 5.4 and 5.10. */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { compileShim } from "./compile.ts";
+
+const header = "/usr/include/linux/vfio.h";
+
+/** What came after Linux 5.10, 5.4 and 4.19, of what the shim names: constants, structs, fields. */
+const later: Readonly<Record<string, readonly RegExp[]>> = {
+  "5.10": [define("VFIO_DMA_UNMAP_FLAG_ALL")],
+  "5.4": [
+    define("VFIO_DMA_UNMAP_FLAG_ALL"),
+    define("VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL"),
+    structure("vfio_iommu_type1_info_dma_avail"),
+  ],
+  "4.19": [
+    define("VFIO_DMA_UNMAP_FLAG_ALL"),
+    define("VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL"),
+    define("VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE"),
+    define("VFIO_IOMMU_INFO_CAPS"),
+    structure("vfio_iommu_type1_info_dma_avail"),
+    structure("vfio_iommu_type1_info_cap_iova_range"),
+    structure("vfio_iova_range"),
+    // The fields of vfio_iommu_type1_info behind its page sizes.
+    /(?<=__u64\s+iova_pgsizes;[^\n]*\n)\s*__u32\s+cap_offset;[^\n]*\n(\s*__u32\s+pad;\n)?/,
+  ],
+};
+
+function define(name: string): RegExp {
+  return new RegExp(`^#define\\s+${name}\\b.*\\n`, "m");
+}
+
+function structure(name: string): RegExp {
+  return new RegExp(`^struct ${name} \\{[^}]*\\};\\n`, "m");
+}
+
+const newest = compileShim("-fsyntax-only");
+if (newest === undefined) {
+  test("without a compiler, or Node's headers, there is nothing to compile", () => assert.is(newest, undefined));
+} else {
+  test("the shim compiles with this machine's headers", () => assert.is(newest.status, 0, newest.stderr));
+  for (const [version, parts] of Object.entries(later)) {
+    test(`the shim compiles with what the headers of Linux ${version} had`, () => {
+      const include = mkdtempSync(join(tmpdir(), "dma-window-headers-"));
+      try {
+        let text = readFileSync(header, "utf8");
+        const isNew = text.includes("VFIO_DMA_UNMAP_FLAG_ALL");
+        for (const part of parts) {
+          if (isNew) assert.match(text, part);
+          text = text.replace(part, "");
+        }
+        mkdirSync(join(include, "linux"));
+        writeFileSync(join(include, "linux/vfio.h"), text);
+        const compiled = compileShim("-fsyntax-only", `-I${include}`);
+        assert.is(compiled?.status, 0, compiled?.stderr);
+      } finally {
+        rmSync(include, { recursive: true });
+      }
+    });
+  }
+}
+
+test.run();
