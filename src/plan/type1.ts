@@ -17,7 +17,7 @@ import {
 } from "./candidates.ts";
 import { growthOf } from "./growth.ts";
 import type { Needs } from "./needs.ts";
-import { type Piece, type Place, placeInOneRange, placeOverRanges, type Wanted } from "./place.ts";
+import { isReachUnknown, type Piece, type Place, placeInOneRange, placeOverRanges, type Wanted } from "./place.ts";
 import { holesIn, longest, reachable, showRanges } from "./ranges.ts";
 import type { PlanRequest, Rejection, WindowPlan } from "./types.ts";
 
@@ -64,10 +64,10 @@ export function planType1(request: PlanRequest, info: Type1Info, needs: Needs): 
 }
 
 /** The start is a multiple of the largest page of the lists, so that IOVA and memory begin their pages together. */
-function wantedOf({ lists, last }: Needs, { pageSizes }: Type1Info, pageShift: number): Wanted {
+function wantedOf({ lists, last }: Needs, info: Type1Info, pageShift: number): Wanted {
   const pageSize = 1n << BigInt(pageShift);
   const alignment = lists.reduce((largest, list) => (list.pageSize > largest ? list.pageSize : largest), pageSize);
-  return { needed: last + 1n, pageSize, alignment, pageSizes };
+  return { needed: last + 1n, pageSize, alignment, pageSizes: info.pageSizes, low: isReachUnknown(info) };
 }
 
 function placeFor(
