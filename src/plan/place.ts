@@ -6,8 +6,9 @@
  *     2   ..|===========|...............    what is needed, at a multiple of the largest page that leaves a place for it
  *     3   ..|=====|####|========|.......    several ranges and the holes between: each list in one piece, in one range
  *
- * Where nobody says how far the IOMMU reaches (kernels before 5.4), the lower one of the first two is taken. Both are one piece of one range, so that whatever comes later fits as well as what is known. The third is for
- * lists that are known: they are laid out here as an attached memory lays them out, so that it finds the same places again.
+ * The first two are one piece of one range, so that whatever comes later fits as well as what is known; where nobody says how
+ * far the IOMMU reaches (kernels before 5.4), the lower of the two is taken. The third is for lists that are known: they are
+ * laid out here as an attached memory lays them out, so that it finds the same places again.
  */
 import { core } from "../core.ts";
 import type { AddressRange, Type1Info } from "../iommu.ts";
@@ -38,11 +39,6 @@ export function isReachUnknown({ rangesFrom = "kernel" }: Pick<Type1Info, "range
   return rangesFrom !== "kernel";
 }
 
-/** A power of two from `bytes` on. @param bytes At most 2^63. */
-export function powerOfTwo(bytes: bigint): bigint {
-  return core.powerOfTwoAtLeast(bytes);
-}
-
 /** Whole pages. bigint: the sum does not wrap. */
 export function wholePages(bytes: bigint, pageSize: bigint): bigint {
   return ((bytes + pageSize - 1n) / pageSize) * pageSize;
@@ -69,7 +65,7 @@ function roundPlace(
 ): Place | undefined {
   const least = needed > alignment ? needed : alignment;
   if (least > 1n << 63n) return undefined;
-  const size = powerOfTwo(least);
+  const size = core.powerOfTwoAtLeast(least);
   const start = lowestStart(ranges, size, taken);
   return start === undefined ? undefined : { start, size };
 }

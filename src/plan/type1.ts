@@ -17,7 +17,15 @@ import {
 } from "./candidates.ts";
 import { growthOf } from "./growth.ts";
 import type { Needs } from "./needs.ts";
-import { isReachUnknown, type Piece, type Place, placeInOneRange, placeOverRanges, type Wanted } from "./place.ts";
+import {
+  isReachUnknown,
+  type Piece,
+  type Place,
+  placeInOneRange,
+  placeOverRanges,
+  type Wanted,
+  wholePages,
+} from "./place.ts";
 import { holesIn, longest, reachable, showRanges } from "./ranges.ts";
 import type { PlanRequest, Rejection, WindowPlan } from "./types.ts";
 
@@ -84,7 +92,7 @@ function placeFor(
 function piecesOf({ lists, last, listsEnd }: Needs, { alignment }: Wanted): readonly Piece[] {
   const rest = last + 1n - listsEnd;
   if (rest <= 0n) return lists;
-  return [...lists, { length: ((rest + alignment - 1n) / alignment) * alignment, pageSize: alignment }];
+  return [...lists, { length: wholePages(rest, alignment), pageSize: alignment }];
 }
 
 /** Why there is no place: what was looked for, what there is, and what of it would pass. */
