@@ -6,11 +6,12 @@
  *     2   ..|===========|...............    what is needed, at a multiple of the largest page that leaves a place for it
  *     3   ..|=====|####|========|.......    several ranges and the holes between: each list in one piece, in one range
  *
- * The first two are one piece of one range, so that whatever comes later fits as well as what is known. The third is for
- * lists that are known: they are laid out here as an attached memory lays them out, so that it finds the same places again.
+ * The first two are one piece of one range, so that whatever comes later fits as well as what is known; where nobody says how
+ * far the IOMMU reaches (kernels before 5.4), the lower of the two is taken. The third is for lists that are known: they are
+ * laid out here as an attached memory lays them out, so that it finds the same places again.
  */
 import { core } from "../core.ts";
-import type { AddressRange } from "../iommu.ts";
+import type { AddressRange, Type1Info } from "../iommu.ts";
 import { lowestStart, without } from "./ranges.ts";
 
 export interface Place {
@@ -29,11 +30,13 @@ export interface Wanted {
   readonly alignment: bigint;
   /** The page sizes of the IOMMU, as a mask. */
   readonly pageSizes: bigint;
+  /** The lower the better: nobody says where what the IOMMU can translate ends. */
+  readonly low?: boolean;
 }
 
-/** A power of two from `bytes` on. @param bytes At most 2^63. */
-export function powerOfTwo(bytes: bigint): bigint {
-  return core.powerOfTwoAtLeast(bytes);
+/** Only VFIO's own ranges end where the IOMMU's reach does. User-made facts without a source are taken at their word. */
+export function isReachUnknown({ rangesFrom = "kernel" }: Pick<Type1Info, "rangesFrom">): boolean {
+  return rangesFrom !== "kernel";
 }
 
 /** Whole pages. bigint: the sum does not wrap. */
@@ -47,12 +50,32 @@ export function placeInOneRange(
   wanted: Wanted,
   taken: readonly AddressRange[] = [],
 ): Place | undefined {
-  const least = wanted.needed > wanted.alignment ? wanted.needed : wanted.alignment;
-  if (least <= 1n << 63n) {
-    const size = powerOfTwo(least);
-    const start = lowestStart(ranges, size, taken);
-    if (start !== undefined) return { start, size };
-  }
+  const round = roundPlace(ranges, wanted, taken);
+  if (round !== undefined && !wanted.low) return round;
+  const tight = tightPlace(ranges, wanted, taken);
+  if (round === undefined || tight === undefined) return round ?? tight;
+  return tight.start + tight.size < round.start + round.size && tight.start < round.start ? tight : round;
+}
+
+/** A power of two, at a multiple of itself. */
+function roundPlace(
+  ranges: readonly AddressRange[],
+  { needed, alignment }: Wanted,
+  taken: readonly AddressRange[],
+): Place | undefined {
+  const least = needed > alignment ? needed : alignment;
+  if (least > 1n << 63n) return undefined;
+  const size = core.powerOfTwoAtLeast(least);
+  const start = lowestStart(ranges, size, taken);
+  return start === undefined ? undefined : { start, size };
+}
+
+/** What is needed, and no more than a page of the window besides. */
+function tightPlace(
+  ranges: readonly AddressRange[],
+  wanted: Wanted,
+  taken: readonly AddressRange[],
+): Place | undefined {
   const size = wholePages(wanted.needed, wanted.pageSize);
   for (const alignment of alignments(wanted, size)) {
     const start = lowestStart(ranges, size, taken, alignment);

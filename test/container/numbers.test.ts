@@ -47,6 +47,9 @@ const SPANS: readonly (readonly [start: bigint, size: bigint, shift: number])[] 
   [(1n << 53n) - PAGE, 1n << 62n, 12],
   [HIGH, 1n << 36n, 16],
   [1n << 63n, 1n << 63n, 34],
+  [1n << 32n, 300n * GiB, 21],
+  [0xfef0_0000n, (1n << 39n) - 0xfef0_0000n, 12],
+  [5n * PAGE, (1n << 60n) - 3n * PAGE, 24],
   [TOP - PAGE, PAGE, 12],
 ];
 for (const [start, size, shift] of SPANS) {

@@ -156,6 +156,26 @@ test("nothing is mapped over the interrupts, in no IOVA mode, and not at an IOVA
   }
 });
 
+test("where nobody says how far the IOMMU reaches, a window goes as low as it can", () => {
+  const ranges = [
+    { start: 0n, last: 0xfedf_ffffn },
+    { start: 0xfef0_0000n, last: (1n << 39n) - 1n },
+  ];
+  const program = new Program({ ...OLD, ranges });
+  const plan = planWindow({ memory: { lists: [] }, info: program.container.info(), growTo: 300n * GiB });
+  assert.equal([plan.start, plan.size], [4n * GiB, 300n * GiB]);
+  const window = program.container.createWindow(plan);
+  const va = program.allocate(4096n);
+  const iova = window.start + window.size - 4096n;
+  assert.is(window.map({ va, iova, length: 4096 }), iova);
+  const small = planWindow({ memory: { lists: [] }, info: program.container.info(), growTo: 3n * GiB });
+  assert.equal([small.start, small.size], [0n, 3n * GiB]);
+  program.container.createWindow(small);
+  const next = program.container.createWindow({ ...small, needed: 100n * 4096n });
+  assert.equal([next.start, next.size], [3n * GiB, 128n * 4096n]);
+  program.container.close();
+});
+
 test("8 GiB of memory find their IOVAs above the interrupts", () => {
   const program = new Program({ ...OLD, hugepages: { 21: 4096 } });
   const memory = program.memory();

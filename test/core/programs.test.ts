@@ -28,7 +28,10 @@ const sizes: Readonly<Record<number, bigint>> = {
 
 function windowShapes(pageShift: number): WindowShape[] {
   const size = sizes[pageShift] as bigint;
-  return [0n, 1n << 59n, TWO_64 - size].map((start) => ({ start, size, pageShift }));
+  // On type1 a window is as large as what is needed: any number of whole pages, from any page on.
+  const page = 1n << BigInt(pageShift);
+  const odd = { start: 5n * page, size: size - 3n * page, pageShift };
+  return [...[0n, 1n << 59n, TWO_64 - size].map((start) => ({ start, size, pageShift })), odd];
 }
 
 /** So many pages: a few, or about as many as a 2 MiB slot has. */

@@ -89,6 +89,27 @@ export const mutants: readonly Mutant[] = [
     noticedBy: "test/container/type1-windows.test.ts",
   },
   {
+    broken: "where nobody names the interrupts their place is given out",
+    file: "src/container/backend/machine-ranges.ts",
+    from: "...(isTold ? [] : interruptsOf(kernel))",
+    to: "",
+    noticedBy: "test/container/type1-machine-ranges.test.ts",
+  },
+  {
+    broken: "a window over holes is planned with lists on top of each other",
+    file: "src/plan/place.ts",
+    from: "    free = without(free, { start, last });\n",
+    to: "",
+    noticedBy: "test/container/type1-places.test.ts",
+  },
+  {
+    broken: "the default window is removed while it is in use",
+    file: "src/container/backend/spapr.ts",
+    from: " || this.#defaultUsedAt !== undefined",
+    to: "",
+    noticedBy: "test/container/default-window.test.ts",
+  },
+  {
     broken: "the default window is not put back",
     file: "src/container/backend/spapr.ts",
     from: "      if (removedDefault) this.#restoreDefault(info, left);\n",

@@ -249,7 +249,7 @@ test("a plan's window is a power of two, holds all lists one behind the other, a
 });
 
 test("type1: a window that is no power of two begins with a page of the largest list, and is allowed where it has no holes", () => {
-  let [tight, over] = [0, 0];
+  let tight = 0;
   fc.assert(
     fc.property(asked, (request) => {
       const plan = planOf(request);
@@ -264,12 +264,10 @@ test("type1: a window that is no power of two begins with a page of the largest 
       const whole = request.info.ranges.some((range) => range.start <= start && ends <= range.last);
       assert.is(holes.length === 0, whole);
       if (whole) assert.ok(size >= needed && size - needed < 1n << BigInt(pageShift), "more than is needed");
-      else over++;
     }),
     { numRuns: 4000, seed: 5 },
   );
   assert.ok(tight > 20, `${tight} of 4000 were no power of two`);
-  assert.ok(over >= 0);
 });
 
 test("the same facts give the same plan, and planning changes none of them", () => {

@@ -103,7 +103,8 @@ export class SpaprBackend implements Backend {
       return { start, size: plan.size, forbidden: [], allowed: [], unmake };
     } catch (error) {
       const left = unmake();
-      throw withResidue(this.#hasDefaultWindow ? offerDefault(error, plan, info) : error, left);
+      const isFree = this.#hasDefaultWindow && this.#defaultUsedAt === undefined;
+      throw withResidue(isFree ? offerDefault(error, plan, info) : error, left);
     }
   }
 
