@@ -134,7 +134,11 @@ export function kernelName(flavour: string): RegExp {
 }
 
 function newestFirst<T extends Package>(packages: readonly T[]): T[] {
-  return [...packages].sort((a, b) => compare(linuxOf(b.version), linuxOf(a.version)));
+  const numeric = { numeric: true };
+  // Of one version of Linux, Debian's newer revision.
+  return [...packages].sort(
+    (a, b) => compare(linuxOf(b.version), linuxOf(a.version)) || b.version.localeCompare(a.version, "en", numeric),
+  );
 }
 
 function words({ name, version }: Package): string {
