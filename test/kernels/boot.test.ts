@@ -44,6 +44,12 @@ test("a machine is stopped at once when the user wants it", async () => {
   assert.ok(took < 10_000, `${took} ms`);
 });
 
+test("no machine is started any more when the user has ended the run", async () => {
+  const { end, lines, took } = await run("echo started; exec sleep 60", 60, AbortSignal.abort());
+  assert.equal([end, lines], [{ how: "stopped" }, []]);
+  assert.ok(took < 10_000, `${took} ms`);
+});
+
 test("a machine whose firmware takes its time after the last word is off all the same", async () => {
   const { end, took } = await run('echo "[ 1.0] reboot: Power down"; exec sleep 60');
   assert.equal(end, { how: "off" });

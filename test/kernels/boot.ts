@@ -45,6 +45,8 @@ export interface Watch {
  * `aborted` stops it at once.
  */
 export function boot(guest: Guest, images: Images, { cpus, seconds, line, aborted }: Watch): Promise<End> {
+  // A signal that has been given is not given again.
+  if (aborted.aborted) return Promise.resolve({ how: "stopped" });
   return new Promise((resolve) => {
     const machine = spawn(guest.architecture.qemu, qemuArguments(guest, images, cpus), {
       stdio: ["ignore", "pipe", "pipe"],

@@ -50,4 +50,19 @@ test("a machine is stopped only after all of its parts had their time", () => {
   }
 });
 
+test("every limit is multiplied, that of a boot and those of its parts", () => {
+  for (const guest of guests) {
+    const usual = bootsOf(guest);
+    const patient = bootsOf(guest, undefined, 4);
+    assert.is(patient.length, usual.length);
+    patient.forEach((boot, i) => {
+      assert.is(boot.seconds, (usual[i]?.seconds ?? 0) * 4);
+      assert.equal(
+        boot.parts.map(({ seconds }) => seconds),
+        usual[i]?.parts.map(({ seconds }) => seconds * 4),
+      );
+    });
+  }
+});
+
 test.run();

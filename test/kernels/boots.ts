@@ -24,23 +24,29 @@ export const HARM = "harm";
 const TO_BOOT = 90;
 const FOR_A_ROW: Part = { name: HARM, seconds: 180 };
 
-/** The boots of a guest; of the parts those that are named, all unless they are. */
-export function bootsOf(guest: Guest, named?: readonly string[]): Boot[] {
+/**
+ * The boots of a guest; of the parts those that are named, all unless they are. Every limit is `patience` times what it is on
+ * a host that does nothing else.
+ */
+export function bootsOf(guest: Guest, named?: readonly string[], patience = 1): Boot[] {
   const wanted = ({ name }: Part) => named?.includes(name) ?? true;
-  const parts = guest.parts.filter(wanted);
-  const seconds = TO_BOOT + parts.reduce((sum, part) => sum + part.seconds, 0);
+  const patient = (part: Part): Part => ({ ...part, seconds: part.seconds * patience });
+  const parts = guest.parts.filter(wanted).map(patient);
+  const toBoot = TO_BOOT * patience;
+  const seconds = toBoot + parts.reduce((sum, part) => sum + part.seconds, 0);
   const boots: Boot[] = parts.length === 0 ? [] : [{ guest, name: guest.name, parts, cpus: 1, seconds }];
   if (!wanted(FOR_A_ROW)) return boots;
   const rows = harmfulRows(guest);
+  const forRow = patient(FOR_A_ROW);
   return boots.concat(
     rows.map((harm, i) => ({
       guest,
       name: `${guest.name} ${HARM} ${i + 1}/${rows.length}`,
-      parts: [FOR_A_ROW],
+      parts: [forRow],
       // A crashed call may hold a lock for ever: the processor that waits for it is lost.
       cpus: 2,
       harm,
-      seconds: TO_BOOT + FOR_A_ROW.seconds,
+      seconds: toBoot + forRow.seconds,
     })),
   );
 }

@@ -8,12 +8,13 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
 const apt = `#!/bin/sh
-here=$(dirname "$0")
+here=\${0%/*}
 conf=$2
 shift 2
-suites=$(sed -n 's/^deb .* \\([^ ]*\\) main$/\\1/p' "\${conf%.conf}.list" | tr '\\n' ' ')
-lists=$(dirname "$conf")/lists
-echo "$(basename "$0") $* [\${suites% }]" >> "$here/asked"
+suites=
+while read -r _ _ _ suite _; do suites="$suites$suite "; done < "\${conf%.conf}.list"
+lists=\${conf%/*}/lists
+echo "\${0##*/} $* [\${suites% }]" >> "$here/asked"
 less() { [ -s "$1" ] && n=$(cat "$1") && [ "$n" -gt 0 ] && echo $((n - 1)) > "$1"; }
 refuse() { echo "E: $*" >&2; exit 100; }
 index() { for suite in $suites; do [ -f "$lists/$suite" ] && sed "s/$/ $suite/" "$lists/$suite"; done; }

@@ -100,6 +100,19 @@ test("the next suite is asked where one is missing, unreadable, or has no such v
   });
 });
 
+test("a version that one archive has not may be in the other one, and is asked of each once", async () => {
+  await withKernels(async (mirror) => {
+    const wanted = linux("6.12.117");
+    mirror.suite("trixie", wanted, "busybox-static 1").suite("trixie-security", wanted).suite("trixie-updates", wanted);
+    const reason = await refusalOf(take(mirror));
+    const named = reason.split("\n").filter((line) => line.includes("404 Not Found"));
+    assert.equal(
+      named.map((line) => /\((.*?)\)/.exec(line)?.[1]),
+      ["trixie", "trixie-security"],
+    );
+  });
+});
+
 test("a package that arrives torn each time is passed over, and nothing of it stays", async () => {
   await withKernels(
     async (mirror) => {

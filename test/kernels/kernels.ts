@@ -88,9 +88,10 @@ async function* candidates(shop: Shop, flavour: string, wish: Wish): AsyncGenera
     const serving = newestFirst(packages.filter(serves));
     if (serving.length === 0) yield none(suite.name, packages);
     for (const one of serving) {
-      // The same file, whichever suite names it.
-      if (offered.has(words(one))) continue;
-      offered.add(words(one));
+      // The suites of an archive share its files.
+      const file = `${suite.archive} ${words(one)}`;
+      if (offered.has(file)) continue;
+      offered.add(file);
       yield {
         name: `${words(one)} (${suite.name})`,
         get: async () => {
@@ -134,7 +135,11 @@ export function kernelName(flavour: string): RegExp {
 }
 
 function newestFirst<T extends Package>(packages: readonly T[]): T[] {
-  return [...packages].sort((a, b) => compare(linuxOf(b.version), linuxOf(a.version)));
+  const numeric = { numeric: true };
+  // Of one version of Linux, Debian's newer revision.
+  return [...packages].sort(
+    (a, b) => compare(linuxOf(b.version), linuxOf(a.version)) || b.version.localeCompare(a.version, "en", numeric),
+  );
 }
 
 function words({ name, version }: Package): string {

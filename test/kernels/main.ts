@@ -104,7 +104,7 @@ async function shell(guest: Guest, options: Options, say: (line: string) => void
 async function run(options: Options, say: (line: string) => void): Promise<GuestReport[]> {
   const began = Date.now();
   const workshop = workshopFor(options, say);
-  const all = options.chosen.flatMap((guest) => bootsOf(guest, options.parts));
+  const all = options.chosen.flatMap((guest) => bootsOf(guest, options.parts, options.patience));
   const wanted = options.chosen.filter((guest) => all.some((one) => one.guest === guest));
   const equipment = new Map<Guest, Equipment>();
   const absent = new Map<Guest, GuestReport>();

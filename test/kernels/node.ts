@@ -75,6 +75,7 @@ function* candidates(shop: Shop, { fresh }: Wish): Generator<Candidate<Node>> {
 
 function* cached({ cache }: Shop): Generator<Candidate<Node>> {
   const at = join(cache, "node");
+  // Debian's before npm's, as when they are fetched: `nodejs_...` before `npm_s_...`.
   for (const own of existsSync(at) ? readdirSync(at).sort() : []) {
     const about = join(at, own, "about.json");
     if (!existsSync(about) || !existsSync(layerIn(join(at, own)))) continue;

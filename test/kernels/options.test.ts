@@ -18,7 +18,7 @@ test("without options all guests are booted, with all parts, for people", () => 
   const { chosen, ...others } = optionsFrom([]);
   assert.is(chosen.length, guests.length);
   const off = { json: false, keep: false, fresh: false, insist: false, needs: false, help: false };
-  assert.equal(others, { ...off, parts: undefined, linux: undefined, shell: undefined, files: [] });
+  assert.equal(others, { ...off, parts: undefined, linux: undefined, patience: 1, shell: undefined, files: [] });
 });
 
 test("guests are named one by one, or by their machine, and keep their order", () => {
@@ -43,6 +43,12 @@ test("a kernel is chosen by its version or the beginning of one, or the mirror i
   assert.is(optionsFrom(["--linux", "6.12", "--shell", "x86"]).linux, "6.12");
   for (const wrong of ["v6.12", "6.", "newest", ""]) assert.match(refusal("--linux", wrong), /--linux needs a version/);
   assert.match(refusal("--linux"), /--linux needs a version/);
+});
+
+test("time limits are multiplied for a busy host", () => {
+  assert.is(optionsFrom(["--patience", "4"]).patience, 4);
+  for (const wrong of ["0", "-1", "1.5", "100", "much"])
+    assert.match(refusal("--patience", wrong), /a number from 1 to 99/);
 });
 
 test("a shell is for one guest, with files or without", () => {

@@ -24,6 +24,8 @@ export interface Options {
   readonly linux: string | undefined;
   /** The mirror is asked first, and the cache only where the mirror has nothing. */
   readonly fresh: boolean;
+  /** By what all time limits are multiplied. */
+  readonly patience: number;
   /** A host that cannot boot guests is a failure, and not passed over. */
   readonly insist: boolean;
   /** Names the Debian packages that are missing here, and does nothing else. */
@@ -33,7 +35,7 @@ export interface Options {
 
 const switches: readonly string[] = ["--json", "--keep", "--fresh", "--insist", "--needs", "--help"];
 
-export const usage = `npm run test:kernels -- [--only NAMES] [--parts NAMES] [--linux VERSION] [--fresh] [--json] [--keep] [--insist]
+export const usage = `npm run test:kernels -- [--only NAMES] [--parts NAMES] [--linux VERSION] [--fresh] [--patience N] [--json] [--keep] [--insist]
 npm run test:kernels -- --shell NAME [--with FILES]
 npm run test:kernels -- --needs
 
@@ -45,6 +47,7 @@ KVM nor a second machine. What is downloaded and built stays in ~/.cache/dma-win
   --parts NAMES  parts of the program, by comma: ${partNames.join(", ")}
   --linux V      boots this version of Linux, or the newest of a series: 6.12.107, 6.12
   --fresh        asks the mirror for kernels and Node, and takes those of earlier runs only where it has none
+  --patience N   multiplies every time limit, for a host that does other things at the same time
   --json         ends with one JSON document on stdout; the guests' output goes to stderr
   --keep         keeps images and logs
   --insist       a host that cannot boot them is a failure; it is passed over otherwise
@@ -59,6 +62,7 @@ export function optionsFrom(parameters: readonly string[]): Options {
   let only: readonly string[] | undefined;
   let parts: readonly string[] | undefined;
   let linux: string | undefined;
+  let patience = 1;
   let shell: Guest | undefined;
   let files: readonly string[] = [];
   const left = [...parameters];
@@ -67,6 +71,7 @@ export function optionsFrom(parameters: readonly string[]): Options {
     if (name === "--only") only = names(name, inline ?? left.shift());
     else if (name === "--parts") parts = names(name, inline ?? left.shift());
     else if (name === "--linux") linux = version(name, inline ?? left.shift());
+    else if (name === "--patience") patience = factor(name, inline ?? left.shift());
     else if (name === "--with") files = names(name, inline ?? left.shift());
     else if (name === "--shell") {
       const [wanted = ""] = names(name, inline ?? left.shift());
@@ -88,6 +93,7 @@ export function optionsFrom(parameters: readonly string[]): Options {
     chosen: shell === undefined ? chosen : [shell],
     linux,
     fresh: flags.has("--fresh"),
+    patience,
     json: flags.has("--json"),
     keep: flags.has("--keep"),
     insist: flags.has("--insist"),
@@ -111,6 +117,11 @@ function isNamed(guest: Guest, name: string): boolean {
 function version(option: string, value = ""): string {
   if (/^\d+(\.\d+)*$/.test(value)) return value;
   throw new Error(`${option} needs a version of Linux after it, as 6.12.107, or the beginning of one, as 6.12`);
+}
+
+function factor(option: string, value = ""): number {
+  if (/^[1-9]\d?$/.test(value)) return Number(value);
+  throw new Error(`${option} needs a number from 1 to 99 after it`);
 }
 
 function names(option: string, value: string | undefined): readonly string[] {

@@ -60,6 +60,7 @@ test("what may pass is tried three times, a no once", async () => {
   };
   assert.is(await attempts(new Error("torn")), 3);
   assert.is(await attempts(new Refused("404")), 1);
+  assert.is(await attempts(new Error("Could not get lock /x/lists/lock. It is held by process 7 (apt-get)")), 15);
 });
 
 test.run();

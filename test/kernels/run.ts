@@ -6,6 +6,9 @@ import { isFinal, reasonIn } from "./packages.ts";
 /** A download can arrive torn, and an index that is being replaced on the mirror cannot be read. */
 const ATTEMPTS = 3;
 
+/** Another run of the harness may be reading the same index: apt does not wait for it. */
+const ATTEMPTS_WHILE_LOCKED = 15;
+
 /** A no that stays one: to ask again is of no use. */
 export class Refused extends Error {}
 
@@ -46,8 +49,10 @@ export async function persist<T>(
     try {
       return attempt();
     } catch (error) {
-      if (error instanceof Refused || count === ATTEMPTS) throw error;
-      say(`${what} failed (${error instanceof Error ? error.message : error}); once more`);
+      const reason = error instanceof Error ? error.message : String(error);
+      const limit = /could not get lock|unable to lock/i.test(reason) ? ATTEMPTS_WHILE_LOCKED : ATTEMPTS;
+      if (error instanceof Refused || count >= limit) throw error;
+      say(`${what} failed (${reason}); once more`);
       await pause(pauseMs * count);
     }
   }

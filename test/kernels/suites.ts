@@ -19,8 +19,8 @@ const [bookworm, bookwormSecurity, bookwormUpdates] = release("bookworm");
 const backports = (name: string): Suite => ({ name: `${name}-backports`, archive: "debian" });
 
 /**
- * Where a kernel is looked for. Debian 13 first, for Linux 6.12; then where Debian 12 takes it from, and its own Linux 6.1;
- * last what is newer than Debian 13, of which nothing is taken unless it is asked for.
+ * Where a kernel is looked for. Debian 13 first, for Linux 6.12; then what Debian 12 has of it, beside its own 6.1; last what is
+ * newer than Debian 13, where other series have to be asked for.
  */
 export const kernelSuites: readonly Suite[] = [
   ...[trixie, trixieSecurity, trixieUpdates],
