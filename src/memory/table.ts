@@ -1,29 +1,26 @@
 import { core, ListFlag, NO_ADDRESS, Status } from "../core.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError, leftBy, withResidue } from "../errors.ts";
 import { bytes, hex } from "../hex.ts";
-import { keysOf, known } from "../known.ts";
+import { known } from "../known.ts";
 import type { Syscalls } from "../syscalls.ts";
 import { address, boolean, count, object, pageShift, size, syscalls } from "../validate.ts";
 import { translateColumns } from "./arrays.ts";
 import { Listeners } from "./listeners.ts";
-import type { ListOptions, MemsegTableOptions, NewMemseg } from "./options.ts";
+import {
+  LIST_KEYS,
+  type ListOptions,
+  MEMSEG_KEYS,
+  type MemsegTableOptions,
+  type NewMemseg,
+  TABLE_KEYS,
+} from "./options.ts";
+import { OrderedSpans } from "./order.ts";
 import { populate, release, reserveSpace, vacate } from "./pages.ts";
 import { type PhysicalResolver, physicalRuns } from "./physical.ts";
 import { refused } from "./refusals.ts";
 import { Segment } from "./segment.ts";
 import type { MemoryListener, Memseg, MemsegList } from "./types.ts";
 import { translateByTable } from "./walk.ts";
-
-const TABLE_KEYS = keysOf<MemsegTableOptions>({ kernel: true, physical: true });
-const MEMSEG_KEYS = keysOf<NewMemseg>({ va: true, length: true, iova: true });
-const LIST_KEYS = keysOf<ListOptions>({
-  pageSize: true,
-  maxBytes: true,
-  base: true,
-  near: true,
-  external: true,
-  heap: true,
-});
 
 /** A list and its address space, as the table keeps them. */
 interface OwnList extends MemsegList {
@@ -43,7 +40,11 @@ export class MemsegTable {
   /** Where the core keeps it: the same place as long as it is open. */
   readonly #tables: number;
   readonly #lists = new Map<number, OwnList>();
+  /** The same lists by address: no two share any of it. */
+  readonly #spans = new OrderedSpans<OwnList>();
   readonly #segments = new Set<Segment>();
+  /** The segment of a memseg, by where that begins: of memory that was allocated. */
+  readonly #segmentAt = new Map<bigint, Segment>();
   readonly #listeners = new Listeners();
   #open = true;
 
@@ -127,7 +128,11 @@ export class MemsegTable {
         ? reserveSpace(this.#needKernel(), length, shift, near)
         : address("base", options.base);
     const flags = (external ? ListFlag.EXTERNAL : 0) | (heap ? ListFlag.HEAP : 0);
-    const index = core.listAdd(table, base, length, shift, flags);
+    let index = core.listAdd(table, base, length, shift, flags);
+    if (index >= 0 && this.#spans.touching(base, length) !== undefined) {
+      core.listRemove(table, index);
+      index = -Status.OVERLAPS;
+    }
     if (index < 0) {
       const refusal = refused(-index, `list of ${bytes(length)} at ${hex(base)} with pages of ${bytes(pageSize)}`);
       throw withResidue(refusal, kept ? leftBy(() => release(this.#needKernel(), base, length)) : []);
@@ -144,6 +149,7 @@ export class MemsegTable {
       throw withResidue(error, kept ? leftBy(() => release(this.#needKernel(), base, length)) : []);
     }
     this.#lists.set(index, list);
+    this.#spans.add(list);
     return list;
   }
 
@@ -162,6 +168,7 @@ export class MemsegTable {
       () => `no IOVAs are set aside for the list at ${hex(own.base)}`,
     );
     this.#lists.delete(own.index);
+    this.#spans.delete(own);
     if (!own.kept) return;
     try {
       release(this.#needKernel(), own.base, own.length);
@@ -193,13 +200,10 @@ export class MemsegTable {
    * then stays. `ERR_SEGMENT` for memory of `allocate`, which is `free`'s.
    */
   remove(va: bigint): void {
-    address("va", va);
-    for (const segment of this.#segments) {
-      if (va >= segment.va && va < segment.va + segment.length) {
-        throw new DmaWindowError("ERR_SEGMENT", `${hex(va)} belongs to an allocated segment: free it instead`);
-      }
-    }
     const memseg = this.find(va);
+    if (memseg !== undefined && this.#segmentAt.has(memseg.va)) {
+      throw new DmaWindowError("ERR_SEGMENT", `${hex(va)} belongs to an allocated segment: free it instead`);
+    }
     if (memseg === undefined || memseg.va !== va) throw refused(Status.NOT_FOUND, `memseg at ${hex(va)}`);
     const leftover = this.#forget(memseg.list, [memseg]);
     if (leftover) throw leftover;
@@ -226,8 +230,10 @@ export class MemsegTable {
     }
     const length = BigInt(wanted) * own.pageSize;
     populate(kernel, va, length, own.pageShift);
+    let memsegs: readonly Memseg[];
     try {
-      this.#record(own, this.#memsegsOf(own, va, wanted));
+      memsegs = this.#memsegsOf(own, va, wanted);
+      this.#record(own, memsegs);
     } catch (error) {
       throw withResidue(
         error,
@@ -236,6 +242,7 @@ export class MemsegTable {
     }
     const segment = new Segment(kernel, own, va, length);
     this.#segments.add(segment);
+    for (const memseg of memsegs) this.#segmentAt.set(memseg.va, segment);
     return segment;
   }
 
@@ -253,9 +260,11 @@ export class MemsegTable {
     if (segment.freed) throw new DmaWindowError("ERR_FREED", `the segment at ${hex(segment.va)} has been freed`);
     if (!this.#segments.has(segment)) throw argumentTypeError("segment", "a Segment of this table", segment);
     const own = this.#own(segment.list);
-    const leftover = this.#forget(own, [...this.memsegs(segment.va, segment.length)]);
+    const memsegs = [...this.memsegs(segment.va, segment.length)];
+    const leftover = this.#forget(own, memsegs);
     segment.end();
     this.#segments.delete(segment);
+    for (const memseg of memsegs) this.#segmentAt.delete(memseg.va);
     try {
       vacate(this.#needKernel(), segment.va, segment.length, own.pageShift);
     } catch (error) {
@@ -331,9 +340,11 @@ export class MemsegTable {
       throw new DmaWindowError("ERR_ATTACHED", "the memory is attached: detach it, or close its containers");
     for (const segment of this.#segments) segment.end();
     this.#segments.clear();
+    this.#segmentAt.clear();
     const kept = this.lists.filter((list) => (list as OwnList).kept);
     const left = kept.flatMap(({ base, length }) => leftBy(() => release(this.#needKernel(), base, length)));
     this.#lists.clear();
+    this.#spans.clear();
     core.tableClose(this.#handle);
     this.#open = false;
     if (left.length > 0) {
