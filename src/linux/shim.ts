@@ -23,6 +23,8 @@ export interface NativeShim {
   view(address: bigint, length: bigint): ArrayBuffer;
   /** The buffer has length 0 from then on. A TypeError for one that cannot be detached (a WebAssembly.Memory's). */
   detach(buffer: ArrayBuffer): void;
+  /** Where the bytes of a buffer lie: of one that has any. */
+  addressOf(buffer: ArrayBuffer): bigint;
   /** Bytes. */
   pageSize(): number;
   /** What the headers said that the shim was compiled with; for the tests. */
@@ -51,6 +53,7 @@ const functions: readonly (keyof NativeShim)[] = [
   "munmap",
   "view",
   "detach",
+  "addressOf",
   "pageSize",
   "layout",
 ];

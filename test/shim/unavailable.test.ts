@@ -86,12 +86,21 @@ test("a file that the machine cannot load is named with the loader's own reason"
 test("an addon of another version is named with what it lacks", () => {
   const path = join(directory, "older.cjs");
   writeFileSync(path, "for (const name of ['open', 'close', 'ioctl', 'mmap', 'munmap']) exports[name] = () => 0;");
-  explains(observe(path), /another version.*ioctlStruct, ioctlBatch, view, detach, pageSize, layout/s);
+  explains(observe(path), /another version.*ioctlStruct, ioctlBatch, view, detach, addressOf, pageSize, layout/s);
 });
 
 test("a package whose shim was never built says how to build it, and where its build's log is", () => {
   const bare = join(directory, "bare");
-  for (const part of ["package.json", "src/errors.ts", "src/hex.ts", "src/syscalls.ts", "src/system", "src/linux"]) {
+  for (const part of [
+    "package.json",
+    "src/errors.ts",
+    "src/hex.ts",
+    "src/known.ts",
+    "src/validate.ts",
+    "src/syscalls.ts",
+    "src/system",
+    "src/linux",
+  ]) {
     cpSync(join(root, part), join(bare, part), { recursive: true });
   }
   const how =
