@@ -359,6 +359,11 @@ export class MemsegTable {
     this.close();
   }
 
+  /** @internal The segment that a memseg is a part of, by where that begins: memsegs of one come and go together. */
+  segmentAt(va: bigint): Segment | undefined {
+    return this.#segmentAt.get(va);
+  }
+
   /** @internal */
   listen(listener: MemoryListener): void {
     this.#listeners.add(listener);
