@@ -3,6 +3,7 @@
  * there), column by column, because the walks read one column of every memseg and nothing else.
  *
  *     lists      32 bytes each     | base : 8 | length : 8 | pages (bitmap) : 4 | memsegs : 4 | shift : 4 | flags : 4 |
+ *                of a free one: length 0, and in place of the count of memsegs the next free one + 1
  *
  *     memsegs    number    0       1       2      ...
  *                va      [ u64   | u64   | u64   | ... ]      1 where the number is free
@@ -15,14 +16,17 @@
  *
  *     numbers    constant radix: page -> number of its memseg << 12
  *
+ * No page is in two memsegs. That no two lists share address space is for whoever adds them to see to (src/memory/order.ts):
+ * nothing here depends on it.
+ *
  * The numbers of memsegs never leave the core: outside, a memseg is known by an address in it.
  */
 import { acquire, regrow, release } from "./arena";
-import { BITS_MAX, Bitmap, changeBits, dropBitmap, initBitmap, nextSet, prepareBits, trimBits } from "./bitmap";
+import { BITS_MAX, Bitmap, changeBits, dropBitmap, initBitmap, prepareBits, trimBits } from "./bitmap";
 import { isAligned, isPageShift } from "./bits";
 import { firstFit, NOWHERE } from "./occupancy";
 import { clear, drop, get, NONE, next, prepare, Radix, set } from "./radix";
-import { contains, isRange, lastOf, overlaps } from "./range";
+import { contains, isRange, lastOf } from "./range";
 import * as status from "./status";
 
 /** An IOVA that is not known: all ones, as in DPDK's RTE_BAD_IOVA. */
@@ -79,6 +83,8 @@ export class Table {
   known: u32;
   /** Memsegs that end at 2^62 or behind it. */
   far: u32;
+  /** The first free list, + 1. */
+  freeList: u32;
 
   @inline
   get numbers(): Radix {
@@ -126,22 +132,17 @@ export function addList(table: Table, base: u64, length: u64, pageShift: u32, fl
   if (!isAligned(base, pageShift)) return -status.UNALIGNED_VA;
   if (!isAligned(length, pageShift)) return -status.UNALIGNED_LENGTH;
   if (length >> pageShift > BITS_MAX) return -status.TOO_LARGE;
-  const last = lastOf(base, length);
-  let index = table.listsUsed;
-  for (let i: u32 = 0; i < table.listsUsed; i++) {
-    const other = listAt(table, i);
-    if (other.length == 0) index = min<u32>(index, i);
-    else if (overlaps(base, last, other.base, lastOf(other.base, other.length))) return -status.OVERLAPS;
-  }
-  if (index == table.listCapacity && !growLists(table)) return -status.OUT_OF_MEMORY;
+  const free = table.freeList;
+  if (free == 0 && table.listsUsed == table.listCapacity && !growLists(table)) return -status.OUT_OF_MEMORY;
   const pages = changetype<Bitmap>(acquire(offsetof<Bitmap>()));
   if (changetype<u32>(pages) == 0) return -status.OUT_OF_MEMORY;
   if (!initBitmap(pages, length >> pageShift)) {
     release(changetype<u32>(pages), offsetof<Bitmap>());
     return -status.OUT_OF_MEMORY;
   }
-  if (index == table.listsUsed) table.listsUsed++;
+  const index = free == 0 ? table.listsUsed++ : free - 1;
   const list = listAt(table, index);
+  if (free != 0) table.freeList = list.memsegs;
   list.base = base;
   list.length = length;
   list.pages = pages;
@@ -168,6 +169,8 @@ export function removeList(table: Table, index: i32): i32 {
   if (list.memsegs != 0) return status.BUSY;
   dropPages(list);
   list.length = 0;
+  list.memsegs = table.freeList;
+  table.freeList = <u32>index + 1;
   return status.OK;
 }
 
@@ -220,7 +223,7 @@ export function addMemseg(table: Table, listIndex: i32, va: u64, iova: u64, leng
   const last = lastOf(va, length);
   const first = (va - list.base) >> list.pageShift;
   const end = ((last - list.base) >> list.pageShift) + 1;
-  if (nextSet(list.pages, first, end) != end) return status.OVERLAPS;
+  if (next(table.numbers, va, last) != NONE) return status.OVERLAPS;
   if (table.free == 0 && table.used == table.capacity && !growMemsegs(table)) return status.OUT_OF_MEMORY;
   if (!prepareBits(list.pages, first, end - 1) || !prepare(table.numbers, va, last)) {
     trimBits(list.pages, first, end - 1);

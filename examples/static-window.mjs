@@ -21,6 +21,30 @@ const pages = BigUint64Array.from([segment.va, segment.va + 4096n, 0n]);
 const iovas = new BigUint64Array(3);
 console.log(`${window.translateInto(pages, iovas)} of 3 addresses are mapped`); // in bulk: no garbage
 
+// Single questions: the first page of a segment, as a number.
+const page = Number(segment.va);
+const iova = window.translate(page); // -1: not mapped
+if (window.contains(iova, 4096)) console.log(`TCE ${window.tceIndex(iova)} of the window`);
+
+// Memory of the program's own, which no table has: 16 hugepages. Whole pages of the window, which has 2 MiB pages here.
+import { MapFlag, Protection } from "dma-window";
+
+const size = 2n << 20n;
+const usable = Protection.READ | Protection.WRITE;
+const buffers = kernel.mmap(0n, 16n * size, usable, MapFlag.HUGETLB | MapFlag.POPULATE, 21); // 2^21 bytes each
+if (buffers < 0n) throw new Error(`no hugepages: errno ${-buffers}`);
+
+// Batches: one crossing and one call of the kernel interface for all rows, and no object for any.
+const rows = window.requests(1024);
+for (let i = 0; i < 16; i++) {
+  rows.vas[i] = buffers + BigInt(i) * size;
+  rows.lengths[i] = size;
+  rows.iovas[i] = 0xffff_ffff_ffff_ffffn; // the window chooses, and writes here what it chose
+}
+window.mapInto(rows.vas, rows.lengths, rows.iovas, rows.permissions, 16); // all of them, or none
+window.unmapFrom(rows.iovas, rows.lengths, rows.vas, 16);
+
+kernel.munmap(buffers, 16n * size); // what was mapped by hand is unmapped first
 memory.free(segment);
 container.close(); // unmaps, unregisters, removes the window, closes the fds
 memory.close();

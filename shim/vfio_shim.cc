@@ -300,6 +300,20 @@ Napi::Value Write(const Napi::CallbackInfo& info) {
   return Nothing();
 }
 
+// Where the bytes of an ArrayBuffer lie. Nothing is read there.
+Napi::Value AddressOf(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  bool is_buffer = false;
+  void* data = nullptr;
+  size_t length = 0;
+  napi_is_arraybuffer(info.Env(), info[0], &is_buffer);
+  if (!is_buffer || napi_get_arraybuffer_info(info.Env(), info[0], &data, &length) != napi_ok || length == 0) {
+    arguments.RefuseType("buffer must be an ArrayBuffer that has bytes");
+    return Nothing();
+  }
+  return Napi::BigInt::New(info.Env(), static_cast<uint64_t>(reinterpret_cast<uintptr_t>(data)));
+}
+
 Napi::Value PageSize(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(sysconf(_SC_PAGESIZE)));
 }
@@ -394,6 +408,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("populate", Napi::Function::New<Populate>(env, "populate"));
   exports.Set("read", Napi::Function::New<Read>(env, "read"));
   exports.Set("write", Napi::Function::New<Write>(env, "write"));
+  exports.Set("addressOf", Napi::Function::New<AddressOf>(env, "addressOf"));
   exports.Set("pageSize", Napi::Function::New<PageSize>(env, "pageSize"));
   exports.Set("layout", Napi::Function::New<Layout>(env, "layout"));
   return exports;

@@ -177,6 +177,7 @@ export interface CoreExports {
   // tables of memory: lists and memsegs
   tableOpen(): number;
   tableClose(table: number): number;
+  /** Its index, or the negative of a status. That lists do not overlap is for the caller to see to: no page is in two memsegs. */
   listAdd(table: number, base: bigint, length: bigint, pageShift: number, flags: number): number;
   listRemove(table: number, list: number): number;
   listFreePages(table: number, list: number, pages: bigint): bigint;

@@ -3,7 +3,7 @@ export { type OpenContainerOptions, openContainer } from "./container/open.ts";
 export type { MappedRun, MapRequest, RequestRows, UnmapRequest, Window } from "./container/window.ts";
 export { DmaWindowError, type DmaWindowErrorOptions, type Residue } from "./errors.ts";
 export type { AddressRange, HugepageFacts, IommuInfo, NoIommuInfo, SpaprInfo, Type1Info } from "./iommu.ts";
-export { linuxKernel } from "./linux/index.ts";
+export { addressOf, linuxKernel } from "./linux/index.ts";
 export type { ListOptions, MemsegTableOptions, NewMemseg } from "./memory/options.ts";
 export type { Segment } from "./memory/segment.ts";
 export { MemsegTable } from "./memory/table.ts";
@@ -20,7 +20,16 @@ export {
   type Rejection,
   type WindowPlan,
 } from "./plan/index.ts";
-export type { LockedMemory, Syscalls } from "./syscalls.ts";
+export {
+  IommuType,
+  type LockedMemory,
+  type MachineFiles,
+  MapFlag,
+  Protection,
+  type Syscalls,
+  VfioCall,
+} from "./syscalls.ts";
+export { type GroupDevice, groupProblems, type IommuGroup, readGroups } from "./system/groups.ts";
 export { type HugepagePool, readHugepages } from "./system/hugepages.ts";
 export { type Iomem, parseIomem, readIomem } from "./system/iomem.ts";
 export { type NumaNode, numaNodeOf, readNodes } from "./system/nodes.ts";

@@ -5,6 +5,9 @@
  *              |     memsegs    |  not yet  |
  *     window  region ....................................          IOVAs set aside, as long as the list
  *
+ * What comes and goes together and lies in one piece for memory and device is one map, however many memsegs it has (there is one
+ * for each run of physical memory, where addresses are asked for): type1 counts maps (`dma_entry_limit`), and unmaps whole ones.
+ *
  * `rebased`: a region is the lowest free one; contiguous memory stays contiguous for the device. `va`: the region is where
  * the list is. `pa`: no region can be known; IOVAs are set aside memseg by memseg.
  */
@@ -31,6 +34,8 @@ interface Placed {
   readonly iova: bigint;
   readonly length: bigint;
 }
+
+type Listed = Memseg & { readonly list: MemsegList };
 
 export class Attachment implements MemoryListener {
   readonly window: Window;
@@ -176,8 +181,8 @@ export class Attachment implements MemoryListener {
 
   *#batches(): Generator<Placed[], void, void> {
     let batch: Placed[] = [];
-    for (const memseg of this.#memory.memsegs()) {
-      batch.push(...this.#place(memseg.list, [memseg]));
+    for (const together of this.#pieces()) {
+      batch.push(...this.#place(together[0].list, together));
       if (batch.length < BATCH) continue;
       yield batch;
       batch = [];
@@ -185,12 +190,31 @@ export class Attachment implements MemoryListener {
     if (batch.length > 0) yield batch;
   }
 
+  /** Memsegs that came together, and will go so: those of a segment; each of the others alone. */
+  *#pieces(): Generator<[Listed, ...Listed[]], void, void> {
+    let piece: [Listed, ...Listed[]] | undefined;
+    let owner: unknown;
+    for (const memseg of this.#memory.memsegs()) {
+      const segment = this.#memory.segmentAt(memseg.va);
+      if (piece !== undefined && segment !== undefined && segment === owner) {
+        piece.push(memseg);
+        continue;
+      }
+      if (piece !== undefined) yield piece;
+      piece = [memseg];
+      owner = segment;
+    }
+    if (piece !== undefined) yield piece;
+  }
+
   /** Where memsegs are mapped; those that are not (an owner's external memory, an unknown physical address) are left out. */
   #place(list: MemsegList, memsegs: readonly Memseg[]): Placed[] {
     if (!isServed(list)) return [];
     const region = this.#regions.get(list);
+    if (region !== undefined) {
+      return joined(memsegs).map(({ va, length }) => ({ list, va, length, iova: core.rebase(va, list.base, region) }));
+    }
     return memsegs.flatMap(({ va, iova, length }) => {
-      if (region !== undefined) return [{ list, va, length, iova: core.rebase(va, list.base, region) }];
       if (iova === undefined && this.window.target.kind === "noiommu") throw withoutAddress(va, length);
       return iova === undefined ? [] : [{ list, va, length, iova }];
     });
@@ -296,6 +320,17 @@ function among(placed: readonly Placed[], of = { first: 0, count: placed.length 
     };
   };
   return { ...of, more };
+}
+
+/** Memsegs by address; neighbours as one. */
+function joined(memsegs: readonly Memseg[]): { readonly va: bigint; readonly length: bigint }[] {
+  const runs: { va: bigint; length: bigint }[] = [];
+  for (const { va, length } of memsegs) {
+    const last = runs.at(-1);
+    if (last !== undefined && last.va + last.length === va) last.length += length;
+    else runs.push({ va, length });
+  }
+  return runs;
 }
 
 /** Elsewhere such memory is passed over; here the device would be told nothing of memory that is meant for it. */

@@ -2,6 +2,7 @@
  * The real kernel: {@link Syscalls} through the native shim, and through `/proc` where that says enough.
  */
 
+import { argumentTypeError } from "../errors.ts";
 import type { Sight, Syscalls } from "../syscalls.ts";
 import { machineFiles } from "../system/machine-files.ts";
 import { pageSize } from "../system/page-size.ts";
@@ -31,6 +32,39 @@ export type MemorySource = Pick<
  */
 export function linuxKernel(): Syscalls {
   return new LinuxKernel();
+}
+
+/**
+ * The address of the first byte of a Buffer, a typed array, a DataView or an ArrayBuffer of this program: to map memory that it
+ * has, with `MemsegTable.add` or `window.map`, on the real kernel.
+ *
+ *     const buffer = new ArrayBuffer(2 ** 20 + 4096); // 1 MiB in whole pages lie somewhere within
+ *     const va = ((addressOf(buffer) + 4095n) / 4096n) * 4096n;
+ *     const iova = window.map({ va, length: 2 ** 20 });
+ *
+ * **The buffer has to stay alive, and where it is, until the map has ended.** The collector frees the memory of a buffer that
+ * nobody refers to, `transfer()` and `postMessage` with a transfer give it away, and a device then reads and writes whatever
+ * comes to lie there. A device is given whole pages of the CPU's size: what else lies on the first and the last page, the device
+ * reaches too (a small `Buffer` shares its page with others). And memory of the engine's is ordinary memory, in pieces of
+ * one page each; `MemsegTable.allocate` gives hugepages.
+ *
+ * Cost: one crossing, and a bigint.
+ *
+ * @throws TypeError `ERR_INVALID_ARG_TYPE` for what is none of these, has no bytes, is detached, or may move or grow: a resizable
+ * buffer, a SharedArrayBuffer. The memory of a WebAssembly module cannot be told from others: it moves when it grows.
+ * `ERR_SHIM_UNAVAILABLE`.
+ */
+export function addressOf(memory: ArrayBufferView | ArrayBuffer): bigint {
+  const view = ArrayBuffer.isView(memory) ? memory : undefined;
+  const buffer: unknown = view === undefined ? memory : view.buffer;
+  const fixed = buffer instanceof ArrayBuffer && (buffer as { readonly resizable?: boolean }).resizable !== true;
+  // Of no bytes there is no address; a detached buffer has none, and so has a view of one.
+  if (!fixed || (view ?? buffer).byteLength === 0) {
+    const wanted =
+      "a Buffer, a typed array, a DataView or an ArrayBuffer, with bytes in it, neither shared nor resizable";
+    throw argumentTypeError("memory", wanted, memory);
+  }
+  return shim().addressOf(buffer) + BigInt(view?.byteOffset ?? 0);
 }
 
 /** The memory of the Linux that this program runs on; `undefined` when the native shim cannot be loaded. */

@@ -53,6 +53,8 @@ export interface NativeShim {
   read(address: bigint, into: Uint8Array): void;
   /** Copies the array to memory. */
   write(address: bigint, from: Uint8Array): void;
+  /** Where the bytes of a buffer lie: of one that has any. */
+  addressOf(buffer: ArrayBuffer): bigint;
   /** Bytes. */
   pageSize(): number;
   /** What the headers said that the shim was compiled with; for the tests. */
@@ -82,6 +84,7 @@ const functions: readonly (keyof NativeShim)[] = [
   "bindNode",
   "view",
   "detach",
+  "addressOf",
   "pageSize",
   "layout",
   "isSeen",

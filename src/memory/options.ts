@@ -1,3 +1,4 @@
+import { keysOf } from "../known.ts";
 import type { Syscalls } from "../syscalls.ts";
 import type { PhysicalResolver } from "./physical.ts";
 import type { Memseg } from "./types.ts";
@@ -40,3 +41,15 @@ export interface ListOptions {
   readonly external?: boolean;
   readonly heap?: boolean;
 }
+
+export const TABLE_KEYS = keysOf<MemsegTableOptions>({ kernel: true, physical: true });
+export const MEMSEG_KEYS = keysOf<NewMemseg>({ va: true, length: true, iova: true });
+export const LIST_KEYS = keysOf<ListOptions>({
+  pageSize: true,
+  maxBytes: true,
+  base: true,
+  near: true,
+  external: true,
+  heap: true,
+  node: true,
+});

@@ -1,5 +1,6 @@
 import { NO_ADDRESS } from "../core.ts";
 import { leftBy, withResidue } from "../errors.ts";
+import { bytes, hex } from "../hex.ts";
 import type { Syscalls } from "../syscalls.ts";
 import { checkRoom, populate } from "./pages.ts";
 import { Quarantine } from "./quarantine.ts";
@@ -50,8 +51,26 @@ export class OwnPages {
     this.#quarantine.giveBack(list, segment.va, segment.length, endSegment(segment));
   }
 
+  /**
+   * Ends the views of segments, and gives lists back. Gives a sentence for what is left: of a list whose view may be there still,
+   * the memory must not go.
+   */
+  end(segments: Iterable<Segment>, lists: Iterable<Place & { readonly kept: boolean }>): string[] {
+    const left: string[] = [];
+    const viewed = new Set<unknown>();
+    for (const segment of segments) {
+      const { va, length, list } = segment;
+      const about = `a view of ${bytes(length)} of memory at ${hex(va)} may be left, and its list is not given back`;
+      const more = leftBy(() => this.#end(list as MemsegList & Place, segment), about);
+      if (more.length > 0) viewed.add(list);
+      left.push(...more);
+    }
+    for (const list of lists) if (list.kept && !viewed.has(list)) left.push(...leftBy(() => this.release(list)));
+    return left;
+  }
+
   /** Before its list is released as a whole. */
-  end(list: Place, segment: Segment): void {
+  #end(list: Place, segment: Segment): void {
     const sights = endSegment(segment);
     if (sights.length > 0) this.#quarantine.giveBack(list, segment.va, segment.length, sights);
   }

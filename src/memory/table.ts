@@ -4,32 +4,21 @@ import { core, ListFlag, NO_ADDRESS, Status } from "../core.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError, leftBy, withResidue } from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
 import { bytes, hex } from "../hex.ts";
-import { keysOf, known } from "../known.ts";
+import { known } from "../known.ts";
 import { isSameKernel, type Syscalls } from "../syscalls.ts";
-import { address, boolean, count, object, pageShift, size, syscalls } from "../validate.ts";
+import { address, count, object, size, syscalls } from "../validate.ts";
 import { translateColumns } from "./arrays.ts";
 import { Listeners } from "./listeners.ts";
-import { nodeFor } from "./node.ts";
-import type { ListOptions, MemsegTableOptions, NewMemseg } from "./options.ts";
+import { type ListOptions, type MemsegTableOptions, type NewMemseg, TABLE_KEYS } from "./options.ts";
+import { OrderedSpans } from "./order.ts";
 import { OwnPages } from "./own-pages.ts";
 import { release, reserveSpace } from "./pages.ts";
 import { type PhysicalResolver, physicalRuns } from "./physical.ts";
+import { readList, readMemseg } from "./read.ts";
 import { nameOf, refused } from "./refusals.ts";
 import { Segment } from "./segment.ts";
 import type { MemoryListener, Memseg, MemsegList, Place } from "./types.ts";
 import { translateByTable } from "./walk.ts";
-
-const TABLE_KEYS = keysOf<MemsegTableOptions>({ kernel: true, physical: true });
-const MEMSEG_KEYS = keysOf<NewMemseg>({ va: true, length: true, iova: true });
-const LIST_KEYS = keysOf<ListOptions>({
-  pageSize: true,
-  maxBytes: true,
-  base: true,
-  near: true,
-  external: true,
-  heap: true,
-  node: true,
-});
 
 /** A list and its address space, as the table keeps them. */
 interface OwnList extends MemsegList, Place {
@@ -47,7 +36,11 @@ export class MemsegTable {
   /** Where the core keeps it: the same place as long as it is open. */
   readonly #tables: number;
   readonly #lists = new Map<number, OwnList>();
+  /** The same lists by address: no two share any of it. */
+  readonly #spans = new OrderedSpans<OwnList>();
   readonly #segments = new Set<Segment>();
+  /** The segment of a memseg, by where that begins: of memory that was allocated. */
+  readonly #segmentAt = new Map<bigint, Segment>();
   readonly #listeners = new Listeners();
   readonly #pages: OwnPages | undefined;
   #open = true;
@@ -113,51 +106,23 @@ export class MemsegTable {
 
   #addList(options: ListOptions): MemsegList {
     const table = this.#core();
-    known("options", object("options", options), LIST_KEYS);
-    // Read once: what a getter says the second time is not what was checked.
-    const {
-      pageSize: page,
-      maxBytes,
-      base: given,
-      near: hint,
-      external: outside,
-      heap: asHeap,
-      node: wanted,
-    } = options;
-    const shift = pageShift("pageSize", page);
-    const pageSize = 1n << BigInt(shift);
-    const length = size("maxBytes", maxBytes);
-    const external = outside !== undefined && boolean("external", outside);
-    const heap = asHeap !== undefined && boolean("heap", asHeap);
-    if (length === 0n || length % pageSize !== 0n) {
-      throw argumentRangeError("maxBytes", `a multiple of the page size ${bytes(pageSize)}, and not 0`, maxBytes);
-    }
+    const { given, node, ...wanted } = readList(options, () => this.#needKernel());
+    const { pageSize, pageShift, length, external, heap } = wanted;
     const kept = given === undefined;
-    if (kept && pageSize < BigInt(this.#needKernel().pageSize)) {
-      const least = bytes(this.#needKernel().pageSize);
-      throw argumentRangeError("pageSize", `at least the CPU's, ${least}, without base`, page);
-    }
-    const near = hint === undefined ? 0n : address("near", hint);
-    const node = wanted === undefined ? {} : { node: nodeFor(this.#needKernel(), wanted, kept) };
     this.#pages?.sweep();
-    const base = kept ? reserveSpace(this.#needKernel(), length, shift, near) : address("base", given);
+    const base = given ?? reserveSpace(this.#needKernel(), length, pageShift, wanted.near);
     const flags = (external ? ListFlag.EXTERNAL : 0) | (heap ? ListFlag.HEAP : 0);
-    const index = core.listAdd(table, base, length, shift, flags);
+    let index = core.listAdd(table, base, length, pageShift, flags);
+    if (index >= 0 && this.#spans.touching(base, length) !== undefined) {
+      core.listRemove(table, index);
+      index = -Status.OVERLAPS;
+    }
     if (index < 0) {
       const refusal = refused(-index, `list of ${bytes(length)} at ${hex(base)} with pages of ${bytes(pageSize)}`);
       throw withResidue(refusal, kept ? leftBy(() => release(this.#needKernel(), base, length)) : []);
     }
-    const list: OwnList = Object.freeze({
-      index,
-      base,
-      length,
-      pageSize,
-      pageShift: shift,
-      external,
-      heap,
-      kept,
-      ...node,
-    });
+    const own = { index, base, length, pageSize, pageShift, external, heap, kept };
+    const list: OwnList = Object.freeze(node === undefined ? own : { ...own, node });
     try {
       this.#listeners.tell(
         (listener) => listener.listAdded(list),
@@ -169,6 +134,7 @@ export class MemsegTable {
       throw withResidue(error, kept ? leftBy(() => release(this.#needKernel(), base, length)) : []);
     }
     this.#lists.set(index, list);
+    this.#spans.add(list);
     return list;
   }
 
@@ -191,6 +157,7 @@ export class MemsegTable {
       () => `no IOVAs are set aside for the list at ${hex(own.base)}`,
     );
     this.#lists.delete(own.index);
+    this.#spans.delete(own);
     if (!own.kept) return;
     try {
       this.#needPages().release(own);
@@ -211,16 +178,10 @@ export class MemsegTable {
 
   #add(list: MemsegList, memseg: NewMemseg): void {
     const own = this.#own(list);
-    known("memseg", object("memseg", memseg), MEMSEG_KEYS);
-    const { va: at, length: many, iova: stated } = memseg; // read once, as above
-    const va = address("memseg.va", at);
-    const length = size("memseg.length", many);
-    const iova = stated === undefined ? undefined : address("memseg.iova", stated);
-    if (iova === NO_ADDRESS) {
-      throw argumentRangeError("memseg.iova", "the first byte of a page; left out where it is not known", iova);
-    }
+    const given = readMemseg(memseg);
+    const { va, length } = given;
     if (this.#pages?.holds(own, va, length)) throw refused(Status.OVERLAPS, `memseg of ${bytes(length)} at ${hex(va)}`);
-    this.#record(own, [{ va, length, ...(iova === undefined ? {} : { iova }) }]);
+    this.#record(own, [given]);
   }
 
   /**
@@ -232,13 +193,10 @@ export class MemsegTable {
   }
 
   #remove(va: bigint): void {
-    address("va", va);
-    for (const segment of this.#segments) {
-      if (va >= segment.va && va < segment.va + segment.length) {
-        throw new DmaWindowError("ERR_SEGMENT", `${hex(va)} belongs to an allocated segment: free it instead`);
-      }
-    }
     const memseg = this.find(va);
+    if (memseg !== undefined && this.#segmentAt.has(memseg.va)) {
+      throw new DmaWindowError("ERR_SEGMENT", `${hex(va)} belongs to an allocated segment: free it instead`);
+    }
     if (memseg === undefined || memseg.va !== va) throw refused(Status.NOT_FOUND, `memseg at ${hex(va)}`);
     const leftover = this.#forget(memseg.list, [memseg]);
     if (leftover) throw leftover;
@@ -261,13 +219,18 @@ export class MemsegTable {
     if (wanted === 0) throw argumentRangeError("pages", "at least 1", pages);
     const from = this.#needPages();
     if (!own.kept) throw argumentTypeError("list", "a list of the table's own, added without base", list);
+    let memsegs: readonly Memseg[] = [];
     const segment = from.provide(
       own,
       wanted,
-      (va) => this.#record(own, this.#memsegsOf(own, va, wanted)),
+      (va) => {
+        memsegs = this.#memsegsOf(own, va, wanted);
+        this.#record(own, memsegs);
+      },
       () => this.#walk(own.base, own.base + own.length - 1n),
     );
     this.#segments.add(segment);
+    for (const memseg of memsegs) this.#segmentAt.set(memseg.va, segment);
     return segment;
   }
 
@@ -291,8 +254,10 @@ export class MemsegTable {
     if (segment.freed) throw new DmaWindowError("ERR_FREED", `the segment at ${hex(segment.va)} has been freed`);
     if (!this.#segments.has(segment)) throw argumentTypeError("segment", "a Segment of this table", segment);
     const own = this.#own(segment.list);
-    const leftover = this.#forget(own, [...this.memsegs(segment.va, segment.length)]);
+    const memsegs = [...this.memsegs(segment.va, segment.length)];
+    const leftover = this.#forget(own, memsegs);
     this.#segments.delete(segment);
+    for (const memseg of memsegs) this.#segmentAt.delete(memseg.va);
     try {
       this.#needPages().giveBack(own, segment);
     } catch (error) {
@@ -369,18 +334,11 @@ export class MemsegTable {
   #close(): void {
     if (this.#listeners.size > 0)
       throw new DmaWindowError("ERR_ATTACHED", "the memory is attached: detach it, or close its containers");
-    const left: string[] = [];
-    const viewed = new Set<MemsegList>(); // a view of theirs may be left: their memory must not go
-    for (const segment of this.#segments) {
-      const about = `a view of ${bytes(segment.length)} of memory at ${hex(segment.va)} may be left, and its list is not given back`;
-      const more = leftBy(() => this.#pages?.end(segment.list as OwnList, segment), about);
-      if (more.length > 0) viewed.add(segment.list);
-      left.push(...more);
-    }
+    const left = this.#pages?.end(this.#segments, this.#lists.values()) ?? [];
     this.#segments.clear();
-    const kept = [...this.#lists.values()].filter((list) => list.kept && !viewed.has(list));
-    left.push(...kept.flatMap((list) => leftBy(() => this.#pages?.release(list))));
+    this.#segmentAt.clear();
     this.#lists.clear();
+    this.#spans.clear();
     core.tableClose(this.#handle);
     this.#open = false;
     if (left.length > 0) {
@@ -398,6 +356,11 @@ export class MemsegTable {
   /** @internal Whether its addresses mean the same to a kernel: also where it has none of its own. */
   isOf(kernel: Syscalls): boolean {
     return this.#kernel === undefined || isSameKernel(this.#kernel, kernel);
+  }
+
+  /** @internal The segment that a memseg is a part of, by where that begins: memsegs of one come and go together. */
+  segmentAt(va: bigint): Segment | undefined {
+    return this.#segmentAt.get(va);
   }
 
   /** @internal */

@@ -10,7 +10,9 @@
  */
 
 import { basename, join } from "node:path";
+import { argumentTypeError } from "../errors.ts";
 import type { MachineFiles } from "../syscalls.ts";
+import { object } from "../validate.ts";
 import { checkPath, listed, pointedTo } from "./files.ts";
 import { machineFiles } from "./machine-files.ts";
 
@@ -61,8 +63,13 @@ function groupsOf(files: MachineFiles, root: string, devRoot: string): IommuGrou
 /**
  * Why VFIO would refuse the group, in sentences; empty when nothing speaks against it. Judged by the drivers' names, so
  * this explains a refusal and does not replace the kernel's own answer.
+ *
+ * @throws TypeError `ERR_INVALID_ARG_TYPE` for what is no group of {@link readGroups}.
  */
 export function groupProblems(group: IommuGroup): string[] {
+  if (!Array.isArray((object("group", group) as IommuGroup).devices)) {
+    throw argumentTypeError("group", "a group as readGroups gives it", group);
+  }
   const problems: string[] = [];
   const vfio = group.devices.filter((device) => isVfioDriver(device.driver));
   if (group.devices.length === 0) problems.push(`group ${group.id} has no devices`);

@@ -1,4 +1,5 @@
 /** What can be imported is documented where it is declared. */
+import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "uvu";
@@ -63,10 +64,22 @@ for (const [document, example] of [
   ["README.md", "examples/static-window.mjs"],
   ["docs/model.md", "examples/test-on-the-model.mjs"],
 ] as const) {
+  const blocks = [...readFileSync(join(root, document), "utf8").matchAll(/```js\n([\s\S]*?)```/g)].map(
+    ([, code]) => code,
+  );
+
   test(`the program in ${document} is one of the examples, to the letter`, () => {
-    const program = /```js\n([\s\S]*?)```/.exec(readFileSync(join(root, document), "utf8"))?.[1];
-    assert.ok(program);
-    assert.is(readFileSync(join(root, example), "utf8"), program);
+    assert.ok(blocks.length > 0);
+    // Of one document several blocks stand one behind the other.
+    assert.is(readFileSync(join(root, example), "utf8"), blocks.join("\n"));
+  });
+}
+
+for (const platform of ["powernv", "pseries", "type1", "noiommu"]) {
+  test(`the README's blocks run one behind the other, on ${platform}`, () => {
+    const run = spawnSync(process.execPath, ["examples/static-window.mjs", platform], { cwd: root, encoding: "utf8" });
+    assert.is(run.status, 0, run.stderr);
+    assert.match(run.stdout, /^a device finds 4194304 bytes .*\n2 of 3 addresses are mapped\nTCE \d+ of the window\n$/);
   });
 }
 

@@ -77,8 +77,15 @@ exports("have all that a program needs, under their names", async () => {
     "linuxKernel",
     "modelKernel",
     "DmaWindowError",
+    "addressOf",
+    "readGroups",
+    "groupProblems",
+    "readHugepages",
+    "physicalAddresses",
   ];
   for (const one of needed) assert.type(all[one], "function", one);
+  // For memory of its own, by kernel.mmap, and calls of its own.
+  for (const one of ["Protection", "MapFlag", "VfioCall", "IommuType"]) assert.type(all[one], "object", one);
 });
 
 exports("end there: no other file of the package can be imported", () => {
@@ -138,6 +145,7 @@ exports("have types that a strict TypeScript program can build on, without the s
   writeFileSync(
     join(installed, "program.ts"),
     `import { DmaWindowError, linuxKernel, MemsegTable, openContainer, planWindow, readIomem } from "dma-window";
+     import { addressOf, groupProblems, type IommuGroup, MapFlag, Protection, readGroups } from "dma-window";
      import type { Container, MapRequest, Segment, Syscalls, Window, WindowPlan } from "dma-window";
      import { core } from "dma-window/core";
      import { modelKernel } from "dma-window/model";
@@ -150,6 +158,10 @@ exports("have types that a strict TypeScript program can build on, without the s
      const segment: Segment = memory.allocate(list, 2);
      const request: MapRequest = { va: segment.va, length: segment.length };
      const iova: bigint = window.map(request);
+     const own: bigint = kernel.mmap(0n, 4096n, Protection.READ | Protection.WRITE, MapFlag.POPULATE, 0);
+     const groups: IommuGroup[] = readGroups();
+     console.log(groups.flatMap(groupProblems), addressOf(Buffer.alloc(4096)) + own);
+     planWindow({ memory: { lists: [{ base: 0n, length: 4096, pageSize: 4096 }] }, info: container.info(), growTo: 2 ** 30 });
      const shift: number = core.log2Floor(iova);
      // @ts-expect-error: addresses are never numbers
      window.unmap({ iova: 0, length: shift });

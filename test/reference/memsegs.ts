@@ -26,6 +26,8 @@ const PAGES_MAX = 2n ** 36n;
 export class TableTwin {
   /** By index; `null` where a list was removed. */
   readonly lists: (ListTwin | null)[] = [];
+  /** Indexes of removed lists; the last one is taken first. */
+  readonly #gaps: number[] = [];
   memsegs: MemsegTwin[] = [];
 
   addList(base: bigint, length: bigint, pageShift: number, flags: number): number {
@@ -35,12 +37,8 @@ export class TableTwin {
     if (!isAligned(base, pageShift)) return -Status.UNALIGNED_VA;
     if (!isAligned(length, pageShift)) return -Status.UNALIGNED_LENGTH;
     if (length / 2n ** BigInt(pageShift) > PAGES_MAX) return -Status.TOO_LARGE;
-    const list: ListTwin = { base, length, pageShift, flags };
-    const meets = (other: ListTwin | null) => other && overlap(base, lastOf(list), other.base, lastOf(other));
-    if (this.lists.some(meets)) return -Status.OVERLAPS;
-    const gap = this.lists.indexOf(null);
-    const index = gap === -1 ? this.lists.length : gap;
-    this.lists[index] = list;
+    const index = this.#gaps.pop() ?? this.lists.length;
+    this.lists[index] = { base, length, pageShift, flags };
     return index;
   }
 
@@ -48,6 +46,7 @@ export class TableTwin {
     if (!this.lists[index]) return Status.NOT_FOUND;
     if (this.memsegs.some((memseg) => memseg.list === index)) return Status.BUSY;
     this.lists[index] = null;
+    this.#gaps.push(index);
     return Status.OK;
   }
 
@@ -90,13 +89,14 @@ export class TableTwin {
     return !memseg || memseg.iova === NO_ADDRESS ? NO_ADDRESS : memseg.iova + (va - memseg.va);
   }
 
-  /** The lowest address of so many free pages in a row. */
+  /** The lowest address of so many pages in a row that no memseg of the list has. */
   freePages(index: number, pages: bigint): bigint {
     const list = this.lists[index];
     if (!list || pages === 0n) return NO_ADDRESS;
     const page = 2n ** BigInt(list.pageShift);
+    const own = this.memsegs.filter((memseg) => memseg.list === index);
     for (let va = list.base; va + pages * page <= list.base + list.length; va += page) {
-      if (!this.next(va, va + pages * page - 1n)) return va;
+      if (!own.some((memseg) => overlap(va, va + pages * page - 1n, memseg.va, lastOf(memseg)))) return va;
     }
     return NO_ADDRESS;
   }

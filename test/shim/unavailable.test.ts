@@ -88,13 +88,19 @@ test("a file that the machine cannot load is named with the loader's own reason"
 test("an addon of another version is named with what it lacks", () => {
   const path = join(directory, "older.cjs");
   writeFileSync(path, "for (const name of ['open', 'close', 'ioctl', 'mmap', 'munmap']) exports[name] = () => 0;");
-  explains(observe(path), /another version.*ioctlStruct, ioctlBatch, bindNode, view, detach, pageSize, layout/s);
+  explains(
+    observe(path),
+    /another version.*ioctlStruct, ioctlBatch, bindNode, populate, view, detach, isSeen, isBusy, weak, isCollected, collect, read, write, addressOf, pageSize, layout/s,
+  );
 });
 
 /** This package as it lies in a project, without a shim. */
 function bareIn(project: string): string {
   const bare = join(directory, project, "node_modules/dma-window");
-  for (const part of ["package.json", "src/errors.ts", "src/hex.ts", "src/syscalls.ts", "src/system", "src/linux"]) {
+  for (const part of [
+    ...["package.json", "src/errors.ts", "src/error-json.ts", "src/copies.ts", "src/hex.ts", "src/known.ts"],
+    ...["src/validate.ts", "src/syscalls.ts", "src/system", "src/linux"],
+  ]) {
     cpSync(join(root, part), join(bare, part), { recursive: true });
   }
   return bare;
