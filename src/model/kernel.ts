@@ -162,6 +162,14 @@ class Kernel implements ModelKernel {
   }
 
   makeUnpinnable(va: bigint, length: bigint): void {
+    this.#makeUnpinnable(va, length, false);
+  }
+
+  makeDeviceMemory(va: bigint, length: bigint): void {
+    this.#makeUnpinnable(va, length, true);
+  }
+
+  #makeUnpinnable(va: bigint, length: bigint, ofDevice: boolean): void {
     const { space } = this.#caller;
     for (const [name, value] of Object.entries({ va, length })) {
       if (typeof value !== "bigint") throw argumentTypeError(name, "a bigint", value);
@@ -172,7 +180,7 @@ class Kernel implements ModelKernel {
     if (!areWholePages || space.filling(start, end, Protection.NONE) === undefined) {
       throw argumentRangeError("va", "the start of whole pages that are all mmapped", va);
     }
-    space.makeUnpinnable(start, end);
+    space.makeUnpinnable(start, end, ofDevice);
   }
 
   watch(listener: IovaListener): () => void {

@@ -170,7 +170,7 @@ export class SimulatedMemory implements MemorySource {
   #add(start: number, end: number, protection: number, pageShift: number, pooled: boolean): void {
     const pool = pooled ? this.#pool : undefined;
     const backing = new SimulatedBacking({ space: this.#space, start, end, pageShift, frames: this.#frames, pool });
-    this.#space.add({ start, end, protection, backing, pinnable: true });
+    this.#space.add({ start, end, protection, backing, pinnable: true, ofDevice: false });
   }
 }
 

@@ -5,7 +5,7 @@ import type { Group } from "../group.ts";
 import type { LiveRange } from "../iommu-driver.ts";
 import { bytesOf } from "../pages.ts";
 import type { Process } from "../process.ts";
-import type { Platform, TableRequest } from "./platform.ts";
+import { oneShiftedBy, type Platform, type TableRequest } from "./platform.ts";
 import { Runs } from "./runs.ts";
 import { DmaWindow, WindowSlots } from "./windows.ts";
 
@@ -49,6 +49,11 @@ export class WindowSet {
     for (const window of this.slots.all) this.#free(window);
   }
 
+  /** The groups that see them, the newest first. */
+  get groups(): readonly Group[] {
+    return this.#groups;
+  }
+
   /** The default window is not there yet, and will be made by the first call that needs it. */
   get isDefaultPending(): boolean {
     return this.#defaultPending;
@@ -65,10 +70,10 @@ export class WindowSet {
 
   /** The window, or a negative errno. */
   create(request: TableRequest): DmaWindow | number {
-    const { pageShift, levels } = request;
+    const { pageShift } = request;
     const slot = this.slots.free;
     if (slot < 0) return ENOSPC;
-    if (pageShift > 63 || ((this.#platform.info.pgsizes >> BigInt(pageShift)) & 1n) === 0n) return EINVAL;
+    if ((this.#platform.info.pgsizes & oneShiftedBy(pageShift)) === 0n) return EINVAL;
     const bytes = this.#platform.tableBytes(request);
     if (bytes === 0n) return EINVAL;
     const { locked } = this.owner as Process;
@@ -85,7 +90,7 @@ export class WindowSet {
       locked.release(pages);
       return refused;
     }
-    const window = new DmaWindow(slot, pageShift, levels, pages, shape);
+    const window = new DmaWindow(request, slot, pages, shape, this.#platform);
     this.slots.put(window);
     return window;
   }
