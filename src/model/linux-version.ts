@@ -29,7 +29,7 @@ const NUMBERS = String.raw`(0|[1-9]\d{0,4})\.(0|[1-9]\d{0,4})(?:\.(0|[1-9]\d{0,4
 export function linuxVersionIn(text: string): LinuxVersion | undefined {
   const found =
     text.match(new RegExp(String.raw`^Linux version .* #\d+ .*\bDebian ${NUMBERS}`)) ??
-    text.match(new RegExp(String.raw`^(?:Linux version )?${NUMBERS}`));
+    text.match(new RegExp(`^(?:Linux version )?${NUMBERS}`));
   if (found === null) return undefined;
   return { major: Number(found[1]), minor: Number(found[2]), patch: Number(found[3] ?? 0) };
 }
