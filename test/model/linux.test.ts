@@ -170,7 +170,7 @@ for (const [linux, answer] of [
       const end = start + (platform === "powernv" ? 2n * MiB : MiB);
       assert.is(program.map(va, end - 4096n, 4096n), 0);
       assert.is(program.unmap(end - 4096n, 8192n), answer);
-      assert.is(program.kernel.hash() !== "" && program.unmap(end - 4096n, 4096n), 0);
+      assert.is(program.unmap(end - 4096n, 4096n), 0);
       assert.is(program.unmap(end - 4096n, 0n), 0, "of no bytes");
       assert.is(program.unmap(start, end - start), 0, "of all of it");
       assert.is(program.unmap(start + 1n, 4096n), 1, "unaligned");

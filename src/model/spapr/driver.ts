@@ -34,7 +34,7 @@ export class SpaprDriver implements IommuDriver {
   constructor(platform: Platform, rules: LinuxRules, reports: IovaReports) {
     this.#platform = platform;
     this.#rules = rules;
-    this.windows = new WindowSet(platform, reports);
+    this.windows = new WindowSet(platform, rules, reports);
   }
 
   /** `tce_iommu_ioctl` again: the same answers with a container and without. */

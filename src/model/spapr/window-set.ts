@@ -3,6 +3,7 @@ import type { WindowSnapshot } from "../eyes/snapshot.ts";
 import type { IovaReports } from "../eyes/watch.ts";
 import type { Group } from "../group.ts";
 import type { LiveRange } from "../iommu-driver.ts";
+import type { LinuxRules } from "../linux-rules.ts";
 import { bytesOf } from "../pages.ts";
 import type { Process } from "../process.ts";
 import { oneShiftedBy, type Platform, type TableRequest } from "./platform.ts";
@@ -19,14 +20,16 @@ export class WindowSet {
   /** Whose locked memory the tables count against: there is one before any window is made. */
   owner: Process | undefined;
   readonly #platform: Platform;
+  readonly #rules: LinuxRules;
   readonly #reports: IovaReports;
   readonly #groups: Group[] = [];
   /** The default window is made by the first call that needs one. */
   #defaultPending = false;
   readonly slots = new WindowSlots();
 
-  constructor(platform: Platform, reports: IovaReports) {
+  constructor(platform: Platform, rules: LinuxRules, reports: IovaReports) {
     this.#platform = platform;
+    this.#rules = rules;
     this.#reports = reports;
   }
 
@@ -73,6 +76,7 @@ export class WindowSet {
     const { pageShift } = request;
     const slot = this.slots.free;
     if (slot < 0) return ENOSPC;
+    if (pageShift > 63 && this.#rules.checksShifts) return EINVAL;
     if ((this.#platform.info.pgsizes & oneShiftedBy(pageShift)) === 0n) return EINVAL;
     const bytes = this.#platform.tableBytes(request);
     if (bytes === 0n) return EINVAL;

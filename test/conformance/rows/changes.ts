@@ -4,6 +4,12 @@ import type { Change } from "../../../src/model/linux-version.ts";
 /** sPAPR: UNMAP looks at all pages that it names, and not at the first alone. */
 export const WHOLE_UNMAP: Change = ["7.3", "7.2.8", "6.12.113"];
 
+/**
+ * sPAPR: page shifts of 64 and more are refused before they are shifted by. It is a matter of how a kernel is built
+ * (CONFIG_UBSAN_SHIFT), and Debian's newer ones are.
+ */
+export const SHIFT_CHECKED: Change = ["7.2"];
+
 /** type1: what wraps at 2^64 is told apart. */
 export const OVERFLOW: Change = ["6.18"];
 
