@@ -1,111 +1,147 @@
-/** The harness's apt, with a mirror and programs of the test's own: what is fetched, when, and how often. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+/** The harness's apt, with a mirror of the test's own: what is fetched, when, and how often. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Apt } from "./apt.ts";
+import { type FakeMirror, withMirror } from "./fake-mirror.ts";
+import type { Suite } from "./suites.ts";
 
-/**
- * Stands in for apt-get and apt-cache: writes down what it is asked, knows one package of 4 bytes, and does as the files `torn`
- * and `fail` beside it say: so many downloads arrive torn, so many updates fail.
- */
-const script = `#!/bin/sh
-here=$(dirname "$0")
-shift 2
-echo "$(basename "$0") $*" >> "$here/asked"
-less() { [ -s "$here/$1" ] && n=$(cat "$here/$1") && [ "$n" -gt 0 ] && echo $((n - 1)) > "$here/$1"; }
-case "$*" in
-  update) if less fail; then echo "W: Failed to fetch"; fi ;;
-  depends*) printf 'x\\n  Depends: linux-image-6.12-x\\n' ;;
-  *--print-uris*) echo "'http://m/p_1%3a2_all.deb' p_1%3a2_all.deb 4 SHA256:00" ;;
-  download*) if less torn; then printf 'to' > p_1%3a2_all.deb; else printf 'good' > p_1%3a2_all.deb; fi ;;
-esac
-`;
+const trixie: Suite = { name: "trixie", archive: "debian" };
+const security: Suite = { name: "trixie-security", archive: "debian-security" };
+const content = { "usr/bin/p": "good" };
 
-async function withApt(
-  faults: Readonly<Record<string, number>>,
-  run: (make: () => Apt, asked: () => string[], directory: string) => Promise<void>,
-): Promise<void> {
-  const directory = mkdtempSync(join(tmpdir(), "dma-window-"));
-  const bin = join(directory, "bin");
-  const path = process.env.PATH;
-  mkdirSync(bin);
-  for (const name of ["apt-get", "apt-cache"]) writeFileSync(join(bin, name), script, { mode: 0o755 });
-  for (const [name, times] of Object.entries(faults)) writeFileSync(join(bin, name), `${times}\n`);
-  process.env.PATH = `${bin}:${path}`;
-  const log = join(bin, "asked");
-  const asked = () => {
-    const lines = existsSync(log) ? readFileSync(log, "utf8").trim().split("\n") : [];
-    rmSync(log, { force: true });
-    return lines;
-  };
-  const own = join(directory, "own");
-  mkdirSync(own);
-  const options = { directory: own, architecture: "ppc64el", say: () => {}, mirror: "http://m/debian", pauseMs: 1 };
-  try {
-    await run(() => new Apt(options), asked, own);
-  } finally {
-    process.env.PATH = path;
-    rmSync(directory, { recursive: true });
-  }
+function aptOn({ cache }: FakeMirror): Apt {
+  return new Apt({ directory: cache, architecture: "ppc64el", say: () => {}, mirror: "http://m/debian", pauseMs: 1 });
 }
 
-test("a package is found, fetched once, and is there the next time without a question", async () => {
-  await withApt({}, async (make, asked, directory) => {
-    const [path = ""] = await make().fetch({ package: "p", with: "nothing" });
-    assert.is(readFileSync(path, "utf8"), "good");
-    assert.equal(asked(), ["apt-get update", "apt-get download --print-uris p", "apt-get download p=1:2"]);
-    assert.equal(await make().fetch({ package: "p", with: "nothing" }), [path]);
-    assert.equal(asked(), []);
-    assert.match(
-      readFileSync(join(directory, "sources.list"), "utf8"),
-      /^deb \[signed-by=.*\] http:\/\/m\/debian trixie main/,
-    );
-    assert.match(readFileSync(join(directory, "apt.conf"), "utf8"), 'APT::Architecture "ppc64el"');
+const reasonOf = (promise: Promise<unknown>) => promise.then(() => "none", String);
+
+test("a suite's packages are those of its index, and one is fetched by its version", async () => {
+  await withMirror(async (mirror) => {
+    mirror.suite("trixie", "p 2", "p-other 9", "q 1").has("p 2", content);
+    const apt = aptOn(mirror);
+    assert.equal(await apt.named(trixie, "p", /^p$/), [{ name: "p", version: "2" }]);
+    const path = await apt.fetch(trixie, { name: "p", version: "2" });
+    assert.ok(readFileSync(path).includes("good"));
+    assert.equal(mirror.asked(), [
+      "apt-get update [trixie]",
+      "apt-cache pkgnames p [trixie]",
+      "apt-cache madison p [trixie]",
+      "apt-get download --print-uris p=2 [trixie]",
+      "apt-get download p=2 [trixie]",
+    ]);
+    assert.equal(await apt.fetch(trixie, { name: "p", version: "2" }), path);
+    assert.equal(mirror.asked(), ["apt-get download --print-uris p=2 [trixie]"]);
   });
 });
 
-test("a download that arrives torn is fetched again", async () => {
-  await withApt({ torn: 2 }, async (make, asked) => {
-    const [path = ""] = await make().fetch({ package: "p", with: "dependencies" });
-    assert.is(readFileSync(path, "utf8"), "good");
-    assert.is(asked().filter((line) => line === "apt-get download p=1:2").length, 3);
+test("apt knows the suites that are asked, for the guest's architecture, and nothing of this machine", async () => {
+  await withMirror(async (mirror) => {
+    mirror.suite("trixie", "p 1").suite("trixie-security", "p 2").has("p 2", content);
+    await aptOn(mirror).fetchAll([trixie, security], ["p"]);
+    assert.is(mirror.asked().at(-1), "apt-get download p=2 [trixie trixie-security]");
+    const own = join(mirror.cache, "trixie+trixie-security");
+    const [main = "", other = ""] = readFileSync(`${own}.list`, "utf8").split("\n");
+    assert.match(main, /^deb \[signed-by=.*\] http:\/\/m\/debian trixie main$/);
+    assert.match(other, / http:\/\/m\/debian-security trixie-security main$/);
+    const conf = readFileSync(`${own}.conf`, "utf8");
+    assert.match(conf, 'APT::Architecture "ppc64el"');
+    assert.match(conf, 'Dir::Etc::sourceparts "/dev/null"');
+  });
+});
+
+test("a download that arrives torn is fetched again, three times in all, and nothing torn is kept", async () => {
+  await withMirror(async (mirror) => {
+    mirror.suite("trixie", "p 2").has("p 2", content).torn(2);
+    const apt = aptOn(mirror);
+    const fetches = () => mirror.asked().filter((line) => line.startsWith("apt-get download p=2")).length;
+    assert.ok(existsSync(await apt.fetch(trixie, { name: "p", version: "2" })));
+    assert.is(fetches(), 3);
+    mirror.suite("trixie", "q 1").has("q 1", content).torn(99);
+    const reason = await reasonOf(aptOn(mirror).fetch(trixie, { name: "q", version: "1" }));
+    assert.is(reason, "Error: q_1_arch.deb did not arrive whole");
+    assert.is(fetches(), 0);
+    assert.equal(readdirSync(apt.debs), ["p_2_arch.deb"]);
+    assert.equal(
+      readdirSync(mirror.cache).filter((name) => name.startsWith("coming")),
+      [],
+    );
   });
 });
 
 test("a file that was cut short since then is fetched again", async () => {
-  await withApt({}, async (make, asked) => {
-    const [path = ""] = await make().fetch({ package: "p", with: "nothing" });
+  await withMirror(async (mirror) => {
+    mirror.suite("trixie", "p 2").has("p 2", content);
+    const path = await aptOn(mirror).fetch(trixie, { name: "p", version: "2" });
     writeFileSync(path, "g");
-    asked();
-    await make().fetch({ package: "p", with: "nothing" });
-    assert.is(readFileSync(path, "utf8"), "good");
-    assert.is(asked().length, 3);
+    await aptOn(mirror).fetch(trixie, { name: "p", version: "2" });
+    assert.ok(readFileSync(path).includes("good"));
   });
 });
 
-test("an index that did not arrive is asked for again, though apt takes it for a warning", async () => {
-  await withApt({ fail: 2 }, async (make, asked) => {
-    await make().fetch({ package: "p", with: "nothing" });
-    assert.is(asked().filter((line) => line === "apt-get update").length, 3);
+test("what the mirror does not have is asked for once", async () => {
+  await withMirror(async (mirror) => {
+    mirror.suite("trixie", "p 2");
+    const reason = await reasonOf(aptOn(mirror).fetch(trixie, { name: "p", version: "2" }));
+    assert.is(reason, "Error: Failed to fetch http://m/pool/p_2.deb 404 Not Found");
+    assert.is(mirror.asked().filter((line) => line.startsWith("apt-get download p=2")).length, 1);
   });
 });
 
-test("a kernel is fetched by the version that its package depends on", async () => {
-  await withApt({}, async (make, asked) => {
-    await make().fetch({ package: "linux-image-x", with: "version" });
-    const expected = ["apt-cache depends linux-image-x", "apt-get download --print-uris linux-image-6.12-x"];
-    assert.equal(asked().slice(1, 3), expected);
+test("an index that did not arrive is asked for again, three times in all", async () => {
+  await withMirror(async (mirror) => {
+    mirror.suite("trixie", "p 2").fails("trixie", 2);
+    assert.is((await aptOn(mirror).named(trixie, "p", /^p$/)).length, 1);
+    assert.is(mirror.asked().filter((line) => line.startsWith("apt-get update")).length, 3);
+    mirror.suite("trixie-security", "p 3").fails("trixie-security", 99);
+    const apt = aptOn(mirror);
+    const reason = await reasonOf(apt.named(security, "p", /^p$/));
+    assert.match(reason, /its list cannot be read: .*unexpected size .*Mirror sync in progress/);
+    assert.is(await reasonOf(apt.named(security, "p", /^p$/)), reason);
+    assert.is(mirror.asked().filter((line) => line.startsWith("apt-get update")).length, 3);
   });
 });
 
-test("after five attempts the reason is given", async () => {
-  await withApt({ torn: 99 }, async (make) => {
-    const error = await make()
-      .fetch({ package: "p", with: "nothing" })
-      .then(() => undefined, String);
-    assert.is(error, "Error: p_1%3a2_all.deb did not arrive whole");
+test("where an index cannot be read, the one of before serves", async () => {
+  await withMirror(async (mirror) => {
+    mirror.suite("trixie", "p 2").has("p 2", content);
+    await aptOn(mirror).named(trixie, "p", /^p$/);
+    mirror.suite("trixie", "p 3").fails("trixie", 99);
+    const apt = aptOn(mirror);
+    assert.equal(await apt.named(trixie, "p", /^p$/), [{ name: "p", version: "2" }]);
+    assert.ok(existsSync(await apt.fetch(trixie, { name: "p", version: "2" })));
+  });
+});
+
+test("a suite that the mirror has not is asked for once", async () => {
+  await withMirror(async (mirror) => {
+    const reason = await reasonOf(aptOn(mirror).named(trixie, "p", /^p$/));
+    assert.match(reason, /its list cannot be read: The repository .* does not have a Release file/);
+    assert.is(mirror.asked().filter((line) => line.startsWith("apt-get update")).length, 1);
+    assert.match(await reasonOf(aptOn(mirror).fetchAll([trixie], ["p"])), /Unable to locate package p/);
+  });
+});
+
+test("a package with all that it needs comes from the suites that can be read", async () => {
+  await withMirror(async (mirror) => {
+    mirror.suite("trixie", "p 2", "q 1").has("p 2", content).has("q 1", content);
+    mirror.suite("trixie-security", "p 3").fails("trixie-security", 99);
+    const paths = await aptOn(mirror).fetchAll([trixie, security], ["p", "q"]);
+    assert.equal(
+      paths.map((path) => path.slice(path.lastIndexOf("/") + 1)),
+      ["p_2_arch.deb", "q_1_arch.deb"],
+    );
+  });
+});
+
+test("two runs share one directory", async () => {
+  await withMirror(async (mirror) => {
+    mirror.suite("trixie", "p 2", "q 1").has("p 2", content).has("q 1", content);
+    mkdirSync(join(mirror.cache, "debs"));
+    const one = aptOn(mirror).fetch(trixie, { name: "p", version: "2" });
+    const other = aptOn(mirror).fetch(trixie, { name: "q", version: "1" });
+    for (const path of await Promise.all([one, other])) assert.ok(existsSync(path));
   });
 });
 

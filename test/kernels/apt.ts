@@ -15,7 +15,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { mirrorIn, type Package, type PackageFile, packageFilesIn, packagesIn } from "./packages.ts";
-import { persist, run } from "./run.ts";
+import { persist, Refused, run } from "./run.ts";
 import type { Suite } from "./suites.ts";
 
 /** Seconds for an index, and for a question that apt answers from it. */
@@ -175,7 +175,10 @@ export class Apt {
   #mirrorOf({ archive }: Suite): string {
     const sources = this.#mirror === undefined ? sourcesOfThisMachine() : [];
     const main = this.#mirror ?? mirrorIn(sources);
-    if (main === undefined) throw new Error("no Debian mirror in this machine's apt sources (/etc/apt/sources.list.d)");
+    if (main === undefined)
+      throw new Refused(
+        "no Debian mirror in this machine's apt sources (/etc/apt/sources.list.d); DMA_WINDOW_MIRROR names one",
+      );
     return archive === "debian" ? main : (mirrorIn(sources, archive) ?? `${main}-security`);
   }
 }

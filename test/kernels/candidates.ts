@@ -14,13 +14,16 @@ export interface PassedOver {
   readonly reason: string;
 }
 
+/** A place that has nothing of the kind. It is said only where nothing was found anywhere. */
+export class NoneThere extends Error {}
+
 /** Nothing that was tried could be had. */
 export class NothingToBeHad extends Error {
   readonly tried: readonly PassedOver[];
 
   constructor(what: string, tried: readonly PassedOver[]) {
     const lines = tried.map(({ name, reason }) => `\n  ${name}: ${reason}`);
-    super(`${what} cannot be had. ${tried.length === 0 ? "Nothing is known to try." : `Tried:${lines.join("")}`}`);
+    super(`${what}: nothing can be had. Tried:${lines.join("")}`);
     this.tried = tried;
   }
 }
@@ -31,15 +34,18 @@ export async function firstOf<T>(
   candidates: AsyncIterable<Candidate<T>> | Iterable<Candidate<T>>,
   say: (line: string) => void,
 ): Promise<{ readonly got: T; readonly passedOver: readonly PassedOver[] }> {
-  const passedOver: PassedOver[] = [];
+  const tried: (PassedOver & { readonly isNone: boolean })[] = [];
   for await (const candidate of candidates) {
     try {
-      return { got: await candidate.get(), passedOver };
+      const got = await candidate.get();
+      const passedOver = tried.filter(({ isNone }) => !isNone).map(({ name, reason }) => ({ name, reason }));
+      return { got, passedOver };
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      say(`${candidate.name}: ${reason}`);
-      passedOver.push({ name: candidate.name, reason });
+      const isNone = error instanceof NoneThere;
+      if (!isNone) say(`not to be had: ${candidate.name}: ${reason}`);
+      tried.push({ name: candidate.name, reason, isNone });
     }
   }
-  throw new NothingToBeHad(what, passedOver);
+  throw new NothingToBeHad(what, tried);
 }

@@ -16,6 +16,7 @@ import { type Kernel, kernelOf, type Shop, type Wish } from "./kernels.ts";
 import { type Node, nodeOf } from "./node.ts";
 import type { Equipment } from "./report.ts";
 import { shimFor } from "./shim.ts";
+import { sweep } from "./unpack.ts";
 
 export interface Images {
   /** Path of the kernel. */
@@ -50,7 +51,10 @@ export class Workshop {
     const found = await this.#kernel(architecture, kernel);
     const node = await this.#node(architecture);
     this.#shim(architecture);
-    return { kernel: found.origin, node: node.origin };
+    const { engines } = JSON.parse(readFileSync(join(this.#root, "package.json"), "utf8")) as {
+      engines: { node: string };
+    };
+    return { kernel: found.origin, node: node.origin, engines: engines.node };
   }
 
   /** A guest's kernel and archives for one boot, with `more` files in them; the archives are written to the directory `at`. */
@@ -96,7 +100,9 @@ export class Workshop {
       const cache = join(this.#cache, debian);
       const directory = join(cache, "apt");
       mkdirSync(directory, { recursive: true });
-      const apt = new Apt({ directory, architecture: debian, say: this.#say });
+      for (const one of [cache, directory, join(cache, "npm")]) sweep(one);
+      const mirror = process.env.DMA_WINDOW_MIRROR;
+      const apt = new Apt({ directory, architecture: debian, say: this.#say, ...(mirror && { mirror }) });
       return { apt, architecture, cache, say: this.#say };
     });
   }

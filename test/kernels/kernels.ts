@@ -11,12 +11,12 @@ import {
 } from "node:fs";
 import { basename, join } from "node:path";
 import type { Apt } from "./apt.ts";
-import { type Candidate, firstOf, type PassedOver } from "./candidates.ts";
+import { type Candidate, firstOf, NoneThere, type PassedOver } from "./candidates.ts";
 import { cpio, directory, type Entry, file, link, program } from "./cpio.ts";
 import type { Architecture } from "./guests.ts";
 import { type Package, packageOf } from "./packages.ts";
 import { kernelSuites, programSuites } from "./suites.ts";
-import { find, isIn, output, unpack } from "./unpack.ts";
+import { find, isIn, output, settle, unpack } from "./unpack.ts";
 import { compare, isOf, linuxOf } from "./versions.ts";
 
 /** What is asked of a kernel. */
@@ -83,8 +83,11 @@ async function* candidates(shop: Shop, flavour: string, wish: Wish): AsyncGenera
       packages = await shop.apt.named(suite, "linux-image-", name);
     } catch (error) {
       yield { name: suite.name, get: () => Promise.reject(error) };
+      continue;
     }
-    for (const one of newestFirst(packages.filter(serves))) {
+    const serving = newestFirst(packages.filter(serves));
+    if (serving.length === 0) yield none(suite.name, packages);
+    for (const one of serving) {
       // The same file, whichever suite names it.
       if (offered.has(words(one))) continue;
       offered.add(words(one));
@@ -113,8 +116,16 @@ function* cached(shop: Shop, name: RegExp, serves: (one: Package) => boolean): G
     const one = packageOf(deb);
     return { ...one, make: () => make(shop, one, undefined, join(shop.apt.debs, deb), true) };
   });
-  const all = [...unpacked, ...packed].filter((one) => name.test(one.name) && serves(one));
-  for (const one of newestFirst(all)) yield { name: `${words(one)} (cache)`, get: one.make };
+  const all = [...unpacked, ...packed].filter((one) => name.test(one.name));
+  const serving = newestFirst(all.filter(serves));
+  if (serving.length === 0) yield none("the cache", all);
+  for (const one of serving) yield { name: `${words(one)} (cache)`, get: one.make };
+}
+
+function none(where: string, packages: readonly Package[]): Candidate<never> {
+  const versions = [...new Set(newestFirst(packages).map(({ version }) => version))];
+  const reason = versions.length === 0 ? "has none" : `has ${versions.join(", ")}`;
+  return { name: where, get: () => Promise.reject(new NoneThere(reason)) };
 }
 
 /** `linux-image-6.12.107+deb13-amd64`, `linux-image-6.1.0-47-amd64`; none of `rt` or `cloud`. */
@@ -146,9 +157,13 @@ function kernelIn(
 /** What an unpacked kernel says of itself; `undefined` where it is not whole, or has not the modules that are wanted today. */
 function readAbout({ architecture }: Shop, at: string): About | undefined {
   const about = join(at, "about.json");
-  if (!existsSync(about)) return undefined;
-  const read = JSON.parse(readFileSync(about, "utf8")) as About;
-  return `${read.modules}` === `${architecture.modules}` ? read : undefined;
+  if (!["kernel", "modules.cpio"].every((name) => existsSync(join(at, name)))) return undefined;
+  try {
+    const read = JSON.parse(readFileSync(about, "utf8")) as About;
+    return `${read.modules}` === `${architecture.modules}` ? read : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Unpacks a kernel's package; whole or not at all. A file that cannot be unpacked is not kept. */
@@ -179,8 +194,7 @@ async function make(
     writeFileSync(join(made, "modules.cpio"), layerOf(architecture, unpacked, busybox));
     renameSync(find(join(unpacked, "boot"), architecture.kernelFile), join(made, "kernel"));
     writeFileSync(join(made, "about.json"), JSON.stringify(about));
-    rmSync(at, { recursive: true, force: true });
-    renameSync(made, at);
+    settle(made, at, () => readAbout(shop, at) !== undefined);
   } finally {
     rmSync(unpacked, { recursive: true, force: true });
   }

@@ -1,14 +1,5 @@
 /** Node for the guests, with the libraries that it needs: out of the cache, Debian's, or npm's over Debian's libraries. */
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Candidate, firstOf, type PassedOver } from "./candidates.ts";
 import { cpio, type Entry, entriesIn, link, program } from "./cpio.ts";
@@ -17,7 +8,7 @@ import type { Shop, Wish } from "./kernels.ts";
 import { Npm } from "./npm.ts";
 import { packageOf } from "./packages.ts";
 import { librarySuites, nodeSuites, type Suite } from "./suites.ts";
-import { output, unpack } from "./unpack.ts";
+import { output, settle, unpack } from "./unpack.ts";
 
 /** Where a Node is from, for the report. */
 export interface NodeOrigin {
@@ -64,14 +55,18 @@ function* candidates(shop: Shop, { fresh }: Wish): Generator<Candidate<Node>> {
     };
   }
   const build = builds[shop.architecture.debian];
+  const npm = new Npm({ directory: join(shop.cache, "npm"), say: shop.say });
+  let archive: Promise<string> | undefined;
   for (const suites of librarySuites) {
     const where = namesOf(suites);
     yield {
       name: `npm's ${build} over libc6 (${where})`,
       get: async () => {
-        const archive = await new Npm({ directory: join(shop.cache, "npm"), say: shop.say }).fetch(build);
+        // Whatever the suite, npm has the build or has it not.
+        archive ??= npm.fetch(build);
+        const file = await archive;
         const debs = await shop.apt.fetchAll(suites, libraries);
-        return make(shop, `npm's ${build} over libc6 ${versionIn(debs, "libc6")} (${where})`, debs, archive);
+        return make(shop, `npm's ${build} over libc6 ${versionIn(debs, "libc6")} (${where})`, debs, file);
       },
     };
   }
@@ -82,7 +77,7 @@ function* cached({ cache }: Shop): Generator<Candidate<Node>> {
   const at = join(cache, "node");
   for (const own of existsSync(at) ? readdirSync(at).sort() : []) {
     const about = join(at, own, "about.json");
-    if (!existsSync(about)) continue;
+    if (!existsSync(about) || !existsSync(layerIn(join(at, own)))) continue;
     const { from } = JSON.parse(readFileSync(about, "utf8")) as { from: string };
     yield { name: `${from} (cache)`, get: () => ({ layer: layerIn(join(at, own)), origin: origin(from, true) }) };
   }
@@ -126,8 +121,7 @@ function make({ architecture, cache, say }: Shop, from: string, debs: readonly s
     }
     writeFileSync(layerIn(made), output("zstd", ["-q", "-3", "-T0", "-c"], cpio(entriesOf(architecture, root))));
     writeFileSync(join(made, "about.json"), JSON.stringify({ from }));
-    rmSync(at, { recursive: true, force: true });
-    renameSync(made, at);
+    settle(made, at, () => existsSync(layerIn(at)));
   } finally {
     rmSync(unpacked, { recursive: true, force: true });
   }

@@ -17,8 +17,8 @@ function refusal(...parameters: readonly string[]): string {
 test("without options all guests are booted, with all parts, for people", () => {
   const { chosen, ...others } = optionsFrom([]);
   assert.is(chosen.length, guests.length);
-  const off = { json: false, keep: false, insist: false, needs: false, help: false };
-  assert.equal(others, { ...off, parts: undefined, shell: undefined, files: [] });
+  const off = { json: false, keep: false, fresh: false, insist: false, needs: false, help: false };
+  assert.equal(others, { ...off, parts: undefined, linux: undefined, shell: undefined, files: [] });
 });
 
 test("guests are named one by one, or by their machine, and keep their order", () => {
@@ -34,6 +34,15 @@ test("switches and parts are taken in any order", () => {
     { json, keep, parts, guests: chosen.length },
     { json: true, keep: true, parts: ["dma", "harm"], guests: 1 },
   );
+});
+
+test("a kernel is chosen by its version or the beginning of one, or the mirror is asked anew", () => {
+  assert.is(optionsFrom(["--linux", "6.12.107"]).linux, "6.12.107");
+  assert.is(optionsFrom(["--linux=6.1"]).linux, "6.1");
+  assert.is(optionsFrom(["--fresh"]).fresh, true);
+  assert.is(optionsFrom(["--linux", "6.12", "--shell", "x86"]).linux, "6.12");
+  for (const wrong of ["v6.12", "6.", "newest", ""]) assert.match(refusal("--linux", wrong), /--linux needs a version/);
+  assert.match(refusal("--linux"), /--linux needs a version/);
 });
 
 test("a shell is for one guest, with files or without", () => {

@@ -4,7 +4,7 @@ import { mayCrash } from "../conformance/run-on.ts";
 import { type Boot, bootsOf } from "./boots.ts";
 import { type Event, MARK } from "./console.ts";
 import { type Guest, guests } from "./guests.ts";
-import { Account, merged, TAIL, textOf } from "./report.ts";
+import { Account, type Equipment, merged, notBooted, TAIL, textOf } from "./report.ts";
 
 const guest = guests[0] as Guest;
 const [usual] = bootsOf(guest, ["dma", "flight"]) as [Boot];
@@ -20,9 +20,9 @@ function twice(event: Event): string[] {
 }
 
 /** A boot that has just begun. */
-function begun(boot: Boot): Account {
+function begun(boot: Boot, own?: Equipment): Account {
   reports = 0;
-  return new Account(boot);
+  return new Account(boot, own);
 }
 
 function tell(account: Account, ...events: readonly Event[]): void {
@@ -32,7 +32,7 @@ function tell(account: Account, ...events: readonly Event[]): void {
 /** What a guest says that has done everything right. */
 const good: readonly Event[] = [
   { kind: "up" },
-  { kind: "machine", kernel: "6.12.107", cpuPage: 65536 },
+  { kind: "machine", kernel: "6.12.107", build: "#1 SMP Debian", node: "v20.19.2", cpuPage: 65536 },
   { kind: "test", name: "it holds", ok: true },
   { kind: "dma", transfers: 10, wrongBytes: 0 },
   { kind: "row", table: "a table", cells: { way: "old", A: "stopped" } },
@@ -64,6 +64,8 @@ test("a guest's account adds up what its parts report", () => {
     name: "pseries-4k",
     machine: "pseries",
     kernel: "6.12.107",
+    build: "#1 SMP Debian",
+    node: "v20.19.2",
     cpuPage: 65536,
     seconds: 42,
     tests: { passed: 1, failed: 0 },
@@ -241,6 +243,73 @@ test("the text for people has the numbers, the table in columns, and the failure
   assert.match(text, "dynamic window: 81 transfers in flight, 3 lost, 900 pages interrupted");
   assert.match(text, "    way             A\n    old             stopped\n    new and longer  reached\n");
   assert.match(text, "FAILED: 4 KiB of locked memory");
+});
+
+const equipment: Equipment = {
+  kernel: {
+    package: "linux-image-6.12.107+deb13-powerpc64le",
+    version: "6.12.107-1",
+    suite: "trixie",
+    isCached: true,
+    passedOver: [{ name: "linux-image-6.12.117+deb13-powerpc64le 6.12.117-1 (trixie)", reason: "404 Not Found" }],
+  },
+  node: { from: "npm's build", isCached: false, passedOver: [{ name: "nodejs (trixie)", reason: "torn" }] },
+  engines: ">=20.19",
+};
+const release = "6.12.107+deb13-powerpc64le";
+
+/** What a guest with that in it says, which runs such a kernel and such a Node. */
+function equipped(kernel: string, node: string, own = equipment) {
+  const account = begun(usual, own);
+  const machine: Event = {
+    kind: "machine",
+    kernel,
+    build: "#1 SMP Debian 6.12.107-1 (2026-08-29)",
+    node,
+    cpuPage: 4096,
+  };
+  tell(account, ...good.map((event) => (event.kind === "machine" ? machine : event)));
+  return account.close({ how: "off" }, 10);
+}
+
+test("what was booted, where it is from, and what could not be had are in the report, for people and as JSON", () => {
+  const report = equipped(release, "v20.20.2");
+  assert.equal(report.failures, []);
+  assert.equal(JSON.parse(JSON.stringify(report)).equipment, equipment);
+  assert.equal(
+    [report.kernel, report.build, report.node],
+    [release, "#1 SMP Debian 6.12.107-1 (2026-08-29)", "v20.20.2"],
+  );
+  const text = textOf([report]);
+  const kernel =
+    "linux-image-6.12.107+deb13-powerpc64le 6.12.107-1 of trixie, from the cache: #1 SMP Debian 6.12.107-1";
+  assert.ok(text.includes(kernel), text);
+  assert.ok(text.includes("  Node v20.20.2: npm's build\n"), text);
+  assert.match(
+    text,
+    /not to be had: linux-image-6\.12\.117.* \(trixie\): 404 Not Found\n {2}not to be had: nodejs \(trixie\): torn\n/,
+  );
+  assert.equal(merged([report, report]).equipment, equipment);
+});
+
+test("a Node that is older than this package asks for is named as the exception that it is", () => {
+  assert.match(textOf([equipped(release, "v20.11.0")]), "npm's build; an exception: this package asks for >=20.19\n");
+  for (const node of ["v20.19.0", "v22.0.0"]) assert.not.match(textOf([equipped(release, node)]), "exception");
+});
+
+test("a guest that runs another kernel than the one that was to be booted has failed", () => {
+  assert.match(
+    equipped("6.12.95+deb12-powerpc64le", "v22.0.0").failures.join(),
+    /^linux-image-6\.12\.107\S+ was to be booted, and the guest says that 6\.12\.95\S+ runs$/,
+  );
+  // A guest that did not come so far has failed for another reason.
+  assert.not.match(new Account(usual, equipment).close({ how: "stopped" }, 10).failures.join(), "was to be booted");
+});
+
+test("a guest for which nothing can be had has failed with all that was tried", () => {
+  const report = notBooted(guest, "a kernel 6.12: nothing can be had. Tried:\n  trixie: has none");
+  assert.equal([report.name, report.failures.length, report.seconds], [guest.name, 1, 0]);
+  assert.match(textOf([report]), "FAILED: a kernel 6.12: nothing can be had. Tried:\n    trixie: has none\n");
 });
 
 test.run();

@@ -1,6 +1,5 @@
 /** What came of a guest, from what it said: for people, and as JSON. */
 
-import { readFileSync } from "node:fs";
 import { mayCrash } from "../conformance/run-on.ts";
 import type { End } from "./boot.ts";
 import type { Boot } from "./boots.ts";
@@ -14,6 +13,8 @@ import { isBelow } from "./versions.ts";
 export interface Equipment {
   readonly kernel: KernelOrigin;
   readonly node: NodeOrigin;
+  /** What this package asks for: `>=20.19`. */
+  readonly engines: string;
 }
 
 export interface InFlight {
@@ -34,8 +35,6 @@ export interface GuestReport {
   readonly node: string;
   /** Where that is from; not there for a machine that is not ours. */
   readonly equipment?: Equipment;
-  /** What this package's `engines` says, where this Node is older: it is an exception then. */
-  readonly belowEngines?: string;
   /** Bytes. */
   readonly cpuPage: number;
   readonly seconds: number;
@@ -50,10 +49,6 @@ export interface GuestReport {
   /** One sentence for each thing that is wrong; a guest without any has passed. */
   readonly failures: readonly string[];
 }
-
-const engines = (
-  JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { engines: { node: string } }
-).engines.node;
 
 /** TAINT_DIE and TAINT_WARN of `include/linux/panic.h`: the kernel has met an Oops, or a warning of its own. */
 const TAINT_DIE = 1 << 7;
@@ -255,7 +250,6 @@ export class Account {
       build: this.#build,
       node: this.#node,
       ...(this.#equipment !== undefined && { equipment: this.#equipment }),
-      ...(this.#node !== "" && isBelow(this.#node, engines) && { belowEngines: engines }),
       cpuPage: this.#cpuPage,
       seconds: Math.round(seconds),
       tests: this.#tests,
@@ -273,7 +267,7 @@ export class Account {
   #wrongKernel(): string[] {
     const { package: name } = this.#equipment?.kernel ?? {};
     if (name === undefined || this.#kernel === "") return [];
-    const [wanted] = name.replace(/^linux-image-/, "").split(/-unsigned$/);
+    const wanted = name.replace(/^linux-image-/, "");
     return wanted === this.#kernel ? [] : [`${name} was to be booted, and the guest says that ${this.#kernel} runs`];
   }
 
@@ -345,26 +339,22 @@ function blockOf(report: GuestReport): string {
       );
   }
   for (const [heading, rows] of Object.entries(report.tables)) lines.push(...tableOf(heading, rows));
-  for (const failure of failures) lines.push(`  FAILED: ${failure}`);
+  for (const failure of failures) lines.push(`  FAILED: ${failure.replaceAll("\n", "\n  ")}`);
   return `${lines.join("\n")}\n`;
 }
 
 /** What was booted, and where it is from. */
-function originOf({ build, node, equipment, belowEngines }: GuestReport): string[] {
-  const exception =
-    belowEngines === undefined
-      ? []
-      : [`  Node ${node} is older than this package asks for (${belowEngines}): an exception`];
-  if (equipment === undefined) return exception;
-  const { kernel } = equipment;
-  const suite = kernel.suite === undefined ? "a suite that is not known any more" : kernel.suite;
-  const lines = [
-    `  ${build}: ${kernel.package} ${kernel.version} of ${suite}${cacheWord(kernel)}`,
-    `  Node ${node}: ${equipment.node.from}${cacheWord(equipment.node)}`,
-    ...exception,
-  ];
+function originOf({ build, node, equipment }: GuestReport): string[] {
+  if (equipment === undefined) return [];
+  const { kernel, engines } = equipment;
+  const suite = kernel.suite === undefined ? "" : ` of ${kernel.suite}`;
+  const exception = node !== "" && isBelow(node, engines) ? `; an exception: this package asks for ${engines}` : "";
   const passedOver = [...kernel.passedOver, ...equipment.node.passedOver];
-  return [...lines, ...passedOver.map(({ name, reason }) => `  not to be had: ${name}: ${reason}`)];
+  return [
+    `  ${kernel.package} ${kernel.version}${suite}${cacheWord(kernel)}${build && `: ${build}`}`,
+    `  Node ${node || "(did not say)"}: ${equipment.node.from}${cacheWord(equipment.node)}${exception}`,
+    ...passedOver.map(({ name, reason }) => `  not to be had: ${name}: ${reason}`),
+  ];
 }
 
 function cacheWord({ isCached }: { readonly isCached: boolean }): string {

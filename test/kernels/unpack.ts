@@ -1,10 +1,13 @@
 /** What is wanted of a package, unpacked. */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 /** Nothing that is unpacked, packed or compiled here takes as long. */
 const LIMIT_MS = 300_000;
+
+const HALF_DONE = /^(coming|unpacking)-/;
+const HOUR_MS = 3_600_000;
 
 /** Unpacks those files of a package that match one of tar's patterns. @throws Error */
 export function unpack(deb: string, into: string, ...patterns: readonly string[]): void {
@@ -21,6 +24,21 @@ export function output(program: string, args: readonly string[], input?: Uint8Ar
   throw new Error(
     `${program} ${args.join(" ")}: ${error?.message ?? stderr.toString().trim().split("\n").slice(-3).join("; ")}`,
   );
+}
+
+/** Puts a directory that is ready in its place, unless another run of the harness was faster. */
+export function settle(made: string, at: string, isThere: () => boolean): void {
+  if (isThere()) return;
+  rmSync(at, { recursive: true, force: true });
+  renameSync(made, at);
+}
+
+/** Removes what runs that were killed left half done. */
+export function sweep(directory: string): void {
+  for (const name of existsSync(directory) ? readdirSync(directory) : []) {
+    const path = join(directory, name);
+    if (HALF_DONE.test(name) && Date.now() - statSync(path).mtimeMs > HOUR_MS) rmSync(path, { recursive: true });
+  }
 }
 
 /** The first file below a directory whose name begins so. @throws Error */
