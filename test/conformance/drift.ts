@@ -45,7 +45,10 @@ export const read = (answer: string): Told => ({ answer, how: "read" });
  * of them names, and writes its own in their place (`arch/powerpc/kernel/iommu.c: iommu_tce_xchg_no_kill`): the end of another
  * task's stack, for one.
  */
-export const orCrash = (answer: string): Told => ({ answer, orCrash: true });
+export const orCrash = (told: string | Told): Told => ({
+  ...(typeof told === "string" ? { answer: told } : told),
+  orCrash: true,
+});
 
 /** What a kernel of this version is to answer. */
 export function toldTo(expected: Expected, version: LinuxVersion): Told {

@@ -58,7 +58,8 @@ const beginningWords: Record<Section["begin"], string> = {
   registered: "A group is in a container that has its IOMMU, and 8 pages are registered.\n\n",
 };
 
-function line(row: Row): string {
+/** A row as a line of its table. */
+export function line(row: Row): string {
   const [situation, { label }, { how, where }, expected] = row;
   const all = tellings(expected);
   const answers = all.map((telling) => said(telling) + (all.length === 1 ? "" : ` ${mark(telling.how ?? how)}`));
