@@ -31,12 +31,12 @@ const changes = {
   /** Capabilities of GET_INFO begin on multiples of 8. (`drivers/vfio/vfio_main.c: vfio_info_cap_add`; 6.1 and 6.12 seen) */
   alignsCapabilities: ["6.6"],
 
-  /** Nested type1 is gone. (`drivers/vfio/vfio_iommu_type1.c: vfio_iommu_type1_check_extension`; 6.12 and 6.16 seen) */
+  /** Nested type1 is gone. (`drivers/vfio/vfio_iommu_type1.c: vfio_iommu_type1_check_extension`; 6.1 and 7.3 seen) */
   forgotNesting: ["6.13"],
 
   /**
    * VT-d's entries say no more than the map: what is WRITE only cannot be read.
-   * (`drivers/iommu/intel/iommu.c: __domain_mapping`; 6.12.117 and 6.16.12 seen)
+   * (`drivers/iommu/intel/iommu.c: __domain_mapping`; 6.1 and 6.16.12 seen)
    */
   keepsWriteOnly: ["6.16"],
 
