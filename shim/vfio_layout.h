@@ -102,6 +102,11 @@ constexpr Row kRows[] = {
     STRUCT(vfio_group_status, 8),
     FIELD(vfio_group_status, argsz, 0, 4),
     FIELD(vfio_group_status, flags, 4, 4),
+    STRUCT(vfio_eeh_pe_op, 40),
+    FIELD(vfio_eeh_pe_op, argsz, 0, 4),
+    FIELD(vfio_eeh_pe_op, flags, 4, 4),
+    FIELD(vfio_eeh_pe_op, op, 8, 4),
+    FIELD(vfio_eeh_pe_op, err, 16, 24),
 };
 
 constexpr bool EverythingIsAsDrawn() {
@@ -180,6 +185,7 @@ constexpr Call kCalls[] = {
                 sizeof(struct vfio_iommu_spapr_register_memory)),
     OnContainer("IOMMU_SPAPR_TCE_CREATE", VFIO_IOMMU_SPAPR_TCE_CREATE, sizeof(struct vfio_iommu_spapr_tce_create)),
     OnContainer("IOMMU_SPAPR_TCE_REMOVE", VFIO_IOMMU_SPAPR_TCE_REMOVE, sizeof(struct vfio_iommu_spapr_tce_remove)),
+    OnContainer("EEH_PE_OP", VFIO_EEH_PE_OP, sizeof(struct vfio_eeh_pe_op)),
 };
 constexpr uint32_t kCallCount = sizeof(kCalls) / sizeof(kCalls[0]);
 

@@ -33,6 +33,8 @@ export const VfioCall = {
   IOMMU_SPAPR_UNREGISTER_MEMORY: 18,
   IOMMU_SPAPR_TCE_CREATE: 19,
   IOMMU_SPAPR_TCE_REMOVE: 20,
+  /** sPAPR: error handling of the groups of a container. */
+  EEH_PE_OP: 21,
 } as const;
 
 export type VfioCall = (typeof VfioCall)[keyof typeof VfioCall];

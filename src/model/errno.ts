@@ -14,6 +14,9 @@ export const ENODEV = -constants.errno.ENODEV;
 export const ENOTDIR = -constants.errno.ENOTDIR;
 export const EISDIR = -constants.errno.EISDIR;
 export const EINVAL = -constants.errno.EINVAL;
+export const EOVERFLOW = -constants.errno.EOVERFLOW;
+export const EINTR = -constants.errno.EINTR;
+export const ERANGE = -constants.errno.ERANGE;
 export const ENOSPC = -constants.errno.ENOSPC;
 export const ENOTTY = -constants.errno.ENOTTY;
 /** `os.constants` does not know this one. 77 on x86, Arm and POWER alike. */

@@ -2,7 +2,9 @@ import { GroupFlag, VfioCall } from "../syscalls.ts";
 import { Container } from "./container.ts";
 import { Device } from "./device.ts";
 import { EBADF, EBADFD, EBUSY, EFAULT, EINVAL, ENODEV, ENOTTY, EPERM } from "./errno.ts";
+import type { LinuxRules } from "./linux-rules.ts";
 import { OpenFile } from "./open-file.ts";
+import { PAGE_BYTES } from "./pages.ts";
 import type { Process } from "./process.ts";
 import { GroupStatus, type Struct } from "./structs.ts";
 
@@ -24,9 +26,11 @@ export class Group extends OpenFile {
   refusedByFirmware = false;
   /** The device that is in it, as the bus names it. */
   readonly device: string;
+  readonly #rules: LinuxRules;
 
-  constructor(number: number, noIommu: boolean) {
+  constructor(number: number, noIommu: boolean, rules: LinuxRules) {
     super();
+    this.#rules = rules;
     this.number = number;
     this.noIommu = noIommu;
     this.path = `/dev/vfio/${noIommu ? "noiommu-" : ""}${number}`;
@@ -74,7 +78,8 @@ export class Group extends OpenFile {
     const file = caller.descriptors.get(struct.i32(0));
     if (file === undefined) return EBADF;
     if (this.container !== undefined) return EINVAL;
-    return file instanceof Container ? file.attach(this, caller) : EBADFD;
+    if (file instanceof Container) return file.attach(this, caller);
+    return this.#rules.saysBadFile ? EBADFD : EINVAL;
   }
 
   /** `vfio_group_ioctl_unset_container`. */
@@ -88,10 +93,23 @@ export class Group extends OpenFile {
   /** `vfio_group_ioctl_get_device_fd`: its argument is a name. The name is looked at first. */
   #getDevice(struct: Struct | undefined, caller: Process): number {
     if (struct === undefined) return EFAULT;
-    if (struct.name() !== this.device) return ENODEV;
+    const refused = this.#match(struct.name(), caller.pageUnit * PAGE_BYTES);
+    if (refused !== 0) return refused;
     if (this.container?.driver === undefined) return EINVAL;
     // `drivers/vfio/container.c: vfio_group_use_container`.
     if (this.noIommu && !caller.mayReachAllMemory) return EPERM;
     return caller.descriptors.add(new Device(this));
+  }
+
+  /**
+   * Whether a name is the device's. It may have options behind it, of which there is one, a VF token, and none for a device that
+   * has nothing to do with virtual functions. (`mm/util.c: strndup_user`, `drivers/vfio/pci/vfio_pci_core.c: vfio_pci_core_match,
+   * vfio_pci_validate_vf_token`)
+   */
+  #match(name: string, longest: number): number {
+    if (name.length >= longest) return EINVAL;
+    if (name === this.device) return 0;
+    if (!name.startsWith(`${this.device} `)) return ENODEV;
+    return /^ *$/.test(name.slice(this.device.length)) ? 0 : EINVAL;
   }
 }

@@ -42,10 +42,10 @@ export interface DeviceReach {
  *
  * - {@link device} moves data as a device does; {@link tceAt} and {@link live} say where it would go.
  * - {@link snapshot}, {@link hash}, {@link counters} and {@link leaks} say what is there; {@link watch} what goes away.
- * - {@link limitLockedMemory} and {@link makeUnpinnable} change the circumstances; {@link fork}, {@link spawn} and
- *   {@link exit} the processes.
+ * - {@link limitLockedMemory}, {@link makeUnpinnable} and {@link makeDeviceMemory} change the circumstances; {@link fork},
+ *   {@link spawn} and {@link exit} the processes.
  *
- * After {@link exit} the system calls, `fork`, `limitLockedMemory` and `makeUnpinnable` throw {@link ModelProcessEnded}. All
+ * After {@link exit} the system calls, `fork`, `limitLockedMemory`, `makeUnpinnable` and `makeDeviceMemory` throw {@link ModelProcessEnded}. All
  * else goes on: it looks at the machine.
  */
 export interface ModelKernel extends Syscalls {
@@ -122,14 +122,23 @@ export interface ModelKernel extends Syscalls {
   limitLockedMemory(limits: Partial<LockedMemoryLimits>): void;
 
   /**
-   * Makes whole mmapped pages such as the kernel does not pin, until their munmap: device memory mapped into a process is like
-   * that, or `memfd_secret`. A REGISTER that begins before them answers how many pages it could pin, one that begins in them
+   * Makes whole mmapped pages such as the kernel does not pin, until their munmap: `memfd_secret` is like that. A REGISTER that begins before them answers how many pages it could pin, one that begins in them
    * EFAULT; a MAP of type1 answers EFAULT. What is pinned already stays pinned.
    *
    * @param va bytes, a multiple of the page that is mapped there, as `length` is
    * @throws RangeError ERR_OUT_OF_RANGE where not all of it is mmapped, or a page would be cut.
    */
   makeUnpinnable(va: bigint, length: bigint | number): void;
+
+  /**
+   * Makes whole mmapped pages a device's own memory that is mapped into the process, until their munmap: a BAR, for transfers from
+   * device to device. REGISTER answers as for {@link makeUnpinnable}; a MAP of type1 answers 0, and nothing is locked for it. What
+   * the process and devices read and write there is memory all the same.
+   *
+   * @param va bytes, a multiple of the page that is mapped there, as `length` is
+   * @throws RangeError ERR_OUT_OF_RANGE where not all of it is mmapped, or a page would be cut.
+   */
+  makeDeviceMemory(va: bigint, length: bigint | number): void;
 
   /**
    * A child of this process: the same open files, a copy of the memory, and nothing registered or locked. A container of sPAPR
@@ -150,8 +159,9 @@ export interface ModelKernel extends Syscalls {
 }
 
 /**
- * Linux's VFIO drivers as a model: bytes in, bytes out, no IOMMU needed. It answers as Linux 6.12 was seen to answer on POWER9
- * and on x86, mistakes included: what leaks there leaks here, what crashes there throws here.
+ * Linux's VFIO drivers as a model: bytes in, bytes out, no IOMMU needed. It answers as a version of Linux was seen to answer on
+ * POWER9 and on x86, mistakes included: what leaks there leaks here, what crashes there throws here. By default that is the newest
+ * that was asked; `linux: "6.12.107"` is another.
  *
  *     const kernel = modelKernel({ platform: "pseries", groups: [26] });
  *     const container = kernel.open("/dev/vfio/vfio");

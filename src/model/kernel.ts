@@ -220,6 +220,14 @@ class Kernel implements ModelKernel {
   }
 
   makeUnpinnable(va: bigint, length: bigint | number): void {
+    this.#makeUnpinnable(va, length, false);
+  }
+
+  makeDeviceMemory(va: bigint, length: bigint | number): void {
+    this.#makeUnpinnable(va, length, true);
+  }
+
+  #makeUnpinnable(va: bigint, length: bigint | number, ofDevice: boolean): void {
     const { space } = this.#caller;
     const asked = size("length", length);
     const [start, end] = [pageOf(address("va", va)), pageOf(va + asked)];
@@ -227,7 +235,7 @@ class Kernel implements ModelKernel {
     if (!areWholePages || space.filling(start, end, Protection.NONE) === undefined) {
       throw argumentRangeError("va", "the start of whole pages that are all mmapped", va);
     }
-    space.makeUnpinnable(start, end);
+    space.makeUnpinnable(start, end, ofDevice);
   }
 
   watch(listener: IovaListener): () => void {

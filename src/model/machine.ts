@@ -6,6 +6,7 @@ import { Counting } from "./eyes/counters.ts";
 import { Watchers } from "./eyes/watch.ts";
 import { machineFiles } from "./files.ts";
 import { Group } from "./group.ts";
+import type { LinuxRules } from "./linux-rules.ts";
 import { Frames } from "./memory/frames.ts";
 import { HugepagePool } from "./memory/hugepage-pool.ts";
 import { noIommuModule } from "./noiommu.ts";
@@ -24,7 +25,7 @@ export class Machine {
   /** The CPU's page in bytes. */
   readonly pageSize: number;
   /** What it is, and stays. */
-  readonly fixed: Pick<ModelSettings, "iommu" | "pageSize" | "ram">;
+  readonly fixed: Pick<ModelSettings, "iommu" | "rules" | "pageSize" | "ram">;
   /** Bytes of RAM; below 2^53, so exact. */
   readonly ram: number;
   /** Pages of 4 KiB of a process's address space. */
@@ -43,16 +44,16 @@ export class Machine {
   #begun = 0;
   #processes: Process[] = [];
 
-  constructor({ iommu, pageSize, groups, nodes, hugepageLimits, ram, memory }: ModelSettings) {
+  constructor({ iommu, rules, pageSize, groups, nodes, hugepageLimits, ram, memory }: ModelSettings) {
     this.pageSize = pageSize;
-    this.fixed = { iommu, pageSize, ram };
+    this.fixed = { iommu, rules, pageSize, ram };
     this.ram = Number(ram);
     this.userPages = pageOf(endOfUserSpace(iommu.platform, pageSize));
     this.pool = new HugepagePool(nodes, hugepageLimits);
-    this.groups = groups.map(({ number, noIommu }) => new Group(number, noIommu));
+    this.groups = groups.map(({ number, noIommu }) => new Group(number, noIommu, rules));
     const borrowsMemory = memory !== "simulated";
     this.files = machineFiles({ groups: this.groups, iommu, pageSize, ram, pool: this.pool, borrowsMemory });
-    this.#modules = this.#modulesFor(iommu);
+    this.#modules = this.#modulesFor(iommu, rules);
     this.#byPath = new Map(this.groups.map((group) => [group.path, group]));
   }
 
@@ -98,11 +99,12 @@ export class Machine {
    * What the machine's kernel has loaded. vfio_iommu_type1 comes with vfio on every x86 and Arm, also where there is no
    * IOMMU. The other is part of vfio itself, and answers when the unsafe mode is on: here when a group needs it.
    */
-  #modulesFor(iommu: IommuSettings): readonly DriverModule[] {
+  #modulesFor(iommu: IommuSettings, rules: LinuxRules): readonly DriverModule[] {
     const { pageSize, frames } = this;
-    if (iommu.platform === "powernv") return [spaprModule(powernv(iommu.info, pageSize))];
-    if (iommu.platform === "pseries") return [spaprModule(pseries(iommu.info, iommu.firmware))];
-    const type1 = iommu.platform === "type1" ? iommu.type1 : type1Settings({}, pageSize);
+    if (iommu.platform === "powernv") return [spaprModule(powernv(iommu.info, pageSize), rules)];
+    if (iommu.platform === "pseries")
+      return [spaprModule(pseries(iommu.info, iommu.firmware, pageSize, this.ram), rules)];
+    const type1 = iommu.platform === "type1" ? iommu.type1 : type1Settings({}, pageSize, rules);
     const unsafe = this.groups.some(({ noIommu }) => noIommu) || iommu.platform === "noiommu";
     return [type1Module(type1, pageSize), ...(unsafe ? [noIommuModule(frames)] : [])];
   }

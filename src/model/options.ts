@@ -1,6 +1,8 @@
 import { argumentRangeError, argumentTypeError } from "../errors.ts";
 import { keysOf, known } from "../known.ts";
 import { count, object, size } from "../validate.ts";
+import { type LinuxRules, rulesOf } from "./linux-rules.ts";
+import { compareLinux, type LinuxVersion, linuxVersionIn, linuxVersionText } from "./linux-version.ts";
 import { checkLimits, type LockedMemoryLimits } from "./memory/locked.ts";
 import type { MemorySource } from "./memory/source.ts";
 import { isPowerOfTwo, type PlatformInfo } from "./spapr/platform.ts";
@@ -21,6 +23,13 @@ export interface ModelOptions {
    *   `/dev/vfio/noiommu-<n>`.
    */
   readonly platform?: ModelPlatform;
+  /**
+   * The version of Linux that it answers as: `"6.12.107"`, or any text that has it as `uname -r` and `/proc/version` do. By default
+   * the newest that was asked: 7.2.13 on PowerNV and pSeries, for which there is no newer kernel to ask, and 7.3.4 on type1 and
+   * noiommu. A newer one answers as that. The oldest is 6.12 on PowerNV and pSeries (VFIO did not work there before), and 5.1 on
+   * type1 and noiommu; below 6.1 the answers were only read. `docs/conformance.md` has what changed.
+   */
+  readonly linux?: string;
   /** The CPU's page in bytes: 4096 (the default) or 65536; on type1 and noiommu also 16384. */
   readonly pageSize?: bigint | number;
   /** The numbers of the IOMMU groups; `[26]` by default. */
@@ -45,16 +54,16 @@ export interface ModelOptions {
   readonly ranges?: readonly IovaRange[];
   /** type1: how many maps a container may have (`vfio_iommu_type1.dma_entry_limit`): 65535 by default. */
   readonly dmaEntryLimit?: number;
-  /** type1: 1 for a kernel that has no v2, as before Linux 3.15 and in some that are not Linux. 2 by default. */
+  /** type1: 1 for a kernel that has no v2, as in some that are not Linux. 2 by default. */
   readonly iommuVersion?: 1 | 2;
   /**
-   * type1: whether a device can read through a map that is WRITE only. True by default, as VT-d was seen to let it; false
-   * with CPU pages of 16 or 64 KiB, as on an SMMU.
+   * type1: whether a device can read through a map that is WRITE only. By default false, but for VT-d before Linux 6.16, which was
+   * seen to let it.
    */
   readonly readsThroughWriteOnly?: boolean;
   /**
-   * type1: whether GET_INFO has a chain of capabilities, true by default. False for a kernel before Linux 5.4: it does not
-   * know UNMAP's flags, CHECK_EXTENSION's 9 and 10 and DIRTY_PAGES either.
+   * type1: whether GET_INFO has a chain of capabilities: by default what `linux` says, which is true from 5.4 on. False for a
+   * kernel that knows nothing that came with it or later: UNMAP's flags, CHECK_EXTENSION's 9 and 10 and DIRTY_PAGES.
    */
   readonly infoCapabilities?: boolean;
   /**
@@ -98,6 +107,8 @@ export type IommuSettings =
 /** The options, checked and complete. */
 export interface ModelSettings {
   readonly iommu: IommuSettings;
+  readonly linux: LinuxVersion;
+  readonly rules: LinuxRules;
   readonly pageSize: number;
   /** By number. */
   readonly groups: readonly { readonly number: number; readonly noIommu: boolean }[];
@@ -118,6 +129,7 @@ const PAGE_SIZES: Readonly<Record<ModelPlatform, readonly number[]>> = {
 
 const KEYS = keysOf<ModelOptions>({
   platform: true,
+  linux: true,
   pageSize: true,
   groups: true,
   noIommuGroups: true,
@@ -138,6 +150,16 @@ const KEYS = keysOf<ModelOptions>({
   ram: true,
   memory: true,
 });
+const POWER_VERSIONS = { oldest: "6.12", newest: "7.2.13" };
+const OTHER_VERSIONS = { oldest: "5.1", newest: "7.3.4" };
+
+/** The oldest kernel that is known well enough, and the newest that was asked. */
+const VERSIONS: Readonly<Record<ModelPlatform, { readonly oldest: string; readonly newest: string }>> = {
+  powernv: POWER_VERSIONS,
+  pseries: POWER_VERSIONS,
+  type1: OTHER_VERSIONS,
+  noiommu: OTHER_VERSIONS,
+};
 
 /** Options that not every platform has. */
 const BELONGS_TO: Partial<Record<keyof ModelOptions, readonly ModelPlatform[]>> = {
@@ -183,8 +205,10 @@ export function settingsFrom(options: ModelOptions): ModelSettings {
   checkHugepages("hugepageLimits", hugepageLimits);
   const nodes = nodesFrom(options, usualHugepages(platform, pageSize));
   const groups = groupsFrom(platform, options);
-  const iommu = iommuFrom(platform, options, pageSize);
-  return { iommu, pageSize, groups, lockedMemory, nodes, hugepageLimits, ram, memory };
+  const linux = linuxFrom(platform, options);
+  const rules = rulesOf(linux);
+  const iommu = iommuFrom(platform, options, pageSize, rules);
+  return { iommu, linux, rules, pageSize, groups, lockedMemory, nodes, hugepageLimits, ram, memory };
 }
 
 /** Linux is built for at most 1024 nodes (CONFIG_NODES_SHIFT). */
@@ -210,6 +234,18 @@ function checkHugepages(name: string, hugepages: Readonly<Record<number, number>
     }
     count(`${name}[${shift}]`, pages);
   }
+}
+
+function linuxFrom(platform: ModelPlatform, { linux = VERSIONS[platform].newest }: ModelOptions): LinuxVersion {
+  if (typeof linux !== "string") throw argumentTypeError("linux", 'a string as "6.12.107"', linux);
+  const version = linuxVersionIn(linux);
+  if (version === undefined) throw argumentRangeError("linux", 'a version of Linux, as "6.12.107" or uname -r', linux);
+  const { oldest } = VERSIONS[platform];
+  if (compareLinux(version, linuxVersionIn(oldest) as LinuxVersion) < 0) {
+    const expected = `${oldest} or newer on ${platform}: what ${linuxVersionText(version)} answers is not known`;
+    throw argumentRangeError("linux", expected, linux);
+  }
+  return version;
 }
 
 function groupsFrom(platform: ModelPlatform, { groups = [26], noIommuGroups = [] }: ModelOptions) {
@@ -239,9 +275,9 @@ function usualHugepages(platform: ModelPlatform, pageSize: number): Readonly<Rec
   return pageSize === 65536 ? { 21: 1024, 29: 4 } : { 21: 1024, 30: 2 };
 }
 
-function iommuFrom(platform: ModelPlatform, options: ModelOptions, pageSize: number): IommuSettings {
+function iommuFrom(platform: ModelPlatform, options: ModelOptions, pageSize: number, rules: LinuxRules): IommuSettings {
   if (platform === "noiommu") return { platform };
-  if (platform === "type1") return { platform, type1: type1Settings(options, pageSize) };
+  if (platform === "type1") return { platform, type1: type1Settings(options, pageSize, rules) };
   const info = infoFrom(platform, options);
   return platform === "powernv" ? { platform, info } : { platform, info, firmware: firmwareFrom(options) };
 }

@@ -16,6 +16,8 @@ import { argumentRangeError } from "../errors.ts";
  *     type1_info              0 argsz   4 flags   8 iova_pgsizes (8)   16 cap_offset   20 -                         = 24
  *     type1_dirty_bitmap      0 argsz   4 flags   then what the flags say                                       =  8
  *     group_status            0 argsz   4 flags                                                                 =  8
+ *     eeh_pe_op               0 argsz   4 flags   8 op  12 -           then of an error:
+ *                            16 type   20 func   24 addr (8)          32 mask (8)                               = 40
  */
 export const TceInfo = { FIXED_BYTES: 16, BYTES: 32, START32: 8, SIZE32: 12, PGSIZES: 16, WINDOWS: 24, LEVELS: 28 };
 export const RegisterMemory = { BYTES: 24, VADDR: 8, SIZE: 16 };
@@ -25,6 +27,7 @@ export const DmaMap = { BYTES: 32, READ: 1, WRITE: 2, VADDR: 8, IOVA: 16, SIZE: 
 export const DmaUnmap = { BYTES: 24, IOVA: 8, SIZE: 16 };
 export const Type1Info = { FIXED_BYTES: 16, BYTES: 24, PGSIZES: 8, CAP_OFFSET: 16 };
 export const DirtyBitmap = { BYTES: 8 };
+export const EehPeOp = { FIXED_BYTES: 12, BYTES: 40, OP: 8, TYPE: 16, FUNC: 20 };
 export const GroupStatus = { BYTES: 8 };
 
 /** What GROUP_SET_CONTAINER points to: an int. */

@@ -10,7 +10,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { setTimeout } from "node:timers/promises";
 import { linuxKernel } from "../../src/linux/index.ts";
 import type { Needs } from "./row.ts";
-import { answerOf, type Difference, needsOf, type PlacedRow } from "./run-on.ts";
+import { answerOf, type Difference, expectedOf, needsOf, type PlacedRow } from "./run-on.ts";
 import type { Target } from "./target.ts";
 
 /** Milliseconds for one row, Node's own start in an emulated machine included. */
@@ -43,10 +43,12 @@ export async function runAlone(
 ): Promise<Difference[]> {
   const answers = await answersOf(rows, target, again);
   const differences: Difference[] = [];
-  for (const { id, row } of rows) {
-    const [situation, , , expected] = row;
+  for (const placed of rows) {
+    const { id, row } = placed;
+    const [situation] = row;
+    const { answer: expected, orCrash } = expectedOf(placed, target);
     const { words: got, unanswered } = answers.get(id) ?? { words: "nothing", unanswered: true };
-    if (got === expected || (got === "Oops" && needsOf(row).mayCrash)) continue;
+    if (got === expected || (got === "Oops" && orCrash)) continue;
     report(`different: ${id} (${situation}): expected "${expected}", got "${got}"`);
     differences.push({ id, situation, expected, got, ...(unanswered && { unanswered }) });
   }

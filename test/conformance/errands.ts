@@ -23,6 +23,7 @@ const table: Readonly<Record<string, (errand: Errand) => Answer | readonly Answe
   UNMAP: ({ rig, page }) => rig.unmap(0n, page),
   CREATE: ({ rig }) => rig.create(16, 2n ** 31n),
   REMOVE: ({ rig }) => rig.remove(0n),
+  EEH_PE_OP: ({ rig }) => rig.kernel.ioctlStruct(rig.container, VfioCall.EEH_PE_OP, new Uint8Array(40), 0),
   UNSET_CONTAINER: ({ rig, group }) => rig.kernel.ioctl(group, VfioCall.GROUP_UNSET_CONTAINER, 0),
   "CHECK_EXTENSION 7": ({ rig }) => rig.kernel.ioctl(rig.container, VfioCall.CHECK_EXTENSION, 7),
   SET_IOMMU: ({ rig }) => rig.kernel.ioctl(rig.container, VfioCall.SET_IOMMU, 7),

@@ -16,7 +16,7 @@ import { parseArgs } from "node:util";
 import { linuxKernel } from "../../src/linux/index.ts";
 import { answerRows, runAlone } from "./alone.ts";
 import { errands } from "./errands.ts";
-import { type LinuxMachine, linuxTarget } from "./linux-target.ts";
+import { type LinuxMachine, linuxTarget, runningLinux } from "./linux-target.ts";
 import type { PlatformName } from "./row.ts";
 import { needsOf, type PlacedRow, rowsOf, runRows, type Summary } from "./run-on.ts";
 import type { Target } from "./target.ts";
@@ -40,6 +40,7 @@ const again = [process.execPath, ...own, ...same];
 
 const machine: LinuxMachine = {
   platform: values.platform as PlatformName,
+  linux: runningLinux(),
   groups: values.groups.split(",").filter((one) => one !== ""),
   devices: values.devices.split(",").filter((one) => one !== ""),
   hugepages: { 21: freeHugepages(2048), 24: freeHugepages(16384), 30: freeHugepages(1048576) },

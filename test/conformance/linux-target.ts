@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
-import { release } from "node:os";
+import { readFileSync } from "node:fs";
 import { linuxKernel } from "../../src/linux/index.ts";
+import { type LinuxVersion, linuxVersionIn, linuxVersionText } from "../../src/model/linux-version.ts";
 import { type Syscalls, VfioCall } from "../../src/syscalls.ts";
 import { eduDevice } from "./edu.ts";
 import type { Needs, PlatformName } from "./row.ts";
@@ -9,6 +10,7 @@ import type { Machine, Target } from "./target.ts";
 /** What a program that runs rows on the Linux below it is told. */
 export interface LinuxMachine {
   readonly platform: PlatformName;
+  readonly linux: LinuxVersion;
   /** `/dev/vfio/26`, which may be opened. */
   readonly groups: readonly string[];
   /** The PCI address of the edu device in each group: `0000:00:05.0`. */
@@ -21,14 +23,27 @@ export interface LinuxMachine {
   readonly again: readonly string[];
 }
 
+/** `/proc/version`: the name that `uname -r` has says nothing of the stable series for some kernels. */
+export function runningLinuxText(): string {
+  return readFileSync("/proc/version", "utf8");
+}
+
+export function runningLinux(): LinuxVersion {
+  const text = runningLinuxText();
+  const version = linuxVersionIn(text);
+  if (version === undefined) throw new Error(`no version in /proc/version: ${text}`);
+  return version;
+}
+
 /** The Linux below. Rows that need a limit or harm the kernel want a process of their own: `guest.ts` makes them. */
 export function linuxTarget(machine: LinuxMachine): Target {
   const kernel = linuxKernel();
-  const { platform, groups } = machine;
+  const { platform, linux, groups } = machine;
   return {
-    name: `linux, ${platform}, ${kernel.pageSize / 1024}K pages`,
+    name: `Linux ${linuxVersionText(linux)}, ${platform}, ${kernel.pageSize / 1024}K pages`,
     platform,
     pageSize: kernel.pageSize,
+    linux,
     cannot: (needs) => whatIsMissing(machine, needs),
     begin: () => ({ ...abilities(kernel, machine), kernel, groups }),
   };
@@ -39,9 +54,7 @@ function whatIsMissing({ groups, devices, hugepages, alone }: LinuxMachine, need
   if (needs.limit !== undefined && !alone) return "needs a process with a small RLIMIT_MEMLOCK";
   if (needs.reboot && !alone) return "harms the kernel: needs a boot of its own";
   if ((needs.device || needs.dma) && devices.length === 0) return "no device";
-  const [major, minor] = needs.since ?? [0, 0];
-  const [ourMajor = 0, ourMinor = 0] = release().split(".").map(Number);
-  if (ourMajor < major || (ourMajor === major && ourMinor < minor)) return `needs Linux ${major}.${minor}`;
+  if (needs.deviceMemory) return "nothing mmaps a device's memory here";
   const [shift, count] = needs.hugepages ?? [0, 0];
   if (count > 0 && (hugepages[shift] ?? 0) < count) return `fewer than ${count} hugepages of ${2 ** (shift - 10)} KiB`;
   return undefined;

@@ -1,23 +1,42 @@
 import { type ModelKernel, ModelKernelOops, type ModelOptions, modelKernel } from "../../src/model/index.ts";
+import { type LinuxVersion, linuxVersionIn } from "../../src/model/linux-version.ts";
+import { Protection } from "../../src/syscalls.ts";
 import { errands } from "./errands.ts";
 import type { Needs, PlatformName } from "./row.ts";
 import type { Device, Machine, Target } from "./target.ts";
 
 const groups = [26, 27];
 
+/** The kernels that were asked, and those at which an answer changes that was only read; the last is the model's default. */
+export const versions: Readonly<Record<PlatformName, readonly string[]>> = {
+  powernv: ["6.12.107", "6.12.113", "7.2.13"],
+  pseries: ["6.12.107", "6.12.113", "7.2.13"],
+  "type1 v2": ["6.1.192", "6.12.118", "6.16.12", "6.18.15", "7.3.4"],
+  "type1 v1": ["6.1.192", "6.12.118", "6.16.12", "6.18.15", "7.3.4"],
+  noiommu: ["6.1.192", "6.12.117", "7.3.4"],
+};
+
 /** The software kernel: it can do everything, and every row gets a new one. */
-export function modelTarget(platform: PlatformName, pageSize: 4096 | 65536): Target {
+export function modelTarget(
+  platform: PlatformName,
+  pageSize: 4096 | 65536,
+  linux = versions[platform].at(-1) as string,
+): Target {
   return {
-    name: `model, ${platform}, ${pageSize / 1024}K pages`,
+    name: `model, ${platform}, ${pageSize / 1024}K pages, Linux ${linux}`,
     platform,
     pageSize,
+    linux: linuxVersionIn(linux) as LinuxVersion,
     cannot: () => undefined,
-    begin: (needs) => machineOn(modelKernel(optionsFor(platform, pageSize, needs)), platform),
+    begin: (needs) => machineOn(modelKernel({ ...optionsFor(platform, pageSize, needs), linux }), platform),
   };
 }
 
+/** As much RAM as the emulated machines have, more or less: some rows are about too little of it. */
+const RAM = 2560n << 20n;
+
 function optionsFor(platform: PlatformName, pageSize: number, { limit }: Needs): ModelOptions {
-  const own = { ...machineOf(platform), pageSize, groups };
+  const own = { ...machineOf(platform), pageSize, groups, ram: RAM };
   if (limit === undefined) return own;
   const bytes = "bytes" in limit ? limit.bytes : limit.pages * BigInt(pageSize);
   return { ...own, lockedMemory: { limit: bytes, privileged: false } };
@@ -34,6 +53,12 @@ function machineOn(kernel: ModelKernel, platform: PlatformName): Machine {
     kernel,
     groups: groups.map((group) => `/dev/vfio/${prefix}${group}`),
     deviceName: (index) => `0000:00:${(groups[index] as number).toString(16)}.0`,
+    deviceMemory: () => {
+      const length = 16n * BigInt(kernel.pageSize);
+      const va = kernel.mmap(0n, length, Protection.READ | Protection.WRITE, 0, 0);
+      kernel.makeDeviceMemory(va, length);
+      return va;
+    },
     device: (index) => deviceOf(kernel, groups[index] as number),
     elsewhere(errand, descriptors) {
       const child = kernel.fork();

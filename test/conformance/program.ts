@@ -174,11 +174,28 @@ export class Program extends Rig {
   }
 
   deviceDescriptor(name = this.deviceName, group = this.group): number {
-    const struct = new Uint8Array(256);
+    const struct = new Uint8Array(Math.max(name.length + 1, 8));
     struct.set(new TextEncoder().encode(name));
     const fd = this.kernel.ioctlStruct(group, VfioCall.GROUP_GET_DEVICE_FD, struct, 0);
     if (fd >= 0) this.#open.add(fd);
     return fd;
+  }
+
+  /** Where 16 pages of the device's memory are mmapped. */
+  get deviceMemory(): bigint {
+    const at = this.#machine.deviceMemory?.(0);
+    if (at === undefined) throw new Error("this machine mmaps no device's memory");
+    return at;
+  }
+
+  /** EEH_PE_OP, with an error for the operation that injects one. */
+  eeh(op: number, { argsz = 40, flags = 0, type = 0, func = 0 } = {}): number {
+    const struct = new Uint8Array(40);
+    const fields = new DataView(struct.buffer);
+    for (const [index, value] of [argsz, flags, op].entries()) fields.setUint32(index * 4, value, true);
+    fields.setUint32(16, type, true);
+    fields.setUint32(20, func, true);
+    return this.kernel.ioctlStruct(this.container, VfioCall.EEH_PE_OP, struct, 0);
   }
 
   get deviceName(): string {

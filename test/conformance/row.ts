@@ -1,3 +1,4 @@
+import type { Expected, How } from "./drift.ts";
 import type { Program } from "./program.ts";
 
 /**
@@ -6,14 +7,15 @@ import type { Program } from "./program.ts";
  *     ["the same range again", SPAPR, o(doAlloc), "0, EBUSY", (p) => [p.register(p.va, p.page), p.register(p.va, p.page)]],
  *       situation              where  source      answer      what is done, from the state that the section begins with
  *
- * The answer is what the function returns, in the words of {@link words}. Whatever stays charged after the last descriptor
+ * The answer is what the function returns, in the words of {@link words}; where kernels differ it says from which version on
+ * (`before` in `drift.ts`). Whatever stays charged after the last descriptor
  * was closed is added to it by the runner (`; 64 MiB stay charged`), so no row can leak without saying so.
  */
 export type Row = readonly [
   situation: string,
   where: Where,
   source: Source,
-  answer: string,
+  answer: Expected,
   act: (program: Program) => Answer | readonly Answer[],
   needs?: Needs,
 ];
@@ -47,8 +49,8 @@ export type PlatformName = "powernv" | "pseries" | "type1 v2" | "type1 v1" | "no
 
 /** Who says so. */
 export interface Source {
-  /** Seen on a real kernel (Linux 6.12 in emulated POWER machines; type1 on 6.1 in an emulated PC), or only read. */
-  readonly how: "observed" | "read";
+  /** Seen on a real kernel, in an emulated machine, or only read. */
+  readonly how: How;
   /** File and function of Linux 6.12. */
   readonly where: string;
 }
@@ -67,19 +69,13 @@ export interface Needs {
   readonly device?: true;
   /** A device that reads and writes memory where it is told. */
   readonly dma?: true;
-  /** Older kernels answer otherwise: the first release that does so. */
-  readonly since?: readonly [major: number, minor: number];
+  /** Memory of a device (a BAR), mmapped into the process. */
+  readonly deviceMemory?: true;
   /**
-   * The kernel is not itself any more afterwards: such a row gets a boot of its own. On PowerNV that is so of every MAP and
-   * UNMAP past a window's end: they write behind its table.
+   * The kernel is not itself any more afterwards: such a row gets a boot of its own. On PowerNV that is so of every MAP past a
+   * window's end, and of UNMAP where that is not refused: they write behind its table.
    */
   readonly reboot?: true;
-  /**
-   * With `reboot`: the kernel may also crash, there or soon after, or stand still, as chance will have it. PowerNV takes what
-   * lies behind a table for TCEs, looks up the page that each of them names, and writes its own in their place
-   * (`arch/powerpc/kernel/iommu.c: iommu_tce_xchg_no_kill`): the end of another task's stack, for one.
-   */
-  readonly mayCrash?: true;
 }
 
 function where(label: string, ...platforms: readonly PlatformName[]): Where {

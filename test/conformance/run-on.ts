@@ -1,3 +1,4 @@
+import { type Told, tellings, toldTo } from "./drift.ts";
 import { Program } from "./program.ts";
 import type { Needs, Row, Section } from "./row.ts";
 import { sections } from "./rows/index.ts";
@@ -31,6 +32,16 @@ export function rowsOf(target: Target): PlacedRow[] {
 
 export function needsOf(row: Row): Needs {
   return row[5] ?? {};
+}
+
+/** What the row says that the target's kernel answers. */
+export function expectedOf({ row }: PlacedRow, { linux }: Target): Told {
+  return toldTo(row[3], linux);
+}
+
+/** Whether some kernel may crash at the row. */
+export function mayCrash(row: Row): boolean {
+  return tellings(row[3]).some(({ orCrash }) => orCrash);
 }
 
 /** What the target answers to a row, in the words of the row's own answer. */
@@ -82,7 +93,8 @@ export function runRows(
   const differences: Difference[] = [];
   for (const placed of chosen) {
     const { id, row } = placed;
-    const [situation, , , expected] = row;
+    const [situation] = row;
+    const expected = expectedOf(placed, target).answer;
     const reason = target.cannot(needsOf(row));
     if (reason !== undefined) {
       notRun.push({ id, reason });

@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { type Telling, tellings } from "./drift.ts";
 import type { Needs, Row, Section } from "./row.ts";
 import { sections } from "./rows/index.ts";
 import { needsOf } from "./run-on.ts";
@@ -23,9 +24,12 @@ How to read a line:
   process does that.
 - \`Oops\`: the kernel crashes in that call. "Or a crash": as chance will have it, there or later; memory that is not the table's
   is read and written.
+- "since 6.6": the answer of Linux 6.6 and later; what stands before it is that of older ones. "Since 7.3, 7.2.8, 6.12.113": of
+  7.3 and later, and in the older series 7.2 and 6.12 from those releases on.
 - \`start\`: where CREATE put the window. \`start_addr 0x77\`: the field was not written.
 - **on**: where it is so. sPAPR TCE v2 is PowerNV (bare metal) and pSeries (an LPAR); type1 is x86 and Arm.
 - **source**: file and function of Linux 6.12. (o): observed on a real kernel, in an emulated machine. (s): read in the source only.
+  Where answers depend on the version, each has a mark of its own.
 - A **zombie** is memory that was unregistered while mapped.
 
 This file is made from the rows by \`node --import tsx test/conformance/table.ts\`.
@@ -54,23 +58,28 @@ const beginningWords: Record<Section["begin"], string> = {
   registered: "A group is in a container that has its IOMMU, and 8 pages are registered.\n\n",
 };
 
-function line(row: Row): string {
-  const [situation, { label }, { how, where }, answer] = row;
-  const mark = how === "observed" ? "(o)" : "(s)";
-  const needs = needsOf(row);
-  const answers = needs.mayCrash ? `\`${answer}\`, or a crash` : `\`${answer}\``;
-  const cells = [situation + conditions(needs), label, answers, `\`${where}\` ${mark}`];
+/** A row as a line of its table. */
+export function line(row: Row): string {
+  const [situation, { label }, { how, where }, expected] = row;
+  const all = tellings(expected);
+  const answers = all.map((telling) => said(telling) + (all.length === 1 ? "" : ` ${mark(telling.how ?? how)}`));
+  const cells = [situation + conditions(needsOf(row)), label, answers.join("; "), `\`${where}\` ${mark(how)}`];
   return `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
 }
 
+function said({ answer, orCrash, since }: Telling): string {
+  const from = since === undefined ? "" : `since ${since.join(", ")} `;
+  return `${from}\`${answer}\`${orCrash ? ", or a crash" : ""}`;
+}
+
+function mark(how: Row[2]["how"]): string {
+  return how === "observed" ? "(o)" : "(s)";
+}
+
 /** What is to be known beside the situation. */
-function conditions({ limit, since }: Needs): string {
-  const conditions: string[] = [];
-  if (limit !== undefined) {
-    conditions.push(`RLIMIT_MEMLOCK ${"bytes" in limit ? size(limit.bytes) : `${limit.pages} pages`}`);
-  }
-  if (since !== undefined) conditions.push(`since Linux ${since.join(".")}`);
-  return conditions.length === 0 ? "" : ` (${conditions.join(", ")})`;
+function conditions({ limit }: Needs): string {
+  if (limit === undefined) return "";
+  return ` (RLIMIT_MEMLOCK ${"bytes" in limit ? size(limit.bytes) : `${limit.pages} pages`})`;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(tableFile, table());

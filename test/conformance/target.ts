@@ -1,3 +1,4 @@
+import type { LinuxVersion } from "../../src/model/linux-version.ts";
 import type { Syscalls } from "../../src/syscalls.ts";
 import type { Needs, PlatformName } from "./row.ts";
 
@@ -8,6 +9,8 @@ export interface Target {
   readonly platform: PlatformName;
   /** The CPU's page in bytes. */
   readonly pageSize: number;
+  /** The kernel's version: rows may depend on it. */
+  readonly linux: LinuxVersion;
   /** Why a row that needs this cannot be run here; `undefined` when it can. */
   cannot(needs: Needs): string | undefined;
   /** Makes ready for one row: a kernel of its own, or one on which nothing of the row before can be seen. */
@@ -23,6 +26,8 @@ export interface Machine {
   deviceName?(index: number): string;
   /** The device in the n-th group, once its group is in a container that has its IOMMU. */
   device?(index: number, group: number): Device;
+  /** Where 16 pages of the device's memory are mmapped into the process. */
+  deviceMemory?(index: number): bigint;
   /** Does an errand in another process that has these descriptors. Gives its answer in words. */
   elsewhere?(errand: string, descriptors: { readonly container: number; readonly group: number }): string;
   /** Whether this was thrown because the kernel crashed. */

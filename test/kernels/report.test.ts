@@ -1,5 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { mayCrash } from "../conformance/run-on.ts";
 import { type Boot, bootsOf } from "./boots.ts";
 import { type Event, MARK } from "./console.ts";
 import { type Guest, guests } from "./guests.ts";
@@ -8,7 +9,7 @@ import { Account, type Equipment, merged, notBooted, TAIL, textOf } from "./repo
 const guest = guests[0] as Guest;
 const [usual] = bootsOf(guest, ["dma", "flight"]) as [Boot];
 const [harmful] = bootsOf(guest, ["harm"]) as [Boot];
-const mayCrash = guests.flatMap((one) => bootsOf(one, ["harm"])).find((boot) => boot.harm?.row[5]?.mayCrash) as Boot;
+const crashing = guests.flatMap((one) => bootsOf(one, ["harm"])).find(({ harm }) => harm && mayCrash(harm.row)) as Boot;
 
 let reports = 0;
 
@@ -177,7 +178,7 @@ test("a kernel that was harmed before it answered has failed, and so has one tha
 });
 
 test("a kernel that may crash at its row and says that it does has answered", () => {
-  const account = begun(mayCrash);
+  const account = begun(crashing);
   account.take("Oops: before our program has begun");
   assert.is(account.isOver, false);
   tell(account, ...good.slice(0, 2));
@@ -192,14 +193,14 @@ test("a kernel that may crash at its row and says that it does has answered", ()
 });
 
 test("a kernel that crashes after another answer than its row's has failed", () => {
-  const account = begun(mayCrash);
+  const account = begun(crashing);
   tell(account, ...good.slice(0, 2), { kind: "conformance", rows: 1, differences: 1 });
   account.take("Oops: Kernel access of bad area, sig: 7 [#1]");
   assert.match(account.close({ how: "stopped" }, 20).failures.join(), /1 rows of the conformance suite/);
 });
 
 test("a kernel that may crash and stands still is undecided, and has failed if it stays so", () => {
-  const account = begun(mayCrash);
+  const account = begun(crashing);
   tell(account, ...good.slice(0, 2), { kind: "ended", part: "harm", status: 137 });
   assert.is(account.isUndecided, true);
   const { failures } = account.close({ how: "off" }, 180);

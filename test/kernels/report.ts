@@ -1,6 +1,6 @@
 /** What came of a guest, from what it said: for people, and as JSON. */
 
-import { needsOf } from "../conformance/run-on.ts";
+import { mayCrash } from "../conformance/run-on.ts";
 import type { End } from "./boot.ts";
 import type { Boot } from "./boots.ts";
 import { type Event, isCrash, reportIn, type Scheme } from "./console.ts";
@@ -92,7 +92,7 @@ export class Account {
   /** Whether the boot is for a row at which the kernel may crash. */
   get #mayCrash(): boolean {
     const { harm } = this.#boot;
-    return harm !== undefined && needsOf(harm.row).mayCrash === true;
+    return harm !== undefined && mayCrash(harm.row);
   }
 
   /** Whether all parts have ended. Of a kernel that was harmed nothing more is asked, not even that it goes off. */

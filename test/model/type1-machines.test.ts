@@ -33,18 +33,22 @@ machines("may have no v2; and nesting on an SMMU was never seen", () => {
     return kernel.ioctl(program.container, VfioCall.SET_IOMMU, type);
   };
   assert.is(setIommu({ iommuVersion: 1 }, 3), -errno.ENODEV);
-  assert.is(setIommu({ iommuVersion: 1 }, 6), -errno.ENODEV);
+  assert.is(setIommu({ iommuVersion: 1, linux: "6.12" }, 6), -errno.ENODEV);
+  assert.is(setIommu({ pageSize: 65536 }, 6), -errno.ENODEV);
   assert.is(setIommu({ iommuVersion: 1 }, 1), 0);
   assert.throws(
-    () => setIommu({ pageSize: 65536 }, 6),
+    () => setIommu({ pageSize: 65536, linux: "6.12" }, 6),
     (error: unknown) => error instanceof ModelUnknown && error.situation.includes("nested"),
   );
 });
 
-machines("let a device read through WRITE only with VT-d, not with an SMMU, or as the option says", () => {
+machines("let a device read through WRITE only with VT-d once, never with an SMMU, or as the option says", () => {
   const cases: [ModelOptions, boolean][] = [
-    [{}, true],
-    [{ readsThroughWriteOnly: false }, false],
+    [{}, false],
+    [{ linux: "6.15.11" }, true],
+    [{ linux: "6.16" }, false],
+    [{ readsThroughWriteOnly: true }, true],
+    [{ linux: "6.12.107", readsThroughWriteOnly: false }, false],
     [{ pageSize: 65536 }, false],
     [{ pageSize: 16384, readsThroughWriteOnly: true }, true],
   ];
@@ -149,8 +153,13 @@ function known(program: Rig): number[] {
 }
 
 const kernels: [string, ModelOptions, number[], number[]][] = [
-  ["Linux 6.12", {}, [1, 3, 6, 9], [1, 3, 6, 9, 10]],
-  ["a kernel without capabilities", { infoCapabilities: false }, [1, 3, 6], [1, 3, 6]],
+  ["Linux 7.3", {}, [1, 3, 9], [1, 3, 9, 10]],
+  ["Linux 6.13", { linux: "6.13" }, [1, 3, 9], [1, 3, 9, 10]],
+  ["Linux 6.12", { linux: "6.12.118" }, [1, 3, 6, 9], [1, 3, 6, 9, 10]],
+  ["Linux 5.12", { linux: "5.12" }, [1, 3, 6, 9], [1, 3, 6, 9, 10]],
+  ["Linux 5.11", { linux: "5.11.22" }, [1, 3, 6], [1, 3, 6]],
+  ["a kernel without capabilities", { infoCapabilities: false }, [1, 3], [1, 3]],
+  ["an old kernel without capabilities", { infoCapabilities: false, linux: "6.12" }, [1, 3, 6], [1, 3, 6]],
   ["a kernel without v2", { iommuVersion: 1 }, [1, 9], [1, 9, 10]],
   ["an old kernel without v2", { iommuVersion: 1, infoCapabilities: false }, [1], [1]],
 ];

@@ -6,6 +6,7 @@ import { IommuType } from "../../src/syscalls.ts";
 import { answer, errno, GiB, KiB, Rig } from "./rig.ts";
 
 const page = 4n * KiB;
+const OLD = { linux: "6.17.13" };
 const TOP = 1n << 64n;
 
 interface Mapped {
@@ -42,37 +43,66 @@ const untouched = [4n, 8n, 16n];
 
 const edges = suite("type1: the edge of 64 bits");
 
-edges("MAP up to it finds no overlap: the kernel's sum is 0", () => {
-  const { program, va } = ready();
+edges("MAP up to it finds no overlap before 6.18: the kernel's sum is 0", () => {
+  const { program, va } = ready(OLD);
   program.map(va, page, page);
   assert.is(program.map(va, page, TOP - page), -errno.EINVAL);
   assert.is(program.map(0n, page, TOP - page), -errno.EINVAL);
   assert.is(program.map(page, page, TOP - 2n * page), -errno.EEXIST);
 });
 
+edges("MAP up to it finds what is there", () => {
+  const { program, va } = ready();
+  program.map(va, page, page);
+  assert.is(program.map(0n, page, TOP - page), -errno.EEXIST);
+  assert.is(program.map(0n, 2n * page, TOP - 2n * page), -errno.EINVAL, "no range is that long");
+  assert.is(program.map(va, page, TOP - page), -errno.EOVERFLOW, "the memory wraps");
+});
+
 edges("MAP up to it is looked at only after ENOSPC, MAP past it before", () => {
-  const { program, va } = ready({ dmaEntryLimit: 0 });
-  assert.is(program.map(va, 0n, page), -errno.ENOSPC);
-  assert.is(program.map(va, TOP - page, page), -errno.ENOSPC, "an iova that ends with 64 bits is one");
-  assert.is(program.map(va, TOP - page, 2n * page), -errno.EINVAL, "one that wraps is none");
+  for (const [linux, refusal] of [
+    ["6.17.13", -errno.EINVAL],
+    ["6.18", -errno.EOVERFLOW],
+  ] as const) {
+    const { program, va } = ready({ dmaEntryLimit: 0, linux });
+    assert.is(program.map(va, 0n, page), -errno.ENOSPC);
+    assert.is(program.map(va, TOP - page, page), -errno.ENOSPC, "an iova that ends with 64 bits is one");
+    assert.is(program.map(va, TOP - page, 2n * page), refusal, "one that wraps is none");
+    assert.is(program.map(va, TOP - 1n, 2n), refusal, "by a byte");
+    assert.is(program.map(va, TOP - 1n, 1n), -errno.EINVAL, "by none");
+    assert.is(program.map(TOP - 1n, 0n, 1n), -errno.EINVAL);
+    assert.is(program.map(va, TOP - page, 0n), -errno.EINVAL, "of no bytes");
+  }
 });
 
 edges("the last page there is can be nobody's memory: EFAULT, not EINVAL", () => {
-  const { program, va } = ready();
+  const { program } = ready();
   assert.is(program.map(TOP - page, 0n, page), -errno.EFAULT);
-  assert.is(program.map(va, 0n, TOP - page), -errno.EINVAL, "no range is that long");
+  assert.is(program.map(0n, 0n, TOP - page), -errno.EINVAL, "no range is that long");
   assert.is(program.map(0n, 1n << 48n, page), -errno.EINVAL, "the ranges come before the memory");
 });
 
-edges("UNMAP up to it finds nothing, though maps are there: the kernel's sum is 0", () => {
-  const { kernel, program } = mapped();
+edges("UNMAP up to it ends what is there", () => {
+  for (const type of [IommuType.TYPE1, IommuType.TYPE1v2]) {
+    const { kernel, program } = mapped(type);
+    assert.is(program.unmap(16n * page, TOP - 16n * page), 0);
+    assert.is(program.u64(16), 4n * page);
+    assert.equal(firstPages(kernel), [4n, 8n]);
+    assert.is(program.unmap(16n * page, TOP - 15n * page), -errno.EOVERFLOW);
+    assert.is(program.unmap(page, TOP - page), 0);
+    assert.equal(firstPages(kernel), []);
+  }
+});
+
+edges("UNMAP up to it finds nothing before 6.18, though maps are there: the kernel's sum is 0", () => {
+  const { kernel, program } = mapped(IommuType.TYPE1v2, OLD);
   assert.is(program.unmap(16n * page, TOP - 16n * page), 0);
   assert.is(program.u64(16), 0n);
   assert.is(program.unmap(5n * page, TOP - 5n * page), -errno.EINVAL, "in v2 a cut map is seen first");
   assert.equal(firstPages(kernel), untouched);
   assert.is(program.unmap(16n * page, TOP - 17n * page), 0);
   assert.is(program.u64(16), 4n * page);
-  const old = mapped(IommuType.TYPE1);
+  const old = mapped(IommuType.TYPE1, OLD);
   assert.is(old.program.unmap(5n * page, TOP - 5n * page), 0);
   assert.is(old.program.u64(16), 0n);
 });

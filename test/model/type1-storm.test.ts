@@ -22,14 +22,18 @@ const storms = suite("type1: a storm of calls");
 const IOVAS = 160;
 const MEMORY = 96;
 
+/** A kernel that knows less. */
+const OLD = "6.12.107";
+
 interface Weather {
   readonly seed: number;
   readonly version: 1 | 2;
   readonly pageSize: number;
+  readonly linux: string;
 }
 
 /** Memory in thirds: read and write, read only, not there. */
-function storm({ seed, version, pageSize }: Weather): void {
+function storm({ seed, version, pageSize, linux }: Weather): void {
   const roll = dice(seed);
   const unit = BigInt(pageSize);
   const ranges = [
@@ -37,7 +41,7 @@ function storm({ seed, version, pageSize }: Weather): void {
     { start: 80n * unit, last: 1000n * unit - 1n },
   ];
   const lockedMemory = { limit: seed % 2 === 0 ? 60n * unit : null, privileged: false };
-  const kernel = modelKernel({ platform: "type1", pageSize, ranges, dmaEntryLimit: 24, lockedMemory });
+  const kernel = modelKernel({ platform: "type1", linux, pageSize, ranges, dmaEntryLimit: 24, lockedMemory });
   const program = new Rig(kernel).start(26, version === 1 ? IommuType.TYPE1 : IommuType.TYPE1v2);
   const va = program.allocate(BigInt(MEMORY) * unit);
   kernel.munmap(va + 64n * unit, 32n * unit);
@@ -85,8 +89,8 @@ function storm({ seed, version, pageSize }: Weather): void {
       assert.is(reached, expected?.va, `${where}: page ${index}`);
       if (expected === undefined) continue;
       assert.is(write, (expected.flags & 2) !== 0, where);
-      // Writable is readable too on VT-d.
-      assert.is(read, pageSize === 4096 || (expected.flags & 1) !== 0, where);
+      // Writable was readable too on VT-d.
+      assert.is(read, (pageSize === 4096 && linux === OLD) || (expected.flags & 1) !== 0, where);
     }
     const shown = (kernel.snapshot().containers[0]?.maps ?? []).map(({ iova: start, va: memory, size: bytes }) => [
       start,
@@ -107,7 +111,7 @@ function storm({ seed, version, pageSize }: Weather): void {
 for (const version of [1, 2] as const) {
   for (const pageSize of [4096, 16384, 65536]) {
     storms(`ends where its slow twin ends: v${version}, CPU pages of ${pageSize / 1024} KiB`, () => {
-      for (const seed of [11, 12, 13]) storm({ seed, version, pageSize });
+      for (const seed of [11, 12, 13]) storm({ seed, version, pageSize, linux: seed === 13 ? OLD : "7.3.4" });
     });
   }
 }

@@ -40,6 +40,7 @@ const golden: Record<string, [size: number, fields: Record<string, [offset: numb
   vfio_iova_range: [16, { start: [0, 8], end: [8, 8] }],
   vfio_iommu_type1_info_dma_avail: [12, { header: [0, 8], avail: [8, 4] }],
   vfio_group_status: [8, { argsz: [0, 4], flags: [4, 4] }],
+  vfio_eeh_pe_op: [40, { argsz: [0, 4], flags: [4, 4], op: [8, 4], err: [16, 24] }],
 };
 
 withShim(

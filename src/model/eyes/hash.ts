@@ -74,14 +74,25 @@ function processState(process: Process, names: Names): unknown {
 
 /** Neighbouring areas of one kind as one: no call tells them apart. */
 function joinedAreas(areas: Iterable<Area>): unknown[] {
-  const found: { start: number; end: number; protection: number; pinnable: boolean; kind: string }[] = [];
-  for (const { start, end, protection, pinnable, backing } of areas) {
+  const found: {
+    start: number;
+    end: number;
+    protection: number;
+    pinnable: boolean;
+    ofDevice: boolean;
+    kind: string;
+  }[] = [];
+  for (const { start, end, protection, pinnable, ofDevice, backing } of areas) {
     const kind = backing.kind;
     const last = found[found.length - 1];
     const continues =
-      last?.end === start && last.protection === protection && last.pinnable === pinnable && last.kind === kind;
+      last?.end === start &&
+      last.protection === protection &&
+      last.pinnable === pinnable &&
+      last.ofDevice === ofDevice &&
+      last.kind === kind;
     if (continues) last.end = end;
-    else found.push({ start, end, protection, pinnable, kind });
+    else found.push({ start, end, protection, pinnable, ofDevice, kind });
   }
   return found;
 }

@@ -3,6 +3,7 @@ import { pagesPer } from "../pages.ts";
 import { type Range, SortedRanges } from "../sorted.ts";
 import type { Backing } from "./backing.ts";
 import { PinnedMemory, type PinnedPart } from "./pinned.ts";
+import { withZeros } from "./zeros.ts";
 
 /** Memory that was mmapped with one call, or what is left of it. In pages of 4 KiB. */
 export interface Area extends Range {
@@ -15,12 +16,26 @@ export interface Area extends Range {
   readonly pinnable: boolean;
   /** True: to touch it is a SIGBUS. Its pages were promised, and a cgroup lets no more be present. */
   readonly absent?: boolean;
+  /** It is a device's, mmapped into the process: type1 maps what it cannot pin. */
+  readonly ofDevice: boolean;
 }
+
+/** What a driver pins beside memory that may be used as the device is going to. */
+export interface PinRules {
+  /** Memory of devices too. */
+  readonly devices: boolean;
+  /** For memory that is only read, and that nobody has touched: the page of zeros. */
+  readonly zeros: boolean;
+}
+
+const NOTHING_BESIDE: PinRules = { devices: false, zeros: false };
 
 /** What the kernel finds when it pins a range for a device. */
 export interface Pinned {
   /** Pages of 4 KiB at the range's start that could be pinned. */
   readonly pages: number;
+  /** Those of them that are a device's: nothing is locked for them. */
+  readonly ofDevice: number;
   /** Kept until it is released. `undefined` unless the whole range could be pinned: nothing is kept then. */
   readonly memory: PinnedMemory | undefined;
 }
@@ -40,9 +55,9 @@ export class AddressSpace {
     for (const area of this.#cutOut(start, end)) area.backing.letGo(area.start, area.end);
   }
 
-  /** From now on [start, end) cannot be pinned. Pins that are there stay. */
-  makeUnpinnable(start: number, end: number): void {
-    for (const area of this.#cutOut(start, end)) this.areas.insert({ ...area, pinnable: false });
+  /** From now on [start, end) cannot be pinned; with `ofDevice` it is as a device's memory. Pins that are there stay. */
+  makeUnpinnable(start: number, end: number, ofDevice: boolean): void {
+    for (const area of this.#cutOut(start, end)) this.areas.insert({ ...area, pinnable: false, ofDevice });
   }
 
   /** Whether one of the range's edges lies inside a page of what is mapped there. */
@@ -79,18 +94,23 @@ export class AddressSpace {
    * Pins from `start` on until something is in the way: memory that is absent, or that may not be used as the device is
    * going to. Rule: `mm/gup.c: pin_user_pages`, with FOLL_WRITE when the device may write.
    */
-  pin(start: number, end: number, forWriting: boolean): Pinned {
+  pin(start: number, end: number, forWriting: boolean, { devices, zeros } = NOTHING_BESIDE): Pinned {
     const needed = forWriting ? Protection.WRITE : Protection.READ;
     const parts: PinnedPart[] = [];
     let at = start;
+    let ofDevice = 0;
     while (at < end) {
       const area = this.areas.at(at);
-      if (area === undefined || (area.protection & needed) === 0 || !area.pinnable) break;
+      if (area === undefined || (area.protection & needed) === 0) break;
+      if (!area.pinnable && !(devices && area.ofDevice)) break;
       const partEnd = Math.min(area.end, end);
-      parts.push({ start: at, end: partEnd, backing: area.backing });
+      const part = { start: at, end: partEnd, backing: area.backing };
+      if (area.ofDevice) ofDevice += partEnd - at;
+      if (zeros && !forWriting) parts.push(...withZeros(part));
+      else parts.push(part);
       at = partEnd;
     }
-    return { pages: at - start, memory: at < end ? undefined : new PinnedMemory(parts) };
+    return { pages: at - start, ofDevice, memory: at < end ? undefined : new PinnedMemory(parts) };
   }
 
   /** The pieces of [start, end) where something else is mapped than `backing`, or nothing. */

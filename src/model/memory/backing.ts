@@ -31,6 +31,9 @@ export interface Backing extends DeviceMemory {
   /** What it is made of, in words: backings of one kind differ by their bytes alone. */
   readonly kind: string;
 
+  /** The pieces of [start, end) that nobody has touched yet: a read would find the page of zeros there. */
+  untouched(start: number, end: number): Range[];
+
   /** An area or a pin needs the pages of [start, end) from now on. */
   hold(start: number, end: number): void;
 

@@ -52,6 +52,18 @@ export class Extents {
     return this.#within(start, end).some(({ store }) => store.views > 0);
   }
 
+  /** The pieces of [start, end) of which no byte exists. */
+  missing(start: number, end: number): Range[] {
+    const pieces: Range[] = [];
+    let at = start;
+    for (const extent of this.#within(start, end)) {
+      if (extent.start > at) pieces.push({ start: at, end: extent.start });
+      at = extent.end;
+    }
+    if (at < end) pieces.push({ start: at, end });
+    return pieces;
+  }
+
   /** Moves the bytes of [start, end) into `store`. Trusted: nobody is looking at them. */
   moveTo(store: Store, start: number, end: number): void {
     for (const extent of this.#within(start, end)) {

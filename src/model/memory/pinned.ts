@@ -38,6 +38,11 @@ export class PinnedMemory implements DeviceMemory {
     });
   }
 
+  /** What each of its parts is made of, one after the other. */
+  get kinds(): readonly string[] {
+    return this.#parts.map(({ backing, start, end }) => `${end - start} of ${backing.kind}`);
+  }
+
   /** The size of the page that holds `page`. */
   pageShiftAt(page: number): number {
     return this.#backingOf(page).pageShift;

@@ -37,6 +37,11 @@ export class RealBacking implements Backing {
     return `real pages of 2^${this.pageShift}`;
   }
 
+  /** Not known: the process touches it without a word. */
+  untouched(): Range[] {
+    return [];
+  }
+
   hold(): void {}
 
   letGo(): void {}

@@ -70,6 +70,11 @@ export class SimulatedBacking implements Backing {
     return `pages of 2^${this.pageShift}${this.#pool === undefined ? "" : " from the pool"}`;
   }
 
+  /** What has no bytes. A hugepage is never the page of zeros. */
+  untouched(start: number, end: number): Range[] {
+    return this.#pool === undefined ? this.extents.missing(start, end) : [];
+  }
+
   hold(start: number, end: number): void {
     this.#held += end - start;
     if (this.#holdersOf === undefined) return;

@@ -266,11 +266,11 @@ export class SimulatedMemory implements MemorySource {
     const border = start + some * unit;
     if (start < border) {
       const backing = new SimulatedBacking({ ...parts, start, end: border, nodes: nodes?.slice(0, some) });
-      this.#space.add({ start, end: border, protection, backing, pinnable: true });
+      this.#space.add({ start, end: border, protection, backing, pinnable: true, ofDevice: false });
     }
     if (border < end) {
       const backing = new SimulatedBacking({ ...parts, start: border, end, nodes: nodes?.slice(some), absent: true });
-      this.#space.add({ start: border, end, protection, backing, pinnable: false, absent: true });
+      this.#space.add({ start: border, end, protection, backing, pinnable: false, ofDevice: false, absent: true });
     }
   }
 }

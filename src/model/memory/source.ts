@@ -50,7 +50,7 @@ export function recordedMemory(
         end,
         pageShift: huge ? hugePageShift : Math.log2(pageSize),
       });
-      space.add({ start, end, protection, backing, pinnable: true });
+      space.add({ start, end, protection, backing, pinnable: true, ofDevice: false });
       return result;
     },
     munmap(address, length) {

@@ -4,9 +4,11 @@ import { registrationOf } from "../eyes/snapshot.ts";
 import type { IovaReports } from "../eyes/watch.ts";
 import type { Group } from "../group.ts";
 import type { DriverHoldings, IommuDriver, LiveRange, Reached } from "../iommu-driver.ts";
+import type { LinuxRules } from "../linux-rules.ts";
 import { PAGE_SHIFT, PAGES_OF_ADDRESS_SPACE } from "../pages.ts";
 import type { Process } from "../process.ts";
 import { INFO_DDW, RegisterMemory, type Struct, TceCreate, TceInfo, TceRemove } from "../structs.ts";
+import { eehPeOp } from "./eeh.ts";
 import type { Platform } from "./platform.ts";
 import { type Registration, tcePageShift } from "./registrations.ts";
 import { mapDma, unmapDma } from "./translate.ts";
@@ -17,10 +19,11 @@ import { WINDOW_SLOTS } from "./windows.ts";
  * The sPAPR TCE v2 driver of one container: registrations, and windows to map them in.
  *
  * Rules, and the order of the checks: `drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_ioctl`. What only a run of the
- * real kernel can tell was seen on 6.12 in emulated POWER9 machines.
+ * real kernel can tell was seen on 6.12 and 7.2 in emulated POWER9 machines.
  */
 export class SpaprDriver implements IommuDriver {
   readonly #platform: Platform;
+  readonly #rules: LinuxRules;
   /** Who tried REGISTER, CREATE or REMOVE first: the container belongs to that process from then on. */
   #owner: Process | undefined;
   /** A REGISTER went well: MAP and UNMAP answer from then on, also after its UNREGISTER. */
@@ -28,9 +31,10 @@ export class SpaprDriver implements IommuDriver {
   readonly held = new Set<Registration>();
   readonly windows: WindowSet;
 
-  constructor(platform: Platform, reports: IovaReports) {
+  constructor(platform: Platform, rules: LinuxRules, reports: IovaReports) {
     this.#platform = platform;
-    this.windows = new WindowSet(platform, reports);
+    this.#rules = rules;
+    this.windows = new WindowSet(platform, rules, reports);
   }
 
   /** `tce_iommu_ioctl` again: the same answers with a container and without. */
@@ -46,7 +50,7 @@ export class SpaprDriver implements IommuDriver {
       case VfioCall.IOMMU_MAP_DMA:
         return this.#enabled ? mapDma(struct, this.windows, caller, this.#platform) : EPERM;
       case VfioCall.IOMMU_UNMAP_DMA:
-        return this.#enabled ? unmapDma(struct, this.windows) : EPERM;
+        return this.#enabled ? unmapDma(struct, this.windows, this.#rules) : EPERM;
       case VfioCall.IOMMU_SPAPR_REGISTER_MEMORY:
         this.#belongTo(caller);
         return withRange(struct, (start, pages) => this.#register(start, pages, caller));
@@ -60,6 +64,8 @@ export class SpaprDriver implements IommuDriver {
       case VfioCall.IOMMU_SPAPR_TCE_REMOVE:
         this.#belongTo(caller);
         return this.#remove(struct);
+      case VfioCall.EEH_PE_OP:
+        return eehPeOp(struct, this.windows.groups.length, this.#platform);
       default:
         // ENABLE and DISABLE too: v1 has them.
         return ENOTTY;
@@ -105,7 +111,7 @@ export class SpaprDriver implements IommuDriver {
   }
 
   reach(iovaPage: number): Reached | undefined {
-    return this.windows.slots.containing(iovaPage)?.reach(iovaPage);
+    return this.windows.slots.reachedAt(iovaPage)?.reach(iovaPage);
   }
 
   /** `tce_iommu_mm_set`. */

@@ -13,8 +13,17 @@ export interface TableRequest {
 export interface TableShape {
   /** The first page of 4 KiB that it covers in the IOVA space. */
   readonly startPage: number;
+  /** How many TCEs the kernel says that it has. */
   readonly entries: number;
+  /** How many it really has, and a device reaches: as many or more. */
+  readonly places: number;
 }
+
+/**
+ * What becomes of a TCE that a MAP writes: it is written (in the table, or in memory behind it), firmware refuses it, or the kernel
+ * crashes.
+ */
+export type TceOutcome = "written" | "refused" | "crash";
 
 /** What GET_INFO reports. */
 export interface PlatformInfo {
@@ -30,8 +39,11 @@ export interface Platform {
   readonly info: PlatformInfo;
   /** IOMMU types that CHECK_EXTENSION knows; SET_IOMMU takes 7 of them. */
   readonly extensions: readonly number[];
-  /** What a MAP does that starts inside a window and runs past its end. */
-  readonly pastTheEnd: "accepted" | "oops";
+  /** EEH_PE_OP finds the group's partitionable endpoint, the unit that errors are handled by. */
+  readonly hasEeh: boolean;
+
+  /** What becomes of the TCE of this number in a window, which may lie behind its end. */
+  outcomeOf(window: TableShape, index: number): TceOutcome;
 
   /** What a TCE allows of which the map asked for `access`, bits of READ and WRITE. */
   tceAccess(access: number): number;
@@ -51,6 +63,12 @@ export interface Platform {
 
 export function isPowerOfTwo(value: bigint): boolean {
   return value > 0n && (value & (value - 1n)) === 0n;
+}
+
+/** `1UL << shift` as POWER's `sld` does it: seven bits of the shift count, and 0 from 64 on. */
+export function oneShiftedBy(shift: number): bigint {
+  const count = shift % 128;
+  return count > 63 ? 0n : 1n << BigInt(count);
 }
 
 /** The number of the highest bit. For sizes above 0. */

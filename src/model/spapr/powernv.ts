@@ -1,6 +1,13 @@
 import { EINVAL, ENOMEM } from "../errno.ts";
 import { pageOf } from "../pages.ts";
-import { isPowerOfTwo, log2Floor, type Platform, type PlatformInfo, type TableRequest } from "./platform.ts";
+import {
+  isPowerOfTwo,
+  log2Floor,
+  oneShiftedBy,
+  type Platform,
+  type PlatformInfo,
+  type TableRequest,
+} from "./platform.ts";
 import { Access } from "./tces.ts";
 
 const MAX_LEVELS = 5;
@@ -34,7 +41,9 @@ export function powernv(info: PlatformInfo, pageSize: number): Platform {
   return {
     info,
     extensions: [2, 5, 7],
-    pastTheEnd: "accepted",
+    hasEeh: true,
+    // Nobody looks where a table ends.
+    outcomeOf: () => "written",
     // Who may write may read as well: `pci-ioda-tce.c: pnv_tce_xchg`.
     tceAccess: (access) => ((access & Access.WRITE) === 0 ? access : access | Access.READ),
     tableBytes: (request) => worstCaseBytes(request, pageShift),
@@ -46,7 +55,9 @@ export function powernv(info: PlatformInfo, pageSize: number): Platform {
       const asked = log2Floor(request.windowSize) - request.pageShift;
       // A table fills at least one page of the CPU, and a window is as large as its table.
       const entries = 2 ** Math.max(asked, pageShift - 3);
-      return { startPage: slot === 0 ? 0 : SECOND_WINDOW_PAGE, entries };
+      // Several levels have places for a power of what one has, which can be more than the window has TCEs.
+      const places = Math.max(entries, 2 ** ((levelShift - 3) * request.levels));
+      return { startPage: slot === 0 ? 0 : SECOND_WINDOW_PAGE, entries, places };
     },
     program: () => 0,
     join: () => 0,
@@ -89,12 +100,6 @@ function worstCaseBytes(request: TableRequest, cpuShift: number): bigint {
     below = atLeast((below / table) * 8n, table);
   }
   return bytes * 2n;
-}
-
-/** `1UL << shift` as POWER's `sld` does it: seven bits of the shift count, and 0 from 64 on. */
-function oneShiftedBy(shift: number): bigint {
-  const count = shift % 128;
-  return count > 63 ? 0n : 1n << BigInt(count);
 }
 
 function atLeast(value: bigint, least: bigint): bigint {

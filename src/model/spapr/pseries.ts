@@ -2,7 +2,15 @@ import { bytes } from "../../hex.ts";
 import { EINVAL, ENODEV, EPERM } from "../errno.ts";
 import { ModelUnknown } from "../errors.ts";
 import { pageOf } from "../pages.ts";
-import { isPowerOfTwo, log2Floor, type Platform, type PlatformInfo, type TableRequest } from "./platform.ts";
+import {
+  isPowerOfTwo,
+  log2Floor,
+  type Platform,
+  type PlatformInfo,
+  type TableRequest,
+  type TableShape,
+  type TceOutcome,
+} from "./platform.ts";
 
 /** What an LPAR's firmware does with windows that are not the default one. */
 export interface Firmware {
@@ -38,7 +46,12 @@ export const pseriesInfo: PlatformInfo = {
  *
  * There is room for one dynamic window. Rule: `arch/powerpc/platforms/pseries/iommu.c: spapr_tce_create_table`.
  */
-export function pseries(info: PlatformInfo, { windowStart, largestBlock }: Firmware): Platform {
+export function pseries(
+  info: PlatformInfo,
+  { windowStart, largestBlock }: Firmware,
+  pageSize: number,
+  ram: number,
+): Platform {
   const dynamicPage = pageOf(windowStart);
   const isDefaultLike = (slot: number, { pageShift, windowSize }: TableRequest) =>
     slot === 0 && pageShift === 12 && windowSize >= 4096n && windowSize <= info.defaultWindowSize;
@@ -46,19 +59,21 @@ export function pseries(info: PlatformInfo, { windowStart, largestBlock }: Firmw
   return {
     info,
     extensions: [2, 7],
-    pastTheEnd: "oops",
+    hasEeh: false,
+    outcomeOf: (window, index) => outcomeOf(window, index, viewOf(window, pageSize, ram)),
     tceAccess: (access) => access,
     // `spapr_tce_get_table_size`, once: 8 bytes for each TCE.
     tableBytes: ({ pageShift, windowSize, levels }) =>
-      levels > 1 ? NO_SUCH_TABLE : windowSize >> BigInt(pageShift - 3),
+      levels > 1 ? NO_SUCH_TABLE : windowSize >> BigInt(shiftOf(pageShift) - 3),
     createTable(group, slot, windows, request) {
-      const { pageShift, windowSize } = request;
+      const { windowSize } = request;
+      const pageShift = shiftOf(request.pageShift);
       if (!isPowerOfTwo(windowSize) || request.levels > 1) return EINVAL;
       // `failed_ddw_pdn_list`: firmware said no once, and the kernel never asks again.
       if (group.refusedByFirmware) return ENODEV;
       if (slot === 0 && windows.at(1) !== undefined) return EPERM;
       const entries = 2 ** Math.max(log2Floor(windowSize) - pageShift, 0);
-      if (isDefaultLike(slot, request)) return { startPage: 0, entries };
+      if (isDefaultLike(slot, request)) return { startPage: 0, entries, places: entries };
       if (windowSize >> BigInt(pageShift) === 0n || windowSize >= TOO_LARGE) return EINVAL;
       const beside = windows.at(0);
       if (slot === 1 && beside !== undefined && beside.startPage === dynamicPage) {
@@ -67,16 +82,50 @@ export function pseries(info: PlatformInfo, { windowStart, largestBlock }: Firmw
       }
       // Not remembered against the group: a smaller window may do.
       if (largestBlock !== undefined && BigInt(entries) > largestBlock) return EINVAL;
+      if (request.pageShift !== pageShift) {
+        // Firmware looks at all of it, and knows no such page.
+        group.refusedByFirmware = true;
+        return ENODEV;
+      }
       const tableBytes = windowSize >> BigInt(pageShift - 3);
       if (tableBytes >= TABLE_BEYOND_KNOWLEDGE) {
         throw new ModelUnknown(
           `CREATE on pSeries with a TCE table of ${bytes(tableBytes)}: more memory than a machine has`,
         );
       }
-      return { startPage: dynamicPage, entries };
+      return { startPage: dynamicPage, entries, places: entries };
     },
     // `spapr_tce_set_window`: a table belongs to the group it was made for.
     program: (groups) => (groups.length > 1 ? EPERM : 0),
     join: (windows) => (windows.all.length > 0 ? EPERM : 0),
   };
+}
+
+/** A page shift as the kernel's own arithmetic takes it: see `oneShiftedBy`. */
+function shiftOf(pageShift: number): number {
+  return pageShift % 128;
+}
+
+/**
+ * How many TCEs the kernel's view of user addresses has room for: as many as the table, rounded up to pages of the CPU; none where
+ * RAM has no room for them, which nobody looks at. (`arch/powerpc/platforms/pseries/iommu.c:
+ * pseries_tce_iommu_userspace_view_alloc`)
+ */
+function viewOf({ entries }: TableShape, pageSize: number, ram: number): number {
+  const bytes = Math.ceil((entries * 8) / pageSize) * pageSize;
+  return bytes <= ram ? bytes / 8 : 0;
+}
+
+/**
+ * Firmware refuses a TCE behind the table's end. Then, and once a TCE is written, the kernel looks at its place in the view:
+ *
+ *     table    [ TCEs ........ )
+ *     view     [ ............. | rest of the page )      a refusal: EINTR
+ *                                                 behind  a crash
+ *
+ * (the same file: `tce_exchange_pseries`, `drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_build_v2, tce_iommu_unuse_page_v2`)
+ */
+function outcomeOf({ entries }: TableShape, index: number, view: number): TceOutcome {
+  if (index >= entries) return view === 0 || index < view ? "refused" : "crash";
+  return view === 0 ? "crash" : "written";
 }

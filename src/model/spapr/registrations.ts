@@ -22,7 +22,7 @@ export interface Registration extends Range {
   readonly memory: PinnedMemory;
   /** Containers that registered it. */
   holders: number;
-  /** Live TCEs that point into it. */
+  /** Live TCEs that point into it; those that firmware refused stay counted, and nothing takes them back. */
   mapped: number;
   /** It was given up by its last container while mapped: nothing removes it any more. */
   zombie: boolean;

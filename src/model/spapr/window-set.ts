@@ -3,9 +3,10 @@ import type { WindowSnapshot } from "../eyes/snapshot.ts";
 import type { IovaReports } from "../eyes/watch.ts";
 import type { Group } from "../group.ts";
 import type { LiveRange } from "../iommu-driver.ts";
+import type { LinuxRules } from "../linux-rules.ts";
 import { bytesOf } from "../pages.ts";
 import type { Process } from "../process.ts";
-import type { Platform, TableRequest } from "./platform.ts";
+import { oneShiftedBy, type Platform, type TableRequest } from "./platform.ts";
 import { Runs } from "./runs.ts";
 import { DmaWindow, WindowSlots } from "./windows.ts";
 
@@ -19,14 +20,16 @@ export class WindowSet {
   /** Whose locked memory the tables count against: there is one before any window is made. */
   owner: Process | undefined;
   readonly #platform: Platform;
+  readonly #rules: LinuxRules;
   readonly #reports: IovaReports;
   readonly #groups: Group[] = [];
   /** The default window is made by the first call that needs one. */
   #defaultPending = false;
   readonly slots = new WindowSlots();
 
-  constructor(platform: Platform, reports: IovaReports) {
+  constructor(platform: Platform, rules: LinuxRules, reports: IovaReports) {
     this.#platform = platform;
+    this.#rules = rules;
     this.#reports = reports;
   }
 
@@ -49,6 +52,11 @@ export class WindowSet {
     for (const window of this.slots.all) this.#free(window);
   }
 
+  /** The groups that see them, the newest first. */
+  get groups(): readonly Group[] {
+    return this.#groups;
+  }
+
   /** The default window is not there yet, and will be made by the first call that needs it. */
   get isDefaultPending(): boolean {
     return this.#defaultPending;
@@ -65,10 +73,11 @@ export class WindowSet {
 
   /** The window, or a negative errno. */
   create(request: TableRequest): DmaWindow | number {
-    const { pageShift, levels } = request;
+    const { pageShift } = request;
     const slot = this.slots.free;
     if (slot < 0) return ENOSPC;
-    if (pageShift > 63 || ((this.#platform.info.pgsizes >> BigInt(pageShift)) & 1n) === 0n) return EINVAL;
+    if (pageShift > 63 && this.#rules.checksShifts) return EINVAL;
+    if ((this.#platform.info.pgsizes & oneShiftedBy(pageShift)) === 0n) return EINVAL;
     const bytes = this.#platform.tableBytes(request);
     if (bytes === 0n) return EINVAL;
     const { locked } = this.owner as Process;
@@ -85,7 +94,7 @@ export class WindowSet {
       locked.release(pages);
       return refused;
     }
-    const window = new DmaWindow(slot, pageShift, levels, pages, shape);
+    const window = new DmaWindow(request, slot, pages, shape, this.#platform);
     this.slots.put(window);
     return window;
   }

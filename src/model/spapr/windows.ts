@@ -1,6 +1,6 @@
 import type { LiveRange, Reached } from "../iommu-driver.ts";
 import { pagesPer } from "../pages.ts";
-import type { TableShape } from "./platform.ts";
+import type { Platform, TableRequest, TableShape } from "./platform.ts";
 import { Access, TceTable } from "./tces.ts";
 
 /** A DMA window as a container holds it: a stretch of IOVA and its TCE table. */
@@ -13,6 +13,10 @@ export class DmaWindow {
   readonly chargedPages: number;
   /** How many TCEs it has. */
   readonly entries: number;
+  /** How many its table has room for: see {@link TableShape}. */
+  readonly places: number;
+  /** TCEs below this number are written without any trouble. */
+  readonly sure: number;
   /** Its first page of 4 KiB in the IOVA space, and its first TCE's number counted from IOVA 0. */
   readonly startPage: number;
   readonly startIndex: number;
@@ -20,12 +24,15 @@ export class DmaWindow {
   readonly unit: number;
   readonly tces = new TceTable();
 
-  constructor(slot: number, pageShift: number, levels: number, chargedPages: number, shape: TableShape) {
+  constructor(request: TableRequest, slot: number, chargedPages: number, shape: TableShape, platform: Platform) {
+    const { pageShift, levels } = request;
     this.slot = slot;
     this.pageShift = pageShift;
     this.levels = levels;
     this.chargedPages = chargedPages;
     this.entries = shape.entries;
+    this.places = shape.places;
+    this.sure = platform.outcomeOf(shape, 0) === "written" ? shape.entries : 0;
     this.unit = pagesPer(pageShift);
     this.startPage = shape.startPage;
     this.startIndex = shape.startPage / this.unit;
@@ -81,6 +88,14 @@ export class WindowSlots {
       if (index >= 0 && index < window.entries) return window;
     }
     return undefined;
+  }
+
+  /** The window whose table has a TCE for the page: what a device asks. */
+  reachedAt(iovaPage: number): DmaWindow | undefined {
+    return this.all.find((window) => {
+      const index = window.indexOf(iovaPage);
+      return index >= 0 && index < window.places;
+    });
   }
 
   /** The first free place, or -1. Rule: the same file, `tce_iommu_find_free_table`. */

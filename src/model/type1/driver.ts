@@ -22,7 +22,7 @@ const Dirty = { START: 1, STOP: 2, GET_BITMAP: 4 };
  * The type1 driver of one container, v1 or v2: maps by IOVA, each pinned and charged by itself. Whoever has the descriptor may
  * use it: a process maps its own memory, and unmaps anybody's.
  *
- * Rules: `drivers/vfio/vfio_iommu_type1.c: vfio_iommu_type1_ioctl`. Seen on 6.1 and 6.12 with VT-d.
+ * Rules: `drivers/vfio/vfio_iommu_type1.c: vfio_iommu_type1_ioctl`. Seen on 6.1 to 7.3 with VT-d.
  */
 export class Type1Driver implements IommuDriver {
   readonly #settings: Type1Settings;
@@ -50,7 +50,7 @@ export class Type1Driver implements IommuDriver {
       case VfioCall.IOMMU_SPAPR_TCE_GET_INFO:
         return getInfo(struct, this.#settings, this.#maps.available);
       case DIRTY_PAGES:
-        return this.#settings.infoCapabilities ? this.#dirtyPages(struct) : ENOTTY;
+        return this.#settings.rules.hasDirtyPages ? this.#dirtyPages(struct) : ENOTTY;
       default:
         return ENOTTY;
     }
@@ -88,8 +88,9 @@ export class Type1Driver implements IommuDriver {
 
   /** Where each map begins and ends decides what UNMAP does, and who pays for it what it gives back. */
   state(nameOf: (process: Process) => string): Record<string, unknown> {
-    const maps = [...this.#maps].map(({ start, end, access, process, addressTaken }) => {
-      return { start, end, access, payer: nameOf(process), addressTaken };
+    const maps = [...this.#maps].map(({ start, end, access, process, locked, memory, addressTaken }) => {
+      const zeros = memory.kinds.filter((kind) => kind.endsWith("zeros"));
+      return { start, end, access, payer: nameOf(process), locked, addressTaken, zeros };
     });
     return { version: this.#unmapRules.version, available: this.#maps.available, maps };
   }

@@ -1,6 +1,6 @@
 import { EFAULT, EINVAL } from "../errno.ts";
 import { type Struct, Type1Info } from "../structs.ts";
-import type { IovaRange, Type1Settings } from "./settings.ts";
+import type { Type1Settings } from "./settings.ts";
 
 /** VFIO_IOMMU_INFO_PGSIZES, VFIO_IOMMU_INFO_CAPS. */
 const Flag = { PGSIZES: 1, CAPS: 2 };
@@ -28,6 +28,9 @@ const DIRTY_BITMAP_BYTES = 1n << 28n;
  *     80 | how many: n    | -              |
  *     88 | start           | last          |  n times 16 bytes
  *
+ * A kernel that does not align capabilities has no room behind dma_avail: all that follows begins 4 bytes earlier. One that
+ * does not know a capability leaves it out.
+ *
  * Rules: `drivers/vfio/vfio_iommu_type1.c: vfio_iommu_type1_get_info`, `drivers/vfio/vfio_main.c: vfio_info_cap_add,
  * vfio_info_cap_shift`. Where argsz has no room for the chain, the answer is 0 and argsz says how much it takes.
  */
@@ -38,16 +41,17 @@ export function getInfo(struct: Struct | undefined, settings: Type1Settings, ava
   if (argsz < Type1Info.FIXED_BYTES) return EINVAL;
   const room = Math.min(argsz, Type1Info.BYTES);
   struct.need(room);
-  if (!settings.infoCapabilities) {
+  if (!settings.rules.hasRanges) {
     struct.setU32(4, Flag.PGSIZES);
     struct.setU64(Type1Info.PGSIZES, settings.pgsizes);
     return 0;
   }
-  const needed = Type1Info.BYTES + capabilitiesBytes(settings.ranges);
+  const chain = chainOf(settings);
+  const needed = Type1Info.BYTES + chain.reduce((bytes, [, size]) => bytes + size, 0);
   const fits = argsz >= needed;
   if (fits) {
     struct.need(needed);
-    writeCapabilities(struct, settings, available);
+    writeChain(struct, chain, settings, available);
   } else {
     struct.setU32(0, needed);
   }
@@ -60,32 +64,50 @@ export function getInfo(struct: Struct | undefined, settings: Type1Settings, ava
   return 0;
 }
 
-const MIGRATION_BYTES = 32;
-const DMA_AVAIL_BYTES = 16;
+/** A capability and the bytes that it takes. */
+type Link = readonly [id: number, bytes: number];
+
+/** What the chain consists of, in the kernel's order. */
+function chainOf({ ranges, rules }: Type1Settings): Link[] {
+  const chain: Link[] = [];
+  if (rules.hasDirtyPages) chain.push([Capability.MIGRATION, 32]);
+  if (rules.saysMapsAvailable) chain.push([Capability.DMA_AVAIL, rules.alignsCapabilities ? 16 : 12]);
+  return [...chain, [Capability.IOVA_RANGE, RANGES_HEAD_BYTES + ranges.length * RANGE_BYTES]];
+}
+
 const RANGES_HEAD_BYTES = 16;
 const RANGE_BYTES = 16;
 
-function capabilitiesBytes(ranges: readonly IovaRange[]): number {
-  return MIGRATION_BYTES + DMA_AVAIL_BYTES + RANGES_HEAD_BYTES + ranges.length * RANGE_BYTES;
+function writeChain(struct: Struct, chain: readonly Link[], settings: Type1Settings, available: number): void {
+  let at = Type1Info.BYTES;
+  for (const [index, [id, bytes]] of chain.entries()) {
+    const next = index + 1 < chain.length ? at + bytes : 0;
+    for (let within = at; within < at + Math.min(bytes, RANGES_HEAD_BYTES); within += 4) struct.setU32(within, 0);
+    writeHead(struct, at, id, next);
+    writeBody(struct, at, id, settings, available);
+    at += bytes;
+  }
 }
 
-function writeCapabilities(struct: Struct, { pgsizes, ranges }: Type1Settings, available: number): void {
-  const migration = Type1Info.BYTES;
-  const dmaAvail = migration + MIGRATION_BYTES;
-  const iovaRanges = dmaAvail + DMA_AVAIL_BYTES;
-  const first = iovaRanges + RANGES_HEAD_BYTES;
-  for (let at = migration; at < first; at += 4) struct.setU32(at, 0);
-
-  writeHead(struct, migration, Capability.MIGRATION, dmaAvail);
-  struct.setU64(migration + 16, pgsizes & -pgsizes);
-  struct.setU64(migration + 24, DIRTY_BITMAP_BYTES);
-  writeHead(struct, dmaAvail, Capability.DMA_AVAIL, iovaRanges);
-  struct.setU32(dmaAvail + 8, available);
-  writeHead(struct, iovaRanges, Capability.IOVA_RANGE, 0);
-  struct.setU32(iovaRanges + 8, ranges.length);
-  for (const [index, { start, last }] of ranges.entries()) {
-    struct.setU64(first + index * RANGE_BYTES, start);
-    struct.setU64(first + index * RANGE_BYTES + 8, last);
+function writeBody(
+  struct: Struct,
+  at: number,
+  id: number,
+  { pgsizes, ranges }: Type1Settings,
+  available: number,
+): void {
+  if (id === Capability.MIGRATION) {
+    struct.setU64(at + 16, pgsizes & -pgsizes);
+    struct.setU64(at + 24, DIRTY_BITMAP_BYTES);
+  } else if (id === Capability.DMA_AVAIL) {
+    struct.setU32(at + 8, available);
+  } else {
+    struct.setU32(at + 8, ranges.length);
+    for (const [index, { start, last }] of ranges.entries()) {
+      const range = at + RANGES_HEAD_BYTES + index * RANGE_BYTES;
+      struct.setU64(range, start);
+      struct.setU64(range + 8, last);
+    }
   }
 }
 

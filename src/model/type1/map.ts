@@ -1,10 +1,11 @@
 import { hex } from "../../hex.ts";
-import { EEXIST, EFAULT, EINVAL, ENOENT, ENOMEM, ENOSPC } from "../errno.ts";
+import { EEXIST, EFAULT, EINVAL, ENOENT, ENOMEM, ENOSPC, EOVERFLOW } from "../errno.ts";
 import { ModelUnknown } from "../errors.ts";
+import type { PinRules } from "../memory/address-space.ts";
 import { bytesOf, PAGES_OF_ADDRESS_SPACE } from "../pages.ts";
 import type { Process } from "../process.ts";
 import { DmaMap, type Struct } from "../structs.ts";
-import type { DmaMaps } from "./maps.ts";
+import type { DmaMapping, DmaMaps } from "./maps.ts";
 import type { Type1Settings } from "./settings.ts";
 
 /** VFIO_DMA_MAP_FLAG_VADDR: gives a map whose address was taken away another one. */
@@ -22,6 +23,8 @@ export function mapDma(struct: Struct | undefined, maps: DmaMaps, process: Proce
   const { flags } = struct;
   if (struct.argsz < DmaMap.BYTES || (flags & ~(ACCESS | NEW_VADDR)) !== 0) return EINVAL;
   const access = flags & ACCESS;
+  const { saysOverflow, takesUnmapFlags } = settings.rules;
+  if (saysOverflow && wraps(struct)) return EOVERFLOW;
   // One or the other. To a kernel that does not know the flag it is an unknown one, with the same answer.
   if ((access !== 0) === ((flags & NEW_VADDR) !== 0)) return EINVAL;
 
@@ -34,13 +37,23 @@ export function mapDma(struct: Struct | undefined, maps: DmaMaps, process: Proce
   if (start + pages > PAGES_OF_ADDRESS_SPACE || page + pages > PAGES_OF_ADDRESS_SPACE) return EINVAL;
 
   const end = start + pages;
-  // The kernel's search forms the end, and one of exactly 2^64 is 0: it finds nothing then (`vfio_find_dma`).
-  const isTaken = end < PAGES_OF_ADDRESS_SPACE && maps.overlap(start, end);
-  if (access === 0) return settings.infoCapabilities ? newAddress(start, end, isTaken, maps, process) : EINVAL;
+  // An old kernel's search forms the end, and one of exactly 2^64 is 0: it finds nothing then (`vfio_find_dma`).
+  const isTaken = (end < PAGES_OF_ADDRESS_SPACE || saysOverflow) && maps.overlap(start, end);
+  if (access === 0) return takesUnmapFlags ? newAddress(start, end, isTaken, maps, process) : EINVAL;
   if (isTaken) return EEXIST;
   if (maps.available === 0) return ENOSPC;
   if (!isAllowed(start, end, settings)) return EINVAL;
-  return pinAndMap(start, end, page, access, maps, process);
+  const beside = { devices: true, zeros: !settings.rules.unsharesBeforePin };
+  return pinAndMap({ start, end, page, access }, maps, process, beside);
+}
+
+/** Whether a range of IOVAs or of memory runs past 2^64; one of no bytes does not. */
+function wraps(struct: Struct): boolean {
+  const page = Math.max(struct.page(DmaMap.IOVA), struct.page(DmaMap.VADDR));
+  // Ranges of this end are far from it.
+  if (page + struct.page(DmaMap.SIZE) < PAGES_OF_ADDRESS_SPACE - 2) return false;
+  const size = struct.u64(DmaMap.SIZE);
+  return size > 0n && [DmaMap.IOVA, DmaMap.VADDR].some((at) => struct.u64(at) + size > 1n << 64n);
 }
 
 /** The flag VADDR: exactly a map that has no address gets one again. */
@@ -52,8 +65,8 @@ function newAddress(start: number, end: number, isTaken: boolean, maps: DmaMaps,
 }
 
 /** `vfio_iommu_iova_dma_valid`: inside one range; two that adjoin do not count as one. */
-function isAllowed(start: number, end: number, { allowed, infoCapabilities }: Type1Settings): boolean {
-  if (infoCapabilities) {
+function isAllowed(start: number, end: number, { allowed, rules }: Type1Settings): boolean {
+  if (rules.hasRanges) {
     for (const range of allowed) if (start >= range.start && end <= range.end) return true;
     return false;
   }
@@ -66,12 +79,20 @@ function isAllowed(start: number, end: number, { allowed, infoCapabilities }: Ty
 
 /**
  * `vfio_pin_map_dma`, page by page: each is pinned first, and then looked at whether it may be locked. So the limit is what
- * answers where it is reached before the first page that cannot be pinned. Nothing is left of a map that fails.
+ * answers where it is reached before the first page that cannot be pinned. A device's memory is mapped as it is: nothing is
+ * locked for it. Nothing is left of a map that fails.
  */
-function pinAndMap(start: number, end: number, page: number, access: number, maps: DmaMaps, process: Process): number {
-  const pinned = process.space.pin(page, page + end - start, (access & DmaMap.WRITE) !== 0);
+function pinAndMap(
+  wanted: Pick<DmaMapping, "start" | "end" | "page" | "access">,
+  maps: DmaMaps,
+  process: Process,
+  beside: PinRules,
+): number {
+  const { start, end, page, access } = wanted;
+  const pinned = process.space.pin(page, page + end - start, (access & DmaMap.WRITE) !== 0, beside);
   if (pinned.pages === 0) return EFAULT;
-  const cpuPages = pinned.pages / process.pageUnit;
+  const locked = pinned.pages - pinned.ofDevice;
+  const cpuPages = locked / process.pageUnit;
   if (!process.locked.charge(cpuPages)) {
     pinned.memory?.release();
     return ENOMEM;
@@ -80,6 +101,6 @@ function pinAndMap(start: number, end: number, page: number, access: number, map
     process.locked.release(cpuPages);
     return EFAULT;
   }
-  maps.add({ start, end, page, access, process, memory: pinned.memory, addressTaken: false });
+  maps.add({ start, end, page, access, process, locked, memory: pinned.memory, addressTaken: false });
   return 0;
 }

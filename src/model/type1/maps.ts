@@ -15,6 +15,8 @@ export interface DmaMapping extends Range {
   /** READ and WRITE of {@link DmaMap}. */
   readonly access: number;
   readonly memory: PinnedMemory;
+  /** Pages of 4 KiB that are locked for it: all but those of a device's memory. */
+  readonly locked: number;
   /** Whose locked memory pays for it, whoever unmaps it: who mapped it, or gave it its present address. */
   process: Process;
   /** UNMAP with the flag VADDR took its address away. The device reaches the memory as before. */
@@ -69,10 +71,10 @@ export class DmaMaps {
    */
   giveAddress(mapping: DmaMapping, process: Process): boolean {
     if (process !== mapping.process) {
-      if (!process.locked.charge((mapping.end - mapping.start) / process.pageUnit)) return false;
+      if (!process.locked.charge(mapping.locked / process.pageUnit)) return false;
       payBack(mapping);
       mapping.process = process;
-      process.pinnedByMaps += mapping.end - mapping.start;
+      process.pinnedByMaps += mapping.locked;
     }
     mapping.addressTaken = false;
     this.withoutAddress--;
@@ -82,7 +84,7 @@ export class DmaMaps {
   /** Trusted: it overlaps nothing that is here, and its memory is pinned and paid for. */
   add(mapping: DmaMapping): void {
     this.available--;
-    mapping.process.pinnedByMaps += mapping.end - mapping.start;
+    mapping.process.pinnedByMaps += mapping.locked;
     this.#byIova.insert(mapping);
     this.#reports.mapped(mapping.end - mapping.start);
   }
@@ -132,7 +134,7 @@ export class DmaMaps {
 }
 
 /** `vfio_lock_acct`. An account whose process has ended stays as it is. */
-function payBack({ start, end, process }: DmaMapping): void {
-  process.pinnedByMaps -= end - start;
-  process.locked.release((end - start) / process.pageUnit);
+function payBack({ locked, process }: DmaMapping): void {
+  process.pinnedByMaps -= locked;
+  process.locked.release(locked / process.pageUnit);
 }

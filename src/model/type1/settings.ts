@@ -1,6 +1,7 @@
 import { argumentRangeError, argumentTypeError } from "../../errors.ts";
 import { keysOf, known } from "../../known.ts";
 import { object } from "../../validate.ts";
+import type { LinuxRules } from "../linux-rules.ts";
 import { PAGE_BYTES, pageOf } from "../pages.ts";
 import type { Range } from "../sorted.ts";
 
@@ -39,10 +40,19 @@ export interface Type1Settings {
   readonly dmaEntryLimit: number;
   readonly iommuVersion: 1 | 2;
   readonly readsThroughWriteOnly: boolean;
-  readonly infoCapabilities: boolean;
   /** What the groups' files say; `false`: they do not exist. */
   readonly reservedRegions: readonly ModelReservedRegion[] | false;
+  /** The kernel's, without what it does not know where it was told to have no capabilities. */
+  readonly rules: LinuxRules;
 }
+
+/** What is not there without capabilities: they came first. */
+const WITHOUT_CAPABILITIES = {
+  hasRanges: false,
+  hasDirtyPages: false,
+  saysMapsAvailable: false,
+  takesUnmapFlags: false,
+} satisfies Partial<LinuxRules>;
 
 /** No IOMMU takes more bits of IOVA: VT-d and the CPUs with page tables of five levels. */
 const IOVA_BITS = 57n;
@@ -54,7 +64,6 @@ const VT_D = {
     { start: 0n, last: 0xfedf_ffffn },
     { start: 0xfef0_0000n, last: (1n << 48n) - 1n },
   ],
-  readsThroughWriteOnly: true,
 };
 
 /**
@@ -66,22 +75,22 @@ const SMMU = {
     { start: 0n, last: 0x7ff_ffffn },
     { start: 0x810_0000n, last: (1n << 48n) - 1n },
   ],
-  readsThroughWriteOnly: false,
 };
 
 /** 16 KiB and 32 MiB; 64 KiB and 512 MiB. */
 const SMMU_PGSIZES: Readonly<Record<number, bigint>> = { 16384: 0x200_4000n, 65536: 0x2001_0000n };
 
-function usualOn(pageSize: number) {
+function usualOn(pageSize: number, { keepsWriteOnly }: LinuxRules) {
   const pgsizes = SMMU_PGSIZES[pageSize];
-  return pgsizes === undefined ? VT_D : { ...SMMU, pgsizes };
+  if (pgsizes !== undefined) return { ...SMMU, pgsizes, readsThroughWriteOnly: false };
+  return { ...VT_D, readsThroughWriteOnly: !keepsWriteOnly };
 }
 
 /** @throws TypeError ERR_INVALID_ARG_TYPE, RangeError ERR_OUT_OF_RANGE */
-export function type1Settings(options: Type1Options, pageSize: number): Type1Settings {
-  const usual = usualOn(pageSize);
+export function type1Settings(options: Type1Options, pageSize: number, rules: LinuxRules): Type1Settings {
+  const usual = usualOn(pageSize, rules);
   const { pgsizes = usual.pgsizes, ranges = usual.ranges, dmaEntryLimit = 65535, iommuVersion = 2 } = options;
-  const { readsThroughWriteOnly = usual.readsThroughWriteOnly, infoCapabilities = true } = options;
+  const { readsThroughWriteOnly = usual.readsThroughWriteOnly, infoCapabilities = rules.hasRanges } = options;
   if (!Number.isInteger(dmaEntryLimit) || dmaEntryLimit < 0 || dmaEntryLimit > 0xffff_ffff) {
     throw argumentRangeError("dmaEntryLimit", "an integer of 0..2^32-1", dmaEntryLimit);
   }
@@ -99,9 +108,9 @@ export function type1Settings(options: Type1Options, pageSize: number): Type1Set
     dmaEntryLimit,
     iommuVersion,
     readsThroughWriteOnly,
-    infoCapabilities,
     reservedRegions:
       reservedRegions === false ? false : reservedRegions.map(({ start, last, kind }) => ({ start, last, kind })),
+    rules: infoCapabilities ? { ...rules, hasRanges: true } : { ...rules, ...WITHOUT_CAPABILITIES },
   };
 }
 

@@ -1,17 +1,23 @@
-import { EFAULT, EINVAL } from "../errno.ts";
+import { EFAULT, EINVAL, EOVERFLOW } from "../errno.ts";
+import type { LinuxRules } from "../linux-rules.ts";
 import { PAGES_OF_ADDRESS_SPACE } from "../pages.ts";
 import { DmaUnmap, type Struct } from "../structs.ts";
 import type { DmaMaps } from "./maps.ts";
 
 /** VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP, _ALL, _VADDR. */
 const Flag = { DIRTY_BITMAP: 1, ALL: 2, VADDR: 4 };
-const KNOWN = Flag.DIRTY_BITMAP | Flag.ALL | Flag.VADDR;
+
+/** The flags that the kernel knows. */
+export function unmapFlags({ hasDirtyPages, takesUnmapFlags }: LinuxRules): number {
+  return (hasDirtyPages ? Flag.DIRTY_BITMAP : 0) | (takesUnmapFlags ? Flag.ALL | Flag.VADDR : 0);
+}
 
 /** How this kernel unmaps. */
 export interface UnmapRules {
   readonly version: 1 | 2;
-  /** It knows the flags. */
-  readonly takesFlags: boolean;
+  readonly linux: LinuxRules;
+  /** {@link unmapFlags} of it. */
+  readonly known: number;
   /** Pages of 4 KiB in one of the CPU. */
   readonly pageUnit: number;
 }
@@ -24,21 +30,21 @@ export function unmapDma(struct: Struct | undefined, maps: DmaMaps, rules: Unmap
   if (struct === undefined) return EFAULT;
   struct.need(DmaUnmap.BYTES);
   const { flags } = struct;
-  if (struct.argsz < DmaUnmap.BYTES || (flags & ~(rules.takesFlags ? KNOWN : 0)) !== 0) return EINVAL;
+  if (struct.argsz < DmaUnmap.BYTES || (flags & ~rules.known) !== 0) return EINVAL;
   // With other flags it is refused, and without them too: nothing ever tracks dirty pages here.
   if ((flags & Flag.DIRTY_BITMAP) !== 0) return EINVAL;
 
   const all = (flags & Flag.ALL) !== 0;
   const start = struct.page(DmaUnmap.IOVA);
   const pages = struct.page(DmaUnmap.SIZE);
-  const { pageUnit, version } = rules;
+  const { pageUnit, version, linux } = rules;
   if ((struct.offset(DmaUnmap.IOVA) | struct.offset(DmaUnmap.SIZE)) !== 0) return EINVAL;
   if (all ? start !== 0 || pages !== 0 : start % pageUnit !== 0 || pages % pageUnit !== 0 || pages === 0) return EINVAL;
   const end = all ? PAGES_OF_ADDRESS_SPACE : start + pages;
-  if (end > PAGES_OF_ADDRESS_SPACE) return EINVAL;
+  if (end > PAGES_OF_ADDRESS_SPACE) return linux.saysOverflow ? EOVERFLOW : EINVAL;
 
   if (!all && version === 2 && cuts(start, end, maps)) return EINVAL;
-  const done = isOutOfReach(start, end, all, maps, version) ? 0 : act(start, end, flags, maps);
+  const done = isOutOfReach(start, end, all, maps, rules) ? 0 : act(start, end, flags, maps);
   if (done < 0) return EINVAL;
   struct.setPages(DmaUnmap.SIZE, done);
   return 0;
@@ -53,12 +59,18 @@ function cuts(start: number, end: number, maps: DmaMaps): boolean {
 }
 
 /**
- * Whether the kernel finds nothing there, whatever is: it forms the end, and one of exactly 2^64 is 0
+ * Whether the kernel finds nothing there, whatever is: an old one forms the end, and one of exactly 2^64 is 0
  * (`vfio_find_dma_first_node`). With ALL it asks for a byte less. v1 gives up when it begins inside a map; one that it
  * begins with or comes to later goes as a whole.
  */
-function isOutOfReach(start: number, end: number, all: boolean, maps: DmaMaps, version: 1 | 2): boolean {
-  if (!all && end === PAGES_OF_ADDRESS_SPACE) return true;
+function isOutOfReach(
+  start: number,
+  end: number,
+  all: boolean,
+  maps: DmaMaps,
+  { version, linux }: UnmapRules,
+): boolean {
+  if (!all && end === PAGES_OF_ADDRESS_SPACE && !linux.saysOverflow) return true;
   const first = maps.at(start);
   return version === 1 && first !== undefined && first.start !== start;
 }

@@ -1,4 +1,6 @@
+import { before } from "../drift.ts";
 import { ANY, o, POWERNV, PSERIES, type Section, SPAPR } from "../row.ts";
+import { BAD_FILE } from "./changes.ts";
 import * as from from "./sources.ts";
 import { alike } from "./support.ts";
 
@@ -26,7 +28,7 @@ export const setContainer: Section = {
     ["a group that is in it already", ANY, o(from.setContainer), "0, EINVAL", (p) => { const [g, c] = [p.openGroup(), p.openContainer()]; return [p.setContainer(g, c), p.setContainer(g, c)]; }],
     ["a group that is in another", ANY, o(from.setContainer), "0, EINVAL", (p) => { const g = p.openGroup(); return [p.setContainer(g, p.openContainer()), p.setContainer(g, p.openContainer())]; }],
     ["a descriptor that is not open: 9999, -1", ANY, o(from.setContainer), "EBADF", (p) => { const g = p.openGroup(); return alike([9999, -1].map((fd) => p.setContainer(g, fd))); }],
-    ["a descriptor that is no container", ANY, o(from.setContainer), "EBADFD", (p) => { const g = p.openGroup(); return p.setContainer(g, g); }, { since: [6, 2] }],
+    ["a descriptor that is no container", ANY, o(from.setContainer), before(BAD_FILE, "EINVAL", "EBADFD"), (p) => { const g = p.openGroup(); return p.setContainer(g, g); }],
     ["that, of a group that is in a container", ANY, o(from.setContainer), "0, EINVAL", (p) => { const g = p.openGroup(); return [p.setContainer(g, p.openContainer()), p.setContainer(g, g)]; }],
     ["asked of a container", ANY, o(from.containerIoctl), "EINVAL", (p) => { const c = p.openContainer(); return p.setContainer(c, c); }],
     ["into another container, after the first was closed and UNSET_CONTAINER", ANY, o(from.setContainer), "0, 0, EINVAL, 0, 0", (p) => { const [g, c, d] = [p.openGroup(), p.openContainer(), p.openContainer()]; return [p.setContainer(g, c), p.close(c), p.setContainer(g, d), p.unset(g), p.setContainer(g, d)]; }],

@@ -5,6 +5,7 @@ import { createPowernv } from "./create-powernv.ts";
 import { createPseries } from "./create-pseries.ts";
 import { devices } from "./devices.ts";
 import { reach } from "./dma.ts";
+import { eeh } from "./eeh.ts";
 import { getInfo } from "./get-info.ts";
 import { getStatus, secondGroup, setContainer, unsetContainer } from "./groups.ts";
 import { limits } from "./limits.ts";
@@ -44,6 +45,7 @@ export const sections: readonly Section[] = [
   create,
   createPowernv,
   createPseries,
+  eeh,
   limits,
   processes,
   close,

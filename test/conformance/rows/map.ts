@@ -1,12 +1,16 @@
 import { Protection } from "../../../src/syscalls.ts";
+import { before, orCrash, read } from "../drift.ts";
 import type { Program } from "../program.ts";
-import { o, POWERNV, PSERIES, type Section, SPAPR, with4K, with64K } from "../row.ts";
+import { o, POWERNV, PSERIES, type Section, SPAPR, s, with4K, with64K } from "../row.ts";
 import { words } from "../words.ts";
+import { WHOLE_UNMAP } from "./changes.ts";
 import * as from from "./sources.ts";
 import { alike, otherBits, zombie, zombieBytes } from "./support.ts";
 
 const top = 2n ** 64n;
 const GiB = 2n ** 30n;
+const MiB = 2n ** 20n;
+const HIGH = 2n ** 59n;
 
 /** Before anything was registered. */
 export const mapFirst: Section = {
@@ -60,8 +64,12 @@ export const map: Section = {
     ["the window's last page", PSERIES, o(from.tceBuild), "0", (p) => p.map(p.va, GiB - p.page, p.page)],
     ["the first page behind the window", POWERNV, o(from.tceFind), "ENXIO", (p) => p.map(p.va, 2n * GiB, p.page)],
     ["the first page behind the window", PSERIES, o(from.tceFind), "ENXIO", (p) => p.map(p.va, GiB, p.page)],
-    ["starts inside the window and runs past its end: only the start is checked, and memory behind the table is written", POWERNV, o(from.tceFind), "0, 0", (p) => [p.map(p.va, 2n * GiB - p.page, 2n * p.page), p.unmap(2n * GiB - p.page, 2n * p.page)], { reboot: true, mayCrash: true }],
+    ["starts inside the window and runs past its end: only the start is checked, and memory behind the table is written", with4K(POWERNV), o(from.tceFind), before(WHOLE_UNMAP, orCrash("0, 0"), orCrash(read("0, 1; 32 KiB stay charged"))), (p) => [p.map(p.va, 2n * GiB - p.page, 2n * p.page), p.unmap(2n * GiB - p.page, 2n * p.page)], { reboot: true }],
+    ["starts inside the window and runs past its end: only the start is checked, and memory behind the table is written", with64K(POWERNV), o(from.tceFind), before(WHOLE_UNMAP, orCrash("0, 0"), orCrash(read("0, 1; 512 KiB stay charged"))), (p) => [p.map(p.va, 2n * GiB - p.page, 2n * p.page), p.unmap(2n * GiB - p.page, 2n * p.page)], { reboot: true }],
     ["starts inside the window and runs past its end", PSERIES, o(from.psBuild), "Oops", (p) => p.map(p.va, GiB - p.page, 2n * p.page), { reboot: true }],
+    ["runs past the end of a window whose table does not fill a page of the CPU: firmware refuses, and the page stays counted, so UNREGISTER leaves a zombie", PSERIES, o(from.psBuild), "0, 0, 0, EINTR, 0, ENOENT; 64 KiB stay charged", (p) => [p.unregister(p.va, 8n * p.page), p.create(12, MiB), p.register(p.va, zombieBytes), p.map(p.va, HIGH + MiB - 4096n, 8192n), p.unregister(p.va, zombieBytes), p.unregister(p.va, zombieBytes)]],
+    ["that, over a live map: what it wrote is cleared", PSERIES, o(from.psBuild), "0, 0, 0, EINTR, 0, 0; 64 KiB stay charged", (p) => [p.unregister(p.va, 8n * p.page), p.create(12, MiB), p.register(p.va, zombieBytes), p.map(p.va, HIGH + MiB - 8192n, 12288n), p.map(p.va, HIGH + MiB - 4096n, 4096n), p.unregister(p.va, zombieBytes)]],
+    ["in a window of 2 TiB in 4 KiB pages, whose CREATE answered 0: for its view of user addresses there is no memory", PSERIES, s(from.psView), "Oops", (p) => p.create(12, 2n ** 41n) || p.map(p.va, HIGH, p.page), { reboot: true }],
     ["runs past the window's end, its second page not registered", PSERIES, o(from.tceBuild), "EINVAL", (p) => p.map(p.va + 7n * p.page, GiB - p.page, 2n * p.page)],
     ["over two registered ranges that adjoin", SPAPR, o(from.mmLookup), "0, 0", (p) => [p.register(p.va + 8n * p.page, p.page), p.map(p.va + 7n * p.page, 0n, 2n * p.page)]],
     ["over two registered ranges with a hole between them", SPAPR, o(from.mmLookup), "0, EINVAL", (p) => [p.register(p.va + 9n * p.page, p.page), p.map(p.va + 7n * p.page, 0n, 3n * p.page)]],
@@ -81,7 +89,13 @@ export const map: Section = {
   ],
 };
 
-const MiB = 2n ** 20n;
+/** Mmaps memory in halves, and touches the first before the second is there: Linux makes no hugepage of them then. */
+function inSmallPages(p: Program, va: bigint, length: bigint): void {
+  const half = length / 2n;
+  p.mmapAt(va, half);
+  for (let at = 0n; at < half; at += p.page) p.touch(va + at);
+  p.mmapAt(va + half, half);
+}
 
 /** Makes a window of 4 GiB with such TCE pages beside the default one: its start. */
 function large(p: Program, pageShift: number): bigint {
@@ -98,6 +112,7 @@ export const mapLarge: Section = {
   rows: [
     ["2M TCE pages: a hugepage of 2 MiB", SPAPR, o(from.mmToPhysical), "0, 0", (p) => { const s = large(p, 21); const va = p.hugepages(4n * MiB, 21); return [p.register(va, 4n * MiB), p.map(va, s, 4n * MiB)]; }, { hugepages: [21, 2] }],
     ["2M TCE pages: ordinary memory, well aligned", SPAPR, o(from.mmToPhysical), "0, EINVAL", (p) => { const s = large(p, 21); const va = p.mmapAt(p.nowhere, 4n * MiB); return [p.register(va, 4n * MiB), p.map(va, s, 2n * MiB)]; }],
+    ["2M TCE pages: ordinary memory, registered behind a hugepage and taken for one", SPAPR, o(from.tceContained), "0, 0, EPERM", (p) => { const s = large(p, 21); const va = p.hugepages(2n * MiB, 21); inSmallPages(p, va + 2n * MiB, 2n * MiB); return [p.register(va, 4n * MiB), p.map(va, s, 2n * MiB), p.map(va, s, 4n * MiB)]; }, { hugepages: [21, 1] }],
     ["2M TCE pages: a registered range that ends within one", SPAPR, o(from.mmToPhysical), "0, EINVAL", (p) => { const s = large(p, 21); const va = p.hugepages(4n * MiB, 21); return [p.register(va, 3n * MiB), p.map(va, s, 2n * MiB)]; }, { hugepages: [21, 2] }],
     ["2M TCE pages: a registered range that begins within one", SPAPR, o(from.mmToPhysical), "0, EINVAL", (p) => { const s = large(p, 21); const va = p.hugepages(6n * MiB, 21); return [p.register(va + MiB, 4n * MiB), p.map(va + 2n * MiB, s, 2n * MiB)]; }, { hugepages: [21, 3] }],
     ["2M TCE pages: vaddr, size, iova in steps of 1 MiB", SPAPR, o(from.tceIoctl), "0, EINVAL, EINVAL, 1", (p) => { const s = large(p, 21); const va = p.hugepages(4n * MiB, 21); return [p.register(va, 4n * MiB), p.map(va + MiB, s, 2n * MiB), p.map(va, s, MiB), p.map(va, s + MiB, 2n * MiB)]; }, { hugepages: [21, 2] }],

@@ -1,6 +1,8 @@
 import { VfioCall } from "../../../src/syscalls.ts";
+import { before } from "../drift.ts";
 import type { Program } from "../program.ts";
 import { ANY, NOIOMMU, o, POWERNV, PSERIES, type Section, SPAPR, s, TYPE1 } from "../row.ts";
+import { NO_NESTING } from "./changes.ts";
 import * as from from "./sources.ts";
 import { alike } from "./support.ts";
 
@@ -18,6 +20,7 @@ export const checkExtension: Section = {
     ["asked of a group", ANY, o(from.groupIoctl), "ENOTTY", (p) => { p.container = p.openGroup(); return p.checkExtension(1); }],
     ["sPAPR v1 and v2", TYPE1, o(from.checkExtension), "0, 0", (p) => { p.container = p.openContainer(); return [p.checkExtension(2), p.checkExtension(7)]; }],
     ["type1 (1), type1 v2 (3)", TYPE1, o(from.type1Extension), "1, 1", (p) => { p.container = p.openContainer(); return [p.checkExtension(1), p.checkExtension(3)]; }],
+    ["nesting (6), UPDATE_VADDR (10)", TYPE1, o(from.type1Extension), before(NO_NESTING, "1, 0", "0, 0"), (p) => { p.container = p.openContainer(); return [p.checkExtension(6), p.checkExtension(10)]; }],
     ["no-IOMMU (8) of a container without a group", NOIOMMU, s(from.checkExtension), "1", (p) => { p.container = p.openContainer(); return p.checkExtension(8); }],
   ],
 };
@@ -43,6 +46,7 @@ export const setIommu: Section = {
     ["EEH (5), which is an extension and no IOMMU", POWERNV, o(from.tceOpen), "EINVAL", (p) => joined(p).setIommu(5)],
     ["EEH (5)", PSERIES, o(from.setIommu), "ENODEV", (p) => joined(p).setIommu(5)],
     ["sPAPR (2, 7), 0, 99", TYPE1, o(from.setIommu), "ENODEV", (p) => { joined(p); return alike([2, 7, 0, 99].map((type) => p.setIommu(type))); }],
+    ["nesting (6), which VT-d does not do", TYPE1, o(from.type1Open), before(NO_NESTING, "EINVAL", "ENODEV"), (p) => joined(p).setIommu(6)],
     ["the right type after a wrong one", ANY, o(from.setIommu), "ENODEV, 0", (p) => [joined(p).setIommu(99), p.setIommu()]],
     ["asked of a group", ANY, o(from.groupIoctl), "ENOTTY", (p) => p.setIommu(undefined, p.openGroup())],
     ["before it: GET_INFO, MAP, UNMAP, ENABLE", ANY, o(from.containerIoctl), "EINVAL, EINVAL, EINVAL, EINVAL", (p) => { joined(p); return [p.info(), p.map(p.va, 0n, p.page), p.unmap(0n, p.page), p.kernel.ioctl(p.container, VfioCall.IOMMU_ENABLE, 0)]; }],

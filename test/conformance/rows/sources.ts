@@ -42,11 +42,18 @@ export const mmPut = `${registrations}: mm_iommu_put`;
 export const mmLookup = `${registrations}: mm_iommu_lookup`;
 export const mmToPhysical = `${registrations}: mm_iommu_ua_to_hpa`;
 
+export const tceContained = `${spapr}: tce_page_is_contained`;
+export const eehPeOp = `${spapr}: vfio_spapr_ioctl_eeh_pe_op`;
+export const eehInject = "arch/powerpc/kernel/eeh.c: eeh_pe_inject_err";
+
+export const pciMatch = "drivers/vfio/pci/vfio_pci_core.c: vfio_pci_core_match";
+
 export const accountLocked = "mm/util.c: __account_locked_vm";
 
 export const pnvSize = "arch/powerpc/platforms/powernv/pci-ioda.c: pnv_pci_ioda2_get_table_size";
 export const pnvCreate = "arch/powerpc/platforms/powernv/pci-ioda.c: pnv_pci_ioda2_create_table";
 export const pnvAlloc = "arch/powerpc/platforms/powernv/pci-ioda-tce.c: pnv_pci_ioda2_table_alloc_pages";
+export const pnvTce = "arch/powerpc/platforms/powernv/pci-ioda-tce.c: pnv_tce";
 export const pnvBuild = "arch/powerpc/platforms/powernv/pci-ioda-tce.c: pnv_tce_xchg";
 
 const pseries = "arch/powerpc/platforms/pseries/iommu.c";
@@ -54,6 +61,7 @@ export const psCreate = `${pseries}: spapr_tce_create_table`;
 export const psSize = `${pseries}: spapr_tce_get_table_size`;
 export const psSetWindow = `${pseries}: spapr_tce_set_window`;
 export const psOwnership = `${pseries}: spapr_tce_take_ownership`;
+export const psView = `${pseries}: pseries_tce_iommu_userspace_view_alloc`;
 export const psBuild = `${pseries}: tce_exchange_pseries`;
 
 const type1 = "drivers/vfio/vfio_iommu_type1.c";

@@ -1,5 +1,7 @@
 import { VfioCall } from "../../../src/syscalls.ts";
+import { before } from "../drift.ts";
 import { o, type Section, TYPE1, V1, V2 } from "../row.ts";
+import { ALIGNED, NO_NESTING } from "./changes.ts";
 import { type1Info } from "./info.ts";
 import * as from from "./sources.ts";
 import { alike } from "./support.ts";
@@ -12,9 +14,10 @@ export const type1GetInfo: Section = {
   begin: "container",
   // biome-ignore format: a table is read by its columns
   rows: [
-    ["argsz 24: no room for the capabilities, and argsz says how much they take", TYPE1, o(from.type1Info), "0, argsz 120, flags 3, pgsizes 0x40201000, no capabilities", (p) => type1Info(p, 24), { since: [6, 6] }],
-    ["argsz 16, the least", TYPE1, o(from.type1Info), "0, argsz 120, flags 3, pgsizes 0x40201000", (p) => type1Info(p, 16), { since: [6, 6] }],
-    ["argsz 119, one byte short", TYPE1, o(from.type1Info), "0, argsz 120, flags 3, pgsizes 0x40201000, no capabilities", (p) => type1Info(p, 119), { since: [6, 6] }],
+    ["argsz 24: no room for the capabilities, and argsz says how much they take", TYPE1, o(from.type1Info), before(ALIGNED, "0, argsz 116, flags 3, pgsizes 0x40201000, no capabilities", "0, argsz 120, flags 3, pgsizes 0x40201000, no capabilities"), (p) => type1Info(p, 24)],
+    ["argsz 16, the least", TYPE1, o(from.type1Info), before(ALIGNED, "0, argsz 116, flags 3, pgsizes 0x40201000", "0, argsz 120, flags 3, pgsizes 0x40201000"), (p) => type1Info(p, 16)],
+    ["argsz 115", TYPE1, o(from.type1Info), before(ALIGNED, "0, argsz 116, flags 3, pgsizes 0x40201000, no capabilities", "0, argsz 120, flags 3, pgsizes 0x40201000, no capabilities"), (p) => type1Info(p, 115)],
+    ["argsz 119: one byte short, where capabilities begin on multiples of 8", TYPE1, o(from.type1Info), before(ALIGNED, `0, argsz 119, flags 3, pgsizes 0x40201000, ${all}`, "0, argsz 120, flags 3, pgsizes 0x40201000, no capabilities"), (p) => type1Info(p, 119)],
     ["argsz 120: all of it", TYPE1, o(from.type1Info), `0, argsz 120, flags 3, pgsizes 0x40201000, ${all}`, (p) => type1Info(p, 120)],
     ["argsz 200: the same, and argsz stays", TYPE1, o(from.type1Info), `0, argsz 200, flags 3, pgsizes 0x40201000, ${all}`, (p) => type1Info(p, 200)],
     ["argsz 0, 8, 15", TYPE1, o(from.type1Info), "EINVAL", (p) => alike([0, 8, 15].map((argsz) => p.info(argsz)))],
@@ -24,6 +27,7 @@ export const type1GetInfo: Section = {
     ["REGISTER: it has the number of DIRTY_PAGES, which v1 refuses", V1, o(from.type1Ioctl), "EACCES", (p) => p.register(p.va, p.page)],
     ["UNREGISTER, CREATE, REMOVE: calls of sPAPR", TYPE1, o(from.type1Ioctl), "ENOTTY, ENOTTY, ENOTTY", (p) => [p.unregister(p.va, p.page), p.create(12, 2n ** 30n), p.remove(0n)]],
     ["CHECK_EXTENSION of the container: v1, v2, UNMAP_ALL (9)", TYPE1, o(from.type1Extension), "1, 1, 1", (p) => [1, 3, 9].map((type) => p.checkExtension(type))],
+    ["CHECK_EXTENSION of the container: nesting (6), UPDATE_VADDR (10)", TYPE1, o(from.type1Extension), before(NO_NESTING, "1, 1", "0, 1"), (p) => [6, 10].map((type) => p.checkExtension(type))],
     ["CHECK_EXTENSION of the container: sPAPR, no-IOMMU", TYPE1, o(from.type1Extension), "0", (p) => alike([2, 7, 8].map((type) => p.checkExtension(type)))],
     ["GROUP_GET_STATUS of the container", TYPE1, o(from.type1Ioctl), "ENOTTY", (p) => p.status(p.container)],
     ["a second time: nothing changed", TYPE1, o(from.type1Info), "0, 0", (p) => [p.info(120), p.info(120)]],

@@ -1,3 +1,4 @@
+import { before } from "../drift.ts";
 import { limit, limitPages, o, type Section, TYPE1 } from "../row.ts";
 import * as from from "./sources.ts";
 
@@ -39,8 +40,8 @@ export const type1Reach: Section = {
     ["what is not mapped", TYPE1, o(from.type1Map), "0, write stopped", (p) => [p.map(p.va, 0n, p.page), p.stores(p.page, p.va + p.page)], { dma: true }],
     ["after UNMAP", TYPE1, o(from.type1Unmap), "0, 0, write stopped", (p) => [p.map(p.va, 0n, p.page), p.unmap(0n, p.page), p.stores(0n, p.va)], { dma: true }],
     ["a READ-only map: it reads, and cannot write", TYPE1, o(from.type1Map), "0, 0, read, write stopped", (p) => { p.touch(p.va); return [p.map(p.va, 0n, p.page, { flags: 1 }), p.map(p.va + p.page, p.page, p.page), p.loads(0n, p.va, p.page, p.va + p.page), p.stores(0n, p.va)]; }, { dma: true }],
-    ["a READ-only map of memory that was written to only afterwards: not the page of zeros from before", TYPE1, o("mm/gup.c: gup_must_unshare"), "0, 0, read", (p) => [p.map(p.va, 0n, p.page, { flags: 1 }), p.map(p.va + p.page, p.page, p.page), p.loads(0n, p.va, p.page, p.va + p.page)], { dma: true, since: [6, 2] }],
-    ["a WRITE-only map: it writes, and VT-d lets it read as well", TYPE1, o("drivers/iommu/intel/iommu.c: intel_iommu_map"), "0, 0, written, read", (p) => [p.map(p.va, 0n, p.page, { flags: 2 }), p.map(p.va + p.page, p.page, p.page), p.stores(0n, p.va), p.loads(0n, p.va, p.page, p.va + p.page)], { dma: true }],
+    ["a READ-only map of memory that was written to only afterwards: not the page of zeros from before, but for old kernels", TYPE1, o("mm/gup.c: gup_must_unshare"), before("6.2", "0, 0, read stopped", "0, 0, read"), (p) => [p.map(p.va, 0n, p.page, { flags: 1 }), p.map(p.va + p.page, p.page, p.page), p.loads(0n, p.va, p.page, p.va + p.page)], { dma: true }],
+    ["a WRITE-only map: it writes; VT-d once let it read as well", TYPE1, o("drivers/iommu/intel/iommu.c: __domain_mapping"), before("6.16", "0, 0, written, read", "0, 0, written, read stopped"), (p) => [p.map(p.va, 0n, p.page, { flags: 2 }), p.map(p.va + p.page, p.page, p.page), p.stores(0n, p.va), p.loads(0n, p.va, p.page, p.va + p.page)], { dma: true }],
     ["after a MAP that answered EEXIST: what was there before", TYPE1, o(from.type1Map), "0, EEXIST, written, write stopped", (p) => [p.map(p.va, 0n, p.page), p.map(p.va + p.page, 0n, p.page), p.stores(0n, p.va), p.stores(0n, p.va + p.page)], { dma: true }],
     ["after a MAP that answered EFAULT halfway: nothing of it", TYPE1, o(from.type1Pin), "EFAULT, write stopped", (p) => [p.map(p.va, 0n, 17n * p.page), p.stores(0n, p.va)], { dma: true }],
     ["after an UNMAP with the struct of MAP: what lies below not, the target still", TYPE1, o(from.type1Unmap), "0, 0, 0, write stopped, written", (p) => [p.map(p.va, 0n, p.page), p.map(p.va + p.page, 2n ** 20n, p.page), p.unmapWithMapStruct(0n, 2n ** 20n, p.page), p.stores(0n, p.va), p.stores(2n ** 20n, p.va + p.page)], { dma: true }],

@@ -1,5 +1,7 @@
 import { MapFlag, Protection } from "../../../src/syscalls.ts";
-import { o, type Section, TYPE1 } from "../row.ts";
+import { before } from "../drift.ts";
+import { o, type Section, s, TYPE1 } from "../row.ts";
+import { OVERFLOW } from "./changes.ts";
 import * as from from "./sources.ts";
 import { alike, otherBits } from "./support.ts";
 
@@ -21,10 +23,12 @@ export const type1Map: Section = {
     ["VADDR (4) beside READ or WRITE", TYPE1, o(from.type1Map), "EINVAL", (p) => alike([5, 6, 7].map((flags) => p.map(p.va, 0n, p.page, { flags })))],
     ["any unknown flag", TYPE1, o(from.type1Ioctl), "EINVAL", (p) => alike(otherBits(7).map((bit) => p.map(p.va, 0n, p.page, { flags: (bit | 3) >>> 0 })))],
     ["size 0", TYPE1, o(from.type1Map), "EINVAL", (p) => p.map(p.va, 0n, 0n)],
-    ["size 1, 2^64 - 1", TYPE1, o(from.type1Map), "EINVAL, EINVAL", (p) => [p.map(p.va, 0n, 1n), p.map(p.va, 0n, top - 1n)]],
+    ["size 1, 2^64 - 1", TYPE1, o(from.type1Map), before(OVERFLOW, "EINVAL, EINVAL", "EINVAL, EOVERFLOW"), (p) => [p.map(p.va, 0n, 1n), p.map(p.va, 0n, top - 1n)]],
     ["vaddr, iova, size one byte off", TYPE1, o(from.type1Map), "EINVAL, EINVAL, EINVAL", (p) => [p.map(p.va + 1n, 0n, p.page), p.map(p.va, 1n, p.page), p.map(p.va, 0n, p.page + 1n)]],
-    ["iova + size above 2^64", TYPE1, o(from.type1Map), "EINVAL", (p) => p.map(p.va, top - p.page, 2n * p.page)],
-    ["vaddr + size above 2^64", TYPE1, o(from.type1Map), "EINVAL", (p) => p.map(top - p.page, 0n, 2n * p.page)],
+    ["iova + size above 2^64", TYPE1, o(from.type1Map), before(OVERFLOW, "EINVAL", "EOVERFLOW"), (p) => p.map(p.va, top - p.page, 2n * p.page)],
+    ["vaddr + size above 2^64", TYPE1, o(from.type1Map), before(OVERFLOW, "EINVAL", "EOVERFLOW"), (p) => p.map(top - p.page, 0n, 2n * p.page)],
+    ["iova + size above 2^64, with flags 0, and one byte off", TYPE1, o(from.type1Map), before(OVERFLOW, "EINVAL, EINVAL", "EOVERFLOW, EOVERFLOW"), (p) => [p.map(p.va, top - p.page, 2n * p.page, { flags: 0 }), p.map(p.va, top - 1n, 2n)]],
+    ["iova + size above 2^64, with an unknown flag, a short struct", TYPE1, o(from.type1Ioctl), "EINVAL, EINVAL", (p) => [p.map(p.va, top - p.page, 2n * p.page, { flags: 11 }), p.map(p.va, top - p.page, 2n * p.page, { argsz: 31 })]],
     ["the last iova there is", TYPE1, o(from.type1Ranges), "EINVAL", (p) => p.map(p.va, top - p.page, p.page)],
     ["the last iova of the IOMMU", TYPE1, o(from.type1Ranges), "0", (p) => p.map(p.va, LIMIT - p.page, p.page)],
     ["the first iova behind it", TYPE1, o(from.type1Ranges), "EINVAL", (p) => p.map(p.va, LIMIT, p.page)],
@@ -47,6 +51,7 @@ export const type1Map: Section = {
     ["the same memory in two containers: charged twice", TYPE1, o(from.type1Pin), "0, 0, VmLck +2 pages", (p) => { const other = p.another(); return [p.map(p.va, 0n, p.page), other.map(p.va, 0n, p.page), p.chargedPages()]; }, { groups: 2 }],
     ["where something was unmapped", TYPE1, o(from.type1Map), "0, 0, 0", (p) => [p.map(p.va, 0n, p.page), p.unmap(0n, p.page), p.map(p.va + p.page, 0n, p.page)]],
     ["half a map's memory was munmapped since: the map stays, and stays charged", TYPE1, o(from.type1Pin), "0, 0, EEXIST, VmLck +2 pages", (p) => [p.map(p.va, 0n, 2n * p.page), p.munmap(p.va, p.page), p.map(p.va + p.page, 0n, p.page), p.chargedPages()]],
+    ["a device's memory, mmapped (a BAR): nothing is charged", TYPE1, s(from.type1Pin), "0, VmLck +0, 0", (p) => [p.map(p.deviceMemory, 0n, p.page), p.charged(), p.unmap(0n, p.page)], { deviceMemory: true }],
     ["a hugepage of 2 MiB, and a page within it", TYPE1, o(from.type1Pin), "0, 0, VmLck +2 MiB + 4 KiB", (p) => { const va = p.hugepages(2n ** 21n, 21); return [p.map(va, 0n, 2n ** 21n), p.map(va + p.page, 2n ** 21n, p.page), p.charged()]; }, { hugepages: [21, 1] }],
     ["memory that was never touched", TYPE1, o(from.type1Pin), "0, VmLck +512 pages", (p) => { p.kernel.mmap(p.nowhere, 512n * p.page, 3, MapFlag.FIXED_NOREPLACE | MapFlag.NORESERVE, 0); const got = [p.map(p.nowhere, 2n ** 30n, 512n * p.page), p.chargedPages()]; p.kernel.munmap(p.nowhere, 512n * p.page); return got; }],
     ["the 65536th map of a container", TYPE1, o(from.type1Map), "0, ENOSPC", (p) => { let last = 0; for (let index = 0n; index < 65535n && last === 0; index++) last = p.map(p.va, index * p.page, p.page); return [last, p.map(p.va, 65535n * p.page, p.page)]; }],

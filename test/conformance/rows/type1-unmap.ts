@@ -1,6 +1,8 @@
+import { before } from "../drift.ts";
 import type { Program } from "../program.ts";
 import { o, type Section, TYPE1, V1, V2 } from "../row.ts";
 import { size, words } from "../words.ts";
+import { OVERFLOW } from "./changes.ts";
 import * as from from "./sources.ts";
 import { alike, otherBits } from "./support.ts";
 
@@ -35,10 +37,12 @@ export const type1Unmap: Section = {
     ["size 0", TYPE1, o(from.type1Unmap), "EINVAL", (p) => p.unmap(0n, 0n)],
     ["size 1, 2^64 - 1", TYPE1, o(from.type1Unmap), "EINVAL, EINVAL", (p) => [p.unmap(0n, 1n), p.unmap(0n, top - 1n)]],
     ["iova or size one byte off", TYPE1, o(from.type1Unmap), "EINVAL, EINVAL", (p) => [p.unmap(1n, p.page), p.unmap(0n, p.page + 1n)]],
-    ["iova + size above 2^64", TYPE1, o(from.type1Unmap), "EINVAL", (p) => p.unmap(top - p.page, 2n * p.page)],
+    ["iova + size above 2^64", TYPE1, o(from.type1Unmap), before(OVERFLOW, "EINVAL", "EOVERFLOW"), (p) => p.unmap(top - p.page, 2n * p.page)],
+    ["iova + size above 2^64, one byte off", TYPE1, o(from.type1Unmap), "EINVAL, EINVAL", (p) => [p.unmap(top - 1n, 2n), p.unmap(top - p.page, 2n * p.page + 1n)]],
     ["the last page there is: nothing is there", TYPE1, o(from.type1Unmap), "0 of 0", (p) => unmaps(p, top - p.page, p.page)],
     ["2^63 bytes: everything", TYPE1, o(from.type1Unmap), "0, 0, 0 of 8 KiB", (p) => [p.map(p.va, 0n, p.page), p.map(p.va, 2n ** 40n, p.page), unmaps(p, 0n, 2n ** 63n)]],
     ["2^64 - 4 KiB: everything", TYPE1, o(from.type1Unmap), "0, 0 of 4 KiB", (p) => [p.map(p.va, 0n, p.page), unmaps(p, 0n, top - p.page)]],
+    ["from the second page to 2^64: an old kernel finds nothing there", TYPE1, o(from.type1Unmap), before(OVERFLOW, "0, 0 of 0", "0, 0 of 4 KiB"), (p) => [p.map(p.va, 2n ** 40n, p.page), unmaps(p, p.page, top - p.page)]],
     ["outside the ranges, in the hole: nothing is there", TYPE1, o(from.type1Unmap), "0 of 0, 0 of 0", (p) => [unmaps(p, 2n ** 50n, p.page), unmaps(p, 0xfee0_0000n, p.page)]],
     ["argsz 0, 16, 23", TYPE1, o(from.type1Ioctl), "EINVAL", (p) => alike([0, 16, 23].map((argsz) => p.unmap(0n, p.page, { argsz })))],
     ["a longer struct", TYPE1, o(from.type1Ioctl), "0", (p) => p.unmap(0n, p.page, { argsz: 200 })],

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import * as assert from "uvu/assert";
 import { runAlone } from "../../conformance/alone.ts";
-import { linuxTarget } from "../../conformance/linux-target.ts";
+import { linuxTarget, runningLinux } from "../../conformance/linux-target.ts";
 import type { PlatformName } from "../../conformance/row.ts";
 import { needsOf, runRows, type Summary } from "../../conformance/run-on.ts";
 import { platformsOf } from "../guests.ts";
@@ -56,6 +56,7 @@ async function gently(site: Site, platform: PlatformName): Promise<Run> {
   const again = [process.execPath, ...process.execArgv, programs.conformance, ...argumentsFor(site, platform)];
   const target = linuxTarget({
     platform,
+    linux: runningLinux(),
     groups: nodesOf(site),
     devices: site.hasEdu ? site.devices.map(({ name }) => name) : [],
     hugepages: Object.fromEntries(site.machine.hugepages),

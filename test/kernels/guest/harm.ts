@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import * as assert from "uvu/assert";
-import { allRows, needsOf } from "../../conformance/run-on.ts";
+import { allRows, mayCrash } from "../../conformance/run-on.ts";
 import { platformsOf } from "../guests.ts";
 import { suite } from "./conformance.ts";
 import { report, say, test } from "./say.ts";
@@ -17,8 +17,8 @@ export async function harm(): Promise<void> {
   const devices = site.devices.map(({ name }) => name).join(",");
   const [platform = ""] = platformsOf[site.machine.machine];
   const { summary } = await suite(["--platform", platform, "--groups", groups, "--devices", devices, "--harm", id]);
-  const mayCrash = allRows.some((placed) => placed.id === id && needsOf(placed.row).mayCrash);
-  if (mayCrash && (summary === undefined || summary.differences.some(({ unanswered }) => unanswered))) {
+  const crashes = allRows.some((placed) => placed.id === id && mayCrash(placed.row));
+  if (crashes && (summary === undefined || summary.differences.some(({ unanswered }) => unanswered))) {
     say(`${id} came to no answer`);
     return;
   }

@@ -3,6 +3,7 @@ import * as assert from "uvu/assert";
 import { linuxKernel } from "../../../src/linux/index.ts";
 import { modelKernel } from "../../../src/model/index.ts";
 import { vfioCallName } from "../../../src/syscalls.ts";
+import { runningLinuxText } from "../../conformance/linux-target.ts";
 import type { RandomCalls } from "./random-calls.ts";
 import { SpaprCalls } from "./random-spapr.ts";
 import { Type1Calls } from "./random-type1.ts";
@@ -30,6 +31,7 @@ export function random(): void {
       groups: site.devices.map(({ group }) => group),
       lockedMemory: { limit, privileged },
       memory: kernel,
+      linux: runningLinuxText(),
     });
     const twins = new Twins(kernel, model);
     const calls = site.isSpapr ? new SpaprCalls(site, twins, seed) : new Type1Calls(site, twins, seed);
