@@ -1,5 +1,5 @@
 // A window sized once; memory that comes and goes in it. Runs anywhere: the kernel is the software one.
-import { MemsegTable, modelKernel, openContainer, planWindow } from "dma-window";
+import { MapFlag, MemsegTable, modelKernel, openContainer, planWindow, Protection } from "dma-window";
 
 const platform = process.argv[2] ?? "powernv"; // or pseries, type1, noiommu
 const noIommu = platform === "noiommu"; // then IOVAs are physical addresses, and nothing protects memory
@@ -21,21 +21,19 @@ const pages = BigUint64Array.from([segment.va, segment.va + 4096n, 0n]);
 const iovas = new BigUint64Array(3);
 console.log(`${window.translateInto(pages, iovas)} of 3 addresses are mapped`); // in bulk: no garbage
 
+// Memory of the program's own, which no table has: 16 hugepages of 2^21 bytes.
+const usable = Protection.READ | Protection.WRITE;
+const buffers = kernel.mmap(0n, 16n << 21n, usable, MapFlag.HUGETLB | MapFlag.POPULATE, 21);
+if (buffers < 0n) throw new Error(`no hugepages: errno ${-buffers}`);
+
 // Single questions: the first page of a segment, as a number.
 const page = Number(segment.va);
 const iova = window.translate(page); // -1: not mapped
 if (window.contains(iova, 4096)) console.log(`TCE ${window.tceIndex(iova)} of the window`);
 
-// Memory of the program's own, which no table has: 16 hugepages. Whole pages of the window, which has 2 MiB pages here.
-import { MapFlag, Protection } from "dma-window";
-
-const size = 2n << 20n;
-const usable = Protection.READ | Protection.WRITE;
-const buffers = kernel.mmap(0n, 16n * size, usable, MapFlag.HUGETLB | MapFlag.POPULATE, 21); // 2^21 bytes each
-if (buffers < 0n) throw new Error(`no hugepages: errno ${-buffers}`);
-
 // Batches: one crossing and one call of the kernel interface for all rows, and no object for any.
 const rows = window.requests(1024);
+const size = 1n << BigInt(window.pageShift); // whole pages of the window
 for (let i = 0; i < 16; i++) {
   rows.vas[i] = buffers + BigInt(i) * size;
   rows.lengths[i] = size;
@@ -44,7 +42,7 @@ for (let i = 0; i < 16; i++) {
 window.mapInto(rows.vas, rows.lengths, rows.iovas, rows.permissions, 16); // all of them, or none
 window.unmapFrom(rows.iovas, rows.lengths, rows.vas, 16);
 
-kernel.munmap(buffers, 16n * size); // what was mapped by hand is unmapped first
+kernel.munmap(buffers, 16n << 21n); // what was mapped by hand is unmapped first
 memory.free(segment);
 container.close(); // unmaps, unregisters, removes the window, closes the fds
 memory.close();

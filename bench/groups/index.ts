@@ -1,5 +1,6 @@
 /** All groups, in the order in which they are measured and shown. */
 import type { Group } from "../harness/group.ts";
+import { ofArguments } from "./arguments.ts";
 import { bits } from "./bits.ts";
 import { check } from "./check.ts";
 import { dpdk } from "./dpdk.ts";
@@ -26,5 +27,6 @@ export const groups: readonly Group[] = [
   start,
   bits,
   library,
+  ofArguments,
   model,
 ];

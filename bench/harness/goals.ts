@@ -81,6 +81,18 @@ export const goals = {
     unit: each("ioctl"),
     about: "1024 ioctls in one `ioctlBatch`; the same loop in C",
   },
+  "map-keys-vs-unchecked": {
+    goal: 1.15,
+    unit: each("map and unmap"),
+    about:
+      "`mapMany` and `unmapMany` of 16 on the software kernel; the same, less what it takes to look for misspelt keys",
+  },
+  "list-add-100k-vs-100": {
+    goal: 15,
+    unit: each("call"),
+    about: "`addList` and `removeList` beside 100,000 lists; beside 100",
+  },
+  "remove-100k-vs-100": { goal: 4, unit: each("call"), about: "`remove` and `add` of a memseg, likewise" },
   "core-bytes": { goal: 16384, unit: "bytes", about: "the size of `core.wasm`" },
   "core-start-ms": { goal: 1, unit: "ms", about: "from bytes to a core that answers" },
 } as const satisfies Readonly<Record<string, Goal>>;

@@ -1,25 +1,33 @@
 /**
- * Ranges that do not touch each other, in order of addresses, in chunks of a few hundred: what a new one would touch is found
+ * Ranges that do not touch each other, in order of addresses, in chunks of a few dozen: what a new one would touch is found
  * by two binary searches, and room for it is made in its chunk alone, however many there are.
  *
  *     chunks    | a b c d | e f g | h i j k |      each in order, and before the next one; none is empty
  */
 export interface Span {
+  /** A page's first byte, of 4 KiB or more. */
   readonly base: bigint;
-  /** Bytes: more than none. base + length is at most 2^64, which a bigint holds. */
+  /** Bytes: whole pages, more than none. base + length is at most 2^64, which a bigint holds. */
   readonly length: bigint;
 }
 
 /** A chunk of so many is cut in two. */
-const MOST = 512;
+const MOST = 64;
+
+/** Page numbers as numbers: 2^52 at most, so exact. They lie in one array, and no bigint is made on the way of a search. */
+interface Chunk<S> {
+  readonly ends: number[];
+  readonly spans: S[];
+}
 
 export class OrderedSpans<S extends Span> {
-  readonly #chunks: S[][] = [];
+  readonly #chunks: Chunk<S>[] = [];
 
   /** The first that ends behind `address`; `undefined` when none does. */
   at(address: bigint): S | undefined {
-    const chunk = this.#chunks[this.#chunkOf(address)];
-    return chunk?.[placeIn(chunk, address)];
+    const page = pageOf(address);
+    const chunk = this.#chunks[this.#chunkOf(page)];
+    return chunk?.spans[placeIn(chunk.ends, page)];
   }
 
   /** One that has addresses from `base` on, `length` bytes; `undefined` when none has. */
@@ -30,50 +38,61 @@ export class OrderedSpans<S extends Span> {
 
   /** Puts one in that touches none. */
   add(span: S): void {
+    const page = pageOf(span.base);
     // Behind all others it goes into the last chunk.
-    const index = Math.min(this.#chunkOf(span.base), this.#chunks.length - 1);
+    const index = Math.min(this.#chunkOf(page), this.#chunks.length - 1);
     const chunk = this.#chunks[index];
+    const end = pageOf(span.base + span.length);
     if (chunk === undefined) {
-      this.#chunks.push([span]);
+      this.#chunks.push({ ends: [end], spans: [span] });
       return;
     }
-    chunk.splice(placeIn(chunk, span.base), 0, span);
-    if (chunk.length === MOST) this.#chunks.splice(index + 1, 0, chunk.splice(MOST / 2));
+    const place = placeIn(chunk.ends, page);
+    chunk.ends.splice(place, 0, end);
+    chunk.spans.splice(place, 0, span);
+    if (chunk.ends.length < MOST) return;
+    this.#chunks.splice(index + 1, 0, { ends: chunk.ends.splice(MOST / 2), spans: chunk.spans.splice(MOST / 2) });
   }
 
   /** Takes out one that is in. */
   delete(span: S): void {
-    const index = this.#chunkOf(span.base);
-    const chunk = this.#chunks[index] as S[];
-    chunk.splice(placeIn(chunk, span.base), 1);
-    if (chunk.length === 0) this.#chunks.splice(index, 1);
+    const page = pageOf(span.base);
+    const index = this.#chunkOf(page);
+    const { ends, spans } = this.#chunks[index] as Chunk<S>;
+    const place = placeIn(ends, page);
+    ends.splice(place, 1);
+    spans.splice(place, 1);
+    if (ends.length === 0) this.#chunks.splice(index, 1);
   }
 
   clear(): void {
     this.#chunks.length = 0;
   }
 
-  /** The first chunk of which the last one ends behind `address`. */
-  #chunkOf(address: bigint): number {
-    return firstWhere(this.#chunks.length, (i) => endsBehind((this.#chunks[i] as S[]).at(-1) as S, address));
+  /** The first chunk of which the last one ends behind a page's first byte. */
+  #chunkOf(page: number): number {
+    let [low, high] = [0, this.#chunks.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const { ends } = this.#chunks[middle] as Chunk<S>;
+      if ((ends[ends.length - 1] as number) > page) high = middle;
+      else low = middle + 1;
+    }
+    return low;
   }
 }
 
-function placeIn(chunk: readonly Span[], address: bigint): number {
-  return firstWhere(chunk.length, (i) => endsBehind(chunk[i] as Span, address));
-}
-
-function endsBehind({ base, length }: Span, address: bigint): boolean {
-  return base + length > address;
-}
-
-/** The first index of which `holds`; all before it do not, all behind it do. */
-function firstWhere(count: number, holds: (index: number) => boolean): number {
-  let [low, high] = [0, count];
+/** The first of them that ends behind a page's first byte. */
+function placeIn(ends: readonly number[], page: number): number {
+  let [low, high] = [0, ends.length];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (holds(middle)) high = middle;
+    if ((ends[middle] as number) > page) high = middle;
     else low = middle + 1;
   }
   return low;
+}
+
+function pageOf(address: bigint): number {
+  return Number(address >> 12n);
 }
