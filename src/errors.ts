@@ -1,4 +1,4 @@
-import { constants } from "node:os";
+import { ERRNO } from "./errno.ts";
 
 /**
  * What is left behind by an operation that failed and could not be undone in full. Absent from an error when the state
@@ -43,9 +43,7 @@ export class DmaWindowError extends Error {
   }
 }
 
-const errnoNames = new Map(Object.entries(constants.errno).map(([name, value]) => [value as number, name]));
-// Node does not know this one: 77 on x86, Arm and POWER.
-errnoNames.set(77, "EBADFD");
+const errnoNames = new Map(Object.entries(ERRNO).map(([name, value]) => [value as number, name]));
 
 /** `"ENOSPC"` for -28. */
 export function errnoName(errno: number): string {
