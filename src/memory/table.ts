@@ -1,3 +1,4 @@
+import { Closable } from "../closable.ts";
 import { core, ListFlag, NO_ADDRESS, Status } from "../core.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError, leftBy, withResidue } from "../errors.ts";
 import { bytes, hex } from "../hex.ts";
@@ -24,7 +25,7 @@ interface OwnList extends MemsegList {
  * Memory, as lists of address space and the pages in them. The record itself is the core's; containers that a table is
  * attached to map what comes and unmap what goes, in the same call.
  */
-export class MemsegTable {
+export class MemsegTable extends Closable {
   readonly #kernel: Syscalls | undefined;
   readonly #physical: PhysicalResolver | undefined;
   readonly #handle: number;
@@ -36,6 +37,7 @@ export class MemsegTable {
   #open = true;
 
   constructor(options: MemsegTableOptions = {}) {
+    super();
     object("options", options);
     const { physical } = options;
     if (physical !== undefined && typeof physical !== "boolean" && typeof physical !== "function") {
@@ -329,10 +331,6 @@ export class MemsegTable {
         left,
       );
     }
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
   }
 
   /** @internal */
