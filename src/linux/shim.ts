@@ -3,9 +3,11 @@
  */
 
 import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
+import { join, resolve } from "node:path";
+import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { DmaWindowError } from "../errors.ts";
+import { argumentTypeError, DmaWindowError } from "../errors.ts";
+import { packageDirectory } from "./place.ts";
 
 /**
  * What the shim exports. It checks every argument itself (TypeError `ERR_INVALID_ARG_TYPE`, RangeError
@@ -55,22 +57,39 @@ const functions: readonly (keyof NativeShim)[] = [
   "layout",
 ];
 
-// Both src/linux and dist/linux lie two directories below the package.
-const builtShim = fileURLToPath(new URL("../../build/Release/vfio_shim.node", import.meta.url));
-const installLog = fileURLToPath(new URL("../../build/shim-install.log", import.meta.url));
-
-let loaded: NativeShim | undefined;
+/** The file that a program has named; it counts for more than the environment. */
+let named: string | undefined;
+let loaded: { readonly native: NativeShim; readonly path: string } | undefined;
 
 /**
- * The shim, loaded on the first call: the file that the environment variable `DMA_WINDOW_SHIM` names (an addon that was
- * cross-built), or else the one that installing the package built.
+ * Names the shim's file, for all kernels of this process: in a bundle nobody else may know where it is. A path or a file URL.
+ *
+ * @throws TypeError `ERR_INVALID_ARG_TYPE`; DmaWindowError `ERR_SHIM_LOADED` when system calls were made through another file.
+ */
+export function useShim(file: string | { readonly href: string }): void {
+  const text: unknown = typeof file === "string" ? file : (file as { href?: unknown } | null)?.href;
+  const isUrl = typeof text === "string" && text.startsWith("file:");
+  if (typeof text !== "string" || text === "" || (text !== file && !isUrl)) {
+    throw argumentTypeError("shim", "a path or a file URL", file);
+  }
+  const path = isUrl ? fileURLToPath(text) : resolve(text);
+  if (loaded !== undefined && loaded.path !== path) {
+    const message = `shim names ${path}, and this process has made system calls through ${loaded.path}; name it before the first`;
+    throw new DmaWindowError("ERR_SHIM_LOADED", message);
+  }
+  named = path;
+}
+
+/**
+ * The shim, loaded on the first call: the file that {@link useShim} named, or the environment variable `DMA_WINDOW_SHIM` names
+ * (an addon that was cross-built), or else the one that installing the package built.
  *
  * Throws a {@link DmaWindowError} with code `ERR_SHIM_UNAVAILABLE` that says why it cannot be loaded and what to do. A
  * later call tries again.
  */
 export function shim(): NativeShim {
   loaded ??= load();
-  return loaded;
+  return loaded.native;
 }
 
 /** Whether {@link shim} would answer. Never throws. */
@@ -83,25 +102,36 @@ export function shimAvailable(): boolean {
   }
 }
 
-function load(): NativeShim {
+function load(): { native: NativeShim; path: string } {
   if (process.platform !== "linux") {
     throw unavailable(`VFIO is part of Linux, and this is ${process.platform}.`, "Run this part on Linux.");
   }
-  const chosen = process.env.DMA_WINDOW_SHIM;
-  const path = chosen || builtShim;
+  const chosen = named ?? process.env.DMA_WINDOW_SHIM;
+  const by = named === undefined ? "DMA_WINDOW_SHIM" : "linuxKernel({ shim })";
+  const home = packageDirectory();
+  if (!chosen && home === undefined) {
+    throw unavailable(
+      "This program was bundled, and no dma-window is installed where it runs.",
+      "Install dma-window there, or hand the addon over: linuxKernel({ shim: path }), or DMA_WINDOW_SHIM=path. The path leads to " +
+        "build/Release/vfio_shim.node of a dma-window that was installed for this machine.",
+    );
+  }
+  const path = chosen ? resolve(chosen) : join(home ?? "", "build/Release/vfio_shim.node");
   const remedy = chosen
-    ? "Let DMA_WINDOW_SHIM name a vfio_shim.node that was built for this machine, or unset it."
+    ? `Let ${by} name a vfio_shim.node that was built for this machine, or unset it.`
     : "Install a compiler (on Debian: apt-get install g++ make python3), then run: npm rebuild dma-window " +
       "(in a checkout of dma-window itself: npm run install).";
 
   if (!existsSync(path)) {
-    const why = chosen ? `DMA_WINDOW_SHIM names ${path}, which does not exist.` : `It has not been built: no ${path}.`;
+    const why = chosen ? `${by} names ${path}, which does not exist.` : `It has not been built: no ${path}.`;
+    const installLog = join(home ?? "", "build/shim-install.log");
     const log = !chosen && existsSync(installLog) ? ` What its build printed is in ${installLog}.` : "";
     throw unavailable(why, remedy + log);
   }
   let native: Partial<NativeShim>;
   try {
-    native = createRequire(import.meta.url)(path);
+    // Asked for and not imported: bundlers make something of their own of createRequire(), as soon as they recognise it.
+    native = process.getBuiltinModule("node:module").createRequire(path)(path);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw unavailable(`${path} cannot be loaded on this machine (${process.arch}): ${reason}.`, remedy, cause);
@@ -110,7 +140,7 @@ function load(): NativeShim {
   if (absent.length > 0) {
     throw unavailable(`${path} is the shim of another version: it has no ${absent.join(", ")}.`, remedy);
   }
-  return native as NativeShim;
+  return { native: native as NativeShim, path };
 }
 
 function unavailable(why: string, remedy: string, cause?: unknown): DmaWindowError {
