@@ -3,6 +3,7 @@ import type { Group } from "../harness/group.ts";
 import { bits } from "./bits.ts";
 import { check } from "./check.ts";
 import { dpdk } from "./dpdk.ts";
+import { engines } from "./engines.ts";
 import { firstFree } from "./first-free.ts";
 import { library } from "./library.ts";
 import { lists } from "./lists.ts";
@@ -17,6 +18,7 @@ export const groups: readonly Group[] = [
   translate,
   dpdk,
   check,
+  engines,
   walk,
   walkSums,
   lists,
