@@ -24,8 +24,8 @@ if (process.env.DMA_WINDOW_SKIP_SHIM === "1") {
     explain(
       fault.why,
       "To build it (on Debian): apt-get install g++ make python3, then: npm rebuild dma-window",
-      "  (in a checkout of dma-window itself: npm run install).",
-      leaveLog(fault.output),
+      "  (on Alpine: apk add g++ make python3 linux-headers; in a checkout of dma-window itself: npm run install).",
+      leaveLog(fault),
     );
   }
 }
@@ -79,13 +79,18 @@ function headersBesideNode() {
   }
 }
 
-/** Leaves nothing of the build but the end of what it printed. Returns the sentence that says where that is. */
-function leaveLog(output) {
+/**
+ * Leaves nothing of the build but why it failed and the end of what it printed: ERR_SHIM_UNAVAILABLE tells the cause from it.
+ * Returns the sentence that says where that is.
+ */
+function leaveLog({ why, output }) {
   try {
     // Half a build could be loaded by mistake, and an older one would hide that this one failed.
     rmSync(build, { recursive: true, force: true });
     mkdirSync(build, { recursive: true });
-    writeFileSync(log, `${output.trimEnd().split("\n").slice(-logLines).join("\n")}\n`);
+    const { version, arch } = process;
+    const printed = output.trimEnd().split("\n").slice(-logLines);
+    writeFileSync(log, `${[`${why} (Node ${version}, ${arch})`, ...printed].join("\n")}\n`);
     return "The end of the build's log is in build/shim-install.log.";
   } catch (error) {
     return `The build directory cannot be written either: ${error.message}.`;

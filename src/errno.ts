@@ -1,6 +1,6 @@
 /**
  * The errnos of Linux by name, from `include/uapi/asm-generic/errno.h` and `errno-base.h`: the same on x86, Arm and POWER. Those
- * that Node knows, and EBADFD. A table of our own, since `node:os` has the machine's that it runs on, and browsers have none.
+ * that Node knows, EBADFD, and EHWPOISON. A table of our own, since `node:os` has the machine's that it runs on, and browsers have none.
  */
 export const ERRNO = {
   ...{ EPERM: 1, ENOENT: 2, ESRCH: 3, EINTR: 4, EIO: 5, ENXIO: 6, E2BIG: 7, ENOEXEC: 8, EBADF: 9, ECHILD: 10 },
@@ -13,5 +13,5 @@ export const ERRNO = {
   ...{ EOPNOTSUPP: 95, EAFNOSUPPORT: 97, EADDRINUSE: 98, EADDRNOTAVAIL: 99, ENETDOWN: 100, ENETUNREACH: 101 },
   ...{ ENETRESET: 102, ECONNABORTED: 103, ECONNRESET: 104, ENOBUFS: 105, EISCONN: 106, ENOTCONN: 107 },
   ...{ ETIMEDOUT: 110, ECONNREFUSED: 111, EHOSTUNREACH: 113, EALREADY: 114, EINPROGRESS: 115, ESTALE: 116 },
-  ...{ EDQUOT: 122, ECANCELED: 125 },
+  ...{ EDQUOT: 122, ECANCELED: 125, EHWPOISON: 133 },
 } as const;

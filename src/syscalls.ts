@@ -145,6 +145,20 @@ export interface Syscalls {
   munmap(address: bigint, length: bigint): number;
 
   /**
+   * Pages that are not present yet in the mmapped range come from NUMA node `node`, and from no other: where it has none left the
+   * page cannot be had. An mmap over the range ends this, so it is called after the mmap and before its pages are present.
+   * Returns 0 or -errno. A program's own kernel may leave it out: then no memory is taken from a node of choice.
+   */
+  readonly bindNode?: ((address: bigint, length: bigint, node: number) => number) | undefined;
+
+  /**
+   * Makes every page of the range present and writable, or says why one is not: 0, or -errno. The mmap alone says nothing: with
+   * `MapFlag.POPULATE` it succeeds where a page cannot be had, and the first touch ends the process. What the pages hold stays.
+   * A program's own kernel may leave it out: then the mmap is believed.
+   */
+  readonly populate?: ((address: bigint, length: bigint) => number) | undefined;
+
+  /**
    * The bytes of mmapped memory, without a copy. The range must stay readable and writable until {@link unview}:
    * touching a view of memory that is gone would crash the process. Throws a RangeError for a range that cannot be.
    */

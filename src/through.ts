@@ -13,7 +13,7 @@ import {
 
 /** A call on its way. `ioctl` only for those of VFIO; `at` says where in `memory` its struct is. */
 export interface Passing {
-  /** `open`, `close`, `mmap`, `munmap`, or as in `<linux/vfio.h>`. */
+  /** `open`, `close`, `mmap`, `munmap`, `mbind`, or as in `<linux/vfio.h>`. */
   readonly name: string;
   readonly fd?: number;
   readonly path?: string;
@@ -28,6 +28,8 @@ export interface Passing {
   /** Bits of `MapFlag`. */
   readonly flags?: number;
   readonly hugePageShift?: number;
+  /** The NUMA node of an mbind. */
+  readonly node?: number;
 }
 
 export abstract class Through implements Syscalls {
@@ -88,6 +90,14 @@ export abstract class Through implements Syscalls {
 
   munmap(address: bigint, length: bigint): number {
     return this.pass({ name: "munmap", va: address, length }, () => this.inner.munmap(address, length));
+  }
+
+  /** As the kernel behind: where that has none, this has none. */
+  get bindNode(): Syscalls["bindNode"] {
+    const { inner } = this;
+    if (inner.bindNode === undefined) return undefined;
+    return (va, length, node) =>
+      this.pass({ name: "mbind", va, length, node }, () => inner.bindNode?.(va, length, node) ?? 0);
   }
 
   view(address: bigint, length: bigint): Uint8Array {

@@ -64,6 +64,7 @@ export class Witness {
       },
       mmap: (...parameters) => inner.mmap(...parameters),
       munmap: (address, length) => inner.munmap(address, length),
+      bindNode: inner.bindNode && ((...parameters) => inner.bindNode?.(...parameters) ?? 0),
       view: (address, length) => inner.view(address, length),
       unview: (view) => inner.unview(view),
       lockedMemory: () => inner.lockedMemory(),

@@ -194,7 +194,9 @@ export function endIdle(target: Pick<Target, "kernel" | "containerFd" | "contain
 function stillRegistered(calls: readonly number[]): DmaWindowError | undefined {
   const [first] = calls;
   if (first === undefined) return undefined;
-  const { message, ...more } = refusedByKernel("VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY", core.resultAt(first));
+  const { message, ...more } = refusedByKernel("VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY", core.resultAt(first), {
+    iommu: "spapr",
+  });
   const error = new DmaWindowError("ERR_STILL_REGISTERED", message, more);
   return withResidue(error, calls.map(describeRegistration)) as DmaWindowError;
 }
@@ -277,5 +279,5 @@ function failureOf(index: number, target: Target): DmaWindowError {
       { syscall, facts: { pages: result } },
     );
   }
-  return refusedByKernel(syscall, result, { about, iommu: target.kind });
+  return refusedByKernel(syscall, result, { about, iommu: target.kind, files: target.kernel.files });
 }

@@ -214,7 +214,7 @@ export class Container extends Closable {
 
   #closeFile(fd: number): void {
     const answer = this.#kernel.close(fd);
-    if (answer < 0) throw refusedByKernel("close", answer);
+    if (answer < 0) throw refusedByKernel("close", answer, { files: this.#kernel.files });
   }
 
   #onlyWindow(): Window {

@@ -13,8 +13,9 @@ export function joinGroup(kernel: Syscalls, containerFd: number, group: number, 
   const path = `/dev/vfio/${iommu === "noiommu" ? "noiommu-" : ""}${group}`;
   const fd = kernel.open(path);
   if (fd < 0) {
-    const about = `open ${path}${blame(kernel, group)}`;
-    throw refusedByKernel("open", fd, { about, hint: "open group", iommu, facts: { group } });
+    const about = `open ${path}`;
+    const facts = { group };
+    throw refusedByKernel("open", fd, { about, hint: "open group", iommu, files: kernel.files, facts });
   }
   try {
     checkViable(kernel, fd, group, iommu);
@@ -31,7 +32,7 @@ function checkViable(kernel: Syscalls, fd: number, group: number, iommu: IommuKi
   const at = core.structScratch();
   core.writeGroupStatus(at);
   const answer = kernel.ioctlStruct(fd, VfioCall.GROUP_GET_STATUS, core.bytes(), at);
-  if (answer !== 0) throw refused("VFIO_GROUP_GET_STATUS", answer, group, iommu);
+  if (answer !== 0) throw refused(kernel, "VFIO_GROUP_GET_STATUS", answer, group, iommu);
   if ((core.groupFlags(at) & GroupFlag.VIABLE) !== 0) return;
   throw new DmaWindowError(
     "ERR_GROUP_NOT_VIABLE",
@@ -45,11 +46,17 @@ function setContainer(kernel: Syscalls, fd: number, containerFd: number, group: 
   const at = core.structScratch();
   core.writeFile(at, containerFd);
   const answer = kernel.ioctlStruct(fd, VfioCall.GROUP_SET_CONTAINER, core.bytes(), at);
-  if (answer !== 0) throw refused("VFIO_GROUP_SET_CONTAINER", answer, group, iommu);
+  if (answer !== 0) throw refused(kernel, "VFIO_GROUP_SET_CONTAINER", answer, group, iommu);
 }
 
-function refused(syscall: string, answer: number, group: number, iommu: IommuKind): DmaWindowError {
-  return refusedByKernel(syscall, answer, { about: `${syscall} of group ${group}`, iommu, facts: { group } });
+function refused(
+  { files }: Syscalls,
+  syscall: string,
+  answer: number,
+  group: number,
+  iommu: IommuKind,
+): DmaWindowError {
+  return refusedByKernel(syscall, answer, { about: `${syscall} of group ${group}`, iommu, files, facts: { group } });
 }
 
 /** What this machine's sysfs says against the group: only the real kernel's groups are there. */

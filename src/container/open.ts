@@ -1,5 +1,5 @@
 import { argumentTypeError, DmaWindowError, withResidue } from "../errors.ts";
-import { refusedByKernel } from "../explain.ts";
+import { type IommuKind, refusedByKernel } from "../explain.ts";
 import { type Syscalls, VFIO_API_VERSION, VfioCall } from "../syscalls.ts";
 import { boolean, count, object, syscalls } from "../validate.ts";
 import { chooseBackend, warnOfNoIommu } from "./backend/choose.ts";
@@ -62,7 +62,7 @@ function openFiles(kernel: Syscalls, groups: readonly number[], noIommu: boolean
   const containerFd = kernel.open("/dev/vfio/vfio");
   if (containerFd < 0) {
     const call = "open /dev/vfio/vfio";
-    throw refusedByKernel("open", containerFd, { about: call, hint: call });
+    throw refusedByKernel("open", containerFd, { about: call, hint: call, files: kernel.files });
   }
   const groupFds: number[] = [];
   try {
@@ -70,7 +70,7 @@ function openFiles(kernel: Syscalls, groups: readonly number[], noIommu: boolean
     const backend = chooseBackend(kernel, containerFd, noIommu);
     for (const group of groups) groupFds.push(joinGroup(kernel, containerFd, group, backend.kind));
     const answer = kernel.ioctl(containerFd, VfioCall.SET_IOMMU, backend.iommu);
-    if (answer !== 0) throw refusedByKernel("VFIO_SET_IOMMU", answer, { iommu: backend.kind });
+    if (answer !== 0) throw refusedType(kernel, answer, backend.kind, groups);
     const container = new Container(kernel, { containerFd, groupFds }, backend);
     if (noIommu) warnOfNoIommu();
     return container;
@@ -80,9 +80,20 @@ function openFiles(kernel: Syscalls, groups: readonly number[], noIommu: boolean
   }
 }
 
+/** One group is named where it is the only one: the machine's files are asked about it. */
+function refusedType(kernel: Syscalls, answer: number, iommu: IommuKind, groups: readonly number[]): DmaWindowError {
+  const [group, another] = groups;
+  const facts = another === undefined ? { group } : { groups };
+  return refusedByKernel("VFIO_SET_IOMMU", answer, { iommu, files: kernel.files, facts });
+}
+
 function checkVersion(kernel: Syscalls, fd: number): void {
   const version = kernel.ioctl(fd, VfioCall.GET_API_VERSION, 0);
   if (version === VFIO_API_VERSION) return;
+  if (version < 0) {
+    const { message, ...more } = refusedByKernel("VFIO_GET_API_VERSION", version, { files: kernel.files });
+    throw new DmaWindowError("ERR_VFIO_VERSION", message, more);
+  }
   throw new DmaWindowError(
     "ERR_VFIO_VERSION",
     `this kernel speaks VFIO version ${version}; known is ${VFIO_API_VERSION}`,

@@ -5,17 +5,17 @@
 import { markAsUntransferable } from "node:worker_threads";
 import { argumentTypeError } from "../errors.ts";
 import type { Syscalls } from "../syscalls.ts";
+import { machineFiles } from "../system/machine-files.ts";
 import { pageSize } from "../system/page-size.ts";
 import { physicalAddresses } from "../system/pagemap.ts";
 import { object } from "../validate.ts";
-import { machineFiles } from "./files.ts";
 import { lockedMemory } from "./locked-memory.ts";
 import { shim, shimAvailable, useShim } from "./shim.ts";
 
 export { shimAvailable } from "./shim.ts";
 
 /** What memory comes from. The software kernel can run on real memory with the real kernel's. */
-export type MemorySource = Pick<Syscalls, "mmap" | "munmap" | "view" | "unview" | "physicalAddresses">;
+export type MemorySource = Pick<Syscalls, "mmap" | "munmap" | "bindNode" | "view" | "unview" | "physicalAddresses">;
 
 export interface LinuxKernelOptions {
   /**
@@ -89,6 +89,10 @@ class LinuxKernel implements Syscalls {
 
   munmap(address: bigint, length: bigint): number {
     return shim().munmap(address, length);
+  }
+
+  bindNode(address: bigint, length: bigint, node: number): number {
+    return shim().bindNode(address, length, node);
   }
 
   view(address: bigint, length: bigint): Uint8Array {

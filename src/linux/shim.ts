@@ -8,6 +8,15 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { argumentTypeError, DmaWindowError } from "../errors.ts";
 import { packageDirectory } from "./place.ts";
+import {
+  mayNotRead,
+  notBuilt,
+  notLoaded,
+  notThere,
+  otherVersion,
+  type Problem,
+  permissionDenied,
+} from "./unavailable.ts";
 
 /**
  * What the shim exports. It checks every argument itself (TypeError `ERR_INVALID_ARG_TYPE`, RangeError
@@ -21,6 +30,8 @@ export interface NativeShim {
   ioctlBatch(fd: number, memory: Uint8Array, table: number, count: number): number;
   mmap(address: bigint, length: bigint, protection: number, flags: number, hugePageShift: number): bigint;
   munmap(address: bigint, length: bigint): number;
+  /** MPOL_BIND by mbind: pages that come later come from that node, 0 to 1023. */
+  bindNode(address: bigint, length: bigint, node: number): number;
   /** The memory itself, 1 byte to 4 GiB of it. Nobody frees it when the buffer is collected. */
   view(address: bigint, length: bigint): ArrayBuffer;
   /** The buffer has length 0 from then on. A TypeError for one that cannot be detached (a WebAssembly.Memory's). */
@@ -51,6 +62,7 @@ const functions: readonly (keyof NativeShim)[] = [
   "ioctlBatch",
   "mmap",
   "munmap",
+  "bindNode",
   "view",
   "detach",
   "pageSize",
@@ -84,8 +96,8 @@ export function useShim(file: string | { readonly href: string }): void {
  * The shim, loaded on the first call: the file that {@link useShim} named, or the environment variable `DMA_WINDOW_SHIM` names
  * (an addon that was cross-built), or else the one that installing the package built.
  *
- * Throws a {@link DmaWindowError} with code `ERR_SHIM_UNAVAILABLE` that says why it cannot be loaded and what to do. A
- * later call tries again.
+ * Throws a {@link DmaWindowError} with code `ERR_SHIM_UNAVAILABLE` that says why it cannot be loaded and what to do, and names
+ * the reason for programs (`facts.reason`). A later call tries again.
  */
 export function shim(): NativeShim {
   loaded ??= load();
@@ -104,49 +116,44 @@ export function shimAvailable(): boolean {
 
 function load(): { native: NativeShim; path: string } {
   if (process.platform !== "linux") {
-    throw unavailable(`VFIO is part of Linux, and this is ${process.platform}.`, "Run this part on Linux.");
+    const why = `VFIO is part of Linux, and this is ${process.platform}.`;
+    throw unavailable({ reason: "not-linux", why, remedy: "Run this part on Linux." });
   }
   const chosen = named ?? process.env.DMA_WINDOW_SHIM;
-  const by = named === undefined ? "DMA_WINDOW_SHIM" : "linuxKernel({ shim })";
-  const home = packageDirectory();
+  const home = chosen ? undefined : packageDirectory();
   if (!chosen && home === undefined) {
-    throw unavailable(
-      "This program was bundled, and no dma-window is installed where it runs.",
-      "Install dma-window there, or hand the addon over: linuxKernel({ shim: path }), or DMA_WINDOW_SHIM=path. The path leads to " +
+    throw unavailable({
+      reason: "bundled",
+      why: "This program was bundled, and no dma-window is installed where it runs.",
+      remedy:
+        "Install dma-window there, or hand the addon over: linuxKernel({ shim: path }), or DMA_WINDOW_SHIM=path. The path leads to " +
         "build/Release/vfio_shim.node of a dma-window that was installed for this machine.",
-    );
+    });
   }
   const path = chosen ? resolve(chosen) : join(home ?? "", "build/Release/vfio_shim.node");
-  const remedy = chosen
-    ? `Let ${by} name a vfio_shim.node that was built for this machine, or unset it.`
-    : "Install a compiler (on Debian: apt-get install g++ make python3), then run: npm rebuild dma-window " +
-      "(in a checkout of dma-window itself: npm run install).";
-
   if (!existsSync(path)) {
-    const why = chosen ? `${by} names ${path}, which does not exist.` : `It has not been built: no ${path}.`;
-    const installLog = join(home ?? "", "build/shim-install.log");
-    const log = !chosen && existsSync(installLog) ? ` What its build printed is in ${installLog}.` : "";
-    throw unavailable(why, remedy + log);
+    if (mayNotRead(path)) throw unavailable(permissionDenied(path));
+    const by = named === undefined ? "DMA_WINDOW_SHIM" : "linuxKernel({ shim })";
+    throw unavailable(home === undefined ? notThere(path, by) : notBuilt(home, path));
   }
   let native: Partial<NativeShim>;
   try {
     // Asked for and not imported: bundlers make something of their own of createRequire(), as soon as they recognise it.
     native = process.getBuiltinModule("node:module").createRequire(path)(path);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw unavailable(`${path} cannot be loaded on this machine (${process.arch}): ${reason}.`, remedy, cause);
+    throw unavailable(notLoaded(path, cause, home), cause);
   }
   const absent = functions.filter((name) => typeof native[name] !== "function");
   if (absent.length > 0) {
-    throw unavailable(`${path} is the shim of another version: it has no ${absent.join(", ")}.`, remedy);
+    throw unavailable(otherVersion(path, absent, home));
   }
   return { native: native as NativeShim, path };
 }
 
-function unavailable(why: string, remedy: string, cause?: unknown): DmaWindowError {
+function unavailable({ reason, why, remedy }: Problem, cause?: unknown): DmaWindowError {
   return new DmaWindowError(
     "ERR_SHIM_UNAVAILABLE",
     `The real kernel is out of reach without the native shim. ${why} ${remedy} The software kernel, modelKernel(), works without it.`,
-    cause === undefined ? {} : { cause },
+    { facts: { reason }, ...(cause === undefined ? {} : { cause }) },
   );
 }

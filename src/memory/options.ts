@@ -20,6 +20,11 @@ export interface ListOptions {
   readonly base?: bigint;
   /** Where the address space of its own should lie, if it is free: low addresses make small windows in IOVA mode `va`. */
   readonly near?: bigint;
+  /**
+   * The NUMA node that the pages come from, and no other: one of `readNodes()`, best the one that `numaNodeOf(device)` says. Each
+   * `allocate` throws where the node has too few. Not with `base`. Default: the kernel chooses for each page.
+   */
+  readonly node?: number;
   /** The program's own memory, which containers do not map with the table, unless it is a heap. */
   readonly external?: boolean;
   readonly heap?: boolean;

@@ -10,6 +10,7 @@ import { type DmaWindowError, leftBy, withResidue } from "../errors.ts";
 import { refusedByKernel } from "../explain.ts";
 import { bytes, hex } from "../hex.ts";
 import { MapFlag, Protection, type Syscalls } from "../syscalls.ts";
+import { bindTo, checkNodePool } from "./node.ts";
 
 /** How mmap is told of a list's pages. */
 function pagesOf(kernel: Syscalls, pageShift: number): { readonly flags: number; readonly hugePageShift: number } {
@@ -26,25 +27,40 @@ export function reserveSpace(kernel: Syscalls, length: bigint, pageShift: number
   const { flags, hugePageShift } = pagesOf(kernel, pageShift);
   const base = kernel.mmap(near, length, Protection.NONE, MapFlag.NORESERVE | flags, hugePageShift);
   if (base >= 0n) return base;
-  throw refused("mmap", base, `of ${bytes(length)} of address space for ${bytes(1n << BigInt(pageShift))} pages`);
+  const about = `of ${bytes(length)} of address space for ${bytes(1n << BigInt(pageShift))} pages`;
+  const facts = { length, pageSize: 1n << BigInt(pageShift), hugetlb: flags !== 0, onlyKept: true };
+  throw refused(kernel, "mmap", base, about, facts);
 }
 
-/** Puts pages into kept address space, every one present. @throws `ERR_KERNEL`; the address space stays kept. */
-export function populate(kernel: Syscalls, va: bigint, length: bigint, pageShift: number): void {
+/**
+ * Puts pages into kept address space, every one present; those of a NUMA node, where one is named. @throws `ERR_KERNEL`,
+ * `ERR_NODE_FULL`; the address space stays kept.
+ */
+export function populate(kernel: Syscalls, va: bigint, length: bigint, pageShift: number, node?: number): void {
   const { flags, hugePageShift } = pagesOf(kernel, pageShift);
-  const how = MapFlag.FIXED | MapFlag.POPULATE | flags;
+  const pageSize = 1n << BigInt(pageShift);
+  const facts = { va, length, pageSize, hugetlb: flags !== 0, ...(node === undefined ? {} : { node }) };
+  if (node !== undefined && flags !== 0) checkNodePool(kernel, node, pageSize, length);
+  // Pages that mmap populates come from any node: they are bound first, and are made present then.
+  const how = MapFlag.FIXED | (node === undefined ? MapFlag.POPULATE : 0) | flags;
   const answer = kernel.mmap(va, length, Protection.READ | Protection.WRITE, how, hugePageShift);
-  if (answer >= 0n) return;
-  const refusal = refused(
-    "mmap",
-    answer,
-    `of ${bytes(length)} in ${bytes(1n << BigInt(pageShift))} pages at ${hex(va)}`,
-  );
-  // A FIXED mmap may have unmapped what was there before it failed.
-  throw withResidue(
-    refusal,
-    leftBy(() => vacate(kernel, va, length, pageShift)),
-  );
+  try {
+    if (answer < 0n)
+      throw refused(kernel, "mmap", answer, `of ${bytes(length)} in ${bytes(pageSize)} pages at ${hex(va)}`, facts);
+    if (node === undefined) return;
+    bindTo(kernel, va, length, node, facts);
+    const absent = kernel.populate?.(va, length) ?? 0;
+    if (absent < 0) {
+      const about = `not all of ${bytes(length)} at ${hex(va)} can be had from NUMA node ${node}`;
+      throw refused(kernel, "madvise", BigInt(absent), about, facts);
+    }
+  } catch (error) {
+    // A FIXED mmap may have unmapped what was there before it failed.
+    throw withResidue(
+      error,
+      leftBy(() => vacate(kernel, va, length, pageShift)),
+    );
+  }
 }
 
 /** Takes pages out again; the address space stays kept. @throws `ERR_KERNEL`. */
@@ -52,15 +68,26 @@ export function vacate(kernel: Syscalls, va: bigint, length: bigint, pageShift: 
   const { flags, hugePageShift } = pagesOf(kernel, pageShift);
   const how = MapFlag.FIXED | MapFlag.NORESERVE | flags;
   const answer = kernel.mmap(va, length, Protection.NONE, how, hugePageShift);
-  if (answer < 0n) throw refused("mmap", answer, `of ${bytes(length)} of address space at ${hex(va)}`);
+  if (answer < 0n)
+    throw refused(kernel, "mmap", answer, `of ${bytes(length)} of address space at ${hex(va)}`, {
+      va,
+      length,
+      onlyKept: true,
+    });
 }
 
 /** Gives address space back. @throws `ERR_KERNEL`. */
 export function release(kernel: Syscalls, va: bigint, length: bigint): void {
   const answer = kernel.munmap(va, length);
-  if (answer < 0) throw refused("munmap", BigInt(answer), `of ${bytes(length)} at ${hex(va)}`);
+  if (answer < 0) throw refused(kernel, "munmap", BigInt(answer), `of ${bytes(length)} at ${hex(va)}`, { va, length });
 }
 
-function refused(syscall: string, answer: bigint, about: string): DmaWindowError {
-  return refusedByKernel(syscall, Number(answer), { about: `${syscall} ${about}` }); // an errno: -4095 to -1
+function refused(
+  { files }: Syscalls,
+  syscall: string,
+  answer: bigint,
+  about: string,
+  facts: Readonly<Record<string, unknown>>,
+): DmaWindowError {
+  return refusedByKernel(syscall, Number(answer), { about: `${syscall} ${about}`, files, facts }); // an errno: -4095 to -1
 }

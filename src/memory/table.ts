@@ -6,6 +6,7 @@ import type { Syscalls } from "../syscalls.ts";
 import { address, boolean, count, object, pageShift, size, syscalls } from "../validate.ts";
 import { translateColumns } from "./arrays.ts";
 import { Listeners } from "./listeners.ts";
+import { nodeFor } from "./node.ts";
 import type { ListOptions, MemsegTableOptions } from "./options.ts";
 import { populate, release, reserveSpace, vacate } from "./pages.ts";
 import { type PhysicalResolver, physicalRuns } from "./physical.ts";
@@ -89,7 +90,7 @@ export class MemsegTable extends Closable {
    *
    * @throws `ERR_OVERLAPS`, `ERR_UNALIGNED_VA`, `ERR_UNALIGNED_LENGTH`, `ERR_WRAPS`, `ERR_TOO_LARGE`; `ERR_KERNEL`
    * where the kernel has no address space left, or no pages of that size; and what an attached container says of a list for
-   * which its window has no room. Nothing is left behind.
+   * which its window has no room. `ERR_NO_NODE`, `ERR_NO_NODE_BINDING` for a NUMA node. Nothing is left behind.
    */
   addList(options: ListOptions): MemsegList {
     const table = this.#core();
@@ -112,6 +113,7 @@ export class MemsegTable extends Closable {
       throw argumentRangeError("pageSize", `at least the CPU's, ${least}, without base`, options.pageSize);
     }
     const near = options.near === undefined ? 0n : address("near", options.near);
+    const node = options.node === undefined ? {} : { node: nodeFor(this.#needKernel(), options.node, kept) };
     const base =
       options.base === undefined
         ? reserveSpace(this.#needKernel(), length, shift, near)
@@ -122,7 +124,17 @@ export class MemsegTable extends Closable {
       const refusal = refused(-index, `list of ${bytes(length)} at ${hex(base)} with pages of ${bytes(pageSize)}`);
       throw withResidue(refusal, kept ? leftBy(() => release(this.#needKernel(), base, length)) : []);
     }
-    const list: OwnList = Object.freeze({ index, base, length, pageSize, pageShift: shift, external, heap, kept });
+    const list: OwnList = Object.freeze({
+      index,
+      base,
+      length,
+      pageSize,
+      pageShift: shift,
+      external,
+      heap,
+      kept,
+      ...node,
+    });
     try {
       this.#listeners.tell(
         (listener) => listener.listAdded(list),
@@ -197,7 +209,7 @@ export class MemsegTable extends Closable {
   /**
    * `pages` pages in a row from a list of the table's own, present, and mapped wherever the table is attached.
    *
-   * @throws `ERR_LIST_FULL`; `ERR_KERNEL` when there is no memory; what mapping it throws. Nothing is left behind.
+   * @throws `ERR_LIST_FULL`; `ERR_NODE_FULL`; `ERR_KERNEL` when there is no memory; what mapping it throws. Nothing is left behind.
    */
   allocate(list: MemsegList, pages: number): Segment {
     const own = this.#own(list);
@@ -214,7 +226,7 @@ export class MemsegTable extends Closable {
       );
     }
     const length = BigInt(wanted) * own.pageSize;
-    populate(kernel, va, length, own.pageShift);
+    populate(kernel, va, length, own.pageShift, own.node);
     try {
       this.#record(own, this.#memsegsOf(own, va, wanted));
     } catch (error) {

@@ -32,4 +32,6 @@ export interface MemsegList extends ListFacts {
   readonly pageSize: bigint;
   readonly external: boolean;
   readonly heap: boolean;
+  /** The NUMA node that its pages come from; absent where the kernel chooses. */
+  readonly node?: number;
 }

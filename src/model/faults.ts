@@ -7,7 +7,7 @@ import type { ModelKernel } from "./index.ts";
 /** Which calls a fault meets. */
 export interface FaultPlace {
   /**
-   * The call's name: `open`, `close`, `mmap`, `munmap`, or as in `<linux/vfio.h>`, of which the last words are enough:
+   * The call's name: `open`, `close`, `mmap`, `munmap`, `mbind`, or as in `<linux/vfio.h>`, of which the last words are enough:
    * `VFIO_IOMMU_MAP_DMA` and `MAP_DMA` are the same, and neither is `UNMAP_DMA`. Default: every call counts.
    */
   readonly call?: string;
@@ -81,7 +81,14 @@ export function killed(kernel: ModelKernel, place: FaultPlace = {}): Fault {
   };
 }
 
-const NAMES: readonly string[] = ["open", "close", "mmap", "munmap", ...Object.values(VfioCall).map(vfioCallName)];
+const NAMES: readonly string[] = [
+  "open",
+  "close",
+  "mmap",
+  "munmap",
+  "mbind",
+  ...Object.values(VfioCall).map(vfioCallName),
+];
 
 interface Armed {
   readonly fault: Fault;
@@ -134,7 +141,7 @@ function isNamed(name: string, wanted: string): boolean {
 
 function checkFault({ call, nth = 0, times = 1, answer }: Fault): void {
   if (call !== undefined && !NAMES.some((name) => isNamed(name, call))) {
-    throw argumentRangeError("call", "open, close, mmap, munmap, or a call of <linux/vfio.h>", call);
+    throw argumentRangeError("call", "open, close, mmap, munmap, mbind, or a call of <linux/vfio.h>", call);
   }
   if (!Number.isInteger(nth) || nth < 0) throw argumentRangeError("nth", "an integer of 0 or more", nth);
   if (times !== Number.POSITIVE_INFINITY && (!Number.isInteger(times) || times < 1)) {

@@ -1,5 +1,12 @@
 import { argumentRangeError, argumentTypeError } from "../errors.ts";
-import { BATCH_ENTRY_BYTES, type LockedMemory, type MachineFiles, Protection, type VfioCall } from "../syscalls.ts";
+import {
+  BATCH_ENTRY_BYTES,
+  type LockedMemory,
+  type MachineFiles,
+  Protection,
+  type Syscalls,
+  type VfioCall,
+} from "../syscalls.ts";
 import { deviceOf, type ModelDevice } from "./dma/device.ts";
 import { EBADF } from "./errno.ts";
 import { ModelProcessEnded } from "./errors.ts";
@@ -16,6 +23,7 @@ import type { LockedMemoryLimits } from "./memory/locked.ts";
 import type { ModelSettings } from "./options.ts";
 import { bytesOf, PAGE_BYTES, pageOf } from "./pages.ts";
 import { Process } from "./process.ts";
+import { withProcess } from "./process-files.ts";
 import { type Struct, StructReader } from "./structs.ts";
 
 /** A machine with one process. */
@@ -35,7 +43,7 @@ class Kernel implements ModelKernel {
 
   constructor(machine: Machine, process: Process) {
     this.pageSize = machine.pageSize;
-    this.files = machine.files;
+    this.files = withProcess(machine.files, process);
     this.#machine = machine;
     this.#process = process;
   }
@@ -89,6 +97,20 @@ class Kernel implements ModelKernel {
     const result = this.#caller.memory.munmap(address, length);
     this.#counting.other("munmap", result < 0);
     return result;
+  }
+
+  populate(address: bigint, length: bigint): number {
+    return this.#caller.memory.populate?.(address, length) ?? 0;
+  }
+
+  /** Absent on real memory whose source has none. */
+  get bindNode(): Syscalls["bindNode"] {
+    if (this.#process.memory.bindNode === undefined) return undefined;
+    return (address, length, node) => {
+      const result = this.#caller.memory.bindNode?.(address, length, node) ?? 0;
+      this.#counting.other("mbind", result < 0);
+      return result;
+    };
   }
 
   view(address: bigint, length: bigint): Uint8Array {

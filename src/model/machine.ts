@@ -43,14 +43,14 @@ export class Machine {
   #begun = 0;
   #processes: Process[] = [];
 
-  constructor({ iommu, pageSize, groups, hugepages, ram }: ModelSettings) {
+  constructor({ iommu, pageSize, groups, nodes, ram }: ModelSettings) {
     this.pageSize = pageSize;
     this.fixed = { iommu, pageSize, ram };
     this.ram = Number(ram);
     this.userPages = pageOf(endOfUserSpace(iommu.platform, pageSize));
-    this.pool = new HugepagePool(hugepages);
+    this.pool = new HugepagePool(nodes);
     this.groups = groups.map(({ number, noIommu }) => new Group(number, noIommu));
-    this.files = machineFiles(this.groups, iommu);
+    this.files = machineFiles(this.groups, iommu, this.pool);
     this.#modules = this.#modulesFor(iommu);
     this.#byPath = new Map(this.groups.map((group) => [group.path, group]));
   }

@@ -65,6 +65,11 @@ export interface ModelOptions {
    * usual on the platform. A size that is not named does not exist.
    */
   readonly hugepages?: Readonly<Record<number, number>>;
+  /**
+   * The NUMA nodes of simulated memory, from 0 on, each with hugepages of its own, in the form of `hugepages`, in whose place it
+   * stands. Of ordinary memory no node is known. One node by default, with all of `hugepages`.
+   */
+  readonly nodes?: readonly Readonly<Record<number, number>>[];
   /** Bytes of RAM: 64 GiB by default. REGISTER wants 8 of them for each page before it looks at the first. */
   readonly ram?: bigint;
   /** `"simulated"` (the default), or where real memory comes from: the model then runs on it, and keeps a record. */
@@ -85,7 +90,8 @@ export interface ModelSettings {
   /** By number. */
   readonly groups: readonly { readonly number: number; readonly noIommu: boolean }[];
   readonly lockedMemory: LockedMemoryLimits;
-  readonly hugepages: Readonly<Record<number, number>>;
+  /** The hugepages of each NUMA node. */
+  readonly nodes: readonly Readonly<Record<number, number>>[];
   readonly ram: bigint;
   readonly memory: "simulated" | MemorySource;
 }
@@ -135,9 +141,27 @@ export function settingsFrom(options: ModelOptions): ModelSettings {
   }
   if (typeof ram !== "bigint") throw argumentTypeError("ram", "a bigint", ram);
   if (ram < 1n << 20n || ram >= 1n << 53n) throw argumentRangeError("ram", "from 1 MiB to below 2^53", ram);
-  const { hugepages = usualHugepages(platform, pageSize) } = options;
+  const nodes = nodesFrom(options, usualHugepages(platform, pageSize));
   const groups = groupsFrom(platform, options);
-  return { iommu: iommuFrom(platform, options, pageSize), pageSize, groups, lockedMemory, hugepages, ram, memory };
+  return { iommu: iommuFrom(platform, options, pageSize), pageSize, groups, lockedMemory, nodes, ram, memory };
+}
+
+/** Linux is built for at most 1024 nodes (CONFIG_NODES_SHIFT). */
+const NODES_MAX = 1024;
+
+function nodesFrom({ hugepages, nodes }: ModelOptions, usual: Readonly<Record<number, number>>) {
+  if (nodes === undefined) return [hugepages ?? usual];
+  if (!Array.isArray(nodes)) throw argumentTypeError("nodes", "an array of hugepages, one object for each node", nodes);
+  if (hugepages !== undefined) throw argumentRangeError("hugepages", "left out with nodes, which have them", hugepages);
+  if (nodes.length === 0 || nodes.length > NODES_MAX) {
+    throw argumentRangeError("nodes", `1 to ${NODES_MAX} nodes`, `${nodes.length} nodes`);
+  }
+  for (const [index, node] of nodes.entries()) {
+    if (typeof node !== "object" || node === null) {
+      throw argumentTypeError(`nodes[${index}]`, "an object: hugepages by their page shift", node);
+    }
+  }
+  return nodes as NonNullable<ModelOptions["nodes"]>;
 }
 
 function groupsFrom(platform: ModelPlatform, { groups = [26], noIommuGroups = [] }: ModelOptions) {

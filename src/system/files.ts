@@ -4,7 +4,9 @@
  */
 
 import { readFileSync } from "node:fs";
+import { constants } from "node:os";
 import { argumentTypeError, DmaWindowError, errnoName } from "../errors.ts";
+import type { MachineFiles } from "../syscalls.ts";
 
 /** Node's error for a system call that failed; `errno` is negative in it. */
 type SystemError = Error & { readonly errno: number; readonly code: string; readonly syscall?: string };
@@ -45,4 +47,22 @@ export function readText(path: string, code: string, next: string): string {
   } catch (error) {
     throw unreadable(code, path, next, error);
   }
+}
+
+/** The names in a directory, sorted; `undefined` when it does not exist. @throws `code` with the errno. */
+export function listed(files: MachineFiles, path: string, code: string, next: string): readonly string[] | undefined {
+  return unlessAbsent("scandir", files.names(path), path, code, next);
+}
+
+/** Where a link leads; `undefined` when it does not exist. @throws `code` with the errno. */
+export function pointedTo(files: MachineFiles, path: string, code: string, next: string): string | undefined {
+  return unlessAbsent("readlink", files.link(path), path, code, next);
+}
+
+/** `syscall` is what Node calls it. */
+function unlessAbsent<T>(syscall: string, answer: T | number, path: string, code: string, next: string): T | undefined {
+  if (typeof answer !== "number") return answer;
+  if (answer === -constants.errno.ENOENT) return undefined;
+  const about = `cannot read ${path}: ${errnoName(answer)}. ${next}`;
+  throw new DmaWindowError(code, about, { errno: answer, syscall, facts: { path } });
 }

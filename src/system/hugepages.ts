@@ -6,14 +6,19 @@
  *                      resv_hugepages      of the free ones, promised to mappings that have not touched them yet
  *                      surplus_hugepages   of all, borrowed above the pool's configured size
  *
+ * A NUMA node has the same directory, /sys/devices/system/node/node0/hugepages, without resv_hugepages: pages are promised by
+ * the machine as a whole (`mm/hugetlb.c: per_node_hstate_attrs`).
+ *
  * The directory's name is trusted for the page size, and the files for their numbers. The four are read one after the
  * other while other processes take pages, so together they are a picture, not an account: whether there are enough pages
  * is known when mmap and the first touch have succeeded, and not before.
  */
 
-import { readdirSync, readFileSync } from "node:fs";
+import { constants } from "node:os";
 import { join } from "node:path";
-import { checkPath, isAbsent, isSystemError, unreadable } from "./files.ts";
+import type { MachineFiles } from "../syscalls.ts";
+import { checkPath, listed } from "./files.ts";
+import { machineFiles } from "./machine-files.ts";
 
 /**
  * One pool. The counts are exact as numbers: a hugepage is larger than 4 KiB, so 2^64 bytes hold fewer than 2^52.
@@ -27,48 +32,59 @@ export interface HugepagePool {
   readonly total: number;
   /** Pages that nobody has. */
   readonly free: number;
-  /** Free pages that are promised to mappings. */
-  readonly reserved: number;
+  /** Free pages that are promised to mappings; absent for a NUMA node's pool, where the kernel does not say whose. */
+  readonly reserved?: number;
   /** Pages above the pool's configured size; they leave the pool when they are freed. */
   readonly surplus: number;
-  /** Pages that a new mapping can count on: `free - reserved`, never below 0. */
+  /**
+   * Pages that a new mapping can count on: `free - reserved`, never below 0. For a NUMA node the most there can be: `free`, of
+   * which others may have been promised some.
+   */
   readonly available: number;
 }
 
+const ENOENT = -constants.errno.ENOENT;
+
+const POOLS = "/sys/kernel/mm/hugepages";
+
 /**
- * The pools, ascending by page size; none when the kernel has no hugetlb (the directory does not exist).
+ * The pools of this machine, ascending by page size; none when the kernel has no hugetlb (the directory does not exist). `root`
+ * may be a NUMA node's directory, `/sys/devices/system/node/node0/hugepages`.
  *
  * An entry that is no pool (another name, a size that is not a power of two) is passed over, and so is a pool whose
  * counts are missing, unreadable or no numbers: one odd pool does not cost the others.
  * Throws a DmaWindowError `ERR_HUGEPAGES_UNREADABLE` with the errno when the directory exists and cannot be listed.
  */
-export function readHugepages(root = "/sys/kernel/mm/hugepages"): HugepagePool[] {
-  checkPath("root", root);
-  return list(root)
-    .map((name) => readPool(root, name))
+export function readHugepages(root?: string): HugepagePool[];
+/** The same of the machine that these files belong to: those of a kernel, `kernel.files`. */
+export function readHugepages(files: MachineFiles): HugepagePool[];
+export function readHugepages(from: string | MachineFiles = POOLS): HugepagePool[] {
+  if (typeof from === "object" && from !== null) return poolsOf(from, POOLS);
+  checkPath("root", from);
+  return poolsOf(machineFiles, from);
+}
+
+/** @internal The pools below a directory of that machine. */
+export function poolsOf(files: MachineFiles, root: string): HugepagePool[] {
+  const next = "Mount sysfs, or use memory of the CPU's page size.";
+  return (listed(files, root, "ERR_HUGEPAGES_UNREADABLE", next) ?? [])
+    .map((name) => readPool(files, root, name))
     .filter((pool) => pool !== undefined)
     .sort((a, b) => a.pageShift - b.pageShift);
 }
 
-function list(root: string): string[] {
-  try {
-    return readdirSync(root);
-  } catch (error) {
-    if (isAbsent(error)) return [];
-    throw unreadable("ERR_HUGEPAGES_UNREADABLE", root, "Mount sysfs, or use memory of the CPU's page size.", error);
-  }
-}
-
-function readPool(root: string, name: string): HugepagePool | undefined {
+function readPool(files: MachineFiles, root: string, name: string): HugepagePool | undefined {
   const pageSize = pageSizeOf(name);
   if (pageSize === undefined) return undefined;
-  const total = readCount(root, name, "nr_hugepages");
-  const free = readCount(root, name, "free_hugepages");
-  const reserved = readCount(root, name, "resv_hugepages");
-  const surplus = readCount(root, name, "surplus_hugepages");
-  if (total === undefined || free === undefined || reserved === undefined || surplus === undefined) return undefined;
+  const total = readCount(files, root, name, "nr_hugepages");
+  const free = readCount(files, root, name, "free_hugepages");
+  const surplus = readCount(files, root, name, "surplus_hugepages");
+  if (total === undefined || free === undefined || surplus === undefined) return undefined;
   const pageShift = pageSize.toString(2).length - 1;
-  return { pageSize, pageShift, total, free, reserved, surplus, available: Math.max(0, free - reserved) };
+  const counts = { pageSize, pageShift, total, free, surplus };
+  if (files.text(join(root, name, "resv_hugepages")) === ENOENT) return { ...counts, available: free };
+  const reserved = readCount(files, root, name, "resv_hugepages");
+  return reserved === undefined ? undefined : { ...counts, reserved, available: Math.max(0, free - reserved) };
 }
 
 /** `hugepages-2048kB` is 2 MiB: the kernel's kB are 1024 bytes (`mm/hugetlb.c: hugetlb_add_hstate`). */
@@ -80,15 +96,9 @@ function pageSizeOf(name: string): bigint | undefined {
   return possible ? pageSize : undefined;
 }
 
-function readCount(root: string, pool: string, file: string): number | undefined {
-  let text: string;
-  try {
-    text = readFileSync(join(root, pool, file), "utf8");
-  } catch (error) {
-    if (isSystemError(error)) return undefined;
-    throw error;
-  }
-  if (!/^[0-9]+\n?$/.test(text)) return undefined;
+function readCount(files: MachineFiles, root: string, pool: string, file: string): number | undefined {
+  const text = files.text(join(root, pool, file));
+  if (typeof text === "number" || !/^[0-9]+\n?$/.test(text)) return undefined;
   const count = Number(text);
   return Number.isSafeInteger(count) ? count : undefined;
 }

@@ -130,6 +130,7 @@ const plainCalls: Readonly<Record<string, Readonly<Record<string, Check>>>> = {
     phase: optional(hexNumber),
   },
   munmap: { address, length: hexNumber },
+  mbind: { address, length: hexNumber, node: count },
   lockedMemory: { used: signedHex },
 };
 

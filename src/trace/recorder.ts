@@ -129,6 +129,8 @@ class TraceRecorder extends Through {
       }
       case "munmap":
         return { call: name, address: this.#addresses.nameOf(va), length: hex(length) };
+      case "mbind":
+        return { call: name, address: this.#addresses.nameOf(va), length: hex(length), node: call.node };
       default:
         return { call: name, fd: this.#files.nameOf(fd) };
     }
@@ -205,7 +207,7 @@ class TraceRecorder extends Through {
 
 /** Whether the arguments that have to be bigints are: with others there is nothing to write down. */
 function hasItsKinds({ name, va, length }: Passing): boolean {
-  return (name !== "mmap" && name !== "munmap") || (typeof va === "bigint" && typeof length === "bigint");
+  return !["mmap", "munmap", "mbind"].includes(name) || (typeof va === "bigint" && typeof length === "bigint");
 }
 
 /** At an address that the program chose, and nowhere else. */

@@ -1,4 +1,5 @@
 /** The memory of a replay: what stands, in this process, for the addresses of the one that was recorded. */
+import { constants } from "node:os";
 import { MapFlag, Protection, type Syscalls } from "../syscalls.ts";
 import { ADDRESSES_END, ADDRESSES_START, ALIGNMENT, NEIGHBOURHOOD, parsePlace } from "./addresses.ts";
 import { plainAnswer } from "./answers.ts";
@@ -8,6 +9,8 @@ import { Spans } from "./spans.ts";
 
 /** What a real kernel is not asked for, in the place of an answer: it would reach what is not the replay's own. */
 export const NOT_OURS = "not made: it would reach memory that is not the replay's own";
+
+const ENOSYS = -constants.errno.ENOSYS;
 
 /** How many places are tried for memory that has to lie as it lay to the largest pages. */
 const TRIES = 8n;
@@ -98,6 +101,14 @@ export class ReplayMemory {
     const answer = this.#kernel.munmap(address, length);
     if (answer === 0) this.#forget(address, end);
     return String(plainAnswer(answer));
+  }
+
+  /** A kernel without the call says ENOSYS, as one does that was built without NUMA. */
+  bind({ line, fields }: TraceCall): string {
+    const address = this.address(fields.address as string, line);
+    const length = BigInt(fields.length as string);
+    if (this.#isReal && !this.#held.covers(address, address + this.#rounded(length))) return NOT_OURS;
+    return String(plainAnswer(this.#kernel.bindNode?.(address, length, fields.node as number) ?? ENOSYS));
   }
 
   /** Gives all of it back. */

@@ -125,6 +125,8 @@ class Replay {
         return { text: this.#memory.map(call) };
       case "munmap":
         return { text: this.#memory.unmap(call) };
+      case "mbind":
+        return { text: this.#memory.bind(call) };
       case "lockedMemory": {
         const used = this.#kernel.lockedMemory().used - this.#lockedBefore;
         return locked(used < 0n ? `-${hex(-used)}` : hex(used));

@@ -71,7 +71,8 @@ test("a group that is not there is named", () => {
   const model = modelKernel();
   const error = failure("ERR_KERNEL", () => openContainer({ kernel: model, groups: [99] }));
   assert.match(error.message, "open /dev/vfio/99: ENOENT");
-  assert.equal(error.facts, { group: 99 });
+  assert.match(error.message, "no IOMMU group 99, but 26");
+  assert.is(error.facts?.group, 99);
   assert.equal(model.leaks(), []);
 });
 
@@ -91,6 +92,19 @@ test("a group opens once: the second container is refused, and the first goes on
 test("the same group named twice is refused, and nothing stays open", () => {
   const error = failsCleanly("ERR_KERNEL", [26, 26]) as ReturnType<typeof failure>;
   assert.is(error.errno, no.EBUSY);
+});
+
+test("what stands in the place of VFIO and knows none of its calls is told by its answer", () => {
+  for (const [call, code] of [
+    ["GET_API_VERSION", "ERR_VFIO_VERSION"],
+    ["CHECK_EXTENSION", "ERR_NO_IOMMU_DRIVER"],
+  ] as const) {
+    const model = modelKernel();
+    const kernel = faulty(model, { call, answer: no.ENOTTY });
+    const error = failure(code, () => openContainer({ kernel, groups: [26] }));
+    assert.match(error.message, /ENOTTY: what answers at \/dev\/vfio\/vfio is not VFIO's container/);
+    assert.equal([error.errno, model.leaks()], [no.ENOTTY, []]);
+  }
 });
 
 test("a group that is not viable is refused before it is put into the container", () => {

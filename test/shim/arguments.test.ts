@@ -71,6 +71,9 @@ withShim(
       ["mmap: hugePageShift", badNumbers, /hugePageShift/, (bad) => shim.mmap(0n, page, 0, 0, bad)],
       ["munmap: address", badBigints, /address/, (bad) => shim.munmap(bad, page)],
       ["munmap: length", badBigints, /length/, (bad) => shim.munmap(page, bad)],
+      ["bindNode: address", badBigints, /address/, (bad) => shim.bindNode(bad, page, 0)],
+      ["bindNode: length", badBigints, /length/, (bad) => shim.bindNode(page, bad, 0)],
+      ["bindNode: node", [...badNumbers, [1024, RangeError]], /node/, (bad) => shim.bindNode(page, page, bad)],
       ["view: address", badBigints, /address/, (bad) => shim.view(bad, page)],
       ["view: length", badBigints, /length/, (bad) => shim.view(page, bad)],
       [

@@ -25,7 +25,7 @@ export function withShim(define: (shim: NativeShim) => void, call: string, first
         () => firstCall(kernel),
         (error: DmaWindowError) =>
           error.code === "ERR_SHIM_UNAVAILABLE" &&
-          /apt-get install g\+\+ make python3|DMA_WINDOW_SHIM/.test(error.message),
+          /(apt-get|apk|dnf) (install|add) |DMA_WINDOW_SHIM/.test(error.message),
       );
     });
   }

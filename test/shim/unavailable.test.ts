@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -17,10 +17,11 @@ interface Observed {
   readonly pageSize: number;
   readonly used: string;
   readonly errors: readonly { readonly name: string; readonly code: string; readonly message: string }[];
+  readonly reason: string;
 }
 
 /** What a program sees in a process of its own, where DMA_WINDOW_SHIM is `path`, on the platform and in the package named. */
-function observe(path: string, platform = "linux", where = root): Observed {
+function observe(path: string, platform = "linux", where = root, flags: readonly string[] = []): Observed {
   const program = `
     Object.defineProperty(process, "platform", { value: ${JSON.stringify(platform)} });
     const { linuxKernel, linuxMemory, shimAvailable } = await import(${JSON.stringify(pathToFileURL(join(where, "src/linux/index.ts")))});
@@ -36,15 +37,16 @@ function observe(path: string, platform = "linux", where = root): Observed {
       () => kernel.munmap(65536n, 65536n),
       () => kernel.view(65536n, 65536n),
     ];
+    let reason;
     for (const call of calls) {
-      try { call(); } catch ({ name, code, message }) { errors.push({ name, code, message }); }
+      try { call(); } catch ({ name, code, message, facts }) { errors.push({ name, code, message }); reason = facts.reason; }
     }
     console.log(JSON.stringify({
       available: shimAvailable(), memory: typeof linuxMemory(), name: kernel.name, pageSize: kernel.pageSize,
-      used: typeof kernel.lockedMemory().used, errors,
+      used: typeof kernel.lockedMemory().used, errors, reason,
     }));
   `;
-  const child = spawnSync(process.execPath, ["--import", "tsx", "--input-type=module", "--eval", program], {
+  const child = spawnSync(process.execPath, [...flags, "--import", "tsx", "--input-type=module", "--eval", program], {
     cwd: root,
     encoding: "utf8",
     env: { ...process.env, DMA_WINDOW_SHIM: path },
@@ -80,29 +82,61 @@ test("where the shim is missing the page size and the locked memory are known al
 test("a file that the machine cannot load is named with the loader's own reason", () => {
   const path = join(directory, "broken.node");
   writeFileSync(path, "not an addon");
-  explains(observe(path), /broken\.node cannot be loaded.*(invalid ELF header|file too short)/s);
+  explains(observe(path), /broken\.node cannot be loaded.*(invalid ELF header|file too short).*is no ELF file/s);
 });
 
 test("an addon of another version is named with what it lacks", () => {
   const path = join(directory, "older.cjs");
   writeFileSync(path, "for (const name of ['open', 'close', 'ioctl', 'mmap', 'munmap']) exports[name] = () => 0;");
-  explains(observe(path), /another version.*ioctlStruct, ioctlBatch, view, detach, pageSize, layout/s);
+  explains(observe(path), /another version.*ioctlStruct, ioctlBatch, bindNode, view, detach, pageSize, layout/s);
 });
 
-test("a package whose shim was never built says how to build it, and where its build's log is", () => {
-  const bare = join(directory, "bare");
+/** This package as it lies in a project, without a shim. */
+function bareIn(project: string): string {
+  const bare = join(directory, project, "node_modules/dma-window");
   const files = ["errno.ts", "errors.ts", "hex.ts", "syscalls.ts", "validate.ts", "system", "linux"];
   for (const part of ["package.json", ...files.map((file) => `src/${file}`)]) {
     cpSync(join(root, part), join(bare, part), { recursive: true });
   }
-  const how =
-    /It has not been built: no .*build.Release.vfio_shim\.node.*apt-get install g\+\+ make python3.*npm rebuild/s;
-  const unexplained = observe("", "linux", bare);
-  explains(unexplained, how);
-  assert.not.match(unexplained.errors[0]?.message ?? "", /shim-install\.log/);
+  return bare;
+}
+
+test("a package whose install script never ran says so, and how it is approved; one whose build failed, what was missing", () => {
+  const bare = bareIn("project");
+  writeFileSync(join(directory, "project/node_modules/.package-lock.json"), "{}");
+  const blocked = observe("", "linux", bare);
+  explains(
+    blocked,
+    /no .*build.Release.vfio_shim\.node, and no log.*install script never ran.*npm approve-scripts dma-window/s,
+  );
+  explains(blocked, /keeps packages from running programs.*npm rebuild dma-window.*--ignore-scripts/s);
+  assert.not.match(blocked.errors[0]?.message ?? "", /shim-install\.log/);
   mkdirSync(join(bare, "build"));
+  explains(observe("", "linux", bare), /begun and not ended.*npm rebuild dma-window/s);
   writeFileSync(join(bare, "build/shim-install.log"), "make: g++: No such file or directory");
-  explains(observe("", "linux", bare), /shim-install\.log/);
+  explains(observe("", "linux", bare), /no C\+\+ compiler.*install.*npm rebuild dma-window.*shim-install\.log/s);
+});
+
+test("addons that are switched off are the reason, and not the compiler", () => {
+  const built = join(root, "build/Release/vfio_shim.node");
+  if (!existsSync(built)) return;
+  const observed = observe(built, "linux", root, ["--no-addons"]);
+  explains(observed, /started with --no-addons, which keeps native code out.*start it without/s);
+  assert.is(observed.reason, "addons-disabled");
+  assert.not.match(observed.errors[0]?.message ?? "", /rebuild|compiler/);
+});
+
+test("an addon of another machine, and one that is cut off, are told from each other", () => {
+  const path = join(directory, "foreign.node");
+  const header = Buffer.alloc(64);
+  header.write("\x7fELF\x02\x01\x01", "latin1");
+  header.writeUInt16LE(process.arch === "arm64" ? 62 : 183, 18);
+  writeFileSync(path, header);
+  const foreign = observe(path);
+  explains(foreign, /It was built for (arm64|x64), and this Node is/);
+  assert.is(foreign.reason, "wrong-machine");
+  writeFileSync(path, "");
+  assert.is(observe(path).reason, "damaged");
 });
 
 test("a program may name the shim itself, by a path or a file URL, before the first system call", () => {

@@ -4,8 +4,8 @@ import * as assert from "uvu/assert";
 import { ERRNO } from "../../src/errno.ts";
 import { errnoName } from "../../src/errors.ts";
 
-test("the errnos are this Linux's, all that Node knows, and one more", () => {
-  assert.equal({ ...ERRNO }, { ...constants.errno, EBADFD: 77 });
+test("the errnos are this Linux's, all that Node knows, and two more", () => {
+  assert.equal({ ...ERRNO }, { ...constants.errno, EBADFD: 77, EHWPOISON: 133 });
 });
 
 test("a number has the name that it always had", () => {

@@ -27,6 +27,21 @@ test("a pool's counts are read, and what is promised to others is not available"
   });
 });
 
+test("a NUMA node's pools have no resv_hugepages: what is promised is not known, and what is free is the most there can be", () => {
+  const { "hugepages-2048kB/resv_hugepages": _, ...ofNode } = twoMegabytes;
+  withTree(ofNode, (root) => {
+    assert.equal(readHugepages(root), [
+      { pageSize: 2n << 20n, pageShift: 21, total: 512, free: 500, surplus: 3, available: 500 },
+    ]);
+  });
+});
+
+test("a count of promised pages that is there and cannot be read is not a node's pool", () => {
+  withTree({ ...twoMegabytes, "hugepages-2048kB/resv_hugepages": { link: "resv_hugepages" } }, (root) =>
+    assert.equal(readHugepages(root), []),
+  );
+});
+
 test("pools come ascending by page size, not by name: the four of Arm and the two of POWER's hash MMU", () => {
   const names = [64, 2048, 32768, 1048576, 16384, 16777216].map((size) => `hugepages-${size}kB`);
   withTree(Object.assign({}, ...names.map((name) => pool(name, 1, 1))), (root) => {

@@ -31,13 +31,29 @@ files("of a model: its own groups, and nothing of this machine", () => {
   assert.equal(files.names(`${group}/devices`), ["0000:00:1a.0"]);
   assert.match(files.link(`${group}/devices/0000:00:1a.0/driver`) as string, /\/vfio-pci$/);
   assert.equal(
-    [files.text("/proc/self/status"), files.names("/proc"), files.link("/proc/self/exe")],
+    [files.text("/proc/self/maps"), files.names("/proc"), files.link("/proc/self/exe")],
     [ENOENT, ENOENT, ENOENT],
   );
   assert.equal(
     [files.text(group), files.names(`${group}/reserved_regions`), files.link(group)],
     [EISDIR, ENOTDIR, EINVAL],
   );
+});
+
+files("of a model: what its process may lock, and its pools, as they are at that moment", () => {
+  const kernel = modelKernel({ lockedMemory: { limit: 8n << 20n, privileged: false }, hugepages: { 21: 4 } });
+  const { files } = kernel;
+  assert.match(files.text("/proc/self/limits") as string, /^Max locked memory +8388608 +8388608 +bytes +$/m);
+  assert.match(files.text("/proc/self/status") as string, /^VmLck:\s+0 kB\nCapEff:\s+0000000000000000$/m);
+  assert.equal(files.names("/proc/self"), ["limits", "status"]);
+  kernel.limitLockedMemory({ limit: null, privileged: true });
+  assert.match(files.text("/proc/self/limits") as string, /^Max locked memory +unlimited/m);
+  assert.match(files.text("/proc/self/status") as string, /^CapEff:\s+0000000000024000$/m);
+  const free = () => files.text("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+  assert.is(free(), "4\n");
+  assert.ok(kernel.mmap(0n, 6n << 20n, 3, 16, 21) > 0n);
+  assert.is(free(), "1\n");
+  assert.is(files.text("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"), "4\n");
 });
 
 files("of a model with an SMMU and one without an IOMMU", () => {

@@ -1,5 +1,6 @@
 /** Which IOMMU a container gets: the machine has one, and says so before the first group is in. */
 import { DmaWindowError } from "../../errors.ts";
+import { refusedByKernel } from "../../explain.ts";
 import { IommuType, type Syscalls, VfioCall } from "../../syscalls.ts";
 import type { Backend } from "./backend.ts";
 import { NoIommuBackend } from "./noiommu.ts";
@@ -15,12 +16,17 @@ let warned = false;
  * @throws `ERR_NO_IOMMU_DRIVER`.
  */
 export function chooseBackend(kernel: Syscalls, containerFd: number, noIommu: boolean): Backend {
-  const has = (type: number): boolean => kernel.ioctl(containerFd, VfioCall.CHECK_EXTENSION, type) === 1;
+  const has = (type: number): boolean => {
+    const answer = kernel.ioctl(containerFd, VfioCall.CHECK_EXTENSION, type);
+    if (answer < 0) throw noAnswer(kernel, answer);
+    return answer === 1;
+  };
   if (noIommu) {
     if (has(IommuType.NOIOMMU)) return new NoIommuBackend(kernel);
     throw new DmaWindowError(
       "ERR_NO_IOMMU_DRIVER",
-      "VFIO gives no container without an IOMMU: load the module vfio with enable_unsafe_noiommu_mode=1, and know what that means",
+      "VFIO gives no container without an IOMMU, in which a device reaches all memory and the kernel is tainted: where that is " +
+        "meant, load the module vfio with enable_unsafe_noiommu_mode=1",
     );
   }
   if (has(IommuType.SPAPR_TCE_V2)) return new SpaprBackend(kernel, containerFd);
@@ -30,8 +36,15 @@ export function chooseBackend(kernel: Syscalls, containerFd: number, noIommu: bo
   throw new DmaWindowError(
     "ERR_NO_IOMMU_DRIVER",
     "VFIO has no driver for this machine's IOMMU: load vfio_iommu_type1 (x86, Arm) or vfio_iommu_spapr_tce (POWER), and see " +
-      "that the IOMMU is on (intel_iommu=on, amd_iommu=on; firmware settings). A machine without one needs noIommu: true",
+      "that the IOMMU is on (intel_iommu=on, amd_iommu=on; firmware settings). On a machine without one a device reaches all " +
+      "memory, which noIommu: true allows",
   );
+}
+
+/** A container answers 0 or 1: what says anything else is no VFIO. */
+function noAnswer({ files }: Syscalls, answer: number): DmaWindowError {
+  const { message, ...more } = refusedByKernel("VFIO_CHECK_EXTENSION", answer, { files });
+  return new DmaWindowError("ERR_NO_IOMMU_DRIVER", message, more);
 }
 
 /** Says once for each process what a container without an IOMMU means. To be called when there is one. */

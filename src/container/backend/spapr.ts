@@ -116,7 +116,7 @@ export class SpaprBackend implements Backend {
     core.writeCreate(at, 12, info.defaultWindow.size, 1);
     const answer = this.#ioctl(VfioCall.IOMMU_SPAPR_TCE_CREATE, at);
     if (answer === 0) this.#hasDefaultWindow = true;
-    else left.push(`the default window is not put back (${explain(CREATE, answer, this.kind)})`);
+    else left.push(`the default window is not put back (${explain(CREATE, answer, this.kind, this.#kernel)})`);
   }
 
   /** Removes a window that nobody will use. */
@@ -124,7 +124,7 @@ export class SpaprBackend implements Backend {
     const answer = this.#remove(start);
     if (answer === 0) return;
     this.#stray.push(start);
-    left.push(`the window at ${hex(start)} (${explain(REMOVE, answer, this.kind)})`);
+    left.push(`the window at ${hex(start)} (${explain(REMOVE, answer, this.kind, this.#kernel)})`);
   }
 
   #create(plan: WindowPlan): bigint {
@@ -146,7 +146,7 @@ export class SpaprBackend implements Backend {
   }
 
   #refused(syscall: string, answer: number, about = syscall): DmaWindowError {
-    return refusedByKernel(syscall, answer, { about, iommu: this.kind });
+    return refusedByKernel(syscall, answer, { about, iommu: this.kind, files: this.#kernel.files });
   }
 }
 

@@ -48,7 +48,7 @@ function ask(kernel: Syscalls, containerFd: number, room: number): Answer | numb
   try {
     core.writeType1Info(at, room);
     const result = kernel.ioctlStruct(containerFd, VfioCall.IOMMU_SPAPR_TCE_GET_INFO, core.bytes(), at);
-    if (result !== 0) throw refusedByKernel("VFIO_IOMMU_GET_INFO", result, { iommu: "type1" });
+    if (result !== 0) throw refusedByKernel("VFIO_IOMMU_GET_INFO", result, { iommu: "type1", files: kernel.files });
     const wanted = core.infoBytes(at);
     if (wanted > INFO_BYTES_MAX) throw malformed(`it would take ${bytes(wanted)}`);
     return wanted > room ? wanted : read(at, room);

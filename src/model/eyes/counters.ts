@@ -17,7 +17,17 @@ export interface ModelCounters {
 }
 
 /** Calls of the seam that are no ioctls. */
-const others = ["open", "close", "mmap", "munmap", "view", "unview", "physicalAddresses", "lockedMemory"] as const;
+const others = [
+  "open",
+  "close",
+  "mmap",
+  "munmap",
+  "mbind",
+  "view",
+  "unview",
+  "physicalAddresses",
+  "lockedMemory",
+] as const;
 export type OtherCall = (typeof others)[number];
 
 /** Ioctls have the first places, by their distance from VFIO_BASE; those that nobody knows share the place behind them. */

@@ -31,7 +31,10 @@ function stateOf(machine: Machine): unknown {
   const names = new Names(processes, containers);
   return {
     machine: machine.fixed,
-    hugepages: pool.all,
+    hugepages: pool.shifts.map((shift) => ({
+      shift,
+      free: Array.from({ length: pool.nodes }, (_, node) => pool.free(shift, node)),
+    })),
     groups: groups.map((group) => ({
       number: group.number,
       open: group.isOpen,

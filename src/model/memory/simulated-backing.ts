@@ -14,10 +14,16 @@ export interface BackingParts {
   readonly end: number;
   readonly pageShift: number;
   readonly frames: Frames;
-  /** Where its hugepages came from, taken already, and go back to. */
+  /** Where its hugepages came from, taken already, and go back to: which node each is from. */
   readonly pool: HugepagePool | undefined;
+  readonly nodes?: Uint16Array | undefined;
+  /** Whether they are there for good: those that are not may still come from another node. */
+  readonly present?: boolean;
   readonly extents?: Extents;
 }
+
+/** In the place of a page's node: it could not be had from the one that it is bound to. */
+const NOWHERE = 0xffff;
 
 /**
  * Simulated pages: bytes that exist once touched, and frames once asked for. A hugepage goes back to its pool when neither an
@@ -33,11 +39,16 @@ export class SimulatedBacking implements Backing {
   readonly #pool: HugepagePool | undefined;
   /** Areas and pins that need each hugepage of a pool. */
   readonly #holdersOf: Uint32Array | undefined;
+  /** The node of each of them, or NOWHERE. */
+  readonly #nodes: Uint16Array | undefined;
+  /** Where those have to come from that are not present yet, by page; only where somebody said so. */
+  readonly #boundTo = new Map<number, number>();
+  #present: boolean;
   /** All that areas and pins need, in pages of 4 KiB; what two need counts twice. Below 2^53: each is below 2^35. */
   #held = 0;
   #range: FrameRange | undefined;
 
-  constructor({ space, start, end, pageShift, frames, pool, extents }: BackingParts) {
+  constructor({ space, start, end, pageShift, frames, pool, nodes, present = true, extents }: BackingParts) {
     this.start = start;
     this.end = end;
     this.pageShift = pageShift;
@@ -45,6 +56,8 @@ export class SimulatedBacking implements Backing {
     this.#space = space;
     this.#frames = frames;
     this.#pool = pool;
+    this.#nodes = nodes;
+    this.#present = present;
     if (pool !== undefined) this.#holdersOf = new Uint32Array((end - start) / pagesPer(pageShift));
   }
 
@@ -66,6 +79,38 @@ export class SimulatedBacking implements Backing {
     if (this.#held > 0 || this.#range === undefined) return;
     this.#frames.giveBack(this.#range);
     this.#range = undefined;
+  }
+
+  /**
+   * Pages of [start, end) that are not present yet come from one node: what the node does not have is not there. Pages that are
+   * present stay where they are. (`mm/mempolicy.c: do_mbind`)
+   */
+  bind(start: number, end: number, node: number): void {
+    if (this.#pool === undefined || this.#nodes === undefined || this.#present) return;
+    for (let index = this.#hugepageOf(start); index <= this.#hugepageOf(end - 1); index++) {
+      this.#boundTo.set(index, node);
+      this.#fetch(index, node);
+    }
+  }
+
+  /** Makes all of [start, end) present; false where a page cannot be had. Where a part is, the whole counts as present. */
+  populate(start: number, end: number): boolean {
+    if (this.#nodes === undefined) return true;
+    for (let index = this.#hugepageOf(start); index <= this.#hugepageOf(end - 1); index++) {
+      if (this.#nodes[index] === NOWHERE && !this.#fetch(index, this.#boundTo.get(index) ?? 0)) return false;
+    }
+    this.#present = true;
+    return true;
+  }
+
+  /** Exchanges a page for one of `node`. */
+  #fetch(index: number, node: number): boolean {
+    const [pool, nodes] = [this.#pool, this.#nodes];
+    if (pool === undefined || nodes === undefined || nodes[index] === node) return true;
+    if (nodes[index] !== NOWHERE) pool.giveBack(this.pageShift, nodes[index] as number);
+    const isThere = pool.take(this.pageShift, 1, node) !== undefined;
+    nodes[index] = isThere ? node : NOWHERE;
+    return isThere;
   }
 
   withPage(page: number, use: (bytes: Uint8Array) => void): void {
@@ -125,7 +170,8 @@ export class SimulatedBacking implements Backing {
     for (let index = this.#hugepageOf(start); index <= this.#hugepageOf(end - 1); index++) {
       const holders = (holdersOf[index] as number) - 1;
       holdersOf[index] = holders;
-      if (holders === 0) this.#pool?.giveBack(this.pageShift, 1);
+      const node = this.#nodes?.[index] ?? 0;
+      if (holders === 0 && node !== NOWHERE) this.#pool?.giveBack(this.pageShift, node);
     }
   }
 }

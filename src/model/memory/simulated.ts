@@ -1,7 +1,7 @@
 import { argumentRangeError, argumentTypeError } from "../../errors.ts";
 import { bytes, hex } from "../../hex.ts";
 import { MapFlag, Protection } from "../../syscalls.ts";
-import { EEXIST, EINVAL, ENOMEM, EPERM } from "../errno.ts";
+import { EEXIST, EFAULT, EINVAL, ENOMEM, EPERM } from "../errno.ts";
 import { ModelUnknown } from "../errors.ts";
 import { bytesOf, PAGE_BYTES, pageOf, pagesPer } from "../pages.ts";
 import type { AddressSpace, Area } from "./address-space.ts";
@@ -70,8 +70,9 @@ export class SimulatedMemory implements MemorySource {
     const hugepages = pages / pagesPer(pageShift);
     // Linux removes what was mapped there first and then looks for hugepages, so it is gone when there are none.
     this.#space.carve(start, start + pages);
-    if (pooled && !this.#pool.take(hugePageShift, hugepages)) return BigInt(ENOMEM);
-    this.#add(start, start + pages, protection, pageShift, pooled);
+    const nodes = pooled ? this.#pool.take(hugePageShift, hugepages) : undefined;
+    if (pooled && nodes === undefined) return BigInt(ENOMEM);
+    this.#add(start, start + pages, protection, pageShift, nodes, (flags & MapFlag.POPULATE) !== 0);
     return bytesOf(start);
   }
 
@@ -86,6 +87,38 @@ export class SimulatedMemory implements MemorySource {
     if (this.#space.cutsPage(start, end)) return EINVAL;
     this.#space.carve(start, end);
     return 0;
+  }
+
+  /** `mm/mempolicy.c: do_mbind`, with MPOL_BIND and no flags. The nodes of ordinary memory are not told apart. */
+  bindNode(address: bigint, length: bigint, node: number): number {
+    checkAddress("address", address);
+    checkAddress("length", length);
+    if (address % BigInt(this.#pageBytes) !== 0n || address + length > LARGEST_ADDRESS) return EINVAL;
+    if (!(node >= 0 && node < this.#pool.nodes)) return EINVAL;
+    if (length === 0n) return 0;
+    const start = pageOf(address);
+    const end = start + roundUp(length, this.#pageShift);
+    const areas = this.#space.filling(start, end, Protection.NONE);
+    if (areas === undefined) return EFAULT;
+    for (const area of areas) backingOf(area).bind(Math.max(area.start, start), Math.min(area.end, end), node);
+    return 0;
+  }
+
+  /** `mm/madvise.c: madvise_populate`, for writing: a page that its node does not have would have been a SIGBUS. */
+  populate(address: bigint, length: bigint): number {
+    checkAddress("address", address);
+    checkAddress("length", length);
+    if (address % BigInt(this.#pageBytes) !== 0n || address + length > LARGEST_ADDRESS) return EINVAL;
+    if (length === 0n) return 0;
+    const start = pageOf(address);
+    const end = start + roundUp(length, this.#pageShift);
+    if (this.#space.filling(start, end, Protection.NONE) === undefined) return ENOMEM;
+    const areas = this.#space.filling(start, end, Protection.READ | Protection.WRITE);
+    if (areas === undefined) return EINVAL;
+    const populated = areas.every((area) =>
+      backingOf(area).populate(Math.max(area.start, start), Math.min(area.end, end)),
+    );
+    return populated ? 0 : EFAULT;
   }
 
   /**
@@ -167,9 +200,18 @@ export class SimulatedMemory implements MemorySource {
     return start >= LOWEST_PAGE ? start : ENOMEM;
   }
 
-  #add(start: number, end: number, protection: number, pageShift: number, pooled: boolean): void {
-    const pool = pooled ? this.#pool : undefined;
-    const backing = new SimulatedBacking({ space: this.#space, start, end, pageShift, frames: this.#frames, pool });
+  /** `nodes`: where its hugepages are from, for memory of the pool. */
+  #add(
+    start: number,
+    end: number,
+    protection: number,
+    pageShift: number,
+    nodes: Uint16Array | undefined,
+    present: boolean,
+  ): void {
+    const pool = nodes && this.#pool;
+    const [space, frames] = [this.#space, this.#frames];
+    const backing = new SimulatedBacking({ space, start, end, pageShift, frames, pool, nodes, present });
     this.#space.add({ start, end, protection, backing, pinnable: true });
   }
 }
@@ -210,8 +252,12 @@ function isViewed(areas: readonly Area[], start: number, end: number): boolean {
 }
 
 /** All areas of simulated memory are {@link SimulatedMemory}'s own. */
-function extentsOf({ backing }: Area): Extents {
-  return (backing as SimulatedBacking).extents;
+function backingOf({ backing }: Area): SimulatedBacking {
+  return backing as SimulatedBacking;
+}
+
+function extentsOf(area: Area): Extents {
+  return backingOf(area).extents;
 }
 
 function checkAddress(name: string, value: bigint): void {

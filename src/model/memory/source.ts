@@ -6,7 +6,10 @@ import type { Frames } from "./frames.ts";
 import { RealBacking } from "./real-backing.ts";
 
 /** Where memory comes from. `linuxKernel()` is one: the model then works on this process's own memory. */
-export type MemorySource = Pick<Syscalls, "mmap" | "munmap" | "view" | "unview" | "physicalAddresses">;
+export type MemorySource = Pick<
+  Syscalls,
+  "mmap" | "munmap" | "bindNode" | "populate" | "view" | "unview" | "physicalAddresses"
+>;
 
 /** What a kernel answers for a physical address that it does not know. */
 const NOT_KNOWN = 2n ** 64n - 1n;
@@ -57,6 +60,7 @@ export function recordedMemory(
       space.carve(start, Math.min(start + pageOf(roundedUp(length, granule)), PAGES_OF_ADDRESS_SPACE));
       return 0;
     },
+    bindNode: source.bindNode && ((...parameters) => source.bindNode?.(...parameters) ?? 0),
     view: (address, length) => source.view(address, length),
     unview: (view) => source.unview(view),
     physicalAddresses(va, pages, size) {

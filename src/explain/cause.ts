@@ -1,0 +1,57 @@
+/** What a cause is: one row of the table of why the kernel says no. */
+import type { Machine } from "./machine.ts";
+
+/** The IOMMUs whose answers differ: the `kind` of a container. */
+export type IommuKind = "spapr" | "type1" | "noiommu";
+
+/** How sure the machine's own facts make a cause. `possible`: they say nothing about it. */
+export type Verdict = "sure" | "likely" | "possible" | "unlikely" | "ruled out";
+
+/** What the call was about, by the names of an error's `facts`: `group`, `length`, `pageSize`, `node`, `iova`, `va`. */
+export type Asked = Readonly<Record<string, unknown>>;
+
+/**
+ * What the machine says of a cause. `why` and `next` stand in the place of the cause's own, with the machine's numbers. Of a
+ * cause that is ruled out a message tells `why`, and without one nothing.
+ */
+export interface Finding {
+  readonly verdict: Verdict;
+  readonly why?: string;
+  readonly next?: string;
+}
+
+/** Asks the machine's files about a cause; `undefined` where they do not say. It reads few files, and only after a refusal. */
+export type Question = (machine: Machine, asked: Asked) => Finding | undefined;
+
+/** One reason for one answer of one call. */
+export interface Cause {
+  /** Names it for programs and documents, beside call and errno: `reserved-regions`. */
+  readonly id: string;
+  /** The call as in `<linux/vfio.h>` or the manual; `open group` and `open /dev/vfio/vfio` are told apart. `any` is every call. */
+  readonly call: string;
+  /** By name. {@link POSITIVE} is a number above 0, with which sPAPR's calls fail too. */
+  readonly errno: string;
+  /** The IOMMUs on which it can be. Without: all, also where none is known. */
+  readonly iommu?: readonly IommuKind[];
+  /** The first Linux that answers so, and the first that does not any more, where that is known. */
+  readonly since?: string;
+  readonly before?: string;
+  /** Where the kernel says so: `file: function`. */
+  readonly source: string;
+  /** What is the case. */
+  readonly why: string;
+  /** What a guard protects that `next` would lower: it is said first. */
+  readonly guards?: string;
+  /** What to do. */
+  readonly next?: string;
+  readonly ask?: Question;
+}
+
+export const POSITIVE = "positive";
+
+type Row = Omit<Cause, "call" | "errno">;
+
+/** The causes of one call, by errno, in the order of how often each is met. */
+export function causesOf(call: string, rows: Readonly<Record<string, readonly Row[]>>): Cause[] {
+  return Object.entries(rows).flatMap(([errno, causes]) => causes.map((cause) => ({ call, errno, ...cause })));
+}

@@ -1,0 +1,86 @@
+/** From the table to words: which causes an answer may have here, the likeliest first. */
+import type { Asked, Cause, Finding, IommuKind, Verdict } from "./cause.ts";
+import { isBefore, type Machine, versionOf } from "./machine.ts";
+import { causes as table } from "./table.ts";
+
+export { POSITIVE } from "./cause.ts";
+
+/** A cause as it looks on this machine. Plain data: it stands in an error's `facts`. */
+export interface JudgedCause {
+  readonly id: string;
+  readonly verdict: Verdict;
+  /** What is the case and what to do, in the machine's numbers where it gave some. */
+  readonly says: string;
+  /** The place in the kernel: `file: function`. */
+  readonly source: string;
+}
+
+const ORDER: readonly Verdict[] = ["sure", "likely", "possible", "unlikely", "ruled out"];
+
+/** So many causes stand in a message; the others are in its error's `facts`. */
+const TOLD = 4;
+
+/** The causes of an answer, likeliest first; of equals the more frequent. `errno` is its name, or {@link POSITIVE}. */
+export function judge(
+  call: string,
+  errno: string,
+  iommu: IommuKind | undefined,
+  machine: Machine,
+  asked: Asked,
+): JudgedCause[] {
+  const own = table.filter((cause) => cause.call === call && cause.errno === errno && isOn(cause, iommu));
+  const found = own.length > 0 ? own : table.filter((cause) => cause.call === "any" && cause.errno === errno);
+  return found
+    .map((cause) => judged(cause, machine, asked))
+    .filter((cause) => cause !== undefined)
+    .sort((a, b) => ORDER.indexOf(a.verdict) - ORDER.indexOf(b.verdict)); // stable: the table's own order stays
+}
+
+/** The causes in words: the sure one alone, or the likeliest first and a few more. */
+export function tell(causes: readonly JudgedCause[]): string {
+  const [first] = causes;
+  if (first === undefined) return "";
+  if (first.verdict === "sure") return first.says;
+  const open = causes.filter(({ verdict }) => verdict !== "ruled out");
+  const told = open.slice(0, TOLD);
+  const room = Math.min(TOLD - told.length, 2);
+  const not = causes
+    .filter(({ verdict }) => verdict === "ruled out")
+    .slice(0, room)
+    .map(({ says }) => `It is not that ${says}`);
+  const more = open.length - told.length;
+  const words = [told.map(({ says }) => says).join(". Or "), ...not].filter((part) => part !== "");
+  return words.join(". ") + (more > 0 ? `. Or one of ${more} more, in facts.causes` : "");
+}
+
+function isOn({ iommu }: Cause, kind: IommuKind | undefined): boolean {
+  return iommu === undefined || (kind !== undefined && iommu.includes(kind));
+}
+
+/** `undefined` for a cause that is ruled out, and about which there is nothing to be said. */
+function judged(cause: Cause, machine: Machine, asked: Asked): JudgedCause | undefined {
+  const { id, source, guards } = cause;
+  const finding = ask(cause, machine, asked);
+  if (finding?.verdict === "ruled out" && finding.why === undefined) return undefined;
+  const verdict = finding?.verdict ?? (isOfThisVersion(cause, machine) ? "possible" : "unlikely");
+  const why = finding?.why ?? cause.why;
+  // Of what is ruled out only the reason is told, and nobody is to do anything about it.
+  const next = verdict === "ruled out" ? undefined : (finding?.next ?? cause.next);
+  const advice = [guards, next].filter((part) => part !== undefined && next !== undefined).join("; ");
+  return { id, verdict, says: advice === "" ? why : `${why}: ${advice}`, source };
+}
+
+function ask({ ask: question }: Cause, machine: Machine, asked: Asked): Finding | undefined {
+  try {
+    return question?.(machine, asked);
+  } catch {
+    return undefined; // a file in a form that nobody knows
+  }
+}
+
+/** Distributions carry changes back, so another version makes a cause unlikely, and no more. */
+function isOfThisVersion({ since, before }: Cause, { release }: Machine): boolean {
+  if (release === undefined) return true;
+  const [first, gone] = [since, before].map((version) => (version === undefined ? undefined : versionOf(version)));
+  return (first === undefined || !isBefore(release, first)) && (gone === undefined || isBefore(release, gone));
+}

@@ -1,0 +1,73 @@
+/** The table itself: every cause can be named, found in the kernel's source, and done something about. */
+import { constants } from "node:os";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { errnoName } from "../../src/errors.ts";
+import { type Cause, POSITIVE } from "../../src/explain/cause.ts";
+import { versionOf } from "../../src/explain/machine.ts";
+import { causes } from "../../src/explain/table.ts";
+import { VfioCall, vfioCallName } from "../../src/syscalls.ts";
+
+const nameOf = ({ call, errno, iommu, id }: Cause) => `${call} ${errno} ${iommu ?? ""} ${id}`;
+
+test("no cause has the name of another of the same answer", () => {
+  const names = causes.flatMap(({ iommu = ["spapr", "type1", "noiommu"], ...cause }) =>
+    iommu.map((kind) => nameOf({ ...cause, iommu: [kind] })),
+  );
+  assert.equal(
+    names.filter((name, i) => names.indexOf(name) !== i),
+    [],
+  );
+  assert.ok(causes.length > 150, `${causes.length} causes`);
+});
+
+test("every errno is one of Linux's, and every call one that this library makes or knows", () => {
+  const calls = [...Object.values(VfioCall).map(vfioCallName), "VFIO_IOMMU_GET_INFO"];
+  const others = ["open /dev/vfio/vfio", "open group", "close", "mmap", "munmap", "madvise", "mbind", "any"];
+  for (const cause of causes) {
+    assert.ok([...calls, ...others].includes(cause.call), nameOf(cause));
+    if (cause.errno === POSITIVE) continue;
+    const known = [...Object.keys(constants.errno), errnoName(-77), errnoName(-133)];
+    assert.ok(known.includes(cause.errno), nameOf(cause));
+  }
+  const without = [...calls, ...others].filter((call) => !causes.some((cause) => cause.call === call));
+  assert.equal(without, []);
+});
+
+test("every cause says where the kernel has it from, and of which versions, in one form", () => {
+  for (const cause of causes) {
+    assert.match(cause.source, /^[a-z0-9]+\/\S+: .+$|^fs\/\S+: .+$|^mm\/\S+: .+$/i, nameOf(cause));
+    for (const version of [cause.since, cause.before]) {
+      if (version !== undefined) assert.ok((versionOf(version)?.length ?? 0) >= 2, nameOf(cause));
+    }
+    for (const text of [cause.why, cause.guards, cause.next]) {
+      if (text === undefined) continue;
+      assert.match(text, /^\S.*[^.\s]$/, nameOf(cause));
+      assert.not.match(text, /\. Or /, nameOf(cause));
+    }
+  }
+});
+
+test("what would lower a guard says first what the guard protects", () => {
+  const lowering =
+    /allow_unsafe|enable_unsafe|dma_entry_limit|lockdown|=off|=pt\b|0?666|setenforce|privileged|seccomp|profile|hugetlb\.|overcommit|run as root/i;
+  const guarded = causes.filter(({ next }) => next !== undefined && lowering.test(next.replace(/no intremap=off/, "")));
+  assert.ok(guarded.length >= 6, `${guarded.length} causes`);
+  for (const cause of guarded) {
+    // To be root is no guard that is lowered for others, where a user's own rights are the other way out.
+    if (/or run as root$/.test(cause.next ?? "")) continue;
+    if (/^touch the pages first/.test(cause.next ?? "")) continue;
+    assert.ok(cause.guards !== undefined, `${nameOf(cause)}: ${cause.next}`);
+  }
+});
+
+test("a user of type1 is told nothing of POWER, and one of POWER nothing of x86", () => {
+  for (const cause of causes) {
+    const text = [cause.why, cause.guards, cause.next].join(" ");
+    const kinds = cause.iommu ?? [];
+    if (kinds.includes("type1")) assert.not.match(text, /LPAR|POWER|spapr|\bTCE/, nameOf(cause));
+    if (kinds.includes("spapr") && !kinds.includes("type1")) assert.not.match(text, /type1|x86|VT-d/, nameOf(cause));
+  }
+});
+
+test.run();
