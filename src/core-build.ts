@@ -1,11 +1,11 @@
-/** Which build of the core this process runs, and its bytes. */
-import { readFileSync } from "node:fs";
+/** Which build of the core this process runs, and its bytes. Needs nothing of Node: this runs in browsers too. */
+import { CORE_WASM } from "./core-wasm.ts";
 
 /**
- * A build of the core, as its file is named: `core` with SIMD, `core.scalar` without, `core.asserts` with SIMD and with
- * checks that a release leaves out, for tests.
+ * A build of the core, as its file is named: `core` with SIMD, `core.scalar` without. Both are in this package as text, so
+ * that no file has to be found when a program is put into one bundle.
  */
-export type CoreBuild = "core" | "core.scalar" | "core.asserts";
+export type CoreBuild = keyof typeof CORE_WASM;
 
 /**
  * A module with one function, `() => i8x16.popcnt(i8x16.splat(0))`. An engine that knows SIMD accepts it, as long as it
@@ -18,9 +18,9 @@ const SIMD_PROBE = new Uint8Array([
   ...[10, 10, 1, 8, 0, 0x41, 0, 0xfd, 15, 0xfd, 98, 11], // code: i32.const 0, i8x16.splat, i8x16.popcnt, end
 ]);
 
-/** Whether this engine runs SIMD. */
+/** Whether this engine runs SIMD: not where it runs no WebAssembly at all. */
 export function engineHasSimd(): boolean {
-  return WebAssembly.validate(SIMD_PROBE);
+  return typeof WebAssembly === "object" && WebAssembly.validate(SIMD_PROBE);
 }
 
 /**
@@ -29,7 +29,7 @@ export function engineHasSimd(): boolean {
  *
  * @throws RangeError `ERR_OUT_OF_RANGE` for another value of the variable.
  */
-export function chooseBuild(wanted: string | undefined = process.env.DMA_WINDOW_CORE): "core" | "core.scalar" {
+export function chooseBuild(wanted: string | undefined = wantedBuild()): CoreBuild {
   if (wanted === undefined || wanted === "") return engineHasSimd() ? "core" : "core.scalar";
   if (wanted === "simd") return "core";
   if (wanted === "scalar") return "core.scalar";
@@ -37,7 +37,37 @@ export function chooseBuild(wanted: string | undefined = process.env.DMA_WINDOW_
   throw Object.assign(new RangeError(message), { code: "ERR_OUT_OF_RANGE" });
 }
 
+/** The variable's value; undefined also where there is no environment, and where a program may not read it (Deno asks). */
+function wantedBuild(): string | undefined {
+  try {
+    return globalThis.process?.env.DMA_WINDOW_CORE;
+  } catch {
+    return undefined;
+  }
+}
+
 /** The bytes of a build: without an argument, of the one for this process. */
-export function readCore(build: CoreBuild = chooseBuild()): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(readFileSync(new URL(`../dist/${build}.wasm`, import.meta.url)));
+export function readCore(build: CoreBuild = chooseBuild()): Uint8Array & { readonly buffer: ArrayBuffer } {
+  return fromBase64(CORE_WASM[build]);
+}
+
+const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/**
+ * Base64 as `tools/build.mjs` writes it: no other character, "=" at the end. Done here since there is no function for it that
+ * every engine has: a context of node:vm has neither Buffer nor atob.
+ */
+function fromBase64(text: string): Uint8Array<ArrayBuffer> {
+  const values = new Uint8Array(128);
+  for (let i = 0; i < DIGITS.length; i++) values[DIGITS.charCodeAt(i)] = i;
+  const padding = text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0;
+  const bytes = new Uint8Array((text.length / 4) * 3 - padding);
+  const digit = (at: number): number => values[text.charCodeAt(at)] as number;
+  for (let from = 0, to = 0; from < text.length; from += 4, to += 3) {
+    const three = (digit(from) << 18) | (digit(from + 1) << 12) | (digit(from + 2) << 6) | digit(from + 3);
+    bytes[to] = three >> 16;
+    bytes[to + 1] = three >> 8; // a typed array takes the low 8 bits, and nothing behind its end
+    bytes[to + 2] = three;
+  }
+  return bytes;
 }

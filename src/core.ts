@@ -7,7 +7,8 @@
  *
  * No export calls out, throws, or leaves garbage, save the bigints that carry results.
  */
-import { chooseBuild, readCore } from "./core-build.ts";
+import { type CoreBuild, chooseBuild, engineHasSimd, readCore } from "./core-build.ts";
+import { orStandIn } from "./core-unavailable.ts";
 
 export { type CoreBuild, chooseBuild, engineHasSimd, readCore } from "./core-build.ts";
 
@@ -65,6 +66,13 @@ export const NO_ADDRESS = 0xffff_ffff_ffff_ffffn;
 /** The result of a call that was not made, in a list of calls. */
 export const NOT_CALLED = 0x7fff_ffff;
 
+/** What of a `WebAssembly.Memory` is used: its type is only known where TypeScript is told of browsers. */
+export interface CoreMemory {
+  readonly buffer: ArrayBuffer;
+  /** By pages of 64 KiB; how many there were. */
+  grow(pages: number): number;
+}
+
 /**
  * The exports of `assembly/index.ts`.
  *
@@ -84,7 +92,7 @@ export const NOT_CALLED = 0x7fff_ffff;
  * look-up, through a view whose length is not 0, needs to know none of this. Nothing may be written there.
  */
 export interface CoreExports {
-  readonly memory: WebAssembly.Memory;
+  readonly memory: CoreMemory;
 
   /** Whether this build computes in vectors: all but `core.scalar`. */
   usesSimd(): 0 | 1;
@@ -359,8 +367,8 @@ function unsigned(exports: CoreExports): CoreExports {
  * A core of its own, with its own tables. The library uses {@link core}, one for the process: V8 inlines calls into
  * wasm only while a call site sees one module's functions. More are for tests and for comparing builds.
  */
-export function instantiateCore(wasm: BufferSource): Core {
-  const instance = new WebAssembly.Instance(new WebAssembly.Module(wasm), {});
+export function instantiateCore(wasm: ArrayBuffer | ArrayBufferView): Core {
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(wasm as BufferSource), {});
   const exports = instance.exports as unknown as CoreExports;
   let view = new Uint8Array(exports.memory.buffer);
   const bytes = (): Uint8Array => {
@@ -376,8 +384,23 @@ export function instantiateCore(wasm: BufferSource): Core {
   };
 }
 
-/** The build of {@link core}: `core` with SIMD, `core.scalar` without. */
-export const coreBuild = chooseBuild();
+/**
+ * The build of {@link core}: `core` with SIMD, `core.scalar` without. Where `DMA_WINDOW_CORE` asks for one that there is not,
+ * the engine's own; the core then says what is wrong.
+ */
+export const coreBuild: CoreBuild = buildOrEngines();
 
-/** The core of this process or worker. */
-export const core: Core = instantiateCore(readCore(coreBuild));
+function buildOrEngines(): CoreBuild {
+  try {
+    return chooseBuild();
+  } catch {
+    return engineHasSimd() ? "core" : "core.scalar";
+  }
+}
+
+/**
+ * The core of this process or worker. Importing it never throws: where the engine cannot run it (no WebAssembly, no address
+ * space, a policy), every use throws a DmaWindowError of code `ERR_CORE_UNAVAILABLE` that says why, and the next one
+ * tries again.
+ */
+export const core: Core = orStandIn(() => instantiateCore(readCore()));

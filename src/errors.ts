@@ -1,5 +1,5 @@
-import { constants } from "node:os";
 import { nameOfMarked } from "./copies.ts";
+import { ERRNO } from "./errno.ts";
 import { errorToJson, type Json } from "./error-json.ts";
 
 /**
@@ -53,11 +53,7 @@ export class DmaWindowError extends Error {
   }
 }
 
-const errnoNames = new Map(Object.entries(constants.errno).map(([name, value]) => [value as number, name]));
-// Node does not know this one: 77 on x86, Arm and POWER.
-errnoNames.set(77, "EBADFD");
-// Nor this one: a page that the memory's hardware has broken.
-errnoNames.set(133, "EHWPOISON");
+const errnoNames = new Map(Object.entries(ERRNO).map(([name, value]) => [value as number, name]));
 
 /** `"ENOSPC"` for -28. */
 export function errnoName(errno: number): string {

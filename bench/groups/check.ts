@@ -1,82 +1,17 @@
 /** Requests held against a window: whether each lies in it, and which TCE it begins at. */
-import { type CoreBuild, coreBuild, instantiateCore, readCore } from "../../src/core.ts";
+import { coreBuild } from "../../src/core.ts";
 import { row } from "../harness/goals.ts";
 import { type Bench, type Figure, fastest, figures, type Group } from "../harness/group.ts";
 import { inJavaScript } from "../harness/loop.ts";
-import type { Random } from "../harness/random.ts";
 import type { Contender } from "../harness/rounds.ts";
 import { inC } from "../rivals/native.ts";
-import { Column, mustEqual, spoil } from "../tables/batch.ts";
-import { openWindow } from "../tables/memory.ts";
+import { mustEqual, spoil } from "../tables/batch.ts";
+import { inCore, NONE, PAGE_SHIFT, type Requests, requestsFor, SIZE, START } from "../tables/requests.ts";
 
-const START = 0x0800_0000_0000_0000n;
-const SIZE = 1n << 40n;
-const PAGE_SHIFT = 16;
-const NONE = 2n ** 64n - 1n;
-
-interface Requests {
-  readonly iovas: BigUint64Array;
-  readonly lengths: BigUint64Array;
-  readonly indexes: BigUint64Array;
-  readonly inside: number;
-}
-
-/** One in sixteen does not lie in the window: it begins before or behind it, ends behind it, is empty, or wraps. */
-function requestsFor(count: number, random: Random): Requests {
-  const requests = {
-    iovas: new BigUint64Array(count),
-    lengths: new BigUint64Array(count),
-    indexes: new BigUint64Array(count),
-  };
-  let inside = 0;
-  for (let i = 0; i < count; i++) {
-    const page = BigInt(random.below(2 ** 23));
-    let iova = START + (page << BigInt(PAGE_SHIFT));
-    let length = BigInt(1 + random.below(64)) << BigInt(PAGE_SHIFT);
-    const isInside = random.below(16) !== 0;
-    if (!isInside) {
-      const wrong = random.below(5);
-      if (wrong === 0) iova = START - 1n - page;
-      else if (wrong === 1) iova = START + SIZE + page;
-      else if (wrong === 2) length = SIZE;
-      else if (wrong === 3) length = 0n;
-      else length = NONE - page;
-      if (wrong === 2 && page === 0n) iova += 1n;
-    }
-    requests.iovas[i] = iova;
-    requests.lengths[i] = length;
-    requests.indexes[i] = isInside ? (iova - START) >> BigInt(PAGE_SHIFT) : NONE;
-    if (isInside) inside++;
-  }
-  return { ...requests, inside };
-}
-
-/** The column that the contenders write is `columns.indexes`; the requests stand in the other two. */
-function inCore(bench: Bench, name: string, build: CoreBuild, requests: Requests, withRivals: boolean): Contender[] {
-  const core = instantiateCore(readCore(build));
-  const window = openWindow(core, START, SIZE, PAGE_SHIFT);
+/** The core, and the same in C on the same columns. */
+function withRivals(bench: Bench, requests: Requests): Contender[] {
+  const { core, ours, iovas, lengths, indexes, checks } = inCore("the core", coreBuild, requests);
   const count = requests.iovas.length;
-  const [iovas, lengths, indexes] = [new Column(core, count), new Column(core, count), new Column(core, count)];
-  iovas.values.set(requests.iovas);
-  lengths.values.set(requests.lengths);
-  const checks = {
-    spoil: () => spoil(indexes.values),
-    verify: () => mustEqual(name, indexes.values, requests.indexes),
-  };
-  const ours = inJavaScript({
-    name,
-    once: `sum += checkMany(window, iovas, lengths, indexes, ${count});`,
-    scope: {
-      checkMany: core.windowCheckMany,
-      window,
-      iovas: iovas.pointer,
-      lengths: lengths.pointer,
-      indexes: indexes.pointer,
-    },
-    expected: requests.inside,
-    ...checks,
-  });
-  if (!withRivals) return [ours];
   const rivals = [bench.rivals.native, bench.rivals.portable].flatMap((rival) =>
     rival === undefined
       ? []
@@ -157,8 +92,8 @@ async function atSize(bench: Bench, count: number): Promise<Figure[]> {
   bench.say(`check: making ${count} requests`);
   const requests = requestsFor(count, bench.random);
   const contenders = [
-    ...inCore(bench, "the core", coreBuild, requests, true),
-    ...inCore(bench, "the scalar core", "core.scalar", requests, false),
+    ...withRivals(bench, requests),
+    inCore("the scalar core", "core.scalar", requests).ours,
     withNumbers(requests),
     ...withBigInts(requests),
   ];

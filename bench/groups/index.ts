@@ -4,6 +4,7 @@ import { ofArguments } from "./arguments.ts";
 import { bits } from "./bits.ts";
 import { check } from "./check.ts";
 import { dpdk } from "./dpdk.ts";
+import { engines } from "./engines.ts";
 import { firstFree } from "./first-free.ts";
 import { library } from "./library.ts";
 import { lists } from "./lists.ts";
@@ -18,6 +19,7 @@ export const groups: readonly Group[] = [
   translate,
   dpdk,
   check,
+  engines,
   walk,
   walkSums,
   lists,

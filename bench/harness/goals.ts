@@ -48,6 +48,11 @@ export const goals = {
     about: "64k requests held against a window, and the TCE of each; C for this very processor",
   },
   "check-batch-64k-vs-c-x86-64-v2": { goal: 1, unit: each("request"), about: "the same; C for any x86-64 since 2009" },
+  "check-batch-64k-bun-vs-node": {
+    goal: 1.5,
+    unit: each("request"),
+    about: "64k requests held against a window by the core in Bun, whose engine is JavaScriptCore; in this Node",
+  },
   "check-single-vs-js-number": {
     goal: 2.5,
     unit: each("call"),

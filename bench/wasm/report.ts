@@ -9,12 +9,12 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type CoreBuild, readCore } from "../../src/core.ts";
+import { type Build, coreFile } from "../../test/support/core-files.ts";
 import { textTable } from "../harness/table.ts";
 import { type FunctionSize, type ModuleSizes, moduleSizes } from "./sections.ts";
 
 const LARGEST = 20;
-const BUILDS: readonly { readonly build: CoreBuild; readonly target: string }[] = [
+const BUILDS: readonly { readonly build: Build; readonly target: string }[] = [
   { build: "core", target: "release" },
   { build: "core.scalar", target: "scalar" },
   { build: "core.asserts", target: "asserts" },
@@ -70,7 +70,7 @@ function functionTable(build: string, functions: readonly FunctionSize[]): strin
 
 /** `names`: with the names of functions that are not exported. Every build is made once more for them: some seconds. */
 export function coreReport(names: boolean): string {
-  const modules = BUILDS.map(({ build, target }) => ({ build, target, sizes: moduleSizes(readCore(build)) }));
+  const modules = BUILDS.map(({ build, target }) => ({ build, target, sizes: moduleSizes(coreFile(build)) }));
   return [
     sectionTable(modules),
     ...modules.map(({ build, target, sizes }) =>

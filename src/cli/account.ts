@@ -5,7 +5,7 @@
  *     type1     UNMAP ends whole maps, and a MAP that fails touches nothing
  *     none      there is neither MAP nor UNMAP: nothing of all this is ever answered with success
  */
-import { constants } from "node:os";
+import { ERRNO } from "../errno.ts";
 import { IommuType, VfioCall } from "../syscalls.ts";
 import { LivePages, pageOf, type Tally } from "./live-pages.ts";
 
@@ -129,7 +129,7 @@ class SpaprAccount implements Account {
  * cannot be; nothing was touched then.
  */
 function mayHaveBegun(result: number, struct: StructView): boolean {
-  if (result !== -constants.errno.EINVAL) return false;
+  if (result !== -ERRNO.EINVAL) return false;
   const aligned = [8, 16, 24].every((at) => (struct.u32(at) & 0xfff) === 0);
   return aligned && struct.u32(0) >= 32 && struct.u32(4) >= 1 && struct.u32(4) <= ACCESS;
 }

@@ -8,7 +8,7 @@
  *
  * It knows the containers and groups that were opened through it.
  */
-import { constants } from "node:os";
+import { ERRNO } from "../errno.ts";
 import { BATCH_ENTRY_BYTES, type Syscalls, VfioCall } from "../syscalls.ts";
 import { StructView } from "./account.ts";
 import { pageOf, type Tally } from "./live-pages.ts";
@@ -36,7 +36,7 @@ export class Witness {
       close: (fd) => {
         const result = inner.close(fd);
         // Whatever else Linux answers, the descriptor is closed (`fs/open.c: close`).
-        if (result !== -constants.errno.EBADF) this.#files.closed(fd);
+        if (result !== -ERRNO.EBADF) this.#files.closed(fd);
         return result;
       },
       ioctl: (fd, call, argument) => {

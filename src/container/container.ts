@@ -1,3 +1,4 @@
+import { Closable } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { core } from "../core.ts";
 import { argumentTypeError, DmaWindowError, withoutResidue, withResidue } from "../errors.ts";
@@ -27,7 +28,7 @@ export interface ContainerFiles {
  * A VFIO container: groups of devices that share an IOMMU's windows, whichever IOMMU it is. Made by `openContainer`. It belongs to the process
  * that made it: after a fork the kernel refuses the child.
  */
-export class Container {
+export class Container extends Closable {
   readonly #kernel: Syscalls;
   readonly #files: ContainerFiles;
   readonly #backend: Backend;
@@ -39,6 +40,7 @@ export class Container {
 
   /** @internal Made by openContainer. */
   constructor(kernel: Syscalls, files: ContainerFiles, backend: Backend) {
+    super();
     this.#kernel = kernel;
     this.#files = files;
     this.#backend = backend;
@@ -176,10 +178,6 @@ export class Container {
         residue: { left: errors.flatMap(sentencesOf) },
       },
     );
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
   }
 
   #closeWindow(window: Window): DmaWindowError | undefined {

@@ -12,6 +12,7 @@
  * goes back to the core's tables either. A view that somebody kept past the end would otherwise lead into them; like this it
  * leads at most to rows of requests that come later, and those are checked, as every request is.
  */
+import { Closable } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { core, NO_ADDRESS } from "../core.ts";
 import { argumentRangeError, DmaWindowError } from "../errors.ts";
@@ -47,7 +48,7 @@ interface Views {
  * that maps or allocates may let it, arrays taken before are empty: what is written to them is lost without a word, and a batch
  * refuses them. The rows themselves stay, and the next array taken has them.
  */
-export class RequestRows {
+export class RequestRows extends Closable {
   /** How many rows there are. */
   readonly capacity: number;
   readonly #bytes: number;
@@ -58,6 +59,7 @@ export class RequestRows {
 
   /** @internal `siblings` are all rows of a window: these add themselves, and leave when they end. */
   constructor(capacity: number, siblings: Set<RequestRows>) {
+    super();
     if (count("capacity", capacity) < 1 || capacity > ROWS_MAX) {
       throw argumentRangeError("capacity", `from 1 to ${ROWS_MAX}`, capacity);
     }
@@ -105,10 +107,6 @@ export class RequestRows {
     this.#open = false;
     this.#siblings.delete(this);
     spare.set(this.#bytes, [...(spare.get(this.#bytes) ?? []), this.#block]);
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
   }
 
   #fresh(): Views {

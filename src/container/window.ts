@@ -1,3 +1,4 @@
+import { Closable } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { core, NO_ADDRESS, Owner, Status } from "../core.ts";
 import { argumentTypeError, DmaWindowError } from "../errors.ts";
@@ -35,7 +36,7 @@ const RUNS = 1024;
  * Its size never changes, and no map is touched but by its own unmap. The core's tables are the only record of what is
  * mapped; after every call, also one that failed, they say what the kernel has.
  */
-export class Window {
+export class Window extends Closable {
   /** First IOVA: where the kernel put the window, which may not be where the plan expected it. */
   readonly start: bigint;
   /** Bytes. */
@@ -67,6 +68,7 @@ export class Window {
     owner: ContainerTarget,
     remove: (window: Window) => DmaWindowError | undefined,
   ) {
+    super();
     this.start = start;
     this.size = plan.size;
     this.pageShift = plan.pageShift;
@@ -378,10 +380,6 @@ export class Window {
     const leftover = this.#remove(this);
     this.#end();
     if (leftover) throw leftover;
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
   }
 
   /**

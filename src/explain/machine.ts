@@ -2,10 +2,10 @@
  * What a machine's files say about a refusal. Nothing here throws, and what cannot be read is not known: the words are a help,
  * and that they cannot be had must not hide the error itself.
  */
-import { constants } from "node:os";
+import { ERRNO } from "../errno.ts";
 import type { MachineFiles } from "../syscalls.ts";
 
-const ENOENT = -constants.errno.ENOENT;
+const ENOENT = -ERRNO.ENOENT;
 
 /** Bits of `<linux/capability.h>`. */
 export const Capability = { DAC_OVERRIDE: 1n, IPC_LOCK: 14n, SYS_RAWIO: 17n, SYS_NICE: 23n } as const;

@@ -7,8 +7,9 @@ import type { Sight, Syscalls } from "../syscalls.ts";
 import { machineFiles } from "../system/machine-files.ts";
 import { pageSize } from "../system/page-size.ts";
 import { physicalAddresses } from "../system/pagemap.ts";
+import { object } from "../validate.ts";
 import { lockedMemory } from "./locked-memory.ts";
-import { shim, shimAvailable } from "./shim.ts";
+import { shim, shimAvailable, useShim } from "./shim.ts";
 import { Views } from "./views.ts";
 
 export { shimAvailable } from "./shim.ts";
@@ -19,6 +20,14 @@ export type MemorySource = Pick<
   "mmap" | "munmap" | "bindNode" | "populate" | "view" | "unview" | "read" | "write" | "physicalAddresses"
 >;
 
+export interface LinuxKernelOptions {
+  /**
+   * The native shim's file, a path or a file URL, for all kernels of this process: for a bundle that runs where dma-window is
+   * not installed. Default: the environment variable `DMA_WINDOW_SHIM`, or what installing the package built.
+   */
+  readonly shim?: string | { readonly href: string };
+}
+
 /**
  * The Linux that this program runs on. Importing this file and calling this function never throw, whatever the machine
  * lacks. The first system call does, with a {@link DmaWindowError} of code `ERR_SHIM_UNAVAILABLE`, when the native shim
@@ -28,9 +37,13 @@ export type MemorySource = Pick<
  * Arguments of the wrong kind are a TypeError with code `ERR_INVALID_ARG_TYPE`, values that cannot be a RangeError with
  * code `ERR_OUT_OF_RANGE`, on every call. No call is passed on then.
  *
+ * A `shim` that is no path is such a TypeError too, and `ERR_SHIM_LOADED` says that system calls were made through another file.
+ *
  * Cost: one crossing for each call, no garbage but the bigint that `mmap` returns.
  */
-export function linuxKernel(): Syscalls {
+export function linuxKernel(options: LinuxKernelOptions = {}): Syscalls {
+  object("options", options);
+  if (options.shim !== undefined) useShim(options.shim);
   return new LinuxKernel();
 }
 

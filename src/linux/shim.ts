@@ -3,9 +3,11 @@
  */
 
 import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
+import { join, resolve } from "node:path";
+import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { DmaWindowError } from "../errors.ts";
+import { argumentTypeError, DmaWindowError } from "../errors.ts";
+import { packageDirectory } from "./place.ts";
 import {
   mayNotRead,
   notBuilt,
@@ -97,22 +99,39 @@ const functions: readonly (keyof NativeShim)[] = [
   "write",
 ];
 
-// Both src/linux and dist/linux lie two directories below the package.
-const builtShim = fileURLToPath(new URL("../../build/Release/vfio_shim.node", import.meta.url));
-const packageDirectory = fileURLToPath(new URL("../../", import.meta.url)).replace(/\/$/, "");
-
-let loaded: NativeShim | undefined;
+/** The file that a program has named; it counts for more than the environment. */
+let named: string | undefined;
+let loaded: { readonly native: NativeShim; readonly path: string } | undefined;
 
 /**
- * The shim, loaded on the first call: the file that the environment variable `DMA_WINDOW_SHIM` names (an addon that was
- * cross-built), or else the one that installing the package built.
+ * Names the shim's file, for all kernels of this process: in a bundle nobody else may know where it is. A path or a file URL.
+ *
+ * @throws TypeError `ERR_INVALID_ARG_TYPE`; DmaWindowError `ERR_SHIM_LOADED` when system calls were made through another file.
+ */
+export function useShim(file: string | { readonly href: string }): void {
+  const text: unknown = typeof file === "string" ? file : (file as { href?: unknown } | null)?.href;
+  const isUrl = typeof text === "string" && text.startsWith("file:");
+  if (typeof text !== "string" || text === "" || (text !== file && !isUrl)) {
+    throw argumentTypeError("shim", "a path or a file URL", file);
+  }
+  const path = isUrl ? fileURLToPath(text) : resolve(text);
+  if (loaded !== undefined && loaded.path !== path) {
+    const message = `shim names ${path}, and this process has made system calls through ${loaded.path}; name it before the first`;
+    throw new DmaWindowError("ERR_SHIM_LOADED", message);
+  }
+  named = path;
+}
+
+/**
+ * The shim, loaded on the first call: the file that {@link useShim} named, or the environment variable `DMA_WINDOW_SHIM` names
+ * (an addon that was cross-built), or else the one that installing the package built.
  *
  * Throws a {@link DmaWindowError} with code `ERR_SHIM_UNAVAILABLE` that says why it cannot be loaded and what to do, and names
  * the reason for programs (`facts.reason`). A later call tries again.
  */
 export function shim(): NativeShim {
   loaded ??= load();
-  return loaded;
+  return loaded.native;
 }
 
 /** Whether {@link shim} would answer. Never throws. */
@@ -125,21 +144,32 @@ export function shimAvailable(): boolean {
   }
 }
 
-function load(): NativeShim {
+function load(): { native: NativeShim; path: string } {
   if (process.platform !== "linux") {
     const why = `VFIO is part of Linux, and this is ${process.platform}.`;
     throw unavailable({ reason: "not-linux", why, remedy: "Run this part on Linux." });
   }
-  const chosen = process.env.DMA_WINDOW_SHIM;
-  const path = chosen || builtShim;
-  const home = chosen ? undefined : packageDirectory;
+  const chosen = named ?? process.env.DMA_WINDOW_SHIM;
+  const home = chosen ? undefined : packageDirectory();
+  if (!chosen && home === undefined) {
+    throw unavailable({
+      reason: "bundled",
+      why: "This program was bundled, and no dma-window is installed where it runs.",
+      remedy:
+        "Install dma-window there, or hand the addon over: linuxKernel({ shim: path }), or DMA_WINDOW_SHIM=path. The path leads to " +
+        "build/Release/vfio_shim.node of a dma-window that was installed for this machine.",
+    });
+  }
+  const path = chosen ? resolve(chosen) : join(home ?? "", "build/Release/vfio_shim.node");
   if (!existsSync(path)) {
     if (mayNotRead(path)) throw unavailable(permissionDenied(path));
-    throw unavailable(home === undefined ? notThere(path, "DMA_WINDOW_SHIM") : notBuilt(home, path));
+    const by = named === undefined ? "DMA_WINDOW_SHIM" : "linuxKernel({ shim })";
+    throw unavailable(home === undefined ? notThere(path, by) : notBuilt(home, path));
   }
   let native: Partial<NativeShim>;
   try {
-    native = createRequire(import.meta.url)(path);
+    // Asked for and not imported: bundlers make something of their own of createRequire(), as soon as they recognise it.
+    native = process.getBuiltinModule("node:module").createRequire(path)(path);
   } catch (cause) {
     throw unavailable(notLoaded(path, cause, home), cause);
   }
@@ -147,7 +177,7 @@ function load(): NativeShim {
   if (absent.length > 0) {
     throw unavailable(otherVersion(path, absent, home));
   }
-  return native as NativeShim;
+  return { native: native as NativeShim, path };
 }
 
 function unavailable({ reason, why, remedy }: Problem, cause?: unknown): DmaWindowError {

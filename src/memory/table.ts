@@ -1,4 +1,5 @@
 import { asked } from "../asked.ts";
+import { Closable } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { core, ListFlag, NO_ADDRESS, Status } from "../core.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError, leftBy, withResidue } from "../errors.ts";
@@ -29,7 +30,7 @@ interface OwnList extends MemsegList, Place {
  * Memory, as lists of address space and the pages in them. The record itself is the core's; containers that a table is
  * attached to map what comes and unmap what goes, in the same call.
  */
-export class MemsegTable {
+export class MemsegTable extends Closable {
   readonly #kernel: Syscalls | undefined;
   readonly #physical: PhysicalResolver | undefined;
   readonly #handle: number;
@@ -46,6 +47,7 @@ export class MemsegTable {
   #open = true;
 
   constructor(options: MemsegTableOptions = {}) {
+    super();
     known("options", object("options", options), TABLE_KEYS);
     const { physical } = options;
     if (physical !== undefined && typeof physical !== "boolean" && typeof physical !== "function") {
@@ -347,10 +349,6 @@ export class MemsegTable {
         left,
       );
     }
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
   }
 
   /** @internal Whether its addresses mean the same to a kernel: also where it has none of its own. */

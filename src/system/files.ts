@@ -4,7 +4,7 @@
  */
 
 import { readFileSync } from "node:fs";
-import { constants } from "node:os";
+import { ERRNO } from "../errno.ts";
 import { argumentTypeError, DmaWindowError, errnoName } from "../errors.ts";
 import type { MachineFiles } from "../syscalls.ts";
 
@@ -62,7 +62,7 @@ export function pointedTo(files: MachineFiles, path: string, code: string, next:
 /** `syscall` is what Node calls it. */
 function unlessAbsent<T>(syscall: string, answer: T | number, path: string, code: string, next: string): T | undefined {
   if (typeof answer !== "number") return answer;
-  if (answer === -constants.errno.ENOENT) return undefined;
+  if (answer === -ERRNO.ENOENT) return undefined;
   const about = `cannot read ${path}: ${errnoName(answer)}. ${next}`;
   throw new DmaWindowError(code, about, { errno: answer, syscall, facts: { path } });
 }

@@ -14,8 +14,8 @@
  * is known when mmap and the first touch have succeeded, and not before.
  */
 
-import { constants } from "node:os";
 import { join } from "node:path";
+import { ERRNO } from "../errno.ts";
 import type { MachineFiles } from "../syscalls.ts";
 import { checkPath, listed } from "./files.ts";
 import { machineFiles } from "./machine-files.ts";
@@ -43,7 +43,7 @@ export interface HugepagePool {
   readonly available: number;
 }
 
-const ENOENT = -constants.errno.ENOENT;
+const ENOENT = -ERRNO.ENOENT;
 
 const POOLS = "/sys/kernel/mm/hugepages";
 

@@ -8,14 +8,14 @@
  *     /sys/bus/pci/devices/0000:01:00.0/numa_node           0, or -1 where firmware does not say
  */
 
-import { constants } from "node:os";
+import { ERRNO } from "../errno.ts";
 import { argumentTypeError, DmaWindowError, errnoName } from "../errors.ts";
 import type { MachineFiles } from "../syscalls.ts";
 import { type HugepagePool, poolsOf } from "./hugepages.ts";
 import { machineFiles } from "./machine-files.ts";
 
 const ROOT = "/sys/devices/system/node";
-const ENOENT = -constants.errno.ENOENT;
+const ENOENT = -ERRNO.ENOENT;
 
 export interface NumaNode {
   /** Its number: what `addList({ node })` takes. */

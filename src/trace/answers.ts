@@ -1,10 +1,10 @@
 /** Answers as a trace has them: errnos by name, since only the names are the same everywhere. */
-import { constants } from "node:os";
+import { ERRNO } from "../errno.ts";
 import { errnoName } from "../errors.ts";
 
-/** Errnos of Linux that Node does not name, and that VFIO gives. */
-const more: Readonly<Record<string, number>> = { EBADFD: 77, ENOTSUPP: 524 };
-const numbers = new Map<string, number>([...Object.entries(constants.errno), ...Object.entries(more)]);
+/** One that is not in the kernel's public headers, and that VFIO gives all the same. */
+const more: Readonly<Record<string, number>> = { ENOTSUPP: 524 };
+const numbers = new Map<string, number>([...Object.entries(ERRNO), ...Object.entries(more)]);
 const moreNames = new Map(Object.entries(more).map(([name, value]) => [value, name]));
 
 /** A number of 0 or more as it is; `"ENOMEM"`; a negative number for an errno that has no name. */

@@ -1,5 +1,5 @@
 /** The memory of a replay: what stands, in this process, for the addresses of the one that was recorded. */
-import { constants } from "node:os";
+import { ERRNO } from "../errno.ts";
 import { MapFlag, Protection, type Syscalls } from "../syscalls.ts";
 import { ADDRESSES_END, ADDRESSES_START, ALIGNMENT, NEIGHBOURHOOD, parsePlace } from "./addresses.ts";
 import { plainAnswer } from "./answers.ts";
@@ -10,7 +10,7 @@ import { Spans } from "./spans.ts";
 /** What a real kernel is not asked for, in the place of an answer: it would reach what is not the replay's own. */
 export const NOT_OURS = "not made: it would reach memory that is not the replay's own";
 
-const ENOSYS = -constants.errno.ENOSYS;
+const ENOSYS = -ERRNO.ENOSYS;
 
 /** How many places are tried for memory that has to lie as it lay to the largest pages. */
 const TRIES = 8n;

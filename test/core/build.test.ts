@@ -5,6 +5,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import {
   chooseBuild,
+  coreBuild,
   engineHasSimd,
   ListFlag,
   NO_ADDRESS,
@@ -15,6 +16,7 @@ import {
   Status,
 } from "../../src/core.ts";
 import { VfioCall } from "../../src/syscalls.ts";
+import { coreFile } from "../support/core-files.ts";
 import { eachBuild } from "./support.ts";
 
 function source(path: string): string {
@@ -79,21 +81,29 @@ choice("is none, and says why, when DMA_WINDOW_CORE asks for one that there is n
         error.code === "ERR_OUT_OF_RANGE" && error.message.includes(JSON.stringify(wanted)),
     );
   }
-  assert.match(
-    inProcess("fast"),
-    'the environment variable DMA_WINDOW_CORE must be unset, "simd" or "scalar"; got "fast"',
-  );
+  const said = inProcess("fast");
+  assert.match(said, 'The environment variable DMA_WINDOW_CORE must be unset, "simd" or "scalar"; got "fast"');
+  assert.match(said, "ERR_CORE_UNAVAILABLE");
 });
 
 choice.run();
 
+const text = suite("the builds as text");
+
+text("are the files of dist/, to the byte", () => {
+  for (const build of ["core", "core.scalar"] as const) assert.equal(readCore(build), coreFile(build));
+  assert.equal(readCore(), coreFile(coreBuild));
+});
+
+text.run();
+
 eachBuild("the build", (test, core, build) => {
   test("needs nothing from outside: not one import", () => {
-    assert.equal(WebAssembly.Module.imports(new WebAssembly.Module(readCore(build))), []);
+    assert.equal(WebAssembly.Module.imports(new WebAssembly.Module(coreFile(build))), []);
   });
 
   test("exports the functions of the dictionary, with as many parameters, and nothing else but its memory", () => {
-    const exported = Object.entries(new WebAssembly.Instance(new WebAssembly.Module(readCore(build)), {}).exports);
+    const exported = Object.entries(new WebAssembly.Instance(new WebAssembly.Module(coreFile(build)), {}).exports);
     const functions = exported.filter(([, value]) => typeof value === "function");
     assert.equal(
       Object.fromEntries(functions.map(([name, value]) => [name, (value as () => void).length])),
@@ -156,7 +166,7 @@ eachBuild("the build", (test, core, build) => {
 
   if (build !== "core.asserts") {
     test("is at most 16 KiB", () => {
-      assert.ok(readCore(build).length <= 16384, `${readCore(build).length} bytes`);
+      assert.ok(coreFile(build).length <= 16384, `${coreFile(build).length} bytes`);
     });
   }
 });

@@ -4,11 +4,12 @@
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type Core, type CoreBuild, instantiateCore, readCore, Status } from "../../src/core.ts";
+import { type Core, instantiateCore, Status } from "../../src/core.ts";
 import type { MemsegTwin } from "../reference/memsegs.ts";
 import { Batches, WORDS } from "../support/batches.ts";
 import { ALIGN_SHIFTS, LARGE, LENGTHS, questionSpans } from "../support/bitmap-cases.ts";
 import { checkCases } from "../support/check-cases.ts";
+import { type Build, coreFile } from "../support/core-files.ts";
 import { Recording } from "../support/recorded-core.ts";
 import { bytes, PAGE_SHIFT, pagesOf, TceMap, VA } from "../support/tce-map.ts";
 import { inWindow, type Place, stated, type Tables, translateCases } from "../support/translate-cases.ts";
@@ -19,15 +20,15 @@ import { show } from "./support.ts";
 
 const test = suite("the core in a second engine");
 
-const needs: Readonly<Record<CoreBuild, readonly Feature[]>> = {
+const needs: Readonly<Record<Build, readonly Feature[]>> = {
   core: ["bulk-memory", "simd"],
   "core.scalar": ["bulk-memory"],
   "core.asserts": ["bulk-memory", "simd"],
 };
 
-for (const [build, features] of Object.entries(needs) as [CoreBuild, readonly Feature[]][]) {
+for (const [build, features] of Object.entries(needs) as [Build, readonly Feature[]][]) {
   test(`is valid with ${features.join(" and ")}, and not with less (${build})`, () => {
-    const wasm = readCore(build);
+    const wasm = coreFile(build);
     assert.ok(isValid(wasm, features), "with all that it needs");
     for (const feature of features) {
       const others = features.filter((each) => each !== feature);
@@ -37,7 +38,7 @@ for (const [build, features] of Object.entries(needs) as [CoreBuild, readonly Fe
 }
 
 test("can see what is not valid", () => {
-  const wasm = readCore();
+  const wasm = coreFile("core");
   assert.not.ok(isValid(wasm.subarray(0, wasm.length - 1), needs.core));
 });
 
@@ -128,7 +129,7 @@ function scans(core: Core): number {
 
 for (const build of ["core", "core.scalar"] as const) {
   test(`answers in an interpreter as in V8 (${build})`, () => {
-    const wasm = readCore(build);
+    const wasm = coreFile(build);
     const recording = new Recording(instantiateCore(wasm));
     const cases: number[] = [];
     recording.stage("check", (core) => cases.push(check(core)));

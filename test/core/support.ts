@@ -1,16 +1,15 @@
 /** What the tests of the core share: the builds, edge values, numbers from a seed, and comparing. */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type Core, type CoreBuild, instantiateCore, readCore } from "../../src/core.ts";
+import { type Core, instantiateCore } from "../../src/core.ts";
+import { type Build, builds, coreFile } from "../support/core-files.ts";
 
-export const builds = ["core", "core.scalar", "core.asserts"] as const satisfies readonly CoreBuild[];
-
-export type Build = CoreBuild;
+export { type Build, builds } from "../support/core-files.ts";
 
 export type Test = ReturnType<typeof suite>;
 
 export function freshCore(build: Build): Core {
-  return instantiateCore(readCore(build));
+  return instantiateCore(coreFile(build));
 }
 
 /** The page on which all look-ups that find nothing run out. Nothing may ever be written there. */

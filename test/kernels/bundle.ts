@@ -1,7 +1,7 @@
 /** The programs for the guests, each with this library in one file. */
 import { build } from "esbuild";
 
-/** An ES module that needs nothing but Node, core.wasm and the shim, from a file of this package. */
+/** An ES module that needs nothing but Node and the shim, from a file of this package. */
 export async function bundle(root: string, from: string): Promise<Uint8Array> {
   const { outputFiles } = await build({
     absWorkingDir: root,

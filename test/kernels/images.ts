@@ -1,8 +1,8 @@
 /**
  * What a guest boots: its kernel, and its first root as archives one behind the other.
  *
- *     | /init, busybox, modules | the program, core.wasm, the shim | Node and its libraries, compressed |
- *       by kernel, kept           anew every time                    by architecture, kept
+ *     | /init, busybox, modules | the program, the shim | Node and its libraries, compressed |
+ *       by kernel, kept           anew every time         by architecture, kept
  *
  * PowerNV's firmware takes 128 MiB at most, so Node is compressed; what comes first must not be.
  */
@@ -25,7 +25,7 @@ export interface Images {
   readonly initrd: string;
 }
 
-/** Bundles by the name that the guest knows them by. The core's place is a neighbour of theirs: see `src/core.ts`. */
+/** Bundles by the name that the guest knows them by; the core is in them. */
 export type Programs = Readonly<Record<"guest" | "conformance" | "hardware", Uint8Array>>;
 
 export class Workshop {
@@ -70,7 +70,6 @@ export class Workshop {
     const node = await this.#node(architecture);
     const own = cpio([
       ...Object.entries(programs).map(([name, bundle]) => file(`app/src/${name}.mjs`, bundle)),
-      file("app/dist/core.wasm", readFileSync(join(this.#root, "dist/core.wasm"))),
       file("app/vfio_shim.node", readFileSync(this.#shim(architecture))),
       file("app/guest.json", JSON.stringify({ name: guest.name, machine: guest.machine, hugepages: guest.hugepages })),
       file("app/parts", parts.map(({ name, seconds }) => `${name} ${seconds}\n`).join("")),

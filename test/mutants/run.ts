@@ -23,7 +23,7 @@ const missed: string[] = [];
 /** A whole checkout, but for what is only read. */
 function copy(): string {
   const tree = mkdtempSync(join(tmpdir(), "dma-window-mutant-"));
-  for (const part of ["assembly", "bench", "dist", "docs", "examples", "shim", "src", "test"])
+  for (const part of ["assembly", "bench", "dist", "docs", "examples", "shim", "src", "test", "tools"])
     cpSync(join(root, part), join(tree, part), { recursive: true });
   for (const part of ["asconfig.json", "binding.gyp", "package.json", "tsconfig.json", "tsconfig.build.json"])
     cpSync(join(root, part), join(tree, part));
@@ -67,7 +67,10 @@ async function work(): Promise<void> {
       const built = inCore ? await core(tree) : { code: 0, said: "" };
       const noticed = built.code === 0 && !(await passes(tree, noticedBy));
       writeFileSync(path, text);
-      if (inCore) cpSync(join(root, "dist"), join(tree, "dist"), { recursive: true });
+      if (inCore) {
+        for (const part of ["dist", "src/core-wasm.ts"])
+          cpSync(join(root, part), join(tree, part), { recursive: true });
+      }
       // Alone it has to pass, or its failing says nothing of the mutant.
       const sound = noticed && (await passes(tree, noticedBy));
       const verdict =

@@ -1,6 +1,6 @@
 /** The package by its own name, from plain JavaScript and from TypeScript, as a program that installed it has it. */
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
@@ -88,6 +88,39 @@ exports("have all that a program needs, under their names", async () => {
   for (const one of ["Protection", "MapFlag", "VfioCall", "IommuType"]) assert.type(all[one], "object", one);
 });
 
+const mainJob = (load: string) => `
+  const { MemsegTable, modelKernel, openContainer, planWindow } = ${load};
+  const kernel = modelKernel({ platform: "type1" });
+  const memory = new MemsegTable({ kernel });
+  const list = memory.addList({ pageSize: 2 << 20, maxBytes: 1n << 30n });
+  const container = openContainer({ kernel, groups: [26] });
+  const window = container.createWindow(planWindow({ memory, info: container.info() }));
+  container.attach(memory);
+  const { va } = memory.allocate(list, 1);
+  console.log(JSON.stringify(window.iovaOf(va) === window.translate(va)));
+`;
+
+exports("are there for CommonJS too, where Node can require an ES module, and in a worker", () => {
+  writeFileSync(join(installed, "program.cjs"), mainJob('require("dma-window")'));
+  const required = spawnSync(process.execPath, [join(installed, "program.cjs")], { encoding: "utf8" });
+  assert.is(required.stdout, "true\n", required.stderr);
+  const worker = `
+    const { Worker } = require("node:worker_threads");
+    new Worker(${JSON.stringify(join(installed, "program.cjs"))});`;
+  assert.is(spawnSync(process.execPath, ["--eval", worker], { encoding: "utf8" }).stdout, "true\n");
+});
+
+exports("do the main job for a program that may read nothing but itself and the package, and use no addon", () => {
+  const path = join(installed, "permitted.mjs");
+  writeFileSync(path, mainJob('await import("dma-window")'));
+  const permission = process.allowedNodeEnvironmentFlags.has("--permission")
+    ? "--permission"
+    : "--experimental-permission";
+  const parameters = [permission, "--no-addons", `--allow-fs-read=${realpathSync(installed)}/*`, path];
+  const { stdout, stderr } = spawnSync(process.execPath, parameters, { cwd: installed, encoding: "utf8" });
+  assert.is(stdout, "true\n", stderr);
+});
+
 exports("end there: no other file of the package can be imported", () => {
   for (const path of ["dist/index.js", "dist/container/window.js", "cli", "linux", "core.wasm"]) {
     const code = observe<string>(
@@ -97,10 +130,10 @@ exports("end there: no other file of the package can be imported", () => {
   }
 });
 
-exports("can be imported where the machine has nothing, and open no file but the core", () => {
-  assert.equal(observe(watchingImportOf("dma-window")), ["core.wasm"]);
-  assert.equal(observe(watchingImportOf("dma-window/core")), ["core.wasm"]);
-  assert.equal(observe(watchingImportOf("dma-window/model")), []);
+exports("can be imported where the machine has nothing, and open no file", () => {
+  for (const name of ["dma-window", "dma-window/core", "dma-window/model", "dma-window/trace"]) {
+    assert.equal(observe(watchingImportOf(name)), [], name);
+  }
 });
 
 exports("load no native code until a system call is made, and say then that it is not there", () => {

@@ -3,6 +3,7 @@ import { accessSync, constants, existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { NODES } from "../engines/binaries.ts";
 import { filesIn, importsOf, root } from "./imports.ts";
 
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
@@ -17,6 +18,15 @@ fields("says what the package is: ES modules, for Node 20.19 and later on Linux,
   assert.is(manifest.license, "MIT");
   assert.match(manifest.version, /^\d+\.\d+\.\d+$/);
   assert.match(readFileSync(join(root, "LICENSE"), "utf8"), /MIT License/i);
+});
+
+fields("names the Nodes that all tests run on, as the README does", () => {
+  const readme = readFileSync(join(root, "README.md"), "utf8");
+  const [oldest, ...others] = NODES;
+  assert.match(
+    readme,
+    `Node ${oldest} (from ${oldest}.19 on), ${others.slice(0, -1).join(", ")} or ${others.at(-1)}, on Linux`,
+  );
 });
 
 fields("asks its users for nothing but the shim's headers", () => {
@@ -97,7 +107,7 @@ packed("has every file that one of its own imports", () => {
 });
 
 packed("has nothing else: no tests, no measurements, nothing that was built for this machine", () => {
-  const parts = ["assembly", "dist", "shim", "src"];
+  const parts = ["assembly", "dist", "shim", "src", "tools"];
   const alone = ["CHANGELOG.md", "LICENSE", "README.md", "binding.gyp", "package.json"];
   for (const path of files) {
     assert.ok(alone.includes(path) || parts.includes(path.split("/")[0] ?? ""), path);

@@ -97,10 +97,11 @@ test("an addon of another version is named with what it lacks", () => {
 /** This package as it lies in a project, without a shim. */
 function bareIn(project: string): string {
   const bare = join(directory, project, "node_modules/dma-window");
-  for (const part of [
-    ...["package.json", "src/errors.ts", "src/error-json.ts", "src/copies.ts", "src/hex.ts", "src/known.ts"],
-    ...["src/validate.ts", "src/syscalls.ts", "src/system", "src/linux"],
-  ]) {
+  const files = [
+    ...["errno.ts", "errors.ts", "error-json.ts", "copies.ts", "hex.ts", "known.ts", "validate.ts", "syscalls.ts"],
+    ...["system", "linux"],
+  ];
+  for (const part of ["package.json", ...files.map((file) => `src/${file}`)]) {
     cpSync(join(root, part), join(bare, part), { recursive: true });
   }
   return bare;
@@ -142,6 +143,40 @@ test("an addon of another machine, and one that is cut off, are told from each o
   assert.is(foreign.reason, "wrong-machine");
   writeFileSync(path, "");
   assert.is(observe(path).reason, "damaged");
+});
+
+test("a program may name the shim itself, by a path or a file URL, before the first system call", () => {
+  const [first, second] = ["first.cjs", "second.cjs"].map((name) => join(directory, name));
+  for (const path of [first, second] as string[]) {
+    // Has whatever a shim has; open answers with a number of its own.
+    const program = `const all = { open: () => ${path === first ? 1 : 2} };
+      module.exports = new Proxy(all, { get: (_, name) => all[name] ?? (() => 0) });`;
+    writeFileSync(path, program);
+  }
+  const program = `
+    import { linuxKernel } from ${JSON.stringify(pathToFileURL(join(root, "src/linux/index.ts")))};
+    const said = [];
+    const tell = (call) => { try { said.push(call()); } catch ({ name, code, message }) { said.push(name + " " + code + " " + message); } };
+    for (const shim of [7, "", null, {}, new URL("http://localhost/a.node")]) tell(() => linuxKernel({ shim }));
+    const kernel = linuxKernel({ shim: ${JSON.stringify(second)} });
+    linuxKernel({ shim: ${JSON.stringify(pathToFileURL(first as string))} }); // nothing was loaded yet: the last counts
+    tell(() => kernel.open("/dev/null"));
+    tell(() => linuxKernel({ shim: ${JSON.stringify(first)} }).open("/dev/null"));
+    tell(() => linuxKernel({ shim: ${JSON.stringify(second)} }));
+    tell(() => linuxKernel().open("/dev/null"));
+    console.log(JSON.stringify(said));
+  `;
+  const child = spawnSync(process.execPath, ["--import", "tsx", "--input-type=module", "--eval", program], {
+    cwd: root,
+    encoding: "utf8",
+    env: { ...process.env, DMA_WINDOW_SHIM: join(directory, "missing.node") },
+  });
+  assert.is(child.status, 0, child.stderr);
+  const said = JSON.parse(child.stdout) as unknown[];
+  for (const refused of said.slice(0, 5))
+    assert.match(String(refused), /^TypeError ERR_INVALID_ARG_TYPE shim must be a path/);
+  assert.equal([said[5], said[6], said[8]], [1, 1, 1]);
+  assert.match(String(said[7]), /^DmaWindowError ERR_SHIM_LOADED .*second\.cjs.*first\.cjs/);
 });
 
 test("where the system is not Linux that is the reason given", () => {

@@ -5,8 +5,9 @@
  * Where the kernel interface throws in one of the two, nobody knows whether the kernel had done it. REMOVE settles that, for it
  * can be asked again: 0 or EINVAL, no window is there any more (drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_remove_window).
  */
-import { constants } from "node:os";
+
 import { core } from "../../core.ts";
+import { ERRNO } from "../../errno.ts";
 import { asOurs, DmaWindowError, leftBy, withResidue } from "../../errors.ts";
 import { explain, refusedByKernel } from "../../explain.ts";
 import { bytes, hex } from "../../hex.ts";
@@ -21,7 +22,7 @@ import { type Backend, checkApart, type MadeWindow, type OpenWindow } from "./ba
 const DDW = 1;
 
 /** What REMOVE answers where there is no window. */
-const NO_WINDOW = -constants.errno.EINVAL;
+const NO_WINDOW = -ERRNO.EINVAL;
 
 /** Where every window begins that is not like the default one. */
 const HIGH_WINDOW = 1n << 59n;

@@ -1,0 +1,28 @@
+/** What is closed in the end, by hand or by `using`. */
+
+/**
+ * The method that `using` calls, in the types of a program whose TypeScript knows `Symbol.dispose`; nothing in those of another,
+ * so that the declarations of this package hold for both.
+ */
+type Disposing = SymbolConstructor extends { readonly dispose: infer Key extends symbol }
+  ? { readonly [key in Key]: () => void }
+  : object;
+
+const Plain: new () => Disposing = Object as never; // the method comes below
+
+/** An object with `close()`, which `using` calls where the engine knows `Symbol.dispose`. */
+export abstract class Closable extends Plain {
+  /** Ends it; once more does nothing. */
+  abstract close(): void;
+}
+
+// Not as a method: where there is no such symbol, as in older browsers, it would be one called "undefined".
+if (typeof Symbol.dispose === "symbol") {
+  Object.defineProperty(Closable.prototype, Symbol.dispose, {
+    value(this: Closable): void {
+      this.close();
+    },
+    writable: true,
+    configurable: true,
+  });
+}

@@ -1,0 +1,81 @@
+/**
+ * What Bun and Deno answer beside Node: the main job, the examples, the core, and memory of this machine through the shim. Smoke: an
+ * answer that is not Node's, to the letter, is a failure.
+ *
+ *     npm run test:engines
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { bun, deno, type Engine } from "./binaries.ts";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const platforms = ["powernv", "pseries", "type1", "noiommu"];
+const here: Engine = { name: "Node", command: process.execPath, parameters: [], version: process.versions.node };
+
+interface Job {
+  readonly name: string;
+  readonly words: readonly string[];
+}
+
+const jobs: readonly Job[] = [
+  ...platforms.map((platform) => ({
+    name: `dma-window run, ${platform}`,
+    words: ["dist/cli/main.js", "run", "--json", "--seed", "1", "--steps", "400", "--platform", platform],
+  })),
+  ...["static-window", "test-on-the-model"].flatMap((example) =>
+    platforms.map((platform) => ({
+      name: `${example}, ${platform}`,
+      words: [`examples/${example}.mjs`, platform],
+    })),
+  ),
+  { name: "the core", words: ["test/engines/programs/core.mjs"] },
+  ...(existsSync(join(root, "build/Release/vfio_shim.node"))
+    ? [{ name: "memory through the shim", words: ["test/engines/programs/shim.mjs"] }]
+    : []),
+];
+
+/** What a program says, and how it ended where that was not well. Addresses of this process are no answer. */
+function answerOf({ command, parameters }: Engine, { words }: Job): string {
+  const { status, signal, stdout, stderr } = spawnSync(command, [...parameters, ...words], {
+    cwd: root,
+    encoding: "utf8",
+    timeout: 120_000,
+  });
+  const said = stdout.replaceAll(/0x7[0-9a-f]{11}/g, "0x7...");
+  return status === 0
+    ? said
+    : `${said}ended with ${signal ?? status}: ${stderr.trim().split("\n").slice(0, 12).join("\n")}`;
+}
+
+/** The jobs in which an engine answers otherwise. */
+function differences(engine: Engine, expected: ReadonlyMap<Job, string>): string[] {
+  return [...expected].flatMap(([job, answer]) => {
+    const given = answerOf(engine, job);
+    return given === answer ? [] : [`${job.name}\n  Node:  ${answer.trim()}\n  ${engine.name}: ${given.trim()}`];
+  });
+}
+
+if (!jobs.some(({ name }) => name.includes("shim"))) console.log("the shim is not built: its job is left out");
+const expected = new Map(jobs.map((job) => [job, answerOf(here, job)]));
+for (const [{ name }, answer] of expected) {
+  if (!answer.includes("ended with ")) continue;
+  console.log(`${name}, on Node ${here.version}: ${answer}`);
+  process.exitCode = 1;
+}
+for (const fetched of [bun, deno]) {
+  try {
+    const begun = performance.now();
+    const engine = fetched();
+    const found = differences(engine, expected);
+    const seconds = ((performance.now() - begun) / 1000).toFixed(0);
+    const good = `${jobs.length - found.length} of ${jobs.length} programs answer as on Node ${here.version}`;
+    console.log(`${engine.name} ${engine.version}: ${good}, ${seconds} s`);
+    for (const one of found) console.log(`- ${one}`);
+    if (found.length > 0) process.exitCode = 1;
+  } catch (error) {
+    console.log(`not run: ${(error as Error).message}`);
+    process.exitCode = 1;
+  }
+}

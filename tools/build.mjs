@@ -1,0 +1,125 @@
+// Builds dist/ from assembly/ and src/.
+//
+//     node tools/build.mjs         all of it, beside what is there, and puts it in place when it is whole
+//     node tools/build.mjs core    the three builds of the core alone
+//
+// A build that fails leaves dist/ as it was: a program that is linked to this checkout goes on.
+//
+//     assembly/ -> core.wasm, core.scalar.wasm, core.asserts.wasm -> src/core-wasm.ts: the first two as text
+//     src/      -> JavaScript and types
+
+import { spawnSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const self = fileURLToPath(import.meta.url);
+const root = dirname(dirname(self));
+const dist = join(root, "dist");
+const require = createRequire(import.meta.url);
+
+/** The programs that make dist/, each a file that Node runs; all of them are development dependencies. */
+const tools = {
+  asc: () => require.resolve("assemblyscript/bin/asc.js"),
+  "wasm-opt": () => join(dirname(require.resolve("binaryen/package.json")), "bin/wasm-opt"),
+  tsc: () => join(dirname(require.resolve("typescript/package.json")), "bin/tsc"),
+};
+
+/** The builds of the core by the name of their file: asc's target, and what `wasm-opt` may use; asserts are left as they are. */
+const builds = [
+  { build: "core", target: "release", features: ["--enable-bulk-memory", "--enable-simd"] },
+  { build: "core.scalar", target: "scalar", features: ["--enable-bulk-memory"] },
+  { build: "core.asserts", target: "asserts" },
+];
+
+/** The programs that are not here: none where everything can be built. */
+export function missingTools() {
+  return Object.entries(tools)
+    .filter(([, path]) => {
+      try {
+        return !existsSync(path());
+      } catch {
+        return true;
+      }
+    })
+    .map(([name]) => name);
+}
+
+/** @throws Error that says which program failed; what it said is on the terminal already. */
+export function build(only) {
+  const fresh = join(root, `.dist-${process.pid}`);
+  try {
+    mkdirSync(fresh);
+    buildCore(fresh);
+    if (only === "core") {
+      for (const name of readdirSync(fresh)) renameSync(join(fresh, name), join(dist, name));
+    } else {
+      run("tsc", "-p", "tsconfig.build.json", "--outDir", fresh);
+      putInPlace(fresh);
+    }
+  } finally {
+    rmSync(fresh, { recursive: true, force: true });
+  }
+}
+
+function buildCore(directory) {
+  for (const { build, target, features } of builds) {
+    const file = join(directory, `${build}.wasm`);
+    run("asc", "--target", target, "--outFile", file);
+    if (features) run("wasm-opt", "-Oz", ...features, file, "-o", file);
+  }
+  const text = (build) => readFileSync(join(directory, `${build}.wasm`)).toString("base64");
+  writeFileSync(
+    join(root, "src/core-wasm.ts"),
+    [
+      "// Written by tools/build.mjs. Not kept in git.",
+      "",
+      "/** The builds of the core that a process may run, as base64: so they are wherever this module is, in a bundle too. */",
+      'export const CORE_WASM: Readonly<Record<"core" | "core.scalar", string>> = {',
+      `  core: "${text("core")}",`,
+      `  "core.scalar": "${text("core.scalar")}",`,
+      "};",
+      "",
+    ].join("\n"),
+  );
+}
+
+/** Two renames: there is no moment at which dist/ is half of one build and half of another. */
+function putInPlace(fresh) {
+  const former = `${fresh}-former`;
+  if (existsSync(dist)) renameSync(dist, former);
+  try {
+    renameSync(fresh, dist);
+  } catch (error) {
+    if (existsSync(former)) renameSync(former, dist);
+    throw error;
+  }
+  rmSync(former, { recursive: true, force: true });
+}
+
+function run(tool, ...parameters) {
+  const { status, signal, error } = spawnSync(process.execPath, [tools[tool](), ...parameters], {
+    cwd: root,
+    stdio: "inherit",
+  });
+  if (status !== 0) throw new Error(`${tool} failed: ${error?.message ?? (signal || `exit code ${status}`)}`);
+}
+
+if (process.argv[1] && realpathSync(process.argv[1]) === self) {
+  try {
+    build(process.argv[2]);
+  } catch (error) {
+    console.error(`dma-window: ${error.message}; dist/ is as it was.`);
+    process.exitCode = 1;
+  }
+}
