@@ -1,5 +1,5 @@
 // A window sized once; memory that comes and goes in it. Runs anywhere: the kernel is the software one.
-import { MapFlag, MemsegTable, modelKernel, openContainer, planWindow, Protection } from "dma-window";
+import { MapFlag, MemsegTable, modelKernel, openContainer, Protection, planWindow } from "dma-window";
 
 const platform = process.argv[2] ?? "powernv"; // or pseries, type1, noiommu
 const noIommu = platform === "noiommu"; // then IOVAs are physical addresses, and nothing protects memory
