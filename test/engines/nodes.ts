@@ -5,7 +5,9 @@
  *     npm run test:nodes -- 22 26    these
  */
 import { spawn } from "node:child_process";
-import { delimiter, dirname } from "node:path";
+import { chmodSync, cpSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Engine, NODES, node } from "./binaries.ts";
 
@@ -20,8 +22,20 @@ interface Outcome {
   readonly said: string;
 }
 
-/** Runs all tests, which see this Node also where they start `node` or `npm` by name. */
-async function run({ command, version }: Engine): Promise<Outcome> {
+/** Runs all tests, with a copy where everybody may run it: some start programs as nobody, who may not enter a home's cache. */
+async function run({ command, ...engine }: Engine): Promise<Outcome> {
+  const copy = mkdtempSync(join(tmpdir(), "dma-window-node-"));
+  try {
+    chmodSync(copy, 0o755);
+    cpSync(join(dirname(command), ".."), copy, { recursive: true });
+    return await runTests({ ...engine, command: join(copy, "bin/node") });
+  } finally {
+    rmSync(copy, { recursive: true });
+  }
+}
+
+/** The tests see this Node also where they start `node` or `npm` by name. */
+async function runTests({ command, version }: Engine): Promise<Outcome> {
   const name = `Node ${version}`;
   console.log(`\n=== ${name}: npm test`);
   const begun = performance.now();
