@@ -3,6 +3,7 @@
  */
 
 import { argumentTypeError } from "../errors.ts";
+import { keysOf, known } from "../known.ts";
 import type { Sight, Syscalls } from "../syscalls.ts";
 import { machineFiles } from "../system/machine-files.ts";
 import { pageSize } from "../system/page-size.ts";
@@ -28,6 +29,8 @@ export interface LinuxKernelOptions {
   readonly shim?: string | { readonly href: string };
 }
 
+const KEYS = keysOf<LinuxKernelOptions>({ shim: true });
+
 /**
  * The Linux that this program runs on. Importing this file and calling this function never throw, whatever the machine
  * lacks. The first system call does, with a {@link DmaWindowError} of code `ERR_SHIM_UNAVAILABLE`, when the native shim
@@ -42,7 +45,7 @@ export interface LinuxKernelOptions {
  * Cost: one crossing for each call, no garbage but the bigint that `mmap` returns.
  */
 export function linuxKernel(options: LinuxKernelOptions = {}): Syscalls {
-  object("options", options);
+  known("options", object("options", options), KEYS);
   if (options.shim !== undefined) useShim(options.shim);
   return new LinuxKernel();
 }

@@ -9,6 +9,7 @@
  * (Node 24.16 and later, after `markAsUntransferable`). So what is given out is not that buffer but what it was moved into, which
  * belongs to the program alone. Node 20 cannot move it and forbids nothing: there the buffer itself is given out.
  */
+import process from "node:process";
 import { argumentTypeError, DmaWindowError } from "../errors.ts";
 import type { Sight } from "../syscalls.ts";
 
