@@ -8,14 +8,14 @@ const changes = {
   /**
    * UNMAP looks at all the pages that it names, and not at the first alone: one that runs past its window's end is refused.
    * MAP still looks at one (`arch/powerpc/include/asm/iommu.h: iommu_tce_put_param_check`).
-   * (`arch/powerpc/kernel/iommu.c: iommu_tce_check_ioba`; seen on 7.2.13, and on 6.12.107 that it was not so)
+   * (`arch/powerpc/kernel/iommu.c: iommu_tce_check_ioba`; 6.12.107 and 7.2.13 seen)
    */
   checksWholeUnmap: ["7.3", "7.2.8", "6.12.113"],
 
   /**
    * CREATE refuses page shifts of 64 and more before it charges. This is a matter of how a kernel is built (CONFIG_UBSAN_SHIFT), and
    * Debian's newer ones are; others look at the low seven bits alone, as POWER shifts.
-   * (`drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_create_window`; seen on 7.2.13)
+   * (`drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_create_window`; 6.12.107 and 7.2.13 seen)
    */
   checksShifts: ["7.2"],
 
@@ -31,18 +31,18 @@ const changes = {
   /** Capabilities of GET_INFO begin on multiples of 8. (`drivers/vfio/vfio_main.c: vfio_info_cap_add`; 6.1 and 6.12 seen) */
   alignsCapabilities: ["6.6"],
 
-  /** Nested type1 is gone. (`drivers/vfio/vfio_iommu_type1.c: vfio_iommu_type1_check_extension`; 6.1 and 7.3 seen) */
+  /** Nested type1 is gone. (`drivers/vfio/vfio_iommu_type1.c: vfio_iommu_type1_check_extension`; 6.12 and 6.17 seen) */
   forgotNesting: ["6.13"],
 
   /**
    * VT-d's entries say no more than the map: what is WRITE only cannot be read.
-   * (`drivers/iommu/intel/iommu.c: __domain_mapping`; 6.1 and 6.16.12 seen)
+   * (`drivers/iommu/intel/iommu.c: __domain_mapping`; 6.12.107 and 6.16.12 seen)
    */
   keepsWriteOnly: ["6.16"],
 
   /**
    * type1: ranges that wrap are EOVERFLOW, which comes before alignment and flags, and the last page there is can be unmapped.
-   * (`drivers/vfio/vfio_iommu_type1.c: vfio_dma_do_map, vfio_dma_do_unmap`; 6.16.12 and 6.18.15 seen)
+   * (`drivers/vfio/vfio_iommu_type1.c: vfio_dma_do_map, vfio_dma_do_unmap`; 6.17.13 and 6.18.15 seen)
    */
   saysOverflow: ["6.18"],
 

@@ -217,7 +217,7 @@ seeing("knows that a MAP which the kernel refuses because something is live ther
 });
 
 seeing("knows that what goes past a window's end does not come to the next window", () => {
-  const { witness, program, va, model } = watched();
+  const { witness, program, va, model } = watched({ linux: "6.12.107" });
   assert.is(program.create(12, GiB), 0);
   program.map(va, 0n, 2n * page);
   program.map(va, HIGH + MiB, 2n * page);
@@ -238,8 +238,15 @@ seeing("knows that a small window of PowerNV has more TCEs than it was made with
   assert.equal([witness.livePages, witness.interrupted, model.live(26)], [0, 3, []]);
 });
 
+seeing("knows that an UNMAP which the kernel refuses, as it goes past a window's end, ends nothing", () => {
+  const { witness, program, va } = watched({ linux: "6.12.113" });
+  program.map(va, 0n, 2n * page);
+  assert.is(program.unmap(page, 1n << 63n), 1);
+  assert.equal([witness.livePages, witness.interrupted], [2, 0]);
+});
+
 seeing("looks at huge ranges without walking through them", () => {
-  const { witness, program, va } = watched();
+  const { witness, program, va } = watched({ linux: "6.12.107" });
   program.map(va, 0n, 2n * page);
   assert.is(program.unmap(0n, 1n << 58n), 0);
   assert.equal([witness.livePages, witness.interrupted], [0, 2]);

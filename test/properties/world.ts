@@ -116,14 +116,13 @@ export class World {
   }
 
   /**
-   * What a device may really do with what is mapped with an access (1 read, 2 write). PowerNV and VT-d let it read through a
-   * map that is for writing only; an LPAR and an SMMU do not. Without an IOMMU nobody stops it.
+   * What a device may really do with what is mapped with an access (1 read, 2 write). PowerNV lets it read through a map that is
+   * for writing only; an LPAR, VT-d since Linux 6.16, and an SMMU do not. Without an IOMMU nobody stops it.
    */
   accessOf(access: number): number {
-    const { platform, pageSize } = this.kind;
+    const { platform } = this.kind;
     if (platform === "noiommu") return 3;
-    const readsThroughWriteOnly = platform === "powernv" || (platform === "type1" && pageSize === 4096);
-    return access === 2 && readsThroughWriteOnly ? 3 : access;
+    return access === 2 && platform === "powernv" ? 3 : access;
   }
 
   /** Where memory lies, by the kernel's own word; `undefined` where none is there. */

@@ -1,7 +1,7 @@
 import { Protection } from "../../../src/syscalls.ts";
-import { before, orCrash, read } from "../drift.ts";
+import { before, orCrash } from "../drift.ts";
 import type { Program } from "../program.ts";
-import { o, POWERNV, PSERIES, type Section, SPAPR, s, with4K, with64K } from "../row.ts";
+import { o, POWERNV, PSERIES, type Section, SPAPR, with4K, with64K } from "../row.ts";
 import { words } from "../words.ts";
 import { WHOLE_UNMAP } from "./changes.ts";
 import * as from from "./sources.ts";
@@ -64,12 +64,12 @@ export const map: Section = {
     ["the window's last page", PSERIES, o(from.tceBuild), "0", (p) => p.map(p.va, GiB - p.page, p.page)],
     ["the first page behind the window", POWERNV, o(from.tceFind), "ENXIO", (p) => p.map(p.va, 2n * GiB, p.page)],
     ["the first page behind the window", PSERIES, o(from.tceFind), "ENXIO", (p) => p.map(p.va, GiB, p.page)],
-    ["starts inside the window and runs past its end: only the start is checked, and memory behind the table is written", with4K(POWERNV), o(from.tceFind), before(WHOLE_UNMAP, orCrash("0, 0"), orCrash(read("0, 1; 32 KiB stay charged"))), (p) => [p.map(p.va, 2n * GiB - p.page, 2n * p.page), p.unmap(2n * GiB - p.page, 2n * p.page)], { reboot: true }],
-    ["starts inside the window and runs past its end: only the start is checked, and memory behind the table is written", with64K(POWERNV), o(from.tceFind), before(WHOLE_UNMAP, orCrash("0, 0"), orCrash(read("0, 1; 512 KiB stay charged"))), (p) => [p.map(p.va, 2n * GiB - p.page, 2n * p.page), p.unmap(2n * GiB - p.page, 2n * p.page)], { reboot: true }],
+    ["starts inside the window and runs past its end: only the start is checked, and memory behind the table is written", with4K(POWERNV), o(from.tceFind), before(WHOLE_UNMAP, orCrash("0, 0"), orCrash("0, 1; 32 KiB stay charged")), (p) => [p.map(p.va, 2n * GiB - p.page, 2n * p.page), p.unmap(2n * GiB - p.page, 2n * p.page)], { reboot: true }],
+    ["starts inside the window and runs past its end: only the start is checked, and memory behind the table is written", with64K(POWERNV), o(from.tceFind), before(WHOLE_UNMAP, orCrash("0, 0"), orCrash("0, 1; 512 KiB stay charged")), (p) => [p.map(p.va, 2n * GiB - p.page, 2n * p.page), p.unmap(2n * GiB - p.page, 2n * p.page)], { reboot: true }],
     ["starts inside the window and runs past its end", PSERIES, o(from.psBuild), "Oops", (p) => p.map(p.va, GiB - p.page, 2n * p.page), { reboot: true }],
     ["runs past the end of a window whose table does not fill a page of the CPU: firmware refuses, and the page stays counted, so UNREGISTER leaves a zombie", PSERIES, o(from.psBuild), "0, 0, 0, EINTR, 0, ENOENT; 64 KiB stay charged", (p) => [p.unregister(p.va, 8n * p.page), p.create(12, MiB), p.register(p.va, zombieBytes), p.map(p.va, HIGH + MiB - 4096n, 8192n), p.unregister(p.va, zombieBytes), p.unregister(p.va, zombieBytes)]],
     ["that, over a live map: what it wrote is cleared", PSERIES, o(from.psBuild), "0, 0, 0, EINTR, 0, 0; 64 KiB stay charged", (p) => [p.unregister(p.va, 8n * p.page), p.create(12, MiB), p.register(p.va, zombieBytes), p.map(p.va, HIGH + MiB - 8192n, 12288n), p.map(p.va, HIGH + MiB - 4096n, 4096n), p.unregister(p.va, zombieBytes)]],
-    ["in a window of 2 TiB in 4 KiB pages, whose CREATE answered 0: for its view of user addresses there is no memory", PSERIES, s(from.psView), "Oops", (p) => p.create(12, 2n ** 41n) || p.map(p.va, HIGH, p.page), { reboot: true }],
+    ["in a window of 2 TiB in 4 KiB pages, whose CREATE answered 0: for its view of user addresses there is no memory", PSERIES, o(from.psView), "Oops", (p) => p.create(12, 2n ** 41n) || p.map(p.va, HIGH, p.page), { reboot: true }],
     ["runs past the window's end, its second page not registered", PSERIES, o(from.tceBuild), "EINVAL", (p) => p.map(p.va + 7n * p.page, GiB - p.page, 2n * p.page)],
     ["over two registered ranges that adjoin", SPAPR, o(from.mmLookup), "0, 0", (p) => [p.register(p.va + 8n * p.page, p.page), p.map(p.va + 7n * p.page, 0n, 2n * p.page)]],
     ["over two registered ranges with a hole between them", SPAPR, o(from.mmLookup), "0, EINVAL", (p) => [p.register(p.va + 9n * p.page, p.page), p.map(p.va + 7n * p.page, 0n, 3n * p.page)]],
