@@ -76,27 +76,9 @@ export interface ShimLayout {
 }
 
 const functions: readonly (keyof NativeShim)[] = [
-  "open",
-  "close",
-  "ioctl",
-  "ioctlStruct",
-  "ioctlBatch",
-  "mmap",
-  "munmap",
-  "bindNode",
-  "view",
-  "detach",
-  "addressOf",
-  "pageSize",
-  "layout",
-  "isSeen",
-  "isBusy",
-  "weak",
-  "isCollected",
-  "collect",
-  "populate",
-  "read",
-  "write",
+  ...(["open", "close", "ioctl", "ioctlStruct", "ioctlBatch", "mmap", "munmap", "bindNode", "populate"] as const),
+  ...(["view", "detach", "isSeen", "isBusy", "weak", "isCollected", "collect", "read", "write", "addressOf"] as const),
+  ...(["pageSize", "layout"] as const),
 ];
 
 /** The file that a program has named; it counts for more than the environment. */

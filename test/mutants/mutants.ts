@@ -105,8 +105,8 @@ export const mutants: readonly Mutant[] = [
   {
     broken: "the default window is removed while it is in use",
     file: "src/container/backend/spapr.ts",
-    from: " || this.#defaultUsedAt !== undefined",
-    to: "",
+    from: "this.#hasDefaultWindow && this.#defaultUsedAt === undefined) {",
+    to: "this.#hasDefaultWindow) {",
     noticedBy: "test/container/default-window.test.ts",
   },
   {
