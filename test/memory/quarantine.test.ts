@@ -88,7 +88,7 @@ test("a list that is full because of them has garbage collected first, and says 
   freed(3);
   const error = failure("ERR_LIST_FULL", () => memory.allocate(list, 2));
   assert.is(error.facts?.waiting, 3n * PAGE);
-  assert.match(error.message, "12 KiB of it are freed, and wait");
+  assert.match(error.message, "12 KiB are freed, and wait");
   assert.is(watching.collections, 1);
   assert.is(memory.allocate(list, 1).va, list.base + 3n * PAGE);
   watching.collects = true;
