@@ -151,7 +151,15 @@ const MOVING = [
 ];
 /** The same as another one, or the library's own. */
 const OTHERS = [
-  ...["Window.shut", "Window.runs", "Window.unmapAll", "Window.forget", "MemsegTable.isOf", "MemsegTable.listen", "MemsegTable.segmentAt"],
+  ...[
+    "Window.shut",
+    "Window.runs",
+    "Window.unmapAll",
+    "Window.forget",
+    "MemsegTable.isOf",
+    "MemsegTable.listen",
+    "MemsegTable.segmentAt",
+  ],
   ...["MemsegTable.unlisten", "Segment.bytes", "Segment.view", "Segment.read", "Segment.write"],
 ];
 
