@@ -38,7 +38,8 @@ function said(body: string, preload?: string): Record<string, unknown> {
 }
 
 const ordinary = `
-  const va = shim.mmap(0n, 16n * page, 3, 0, 0);
+  // Between pages that nobody may touch, so that it is a mapping of its own.
+  const va = shim.mmap(shim.mmap(0n, 18n * page, 0, 8, 0) + page, 16n * page, 3, 1, 0);
   const before = resident(va);
   shim.write(va + page, Uint8Array.of(9));
   const populated = shim.populate(va, 16n * page);
