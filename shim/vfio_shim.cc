@@ -7,6 +7,10 @@
 // compiled with; vfio_layout.h holds VFIO's. The one mutable state is which views are alive (views.h): any number of
 // environments (worker threads) may use the shim at once.
 
+// A thread can be ended while it loads the shim, or in the middle of a call: no exception can be thrown then, which must not end
+// the process.
+#define NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS
+
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/mempolicy.h>

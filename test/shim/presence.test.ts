@@ -39,7 +39,7 @@ function said(body: string, preload?: string): Record<string, unknown> {
 
 // Between pages that nobody may touch: next to other memory the kernel would make one area of both, with what is present there.
 const ordinary = `
-  const va = shim.mmap(shim.mmap(0n, 18n * page, 0, 0, 0) + page, 16n * page, 3, 1, 0);
+  const va = shim.mmap(shim.mmap(0n, 18n * page, 0, 8, 0) + page, 16n * page, 3, 1, 0);
   const before = resident(va);
   shim.write(va + page, Uint8Array.of(9));
   const populated = shim.populate(va, 16n * page);

@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { test } from "uvu";
@@ -47,6 +48,26 @@ withShim(
       assert.ok((bytes[5] ?? 0) > 42);
       shim.detach(bytes.buffer as ArrayBuffer);
       assert.is(shim.munmap(address, length), 0);
+    });
+
+    test("a thread may be ended while it loads the shim", async () => {
+      // In a process of its own: it ended by SIGABRT. The delays go over the time that a thread takes to come that far.
+      const program = `
+        const { Worker } = require("node:worker_threads");
+        (async () => {
+          for (let i = 0; i < 120; i++) {
+            const worker = new Worker("require(process.env.SHIM)", { eval: true }).on("error", () => {});
+            await new Promise((resolve) => setTimeout(resolve, 8 + (i % 60) / 3));
+            await worker.terminate();
+          }
+          console.log("alive");
+        })();`;
+      const child = spawn(process.execPath, ["-e", program], { env: { ...process.env, SHIM: path } });
+      let said = "";
+      for (const stream of [child.stdout, child.stderr])
+        stream.setEncoding("utf8").on("data", (text) => (said += text));
+      const ended = await new Promise((resolve) => child.on("close", (code, signal) => resolve([code, signal])));
+      assert.equal(ended, [0, null], said);
     });
   },
   "view()",
