@@ -2,8 +2,8 @@
 import { DmaWindowError } from "../errors.ts";
 import type { HugepageFacts } from "../iommu.ts";
 import type { MachineFiles, Syscalls } from "../syscalls.ts";
+import { hugetlbLimit, type Limit } from "../system/cgroups.ts";
 import { type HugepagePool, readHugepages } from "../system/hugepages.ts";
-import { hugetlbAllowance } from "../system/hugetlb-cgroup.ts";
 
 /** `undefined` where nothing is known of pools: a program's own kernel, or a machine without hugetlb. */
 export function hugepageFacts({ files }: Pick<Syscalls, "files">): readonly HugepageFacts[] | undefined {
@@ -19,13 +19,17 @@ export function hugepageFacts({ files }: Pick<Syscalls, "files">): readonly Huge
 }
 
 function factsOf(files: MachineFiles, { pageSize, total, available, surplus }: HugepagePool): HugepageFacts {
-  const allowedBytes = hugetlbAllowance(files, pageSize);
+  const allowed = hugetlbLimit(files, pageSize, "either");
   return {
     pageSize,
     total,
     available: available + borrowable(files, pageSize, surplus),
-    ...(allowedBytes === undefined ? {} : { allowedBytes }),
+    ...(allowed === undefined ? {} : { allowedBytes: roomIn(allowed) }),
   };
+}
+
+function roomIn({ limit, used }: Limit): bigint {
+  return limit > used ? limit - used : 0n;
 }
 
 /** Pages that the kernel takes from ordinary memory when the pool is empty, if there are any (mm/hugetlb.c: alloc_surplus_hugetlb_folio). */

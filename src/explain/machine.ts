@@ -22,6 +22,11 @@ export class Machine {
     this.#files = files;
   }
 
+  /** The same texts, for what reads a kernel's files. */
+  get files(): Pick<MachineFiles, "text"> {
+    return { text: (path) => this.text(path) ?? ENOENT };
+  }
+
   /** The text of a file; `undefined` where it is not known. */
   text(path: string): string | undefined {
     const answer = this.#read(path);

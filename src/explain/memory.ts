@@ -1,7 +1,7 @@
 /** Memory from the operating system: mmap, munmap, and what comes after them. */
 import { bytes } from "../hex.ts";
+import { hugetlbLimit } from "../system/cgroups.ts";
 import { type Asked, type Cause, causesOf, type Finding, type Question } from "./cause.ts";
-import { tightestHugetlbLimit } from "./cgroup.ts";
 import type { Machine } from "./machine.ts";
 import { lengthOf, lockedLimit } from "./questions.ts";
 
@@ -58,7 +58,7 @@ const hugetlbCgroup: Question = (machine, asked) => {
   const pageSize = hugePageOf(asked);
   if (pageSize === 0n || isOnlyKept(asked)) return NOT_HERE;
   if (pageSize === undefined) return undefined;
-  const tightest = tightestHugetlbLimit(machine, pageSize);
+  const tightest = hugetlbLimit(machine.files, pageSize, "either");
   if (tightest === undefined)
     return machine.text("/proc/self/cgroup") === undefined ? undefined : { verdict: "unlikely" };
   const { file, limit, used } = tightest;

@@ -10,7 +10,8 @@ import { DmaWindowError } from "../errors.ts";
 import { refusedByKernel } from "../explain.ts";
 import { bytes, hex } from "../hex.ts";
 import { MapFlag, Protection, type Syscalls } from "../syscalls.ts";
-import { hugetlbLimit, memoryLimit, poolOf } from "./limits.ts";
+import { hugetlbLimit, memoryLimit } from "../system/cgroups.ts";
+import { poolIn } from "../system/hugepages.ts";
 import { bindTo, checkNodePool } from "./node.ts";
 
 const READ_WRITE = Protection.READ | Protection.WRITE;
@@ -84,7 +85,7 @@ interface Wanted {
 /** Pages of which one is not there: how many the pool has, and how many a cgroup allows. */
 function notPresent({ files }: Syscalls, answer: number, wanted: Wanted): DmaWindowError {
   const { va, length, pageSize, hugetlb, node } = wanted;
-  const pool = files && hugetlb ? poolOf(files, pageSize) : undefined;
+  const pool = files && hugetlb ? poolIn(files, pageSize) : undefined;
   const limit = files && (hugetlb ? hugetlbLimit(files, pageSize) : memoryLimit(files));
   const known = [
     ...(pool ? [`the pool (${pool.directory}) has ${pool.free} of ${pool.total} free`] : []),

@@ -73,6 +73,23 @@ export function poolsOf(files: MachineFiles, root: string): HugepagePool[] {
     .sort((a, b) => a.pageShift - b.pageShift);
 }
 
+/**
+ * @internal The pool of pages of that size, and its directory: facts for an error, so it does not throw. `undefined` where nothing is
+ * known of one.
+ */
+export function poolIn(
+  files: MachineFiles,
+  pageSize: bigint,
+): (HugepagePool & { readonly directory: string }) | undefined {
+  const name = `hugepages-${pageSize >> 10n}kB`;
+  try {
+    const pool = readPool(files, POOLS, name);
+    return pool && { ...pool, directory: join(POOLS, name) };
+  } catch {
+    return undefined;
+  }
+}
+
 function readPool(files: MachineFiles, root: string, name: string): HugepagePool | undefined {
   const pageSize = pageSizeOf(name);
   if (pageSize === undefined) return undefined;

@@ -1,10 +1,11 @@
 /** allocate gives pages that are present: where they cannot be, it says what pool and cgroups allow, and leaves nothing. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { hugetlbLimit, memoryLimit, poolOf } from "../../src/memory/limits.ts";
 import { MemsegTable } from "../../src/memory/table.ts";
 import { modelKernel } from "../../src/model/index.ts";
 import { type MachineFiles, MapFlag, Protection, type Syscalls } from "../../src/syscalls.ts";
+import { hugetlbLimit, memoryLimit } from "../../src/system/cgroups.ts";
+import { poolIn } from "../../src/system/hugepages.ts";
 import { failure } from "../support/failure.ts";
 import { no } from "../support/faulty.ts";
 import { MiB } from "../support/program.ts";
@@ -30,7 +31,8 @@ test("more hugepages than the cgroup allows are refused with the numbers, and al
   assert.match(error.message, "/sys/fs/cgroup/hugetlb.2MB.max allows 6 MiB, of which 2 MiB are used");
   const { pool, limit, pageSize } = error.facts as never as { pool: unknown; limit: unknown; pageSize: bigint };
   assert.is(pageSize, HUGE);
-  assert.equal(pool, { directory: "/sys/kernel/mm/hugepages/hugepages-2048kB", total: 8n, free: 7n, reserved: 0n });
+  const { directory, total, free } = pool as { directory: string; total: number; free: number };
+  assert.equal([directory, total, free], ["/sys/kernel/mm/hugepages/hugepages-2048kB", 8, 7]);
   assert.equal(limit, { file: "/sys/fs/cgroup/hugetlb.2MB.max", limit: 3n * HUGE, used: HUGE, reclaimable: 0n });
   assert.is(kernel.hash(), before);
   assert.equal([memory.size, memory.bytes], [1, HUGE]);
@@ -94,7 +96,7 @@ test("limits are read where the hierarchy is mounted, at every level, and the ti
   assert.equal([found?.file, found?.limit], ["/somewhere/a/hugetlb.1GB.limit_in_bytes", 2n << 30n]);
   assert.is(hugetlbLimit(machine, 1n << 16n)?.file, "/sys/fs/cgroup/unified/hugetlb.64KB.max");
   assert.is(hugetlbLimit(machine, HUGE), undefined);
-  assert.is(poolOf(machine, HUGE), undefined);
+  assert.is(poolIn(machine, HUGE), undefined);
 });
 
 test("a cgroup outside of what is mounted has the mount's own limit; files that throw say nothing", () => {
@@ -113,7 +115,7 @@ test("a cgroup outside of what is mounted has the mount's own limit; files that 
     link: () => "",
   };
   assert.equal(
-    [hugetlbLimit(throwing, HUGE), memoryLimit(throwing), poolOf(throwing, HUGE)],
+    [hugetlbLimit(throwing, HUGE), memoryLimit(throwing), poolIn(throwing, HUGE)],
     [undefined, undefined, undefined],
   );
 });

@@ -1,12 +1,19 @@
 /**
- * What the machine says of memory that this process may have: hugetlb pools, and the limits of its cgroups. They are facts for an
- * error, and for a refusal before the kernel kills the process; whether there is memory is known when the pages are present.
+ * The limits of this process's cgroups on memory. They are facts for a plan and for an error, and for a refusal before the kernel
+ * kills the process; whether there is memory is known when the pages are present.
  *
  *     /proc/self/cgroup      4:hugetlb:/a/b     version 1, or 0::/a/b: version 2
  *     /proc/self/mountinfo   where such a hierarchy is mounted, and which of its groups is the root there
  *     /sys/fs/cgroup/a/b     the files of the group; every level above it has a limit of its own
+ *
+ *     hugetlb.2MB.max, .current                    version 2   what is present; with .rsvd. what is promised to mappings
+ *     hugetlb.2MB.limit_in_bytes, .usage_in_bytes  version 1   likewise
+ *
+ * What cannot be read is not known: nothing here throws, whatever a kernel's files do.
  */
 import type { MachineFiles } from "../syscalls.ts";
+
+type Files = Pick<MachineFiles, "text">;
 
 /** A limit of a cgroup. All in bytes. */
 export interface Limit {
@@ -18,51 +25,47 @@ export interface Limit {
   readonly reclaimable: bigint;
 }
 
-/** The pool of hugepages of one size (`mm/hugetlb.c: hugetlb_sysfs_add_hstate`). */
-export interface Pool {
-  readonly directory: string;
-  readonly total: bigint;
-  readonly free: bigint;
-  /** Of the free ones: promised to mappings that have not touched them yet. */
-  readonly reserved: bigint;
-}
+/** Where the files of a version are, and what they are called. */
+const VERSIONS = [
+  { isFirst: true, limit: "limit_in_bytes", used: "usage_in_bytes" },
+  { isFirst: false, limit: "max", used: "current" },
+] as const;
 
-/** The pool of pages of that size; `undefined` where nothing is said of one. */
-export function poolOf(files: MachineFiles, pageSize: bigint): Pool | undefined {
-  const directory = `/sys/kernel/mm/hugepages/hugepages-${pageSize >> 10n}kB`;
-  const [total, free, reserved] = ["nr", "free", "resv"].map((name) => number(files, `${directory}/${name}_hugepages`));
-  if (total === undefined || free === undefined) return undefined;
-  return { directory, total, free, reserved: reserved ?? 0n };
-}
-
-/** The tightest limit on hugepages of that size that are present (`mm/hugetlb_cgroup.c`); `undefined` where there is none. */
-export function hugetlbLimit(files: MachineFiles, pageSize: bigint): Limit | undefined {
-  const size = `hugetlb.${sizeName(pageSize)}`;
-  return tightest([
-    ...groups(files, "hugetlb").map((group) =>
-      limitIn(files, `${group}/${size}`, ".limit_in_bytes", ".usage_in_bytes"),
+/**
+ * The tightest limit on hugepages of that size; `undefined` where there is none. A touch is held to what is present, an mmap to what
+ * is promised (`mm/hugetlb_cgroup.c: hugetlb_cgroup_charge_cgroup, hugetlb_cgroup_charge_cgroup_rsvd`).
+ */
+export function hugetlbLimit(
+  files: Files,
+  pageSize: bigint,
+  what: "present" | "either" = "present",
+): Limit | undefined {
+  const kinds = what === "present" ? [""] : ["", "rsvd."];
+  const names = kinds.map((kind) => `hugetlb.${sizeName(pageSize)}.${kind}`);
+  return tightest(
+    VERSIONS.flatMap(({ isFirst, limit, used }) =>
+      groups(files, isFirst ? "hugetlb" : "").flatMap((group) =>
+        names.map((name) => limitIn(files, `${group}/${name}`, limit, used)),
+      ),
     ),
-    ...groups(files, "").map((group) => limitIn(files, `${group}/${size}`, ".max", ".current")),
-  ]);
+  );
 }
 
 /** The tightest limit on ordinary memory (`mm/memcontrol.c: try_charge_memcg`); `undefined` where there is none. */
-export function memoryLimit(files: MachineFiles): Limit | undefined {
-  const found = tightest([
-    ...groups(files, "memory").map((group) => {
-      const limit = limitIn(files, `${group}/memory`, ".limit_in_bytes", ".usage_in_bytes");
-      return limit && { ...limit, reclaimable: fileCache(files, `${group}/memory.stat`, "total_") };
-    }),
-    ...groups(files, "").map((group) => {
-      const limit = limitIn(files, `${group}/memory`, ".max", ".current");
-      return limit && { ...limit, reclaimable: fileCache(files, `${group}/memory.stat`, "") };
-    }),
-  ]);
+export function memoryLimit(files: Files): Limit | undefined {
+  const found = tightest(
+    VERSIONS.flatMap(({ isFirst, limit, used }) =>
+      groups(files, isFirst ? "memory" : "").map((group) => {
+        const one = limitIn(files, `${group}/memory.`, limit, used);
+        return one && { ...one, reclaimable: fileCache(files, `${group}/memory.stat`, isFirst ? "total_" : "") };
+      }),
+    ),
+  );
   // Memory that may be swapped out is no reason to kill anybody.
   return found && { ...found, reclaimable: found.reclaimable + freeSwap(files) };
 }
 
-function limitIn(files: MachineFiles, prefix: string, limitName: string, usedName: string): Limit | undefined {
+function limitIn(files: Files, prefix: string, limitName: string, usedName: string): Limit | undefined {
   const file = `${prefix}${limitName}`;
   const [limit, used] = [number(files, file), number(files, `${prefix}${usedName}`)];
   if (limit === undefined || used === undefined) return undefined; // "max" is no number
@@ -75,19 +78,19 @@ function tightest(limits: readonly (Limit | undefined)[]): Limit | undefined {
   return known.sort((a, b) => (room(a) < room(b) ? -1 : Number(room(a) > room(b))))[0];
 }
 
-function fileCache(files: MachineFiles, path: string, prefix: string): bigint {
+function fileCache(files: Files, path: string, prefix: string): bigint {
   const text = textOf(files, path) ?? "";
   return ["active_file", "inactive_file"]
     .map((name) => new RegExp(`^${prefix}${name} (\\d+)$`, "m").exec(text)?.[1] ?? "0")
     .reduce((sum, bytes) => sum + BigInt(bytes), 0n);
 }
 
-function freeSwap(files: MachineFiles): bigint {
+function freeSwap(files: Files): bigint {
   return BigInt(/^SwapFree: +(\d+) kB$/m.exec(textOf(files, "/proc/meminfo") ?? "")?.[1] ?? 0) << 10n;
 }
 
 /** The directories of this process's group and of those above it, in the hierarchy of a controller; `""`: version 2. */
-function groups(files: MachineFiles, controller: string): string[] {
+function groups(files: Files, controller: string): string[] {
   const lines = (textOf(files, "/proc/self/cgroup") ?? "").split("\n");
   const line = lines.map((one) => /^\d+:([^:]*):(\/.*)$/.exec(one)).find((one) => isOf(one?.[1], controller));
   const mount = mountOf(files, controller);
@@ -95,15 +98,18 @@ function groups(files: MachineFiles, controller: string): string[] {
   const path = line?.[2] as string;
   // A group outside of what is mounted here (another cgroup namespace) has no files; the mount's own root has.
   const below = mount.root === "/" ? path : path.startsWith(`${mount.root}/`) ? path.slice(mount.root.length) : "";
-  const parts = below.split("/").filter((part) => part !== "" && part !== "..");
+  const names = below.split("/").filter((part) => part !== "");
+  const parts = names.includes("..") ? [] : names; // above a namespace's root nothing can be seen
   return Array.from({ length: parts.length + 1 }, (_, i) =>
     [mount.point, ...parts.slice(0, parts.length - i)].join("/"),
   );
 }
 
-/** `36 25 0:31 / /sys/fs/cgroup/hugetlb rw - cgroup cgroup rw,hugetlb` */
-function mountOf(files: MachineFiles, controller: string): { root: string; point: string } | undefined {
-  for (const line of (textOf(files, "/proc/self/mountinfo") ?? "").split("\n")) {
+/** `36 25 0:31 / /sys/fs/cgroup/hugetlb rw - cgroup cgroup rw,hugetlb`; where nothing is said of mounts, the usual place. */
+function mountOf(files: Files, controller: string): { root: string; point: string } | undefined {
+  const mounts = textOf(files, "/proc/self/mountinfo");
+  if (mounts === undefined) return { root: "/", point: `/sys/fs/cgroup${controller === "" ? "" : `/${controller}`}` };
+  for (const line of mounts.split("\n")) {
     const [, root, point, type, options] = /^\S+ \S+ \S+ (\S+) (\S+) .* - (\S+) \S+ (\S+)/.exec(line) ?? [];
     const isIt = controller === "" ? type === "cgroup2" : type === "cgroup" && isOf(options, controller);
     if (isIt && root !== undefined && point !== undefined) return { root, point };
@@ -121,13 +127,13 @@ function sizeName(pageSize: bigint): string {
   return pageSize >= 1n << 20n ? `${pageSize >> 20n}MB` : `${pageSize >> 10n}KB`;
 }
 
-function number(files: MachineFiles, path: string): bigint | undefined {
+function number(files: Files, path: string): bigint | undefined {
   const text = textOf(files, path)?.trim();
   return text !== undefined && /^\d+$/.test(text) ? BigInt(text) : undefined;
 }
 
 /** What cannot be read is not known: the words of an error must not hide the error. */
-function textOf(files: MachineFiles, path: string): string | undefined {
+function textOf(files: Files, path: string): string | undefined {
   try {
     const answer = files.text(path);
     return typeof answer === "string" ? answer : undefined;
