@@ -150,8 +150,7 @@ function load(): { native: NativeShim; path: string } {
   }
   let native: Partial<NativeShim>;
   try {
-    // Asked for and not imported: bundlers make something of their own of createRequire(), as soon as they recognise it.
-    native = process.getBuiltinModule("node:module").createRequire(path)(path);
+    native = required(path);
   } catch (cause) {
     throw unavailable(notLoaded(path, cause, home), cause);
   }
@@ -160,6 +159,18 @@ function load(): { native: NativeShim; path: string } {
     throw unavailable(otherVersion(path, absent, home));
   }
   return { native: native as NativeShim, path };
+}
+
+/**
+ * What require would give. It is asked for and not imported: bundlers make something of their own of createRequire, as soon as they
+ * recognise it. Node before 20.16 cannot be asked; it opens the addon as require would have it opened.
+ */
+function required(path: string): Partial<NativeShim> {
+  const module = process.getBuiltinModule?.("node:module");
+  if (module !== undefined) return module.createRequire(path)(path);
+  const addon: { exports: Partial<NativeShim> } = { exports: {} };
+  process.dlopen(addon, path);
+  return addon.exports;
 }
 
 function unavailable({ reason, why, remedy }: Problem, cause?: unknown): DmaWindowError {

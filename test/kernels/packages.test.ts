@@ -11,6 +11,7 @@ The following NEW packages will be installed:
 'http://mirror/debian/pool/main/n/nodejs/nodejs_20.19.2%2bdfsg-1_ppc64el.deb' nodejs_20.19.2+dfsg-1_ppc64el.deb 353564 MD5Sum:12
 'http://mirror/debian/dists/trixie/InRelease' mirror_debian_dists_trixie_InRelease 0
 'http://mirror/x/none_1_all.deb' none_1_all.deb 5
+'http://mirror/debian-security/pool/updates/main/libz/libzstd/libzstd1_1.5.7_amd64.deb' libzstd1_1.5.7_amd64.deb 304140${" "}
 `;
   assert.equal(packageFilesIn(answer), [
     {
@@ -21,6 +22,7 @@ The following NEW packages will be installed:
     },
     { name: "nodejs", version: "20.19.2+dfsg-1", file: "nodejs_20.19.2+dfsg-1_ppc64el.deb", size: 353564 },
     { name: "none", version: "1", file: "none_1_all.deb", size: 5 },
+    { name: "libzstd1", version: "1.5.7", file: "libzstd1_1.5.7_amd64.deb", size: 304140 },
   ]);
   assert.equal(packageFilesIn(""), []);
 });

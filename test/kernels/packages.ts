@@ -22,7 +22,7 @@ export interface Package {
  *     'http://mirror.example/debian/pool/main/b/busybox/busybox-static_1.37.0-6_ppc64el.deb' busybox-static_1%3a1.37.0-6_ppc64el.deb 988788 SHA256:...
  */
 export function packageFilesIn(text: string): PackageFile[] {
-  return [...text.matchAll(/^'[^']+' (\S+\.deb) (\d+)(?: \S+)?$/gm)].map(([, file = "", size]) => {
+  return [...text.matchAll(/^'[^']+' (\S+\.deb) (\d+)(?: \S*)?$/gm)].map(([, file = "", size]) => {
     return { ...packageOf(file), file, size: Number(size) };
   });
 }
