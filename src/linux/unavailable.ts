@@ -117,6 +117,15 @@ export function notLoaded(path: string, cause: unknown, home: string | undefined
   };
 }
 
+/** The file is there, and ends too early: `why` says where. It is not even tried. */
+export function notWhole(path: string, why: string, home: string | undefined): Problem {
+  return {
+    reason: "damaged",
+    why: `${path} is cut off: ${why}.`,
+    remedy: home === undefined ? "Let it name a whole file." : buildHere(home),
+  };
+}
+
 /** It loads, and has not all that this version of the package needs. */
 export function otherVersion(path: string, absent: readonly string[], home: string | undefined): Problem {
   return {
