@@ -10,6 +10,7 @@ import {
   type VfioCall,
   vfioCallName,
 } from "./syscalls.ts";
+import { isBytes } from "./typed-arrays.ts";
 
 /** A call on its way. `ioctl` only for those of VFIO; `at` says where in `memory` its struct is. */
 export interface Passing {
@@ -150,7 +151,7 @@ export abstract class Through implements Syscalls {
 /** Whether the memory holds `count` whole entries at a place where a table may be. */
 export function holdsBatch(memory: Uint8Array, table: number, count: number): boolean {
   return (
-    memory instanceof Uint8Array &&
+    isBytes(memory) &&
     Number.isInteger(count) &&
     Number.isInteger(table) &&
     count >= 0 &&

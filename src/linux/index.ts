@@ -8,6 +8,7 @@ import type { Sight, Syscalls } from "../syscalls.ts";
 import { machineFiles } from "../system/machine-files.ts";
 import { pageSize } from "../system/page-size.ts";
 import { physicalAddresses } from "../system/pagemap.ts";
+import { isArrayBuffer } from "../typed-arrays.ts";
 import { object } from "../validate.ts";
 import { lockedMemory } from "./locked-memory.ts";
 import { shim, shimAvailable, useShim } from "./shim.ts";
@@ -73,7 +74,7 @@ export function linuxKernel(options: LinuxKernelOptions = {}): Syscalls {
 export function addressOf(memory: ArrayBufferView | ArrayBuffer): bigint {
   const view = ArrayBuffer.isView(memory) ? memory : undefined;
   const buffer: unknown = view === undefined ? memory : view.buffer;
-  const fixed = buffer instanceof ArrayBuffer && (buffer as { readonly resizable?: boolean }).resizable !== true;
+  const fixed = isArrayBuffer(buffer) && (buffer as { readonly resizable?: boolean }).resizable !== true;
   // Of no bytes there is no address; a detached buffer has none, and so has a view of one.
   if (!fixed || (view ?? buffer).byteLength === 0) {
     const wanted =

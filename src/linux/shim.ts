@@ -7,12 +7,14 @@ import { join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { argumentTypeError, DmaWindowError } from "../errors.ts";
+import { cutOff } from "./elf.ts";
 import { packageDirectory } from "./place.ts";
 import {
   mayNotRead,
   notBuilt,
   notLoaded,
   notThere,
+  notWhole,
   otherVersion,
   type Problem,
   permissionDenied,
@@ -148,6 +150,8 @@ function load(): { native: NativeShim; path: string } {
     const by = named === undefined ? "DMA_WINDOW_SHIM" : "linuxKernel({ shim })";
     throw unavailable(home === undefined ? notThere(path, by) : notBuilt(home, path));
   }
+  const end = cutOff(path);
+  if (end !== undefined) throw unavailable(notWhole(path, end, home));
   let native: Partial<NativeShim>;
   try {
     native = required(path);

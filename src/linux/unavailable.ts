@@ -1,5 +1,5 @@
 /** Why the native shim cannot be had, told apart by what lies on the disk and by what the loader says. */
-import { existsSync, readFileSync } from "node:fs";
+import { accessSync, constants, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { failureIn } from "./build-log.ts";
@@ -20,14 +20,13 @@ const SCRIPTS_GUARD =
 
 /** The file that installing the package builds is not there. `home` is the package's directory. */
 export function notBuilt(home: string, path: string): Problem {
-  const log = join(home, "build/shim-install.log");
-  const again = isCheckout(home) ? "npm run install" : rebuild(installationOf(home));
-  if (existsSync(log)) {
-    const { reason, why, remedy } = failureIn(textOf(log));
+  const again = howToBuild(home);
+  const failure = lastFailure(home, again);
+  if (failure !== undefined) {
     return {
-      reason: `build-failed: ${reason}`,
-      why: `It has not been built, no ${path}: ${why}.`,
-      remedy: `To mend it, ${remedy}. Then run: ${again}. What the build printed is in ${log}.`,
+      reason: `build-failed: ${failure.reason}`,
+      why: `It has not been built, no ${path}: ${failure.why}.`,
+      remedy: failure.remedy,
     };
   }
   if (existsSync(join(home, "build"))) {
@@ -40,8 +39,23 @@ export function notBuilt(home: string, path: string): Problem {
   return scriptNeverRan(home, path, again);
 }
 
+/** What the log says of the last build, which failed. A shim of an earlier build may be there all the same. */
+function lastFailure(home: string, again: string): Problem | undefined {
+  const log = join(home, "build/shim-install.log");
+  if (!existsSync(log)) return undefined;
+  const { reason, why, remedy } = failureIn(textOf(log));
+  return { reason, why, remedy: `To mend it, ${remedy}. Then run: ${again}. What the build printed is in ${log}.` };
+}
+
+function howToBuild(home: string): string {
+  return isCheckout(home) ? "npm run install" : rebuild(installationOf(home));
+}
+
 function scriptNeverRan(home: string, path: string, again: string): Problem {
-  const why = `It has not been built: no ${path}, and no log, so the package's install script never ran`;
+  const none = `It has not been built: no ${path}, and no log, so the package's install script never ran`;
+  const why = mayWrite(home)
+    ? none
+    : `${none}, or could build nothing and leave no log, since this user may not write to ${home} (whoever owns it builds)`;
   const compiler =
     "It takes a compiler (on Debian: apt-get install g++ make python3; on Alpine: apk add g++ make python3 linux-headers).";
   if (isCheckout(home)) {
@@ -103,6 +117,15 @@ export function notLoaded(path: string, cause: unknown, home: string | undefined
   };
 }
 
+/** The file is there, and ends too early: `why` says where. It is not even tried. */
+export function notWhole(path: string, why: string, home: string | undefined): Problem {
+  return {
+    reason: "damaged",
+    why: `${path} is cut off: ${why}.`,
+    remedy: home === undefined ? "Let it name a whole file." : buildHere(home),
+  };
+}
+
 /** It loads, and has not all that this version of the package needs. */
 export function otherVersion(path: string, absent: readonly string[], home: string | undefined): Problem {
   return {
@@ -113,7 +136,9 @@ export function otherVersion(path: string, absent: readonly string[], home: stri
 }
 
 function buildHere(home: string): string {
-  const again = isCheckout(home) ? "npm run install" : rebuild(installationOf(home));
+  const again = howToBuild(home);
+  const failure = lastFailure(home, again);
+  if (failure !== undefined) return `It is an earlier build's; the last one failed: ${failure.why}. ${failure.remedy}`;
   return `Build it here: ${again}. (node_modules that was copied from another machine, or from outside of a container, is that machine's.)`;
 }
 
@@ -182,6 +207,16 @@ const loaderSigns: readonly (readonly [RegExp, string, string])[] = [
 function loaderSays(message: string): Found | undefined {
   const found = loaderSigns.find(([sign]) => sign.test(message));
   return found && { reason: found[1], why: found[2] };
+}
+
+/** By this user, and on this file system: it may be mounted read-only. */
+function mayWrite(directory: string): boolean {
+  try {
+    accessSync(directory, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** What the core is compiled with is in no published package. */

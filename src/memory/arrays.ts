@@ -11,6 +11,7 @@
 import { core } from "../core.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError } from "../errors.ts";
 import { begin, end } from "../exclusive.ts";
+import { kindOf } from "../typed-arrays.ts";
 
 /** How many elements go into the core's memory at a time: with their answers they stay in the processor's caches. */
 const LANES = 4096;
@@ -31,7 +32,7 @@ export function checkColumn(
   kind: typeof BigUint64Array | typeof Uint32Array,
   least = 0,
 ): void {
-  if (!(array instanceof kind)) throw argumentTypeError(name, `a ${kind.name}`, array);
+  if (!isOf(kind, array)) throw argumentTypeError(name, `a ${kind.name}`, array);
   if (array.length === 0 && isDetached(array)) {
     throw argumentRangeError(
       name,
@@ -40,6 +41,11 @@ export function checkColumn(
     );
   }
   if (array.length < least) throw argumentRangeError(`${name}.length`, `at least ${least}`, array.length);
+}
+
+/** Of this realm, which is quick to tell, or of another one. */
+function isOf(kind: typeof BigUint64Array | typeof Uint32Array, array: unknown): array is Column {
+  return array instanceof kind || kindOf(array) === kind.name;
 }
 
 /** A number of elements, where an argument may leave it to the first array. @throws as checkColumn does. */
@@ -82,10 +88,10 @@ export function copyIn(column: number, array: Column, from: number, at: number, 
   const size = array.BYTES_PER_ELEMENT;
   if (from >= 0) {
     core.bytes().copyWithin(column, from + at * size, from + (at + count) * size);
-  } else if (array instanceof BigUint64Array) {
-    core.u64(column, count).set(part(array, at, count));
+  } else if (size === 8) {
+    core.u64(column, count).set(part(array as BigUint64Array, at, count));
   } else {
-    core.u32(column, count).set(part(array, at, count));
+    core.u32(column, count).set(part(array as Uint32Array, at, count));
   }
 }
 

@@ -3,12 +3,12 @@ import { argumentRangeError, argumentTypeError, DmaWindowError } from "../errors
 import { exclusively } from "../exclusive.ts";
 import { hex, bytes as inBytes } from "../hex.ts";
 import { LONGEST_VIEW, type Sight, type Syscalls, sightIn } from "../syscalls.ts";
+import { kindOf } from "../typed-arrays.ts";
 import { size } from "../validate.ts";
 import type { MemsegList } from "./types.ts";
 
 /** Of every typed array, whatever its class or its own properties say: no code of a program runs when it is asked. */
 const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object;
-const kindOf = Object.getOwnPropertyDescriptor(typedArray, Symbol.toStringTag)?.get as (this: unknown) => unknown;
 const lengthOf = Object.getOwnPropertyDescriptor(typedArray, "byteLength")?.get as (this: unknown) => number;
 const startOf = Object.getOwnPropertyDescriptor(typedArray, "byteOffset")?.get as (this: unknown) => number;
 const bufferOf = Object.getOwnPropertyDescriptor(typedArray, "buffer")?.get as (this: unknown) => ArrayBuffer;
@@ -123,7 +123,7 @@ export class Segment {
   /** The address of as many bytes as `array` has, all of them the segment's; and the array, without what is said in its name. */
   #place(name: string, offset: bigint | number, array: unknown): [va: bigint, plain: Uint8Array] {
     const start = size("offset", offset);
-    if (kindOf.call(array) !== "Uint8Array") throw argumentTypeError(name, "a Uint8Array", array);
+    if (kindOf(array) !== "Uint8Array") throw argumentTypeError(name, "a Uint8Array", array);
     const rest = this.length - start;
     if (rest < 0n) throw argumentRangeError("offset", `at most the segment's ${inBytes(this.length)}`, offset);
     const length = lengthOf.call(array);

@@ -82,10 +82,13 @@ export interface ModelKernel extends Syscalls {
   snapshot(): ModelSnapshot;
 
   /**
-   * A SHA-256 in hex of all that decides what the machine will answer from now on: of every process its descriptors, mmapped
+   * A name for all that decides what the machine will answer from now on: of every process its descriptors, mmapped
    * memory, registrations and locked memory; of every container its windows, and what each live IOVA leads to; the pool. The
    * same state has the same hash however it came about; what differs in anything named has another. The bytes of memory are
    * not in it, nor physical addresses, counters, or the numbers that snapshots give containers and processes.
+   *
+   * A SHA-256 in hex, of a text that grows with the state, where there is `node:crypto`; elsewhere, as in a browser, that text
+   * itself. So compare it with what the same engine said, and keep no copy of it for another.
    *
    * For "this changed nothing": compare before and after. Cost: in proportion to all of that, live TCEs included.
    */

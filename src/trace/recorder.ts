@@ -3,6 +3,7 @@ import { hex } from "../hex.ts";
 import { keysOf, known } from "../known.ts";
 import { BATCH_ENTRY_BYTES, type LockedMemory, MapFlag, type Syscalls, VfioCall } from "../syscalls.ts";
 import { holdsBatch, type Passing, Through } from "../through.ts";
+import { isBytes } from "../typed-arrays.ts";
 import { object } from "../validate.ts";
 import { plainAnswer, refusesArguments, thrownName } from "./answers.ts";
 import { copyOf, readStruct } from "./bytes.ts";
@@ -143,7 +144,7 @@ class TraceRecorder extends Through {
 
   /** The struct's fields; none where there cannot be a struct, which is the kernel's to refuse. */
   #fields(fd: number, { call = 0, memory, at = -1 }: Passing): Record<string, unknown> {
-    if (!(memory instanceof Uint8Array) || !Number.isInteger(at) || at < 0) return {};
+    if (!isBytes(memory) || !Number.isInteger(at) || at < 0) return {};
     if (call === VfioCall.GROUP_GET_DEVICE_FD) return { name: nameAt(memory, at) };
     const layout = layoutOf(call);
     const { values, rest } = readStruct(layout, memory, at);
@@ -196,8 +197,7 @@ class TraceRecorder extends Through {
 
   /** As much of the call's struct as the kernel may write, from before it does. */
   #structOf({ call, memory, at = -1 }: Passing): Uint8Array {
-    if (call === undefined || !(memory instanceof Uint8Array) || !Number.isInteger(at) || at < 0)
-      return new Uint8Array();
+    if (call === undefined || !isBytes(memory) || !Number.isInteger(at) || at < 0) return new Uint8Array();
     // Only a capability chain is longer than 64 bytes.
     const argsz = call === VfioCall.IOMMU_SPAPR_TCE_GET_INFO ? readArgsz(memory, at) : 0;
     return copyOf(memory, at, Math.max(64, Math.min(argsz, 1 << 16)));

@@ -1,4 +1,5 @@
 /** Batches from arrays do what batches of objects do: the same calls, the same maps, the same errors. */
+import vm from "node:vm";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { RequestRows, Window } from "../../src/container/window.ts";
@@ -27,6 +28,18 @@ function own(capacity: number): Arrays {
   };
 }
 
+/** Of a context that has classes of its own: no `instanceof` of ours knows them. */
+function foreign(capacity: number): Arrays {
+  const columns = `({
+    vas: new BigUint64Array(${capacity}), iovas: new BigUint64Array(${capacity}), lengths: new BigUint64Array(${capacity}),
+    permissions: new Uint32Array(${capacity}).fill(3), indexes: new BigUint64Array(${capacity}),
+  })`;
+  const arrays = vm.runInNewContext(columns) as Omit<Arrays, "capacity">;
+  assert.not(arrays.vas instanceof BigUint64Array);
+  for (const column of [arrays.vas, arrays.iovas, arrays.indexes]) column.fill(NO_ADDRESS);
+  return { ...arrays, capacity };
+}
+
 /** Arrays that are taken anew each time: those in the core's memory last until it grows. */
 function over(take: { readonly [K in keyof Arrays]: K extends "capacity" ? number : () => Arrays[K] }): Arrays {
   return {
@@ -51,6 +64,7 @@ function over(take: { readonly [K in keyof Arrays]: K extends "capacity" ? numbe
 
 const KINDS: readonly (readonly [name: string, make: (window: Window, capacity: number) => Arrays])[] = [
   ["arrays of the program", (_, capacity) => own(capacity)],
+  ["arrays of another realm", (_, capacity) => foreign(capacity)],
   ["rows in the core's memory", (window, capacity) => window.requests(capacity)],
   [
     "rows that are read, and arrays of the program that are written",

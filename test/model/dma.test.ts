@@ -1,3 +1,4 @@
+import vm from "node:vm";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type ModelKernel, type ModelOptions, modelKernel } from "../../src/model/index.ts";
@@ -252,6 +253,19 @@ arguments_("are refused when they cannot be", () => {
   const beyond = () => device.write(2n ** 64n - 1n, new Uint8Array(2));
   assert.throws(beyond, (error: { code: string }) => error.code === "ERR_OUT_OF_RANGE");
   for (const act of [() => device.read(0 as never, new Uint8Array(1)), () => device.read(0n, [1] as never)]) {
+    assert.throws(act, (error: { code: string }) => error.code === "ERR_INVALID_ARG_TYPE");
+  }
+});
+
+arguments_("may be arrays of another realm", () => {
+  const { kernel, va } = kinds.powernv();
+  const [foreign, back] = ["Uint8Array.of(1, 2, 3)", "new Uint8Array(3)"].map((made) => vm.runInNewContext(made));
+  assert.equal(kernel.device(26).write(0n, foreign).fault?.why, "not mapped");
+  kernel.write?.(va, foreign);
+  kernel.read?.(va, back);
+  assert.equal([...back], [1, 2, 3]);
+  for (const made of ["new Uint8ClampedArray(3)", "[1]", "({ [Symbol.toStringTag]: 'Uint8Array' })"]) {
+    const act = () => kernel.device(26).read(0n, vm.runInNewContext(made));
     assert.throws(act, (error: { code: string }) => error.code === "ERR_INVALID_ARG_TYPE");
   }
 });

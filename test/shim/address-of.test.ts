@@ -1,3 +1,4 @@
+import vm from "node:vm";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { addressOf, linuxKernel } from "../../src/linux/index.ts";
@@ -27,6 +28,21 @@ withShim(
         there[2] = 0x2a;
         assert.is(bytes[2], 0x2a);
         kernel.unview(there);
+      }
+    });
+
+    test("knows the buffers of another realm, and what is none there", () => {
+      const kernel = linuxKernel();
+      for (const made of ["new ArrayBuffer(16)", "new Uint8Array(16)", "new DataView(new ArrayBuffer(16))"]) {
+        const memory = vm.runInNewContext(made) as ArrayBuffer | Uint8Array;
+        const there = kernel.view(addressOf(memory), 16n);
+        there[3] = 0x2a;
+        const buffer = "buffer" in memory ? memory.buffer : memory;
+        assert.is(new DataView(buffer).getUint8(3), 0x2a, made);
+        kernel.unview(there);
+      }
+      for (const made of ["new SharedArrayBuffer(16)", "[1]", "Object.create(ArrayBuffer.prototype)"]) {
+        refused("ERR_INVALID_ARG_TYPE", () => addressOf(vm.runInNewContext(made)));
       }
     });
 

@@ -1,5 +1,17 @@
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -7,6 +19,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
+const prefix = dirname(dirname(process.execPath));
 const directory = mkdtempSync(join(tmpdir(), "dma-window-"));
 test.after(() => rmSync(directory, { recursive: true }));
 
@@ -29,18 +42,18 @@ function install(where: string, environment: Record<string, string>) {
   const child = spawnSync(process.execPath, [join(where, "shim/install.mjs")], {
     cwd: directory,
     encoding: "utf8",
-    env: { ...inherited, npm_config_nodedir: dirname(dirname(process.execPath)), ...environment },
+    env: { ...inherited, npm_config_nodedir: prefix, ...environment },
   });
   return { status: child.status, printed: child.stdout + child.stderr };
 }
 
-/** A build from earlier on, which a failed one must not leave. */
+/** A build from earlier on, which a failed one leaves. */
 function leaveOldBuild(where: string): void {
   mkdirSync(join(where, "build/Release"), { recursive: true });
   writeFileSync(join(where, addon), "an older build");
 }
 
-function explains(where: string, { status, printed }: ReturnType<typeof install>, why: RegExp): void {
+function explains({ status, printed }: ReturnType<typeof install>, why: RegExp): void {
   assert.is(status, 0);
   assert.match(printed, why);
   assert.match(printed, /ERR_SHIM_UNAVAILABLE/);
@@ -50,30 +63,59 @@ function explains(where: string, { status, printed }: ReturnType<typeof install>
   assert.ok(printed.trimEnd().split("\n").length <= 8, "one short message");
   assert.not.match(printed, /gyp ERR|^\s+at /m);
   assert.match(printed, log);
-  assert.not(existsSync(join(where, addon)));
-  assert.not(existsSync(join(where, "build/Makefile")));
 }
 
 test("a compiler that fails is explained, nothing of the build is left but its log, and installing goes on", () => {
-  leaveOldBuild(copy);
-  explains(copy, install(copy, { CXX: "false" }), /node-gyp failed/);
+  explains(install(copy, { CXX: "false" }), /node-gyp failed/);
   assert.match(readFileSync(join(copy, log), "utf8"), /gyp ERR/);
+  assert.equal(readdirSync(join(copy, "build")), ["shim-install.log"]);
+});
+
+test("a build that fails leaves the shim that was there, and says so beside why", () => {
+  leaveOldBuild(copy);
+  const again = install(copy, { CXX: "false", CC: "false" });
+  explains(again, /node-gyp failed/);
+  assert.match(again.printed, /earlier build stays/);
+  assert.is(readFileSync(join(copy, addon), "utf8"), "an older build");
+  assert.equal(readdirSync(join(copy, "build")).sort(), ["Release", "shim-install.log"]);
+});
+
+test("a build that succeeds takes the place of the former one by a rename, and its log and leftovers go", () => {
+  if (!existsSync(join(prefix, "include/node/node_api.h"))) return; // nothing to build it with
+  mkdirSync(join(copy, "build/fresh-ended"), { recursive: true });
+  writeFileSync(join(copy, log), "why an earlier one failed");
+  leaveOldBuild(copy);
+  const former = openSync(join(copy, addon), "r"); // as a program that has it loaded
+  try {
+    const { status, printed } = install(copy, {});
+    assert.is(status, 0);
+    assert.is(printed, "");
+    assert.is(readFileSync(former, "utf8"), "an older build");
+  } finally {
+    closeSync(former);
+  }
+  assert.equal(readdirSync(join(copy, "build")), ["Release"]);
+  const load = spawnSync(process.execPath, ["-p", `require(${JSON.stringify(join(copy, addon))}).pageSize()`]);
+  assert.is(load.status, 0, String(load.stderr));
+  const built = readFileSync(join(copy, addon));
+  explains(install(copy, { CXX: "false", CC: "false" }), /node-gyp failed/);
+  assert.ok(built.equals(readFileSync(join(copy, addon))));
 });
 
 test("a compiler that does not exist is explained in the same way", () => {
   leaveOldBuild(copy);
-  explains(copy, install(copy, { CXX: "/nonexistent" }), /node-gyp failed/);
+  explains(install(copy, { CXX: "/nonexistent" }), /node-gyp failed/);
   assert.match(readFileSync(join(copy, log), "utf8"), /nonexistent/);
 });
 
 test("a machine without python and make is explained in the same way", () => {
   leaveOldBuild(copy);
-  explains(copy, install(copy, { PATH: nowhere }), /node-gyp failed/);
+  explains(install(copy, { PATH: nowhere }), /node-gyp failed/);
 });
 
 test("a machine without node-gyp is told so", () => {
   leaveOldBuild(bareCopy);
-  explains(bareCopy, install(bareCopy, { PATH: nowhere }), /there is no node-gyp/);
+  explains(install(bareCopy, { PATH: nowhere }), /there is no node-gyp/);
 });
 
 test("DMA_WINDOW_SKIP_SHIM=1 builds nothing, and leaves what is there alone", () => {

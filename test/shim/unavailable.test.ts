@@ -1,10 +1,11 @@
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { cutOff } from "../../src/linux/elf.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const directory = mkdtempSync(join(tmpdir(), "dma-window-"));
@@ -98,7 +99,17 @@ test("an addon of another version is named with what it lacks", () => {
 function bareIn(project: string): string {
   const bare = join(directory, project, "node_modules/dma-window");
   const files = [
-    ...["errno.ts", "errors.ts", "error-json.ts", "copies.ts", "hex.ts", "known.ts", "validate.ts", "syscalls.ts"],
+    ...[
+      "errno.ts",
+      "errors.ts",
+      "error-json.ts",
+      "copies.ts",
+      "hex.ts",
+      "known.ts",
+      "typed-arrays.ts",
+      "validate.ts",
+      "syscalls.ts",
+    ],
     ...["system", "linux"],
   ];
   for (const part of ["package.json", ...files.map((file) => `src/${file}`)]) {
@@ -143,6 +154,72 @@ test("an addon of another machine, and one that is cut off, are told from each o
   assert.is(foreign.reason, "wrong-machine");
   writeFileSync(path, "");
   assert.is(observe(path).reason, "damaged");
+});
+
+test("a shim that was cut off anywhere is refused, and the process goes on: loading it would be a SIGBUS", () => {
+  const built = join(root, "build/Release/vfio_shim.node");
+  if (!existsSync(built)) return;
+  const whole = readFileSync(built);
+  const sizes = [5, 20, 63, 64, 400, 3000, 4096, 8192, 12288, 20000, 65536, whole.length - 4096, whole.length - 1];
+  const paths = sizes.map((size) => join(directory, `cut-at-${size}.node`));
+  for (const [i, path] of paths.entries()) writeFileSync(path, whole.subarray(0, sizes[i]));
+  const program = `
+    import { linuxKernel } from ${JSON.stringify(pathToFileURL(join(root, "src/linux/index.ts")))};
+    const said = ${JSON.stringify(paths)}.map((shim) => {
+      try { return linuxKernel({ shim }).mmap(0n, 4096n, 3, 0, 0); } catch ({ code, message, facts }) { return { code, message, ...facts }; }
+    });
+    console.log(JSON.stringify(said));
+  `;
+  const child = spawnSync(process.execPath, ["--import", "tsx", "--input-type=module", "--eval", program], {
+    cwd: root,
+    encoding: "utf8",
+    env: { ...process.env, DMA_WINDOW_SHIM: "" },
+  });
+  assert.is(child.signal, null);
+  assert.is(child.status, 0, child.stderr);
+  const said = JSON.parse(child.stdout) as { code: string; reason: string; message: string }[];
+  for (const [i, { code, reason, message }] of said.entries()) {
+    assert.is(code, "ERR_SHIM_UNAVAILABLE", `cut at ${sizes[i]}`);
+    assert.is(reason, "damaged", `cut at ${sizes[i]}: ${message}`);
+  }
+  assert.match(
+    said.at(-1)?.message ?? "",
+    `it has ${whole.length - 1} bytes, and its headers speak of ${whole.length}`,
+  );
+  assert.is(cutOff(built), undefined);
+});
+
+test("where a file ends too early is read from headers of either class and byte order", () => {
+  const path = join(directory, "headers.node");
+  for (const bits of [32, 64] as const) {
+    for (const isLittle of [true, false]) {
+      const [word, header, entry] = bits === 32 ? [4, 52, 32] : [8, 64, 56];
+      const whole = Buffer.alloc(1000);
+      const number = (at: number, bytes: number, value: number) => {
+        if (isLittle) whole.writeUIntLE(value, at, Math.min(bytes, 6));
+        else whole.writeUIntBE(value, at + bytes - Math.min(bytes, 6), Math.min(bytes, 6));
+      };
+      whole.set([0x7f, 0x45, 0x4c, 0x46, bits / 32, isLittle ? 1 : 2]);
+      number(24 + word, word, header); // the segments' table
+      number(header - 10, 2, entry);
+      number(header - 8, 2, 2);
+      const second = header + entry; // the first one is empty
+      number(second + (bits === 32 ? 4 : 8), word, 600);
+      number(second + (bits === 32 ? 16 : 32), word, 400);
+      const what = `${bits} bits, ${isLittle ? "little" : "big"} endian`;
+      for (const size of [1000, 999, 601, second + entry - 1, header - 1, 6]) {
+        writeFileSync(path, whole.subarray(0, size));
+        assert.is(cutOff(path) === undefined, size === 1000, `${what}, ${size}`);
+      }
+      number(24 + 2 * word, word, 900); // the sections' table: up to 1020
+      number(header - 6, 2, 40);
+      number(header - 4, 2, 3);
+      writeFileSync(path, whole);
+      assert.match(cutOff(path) ?? "", "1020", what);
+      writeFileSync(path, Buffer.concat([whole, Buffer.alloc(20)]));
+      assert.is(cutOff(path), undefined, what);
+    }
+  }
 });
 
 test("a program may name the shim itself, by a path or a file URL, before the first system call", () => {

@@ -1,12 +1,13 @@
 /** Why there is no shim: read from a build's log, from a package manager's traces, and from what the loader says. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { suite, test } from "uvu";
 import * as assert from "uvu/assert";
 import { failureIn } from "../../src/linux/build-log.ts";
 import { installationOf } from "../../src/linux/package-manager.ts";
-import { notBuilt, notLoaded } from "../../src/linux/unavailable.ts";
+import { notBuilt, notLoaded, otherVersion } from "../../src/linux/unavailable.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "dma-window-"));
 test.after(() => rmSync(directory, { recursive: true }));
@@ -108,6 +109,29 @@ test("a setting that leaves out all scripts is named with its file, and approvin
   assert.match(yarnrc, /enableScripts: false in .*\.yarnrc\.yml/);
   const variable = told(project("variable", {}), { npm_config_ignore_scripts: "true" });
   assert.match(variable, /never ran: npm_config_ignore_scripts=true/);
+});
+
+test("where this user may not write, the script may have run and left no log: both are said", () => {
+  const program = `
+    import { notBuilt } from ${JSON.stringify(new URL("../../src/linux/unavailable.ts", import.meta.url).href)};
+    const home = process.argv[1];
+    if (process.getuid() === 0) { process.setgid(65534); process.setuid(65534); }
+    console.log(notBuilt(home, home + "/x.node").why);
+  `;
+  const home = project("read-only", {});
+  const why = (mode: number): string => {
+    chmodSync(directory, 0o755);
+    chmodSync(home, mode);
+    const parameters = ["--import", "tsx", "--input-type=module", "--eval", program, home];
+    const { stdout, stderr, status } = spawnSync(process.execPath, parameters, { encoding: "utf8" });
+    assert.is(status, 0, stderr);
+    return stdout;
+  };
+  assert.match(
+    why(0o555),
+    /never ran, or could build nothing and leave no log, since this user may not write to .*read-only/,
+  );
+  assert.not.match(why(0o777), "could build nothing");
 });
 
 test("in a checkout of this package itself nobody has to approve anything", () => {
@@ -218,6 +242,19 @@ loader("that addons are disabled, by itself and by the permission model", () => 
   } finally {
     Reflect.deleteProperty(process, "permission");
   }
+});
+
+loader("and where an earlier build's shim is there, why the last build failed", () => {
+  const home = project("earlier", {
+    "node_modules/dma-window/build/shim-install.log": "make: g++: No such file or directory",
+  });
+  for (const { remedy } of [
+    otherVersion("/x.node", ["pageSize"], home),
+    notLoaded("/x.node", new Error("x.node: file too short"), home),
+  ]) {
+    assert.match(remedy, /the last one failed.*no C\+\+ compiler.*npm rebuild dma-window.*shim-install\.log/);
+  }
+  assert.not.match(otherVersion("/x.node", ["pageSize"], undefined).remedy, "failed");
 });
 
 loader("that Deno was not told to let native code in", () => {

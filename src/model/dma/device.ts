@@ -1,4 +1,5 @@
 import { argumentRangeError, argumentTypeError } from "../../errors.ts";
+import { isBytes } from "../../typed-arrays.ts";
 import type { Group } from "../group.ts";
 import type { Reached } from "../iommu-driver.ts";
 import { bytesOf, PAGE_BYTES, pageOf } from "../pages.ts";
@@ -69,7 +70,7 @@ type Move = (memory: Uint8Array, buffer: Uint8Array) => void;
  *                    first      whole     last      each through the IOMMU on its own
  */
 function transfer(group: Group, iova: bigint, buffer: Uint8Array, way: "read" | "write", move: Move): DmaResult {
-  if (!(buffer instanceof Uint8Array)) throw argumentTypeError("buffer", "a Uint8Array", buffer);
+  if (!isBytes(buffer)) throw argumentTypeError("buffer", "a Uint8Array", buffer);
   if (typeof iova !== "bigint") throw argumentTypeError("iova", "a bigint", iova);
   if (iova < 0n || iova + BigInt(buffer.length) > 1n << 64n) {
     throw argumentRangeError("iova", `0..2^64 with the ${buffer.length} bytes behind it`, iova);

@@ -1,6 +1,7 @@
 import { argumentRangeError, argumentTypeError } from "../../errors.ts";
 import { bytes, hex } from "../../hex.ts";
 import { MapFlag, Protection } from "../../syscalls.ts";
+import { isBytes } from "../../typed-arrays.ts";
 import { EEXIST, EFAULT, EINVAL, ENOMEM, EPERM } from "../errno.ts";
 import { ModelUnknown } from "../errors.ts";
 import { bytesOf, PAGE_BYTES, pageOf, pagesPer } from "../pages.ts";
@@ -332,7 +333,7 @@ function extentsOf(area: Area): Extents {
 }
 
 function checkArray(name: string, array: unknown): void {
-  if (!(array instanceof Uint8Array)) throw argumentTypeError(name, "a Uint8Array", array);
+  if (!isBytes(array)) throw argumentTypeError(name, "a Uint8Array", array);
 }
 
 function checkAddress(name: string, value: bigint): void {
