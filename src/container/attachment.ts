@@ -8,7 +8,8 @@
  * What comes and goes together and lies in one piece for memory and device is one map, however many memsegs it has (there is one
  * for each run of physical memory, where addresses are asked for): type1 counts maps (`dma_entry_limit`), and unmaps whole ones.
  *
- * `rebased`: a region is the lowest free one; contiguous memory stays contiguous for the device. `va`: the region is where
+ * `rebased`: a region is the lowest free one, in the placing order of the plan for lists that are there when it is attached, and
+ * in the order of adding for those that come later; contiguous memory stays contiguous for the device. `va`: the region is where
  * the list is. `pa`: no region can be known; IOVAs are set aside memseg by memseg.
  */
 import { codeOf, core, NO_ADDRESS, Owner, Status } from "../core.ts";
@@ -17,6 +18,7 @@ import { bytes, hex } from "../hex.ts";
 import type { MemsegTable } from "../memory/table.ts";
 import type { MemoryListener, Memseg, MemsegList } from "../memory/types.ts";
 import { isServed } from "../plan/needs.ts";
+import { inPlacingOrder } from "../plan/order.ts";
 import { endIdle, lasting, performMaps, performUnmaps } from "./calls.ts";
 import { requestColumns } from "./columns.ts";
 import type { Among } from "./failures.ts";
@@ -54,7 +56,7 @@ export class Attachment implements MemoryListener {
   begin(): void {
     const mapped: Placed[][] = [];
     try {
-      for (const list of this.#memory.lists) this.listAdded(list);
+      for (const list of inPlacingOrder(this.#memory.lists, this.window.target.kind)) this.listAdded(list);
       let first = 0;
       for (const batch of this.#batches()) {
         this.#map(batch, { first, count: this.#memory.size });
