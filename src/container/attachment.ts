@@ -8,15 +8,18 @@
  * What comes and goes together and lies in one piece for memory and device is one map, however many memsegs it has (there is one
  * for each run of physical memory, where addresses are asked for): type1 counts maps (`dma_entry_limit`), and unmaps whole ones.
  *
- * `rebased`: a region is the lowest free one; contiguous memory stays contiguous for the device. `va`: the region is where
+ * `rebased`: a region is the lowest free one, in the placing order of the plan for lists that are there when it is attached, and
+ * in the order of adding for those that come later; contiguous memory stays contiguous for the device. `va`: the region is where
  * the list is. `pa`: no region can be known; IOVAs are set aside memseg by memseg.
  */
 import { codeOf, core, NO_ADDRESS, Owner, Status } from "../core.ts";
 import { DmaWindowError, leftBy, withoutResidue, withResidue } from "../errors.ts";
 import { bytes, hex } from "../hex.ts";
+import type { IommuInfo } from "../iommu.ts";
 import type { MemsegTable } from "../memory/table.ts";
 import type { MemoryListener, Memseg, MemsegList } from "../memory/types.ts";
 import { isServed } from "../plan/needs.ts";
+import { inPlacingOrder } from "../plan/order.ts";
 import { endIdle, lasting, performMaps, performUnmaps } from "./calls.ts";
 import { requestColumns } from "./columns.ts";
 import type { Among } from "./failures.ts";
@@ -54,7 +57,7 @@ export class Attachment implements MemoryListener {
   begin(): void {
     const mapped: Placed[][] = [];
     try {
-      for (const list of this.#memory.lists) this.listAdded(list);
+      for (const list of inPlacingOrder(this.#memory.lists, this.window.target.kind)) this.listAdded(list);
       let first = 0;
       for (const batch of this.#batches()) {
         this.#map(batch, { first, count: this.#memory.size });
@@ -207,16 +210,16 @@ export class Attachment implements MemoryListener {
     if (piece !== undefined) yield piece;
   }
 
-  /** Where memsegs are mapped; those that are not (an owner's external memory, an unknown physical address) are left out. */
+  /** Where memsegs are mapped; an owner's external memory is left out. @throws `ERR_PHYSICAL_UNKNOWN` in `pa`. */
   #place(list: MemsegList, memsegs: readonly Memseg[]): Placed[] {
     if (!isServed(list)) return [];
     const region = this.#regions.get(list);
     if (region !== undefined) {
       return joined(memsegs).map(({ va, length }) => ({ list, va, length, iova: core.rebase(va, list.base, region) }));
     }
-    return memsegs.flatMap(({ va, iova, length }) => {
-      if (iova === undefined && this.window.target.kind === "noiommu") throw withoutAddress(va, length);
-      return iova === undefined ? [] : [{ list, va, length, iova }];
+    return memsegs.map(({ va, iova, length }) => {
+      if (iova === undefined) throw withoutAddress(va, length, this.window.target.kind);
+      return { list, va, length, iova };
     });
   }
 
@@ -333,12 +336,14 @@ function joined(memsegs: readonly Memseg[]): { readonly va: bigint; readonly len
   return runs;
 }
 
-/** Elsewhere such memory is passed over; here the device would be told nothing of memory that is meant for it. */
-function withoutAddress(va: bigint, length: bigint): DmaWindowError {
+/** Were it passed over, no device could reach memory that is meant for it, and nobody would say so. */
+function withoutAddress(va: bigint, length: bigint, kind: IommuInfo["kind"]): DmaWindowError {
+  const isOnly = kind === "noiommu";
   return new DmaWindowError(
     "ERR_PHYSICAL_UNKNOWN",
-    `${bytes(length)} of memory at ${hex(va)} state no physical address, and without an IOMMU it is the only IOVA there is: ` +
-      "make the MemsegTable with physical: true",
+    `${bytes(length)} of memory at ${hex(va)} state no physical address, ` +
+      `${isOnly ? "and without an IOMMU it is the only IOVA there is" : "which is the IOVA in mode pa"}: ` +
+      `make the MemsegTable with physical: true${isOnly ? "" : ", or plan with IOVA mode rebased"}`,
     { facts: { va, length } },
   );
 }

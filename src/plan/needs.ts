@@ -1,6 +1,7 @@
 /** How far a window must reach, before any page size or kernel is looked at. */
 import { core } from "../core.ts";
 import { argumentTypeError, DmaWindowError } from "../errors.ts";
+import { inPlacingOrder } from "./order.ts";
 import type { ExactList, ExactRequest, IovaMode, ListFacts } from "./types.ts";
 
 export interface Needs {
@@ -11,7 +12,7 @@ export interface Needs {
   readonly declared: readonly ExactList[];
   /** The last offset from the window's start that must be inside; inclusive, so that 2^64 bytes can be said. */
   readonly last: bigint;
-  /** Bytes of the lists one behind the other, each at a multiple of its page size. */
+  /** Bytes of the lists one behind the other, each at a multiple of its page size, in their placing order. */
   readonly listsEnd: bigint;
 }
 
@@ -24,7 +25,7 @@ export function isServed(list: ListFacts): boolean {
 export function findNeeds(request: ExactRequest): Needs {
   const iovaMode = request.iovaMode ?? (request.info.kind === "noiommu" ? "pa" : "rebased");
   const lists = request.memory.lists.filter(isServed);
-  const listsEnd = endOf(lists);
+  const listsEnd = endOf(inPlacingOrder(lists, request.info.kind));
   const atLeast = iovaMode === "rebased" ? lastOffset(listsEnd) : highestOf(lists, iovaMode, request);
   const last = request.growTo === undefined ? atLeast : grown(request.growTo, atLeast, iovaMode);
   if (last === undefined) {

@@ -10,7 +10,7 @@
  * far the IOMMU reaches (kernels before 5.4), the lower of the two is taken. The third is for lists that are known: they are
  * laid out here as an attached memory lays them out, so that it finds the same places again.
  */
-import { core } from "../core.ts";
+import { core, NO_ADDRESS } from "../core.ts";
 import type { AddressRange, Type1Info } from "../iommu.ts";
 import { lowestStart, without } from "./ranges.ts";
 
@@ -101,37 +101,49 @@ export interface Piece {
 
 /**
  * A place over several ranges, in which every piece, one after the other, finds the lowest free region of its length, as
- * `Attachment` does. Undefined when there is none, and where ranges adjoin: the kernel refuses a map over their border
- * (vfio_iommu_type1.c: vfio_iommu_iova_dma_valid), which no hole marks.
+ * `Attachment` does. Small pages may lie before the first multiple of the largest; the start is the multiple before them, for the
+ * core aligns a region in its window, and what is not allowed there is a hole as any other. Undefined when there is none, and where
+ * ranges adjoin: the kernel refuses a map over their border (vfio_iommu_type1.c: vfio_iommu_iova_dma_valid), which no hole marks.
  */
 export function placeOverRanges(
   ranges: readonly AddressRange[],
   { pageSize, alignment }: Wanted,
   pieces: readonly Piece[],
 ): Place | undefined {
-  for (const [i, range] of ranges.entries()) {
-    const start = core.alignUp(range.start, core.log2Floor(alignment));
-    // alignUp gives 0 for what would be 2^64.
-    if (start < range.start || start > range.last) continue;
-    const last = layOut([{ start, last: range.last }, ...ranges.slice(i + 1)], pieces);
-    if (last === undefined || adjoin(ranges.filter((one) => one.last >= start && one.start <= last))) continue;
-    return { start, size: wholePages(last - start + 1n, pageSize) };
+  for (const range of ranges) {
+    const laid = layOut(from(ranges, multipleBefore(range.start, alignment)), pieces);
+    if (laid === undefined) continue;
+    const start = multipleBefore(laid.start, alignment);
+    if (adjoin(from(ranges, start).filter((one) => one.start <= laid.last))) continue;
+    return { start, size: wholePages(laid.last - start + 1n, pageSize) };
   }
   return undefined;
 }
 
-/** Where the highest of the pieces ends; undefined when one finds no region. */
-function layOut(ranges: readonly AddressRange[], pieces: readonly Piece[]): bigint | undefined {
+function multipleBefore(address: bigint, alignment: bigint): bigint {
+  return address - (address % alignment);
+}
+
+/** What of the ranges is at `start` or behind it: all that a window which begins there may have. */
+function from(ranges: readonly AddressRange[], start: bigint): AddressRange[] {
+  return ranges
+    .filter(({ last }) => last >= start)
+    .map((range) => (range.start < start ? { start, last: range.last } : range));
+}
+
+/** From the lowest of the pieces to the highest one's end; undefined when one finds no region. */
+function layOut(ranges: readonly AddressRange[], pieces: readonly Piece[]): AddressRange | undefined {
   let free = ranges;
-  let highest = 0n;
+  let [lowest, highest] = [NO_ADDRESS, 0n];
   for (const { length, pageSize } of pieces) {
     const start = lowestStart(free, length, [], pageSize);
     if (start === undefined) return undefined;
     const last = start + length - 1n;
     free = without(free, { start, last });
+    if (start < lowest) lowest = start;
     if (last > highest) highest = last;
   }
-  return highest;
+  return { start: lowest, last: highest };
 }
 
 function adjoin(ranges: readonly AddressRange[]): boolean {

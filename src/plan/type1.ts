@@ -17,6 +17,7 @@ import {
 } from "./candidates.ts";
 import { growthOf } from "./growth.ts";
 import type { Needs } from "./needs.ts";
+import { inPlacingOrder } from "./order.ts";
 import {
   isReachUnknown,
   type Piece,
@@ -88,11 +89,11 @@ function placeFor(
   return placeInOneRange(reached, wanted) ?? placeOverRanges(reached, wanted, piecesOf(needs, wanted));
 }
 
-/** The lists as they are known, and behind them in one piece what `growTo` leaves for those that will come. */
+/** The lists that are known, and behind them in one piece what `growTo` leaves for those that will come. */
 function piecesOf({ lists, last, listsEnd }: Needs, { alignment }: Wanted): readonly Piece[] {
   const rest = last + 1n - listsEnd;
-  if (rest <= 0n) return lists;
-  return [...lists, { length: wholePages(rest, alignment), pageSize: alignment }];
+  const pieces = inPlacingOrder(lists, "type1");
+  return rest <= 0n ? pieces : [...pieces, { length: wholePages(rest, alignment), pageSize: alignment }];
 }
 
 /** Why there is no place: what was looked for, what there is, and what of it would pass. */

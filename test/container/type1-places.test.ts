@@ -131,6 +131,99 @@ test("ranges that adjoin have no hole to mark their border, so nothing is planne
   failure("ERR_PLAN_IMPOSSIBLE", () => planWindow({ memory: { lists }, info: program.container.info() }));
 });
 
+/** All orders of a few things. */
+const ordersOf = <T>(of: readonly T[]): T[][] =>
+  of.length < 2
+    ? [[...of]]
+    : of.flatMap((one, i) => ordersOf([...of.slice(0, i), ...of.slice(i + 1)]).map((more) => [one, ...more]));
+
+type Shape = readonly [pageSize: bigint, maxBytes: bigint];
+
+/** Plans the lists in this order and attaches them; gives the window and each list's region, or undefined where no plan can be. */
+function placesOf(ranges: readonly AddressRange[], shapes: readonly Shape[], more = {}) {
+  const program = onType1(ranges);
+  const memory = program.memory();
+  const lists = shapes.map(([pageSize, maxBytes]) => memory.addList({ pageSize, maxBytes }));
+  try {
+    const plan = planWindow({ memory, info: program.container.info(), ...more });
+    const window = program.container.createWindow(plan);
+    assert.equal([window.start, window.size], [plan.start, plan.size]);
+    program.container.attach(memory);
+    const regions = lists.map(
+      (list) => `${list.pageSize} ${list.length} at ${window.iovaOf(memory.allocate(list, 1).va)}`,
+    );
+    return { plan, regions: regions.sort() };
+  } catch (error) {
+    if ((error as { code?: string }).code !== "ERR_PLAN_IMPOSSIBLE") throw error;
+    return undefined;
+  } finally {
+    program.container.close();
+    memory.close();
+  }
+}
+
+test("the order of adding does not matter: 3 GiB of 1 GiB pages go before a small list, for a device of 32 bits", () => {
+  for (const shapes of ordersOf<Shape>([
+    [2n * MiB, 16n * MiB],
+    [GiB, 3n * GiB],
+    [PAGE, PAGE],
+  ])) {
+    const placed = placesOf(BITS_39, shapes, { deviceAddressBits: 32 });
+    assert.equal(
+      placed?.regions,
+      [
+        `${GiB} ${3n * GiB} at 0`,
+        `${2n * MiB} ${16n * MiB} at ${3n * GiB}`,
+        `${PAGE} ${PAGE} at ${3n * GiB + 16n * MiB}`,
+      ].sort(),
+    );
+  }
+});
+
+test("small pages may lie before the first multiple of the largest page", () => {
+  const ranges = [
+    { start: 0x1000n, last: 2n * MiB - 1n },
+    { start: GiB, last: 2n * GiB - 1n },
+  ];
+  for (const shapes of ordersOf<Shape>([
+    [PAGE, MiB],
+    [GiB, GiB],
+  ])) {
+    const placed = placesOf(ranges, shapes);
+    assert.equal([placed?.plan.start, placed?.plan.size], [0n, 2n * GiB]);
+    assert.equal(placed?.regions, [`${GiB} ${GiB} at ${GiB}`, `${PAGE} ${MiB} at ${0x1000}`].sort());
+  }
+});
+
+test("whatever the ranges and lists: every order of them gives the same window and regions, or none does", () => {
+  let [planned, over] = [0, 0];
+  for (let seed = 1; seed <= 60; seed++) {
+    const random = new Random(seed);
+    const ranges: { start: bigint; last: bigint }[] = [];
+    for (let at = BigInt(random.below(600)) * PAGE; ranges.length < 3; ) {
+      const length = BigInt(1 + random.below(2500)) * PAGE;
+      ranges.push({ start: at, last: at + length - 1n });
+      at += length + BigInt(1 + random.below(600)) * PAGE;
+    }
+    const shapes = Array.from({ length: 2 + random.below(2) }, (): Shape => {
+      const pageSize = random.below(2) === 0 ? 2n * MiB : PAGE;
+      return [pageSize, pageSize * BigInt(1 + random.below(pageSize === PAGE ? 1200 : 3))];
+    });
+    const all = ordersOf(shapes).map((order) => placesOf(ranges, order));
+    const [first] = all;
+    for (const one of all) {
+      assert.equal(
+        [one?.plan.start, one?.plan.size, one?.regions],
+        [first?.plan.start, first?.plan.size, first?.regions],
+        `seed ${seed}`,
+      );
+    }
+    if (first !== undefined) planned++;
+    if (first !== undefined && first.plan.holes.length > 0) over++;
+  }
+  assert.ok(planned > 20 && over > 5, `${planned} planned, ${over} over holes`);
+});
+
 test("whatever the ranges and lists: what is planned can be attached, in any container with nothing else in it", () => {
   let [planned, over, odd] = [0, 0, 0];
   for (let seed = 1; seed <= 300; seed++) {

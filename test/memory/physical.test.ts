@@ -118,16 +118,45 @@ test("the device finds memory at its physical addresses, run by run", () => {
   assert.is(window.largestHole, 16n * MiB);
 });
 
-test("memory whose physical address is not known is not mapped in mode pa, and everything else is", () => {
+test("memory whose physical address is not known is refused in mode pa, and not allocated", () => {
   const { program, memory, list } = at(0x101n, NO_ADDRESS);
   const window = program.window(16n * MiB, { iovaMode: "pa" });
   program.container.attach(memory);
-  const segment = memory.allocate(list, 2);
-  assert.is(window.translate(segment.va), 0x101n * PAGE);
-  assert.is(window.translate(segment.va + PAGE), undefined);
-  memory.free(segment);
+  const error = failure("ERR_PHYSICAL_UNKNOWN", () => memory.allocate(list, 2));
+  assert.equal(error.facts, { va: list.base + PAGE, length: PAGE });
+  assert.equal([memory.size, window.liveBytes, window.largestHole], [0, 0n, 16n * MiB]);
   agree(program, window);
 });
+
+for (const platform of ["powernv", "type1"] as const) {
+  const ready = (more = {}) => {
+    const program = new Program({ platform, ...more });
+    const memory = new MemsegTable({ kernel: program.kernel });
+    const list = memory.addList({ pageSize: PAGE, maxBytes: 64n * PAGE });
+    return { program, memory, list, window: program.window(16n * MiB, { iovaMode: "pa" }) };
+  };
+
+  test(`${platform}: a table that does not ask for physical addresses cannot be mapped in mode pa, and the cure is said`, () => {
+    const { program, memory, list, window } = ready();
+    program.container.attach(memory);
+    const error = failure("ERR_PHYSICAL_UNKNOWN", () => memory.allocate(list, 2));
+    assert.match(error.message, "physical: true, or plan with IOVA mode rebased");
+    assert.equal([memory.size, window.liveBytes], [0, 0n]);
+    program.container.detach(memory);
+    memory.allocate(list, 2);
+    failure("ERR_PHYSICAL_UNKNOWN", () => program.container.attach(memory));
+    assert.equal([...window.maps()], []);
+    if (platform === "powernv") agree(program, window);
+  });
+
+  test(`${platform}: memory of an owner of its own needs no physical address in mode pa`, () => {
+    const { program, memory, window } = ready();
+    program.container.attach(memory);
+    const foreign = memory.addList({ pageSize: PAGE, maxBytes: PAGE, base: 1n << 40n, external: true });
+    memory.add(foreign, { va: foreign.base, length: PAGE });
+    assert.equal([...window.maps()], []);
+  });
+}
 
 test("memory above the window is refused with the numbers, and not allocated", () => {
   const { program, memory, list } = at(0x101n, 0x10000n);

@@ -32,9 +32,9 @@ interface Choice {
 const log2 = (value: bigint) => value.toString(2).length - 1;
 
 /** Bytes from the window's start that have to be in it. */
-function neededBy({ iovaMode, memory, growTo = 1n }: Asked): bigint {
+function neededBy({ iovaMode, memory, info, growTo = 1n }: Asked): bigint {
   let end = 0n;
-  for (const { base, length, pageSize } of memory.lists) {
+  for (const { base, length, pageSize } of info.kind === "type1" ? placing(memory.lists) : memory.lists) {
     if (iovaMode === "va") {
       if (base + length > end) end = base + length;
     } else {
@@ -111,16 +111,21 @@ function onType1(info: Type1Info, size: bigint, page: bigint, asked: Asked): Cho
 /** The next multiple. */
 const upTo = (value: bigint, unit: bigint) => (value % unit === 0n ? value : value + unit - (value % unit));
 
+/** On type1 large pages and long lists are placed first. */
+const placing = (lists: readonly ExactList[]) =>
+  [...lists].sort((a, b) =>
+    a.pageSize === b.pageSize ? Number(b.length - a.length) : Number(b.pageSize - a.pageSize),
+  );
+
 /** Each list at the first place that is allowed and free, tried in the order of what ends there. */
 function overHoles({ ranges }: Type1Info, page: bigint, largest: bigint, asked: Asked): Choice | undefined {
   const { memory, deviceAddressBits = 64 } = asked;
   const end = 1n << BigInt(deviceAddressBits);
   const known = neededBy({ ...asked, growTo: 1n });
   const rest = neededBy(asked) - known;
-  const pieces = [...memory.lists, ...(rest > 0n ? [{ length: upTo(rest, largest), pageSize: largest }] : [])];
+  const pieces = [...placing(memory.lists), ...(rest > 0n ? [{ length: upTo(rest, largest), pageSize: largest }] : [])];
   for (const range of ranges) {
-    const begin = upTo(range.start, largest);
-    if (begin > range.last) continue;
+    const begin = range.start - (range.start % largest);
     const placed: { start: bigint; end: bigint }[] = [];
     for (const { length, pageSize } of pieces) {
       const borders = [begin, ...ranges.map(({ start }) => start), ...placed.map((one) => one.end)];
@@ -135,7 +140,9 @@ function overHoles({ ranges }: Type1Info, page: bigint, largest: bigint, asked: 
     }
     if (placed.length < pieces.length) continue;
     const last = placed.reduce((most, one) => (one.end > most ? one.end : most), begin);
-    return { start: begin, size: upTo(last - begin, page), levels: 0, charge: 0n };
+    const first = placed.reduce((least, one) => (one.start < least ? one.start : least), last);
+    const start = first - (first % largest);
+    return { start, size: upTo(last - start, page), levels: 0, charge: 0n };
   }
   return undefined;
 }
@@ -229,7 +236,8 @@ test("a plan's window is a power of two, holds all lists one behind the other, a
       assert.is(size & (size - 1n), 0n);
       assert.is(start % size, 0n);
       let at = start;
-      for (const { base, length, pageSize } of request.memory.lists) {
+      const { lists: declared } = request.memory;
+      for (const { base, length, pageSize } of request.info.kind === "type1" ? placing(declared) : declared) {
         if (request.iovaMode === "va") at = base;
         else if (at % pageSize !== 0n) at += pageSize - (at % pageSize);
         assert.ok(at + length <= start + size, "a list does not fit");
