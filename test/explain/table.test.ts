@@ -2,10 +2,13 @@
 import { constants } from "node:os";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { ERRNO } from "../../src/errno.ts";
 import { errnoName } from "../../src/errors.ts";
 import { type Cause, POSITIVE } from "../../src/explain/cause.ts";
+import type { JudgedCause } from "../../src/explain/judge.ts";
 import { versionOf } from "../../src/explain/machine.ts";
 import { causes } from "../../src/explain/table.ts";
+import { refusedByKernel } from "../../src/explain.ts";
 import { VfioCall, vfioCallName } from "../../src/syscalls.ts";
 
 const nameOf = ({ call, errno, iommu, id }: Cause) => `${call} ${errno} ${iommu ?? ""} ${id}`;
@@ -32,6 +35,19 @@ test("every errno is one of Linux's, and every call one that this library makes 
   }
   const without = [...calls, ...others].filter((call) => !causes.some((cause) => cause.call === call));
   assert.equal(without, []);
+});
+
+test("every cause is found by the number that the kernel answers", () => {
+  for (const cause of causes) {
+    const answer = cause.errno === POSITIVE ? 5 : -ERRNO[cause.errno as keyof typeof ERRNO];
+    const iommu = cause.iommu?.[0];
+    const error = refusedByKernel("x", answer, { hint: cause.call, ...(iommu === undefined ? {} : { iommu }) });
+    const found = (error.facts?.causes ?? []) as JudgedCause[];
+    assert.ok(
+      found.some(({ id }) => id === cause.id),
+      `${nameOf(cause)}: ${error.message}`,
+    );
+  }
 });
 
 test("every cause says where the kernel has it from, and of which versions, in one form", () => {
