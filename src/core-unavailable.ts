@@ -55,13 +55,14 @@ function reason(cause: unknown, said: string): string {
   if (!(cause instanceof WebAssembly.CompileError) && /memory/i.test(said)) {
     return (
       `There is no address space left for its memory (${said}): V8 reserves 10 GiB for each. ` +
-      "Raise the limit (ulimit -v), or start Node 20 or 22 with --disable-wasm-trap-handler; Node 24 needs neither."
+      "The limit keeps one program from taking all of the machine's memory: start Node 20 or 22 with --disable-wasm-trap-handler, " +
+      "or raise it (ulimit -v); Node 24 needs neither."
     );
   }
   if (/disallowed|refused|blocked|unsafe-eval/i.test(said)) {
     return (
-      `The program or the page forbids to compile WebAssembly (${said}). Allow it: in a browser 'wasm-unsafe-eval' in the ` +
-      "Content-Security-Policy, in node:vm codeGeneration: { wasm: true }."
+      `The program or the page forbids to compile WebAssembly (${said}), which keeps code that was slipped in from running. ` +
+      "Allow it, and no more: in a browser 'wasm-unsafe-eval' in the Content-Security-Policy, in node:vm codeGeneration: { wasm: true }."
     );
   }
   if (/simd/i.test(said)) {

@@ -53,7 +53,12 @@ export class DmaWindowError extends Error {
   }
 }
 
-const errnoNames = new Map(Object.entries(ERRNO).map(([name, value]) => [value as number, name]));
+/** Of several names for a number the first counts, as the kernel itself uses it: EAGAIN and not EWOULDBLOCK. */
+const errnoNames = new Map(
+  Object.entries(ERRNO)
+    .map(([name, value]) => [value as number, name] as const)
+    .reverse(),
+);
 
 /** `"ENOSPC"` for -28. */
 export function errnoName(errno: number): string {

@@ -183,8 +183,16 @@ export const containerCauses: readonly Cause[] = [
       { id: "flush", source: "fs/open.c: filp_flush", why: "what it led to failed; Linux has closed it all the same" },
     ],
   }),
-  // Only where a call has no cause of its own for the errno.
+  // Only where a call has no cause of its own for the errno, or none of these can be.
   ...causesOf("any", {
+    EPERM: [
+      {
+        id: "security-module",
+        source: "security/security.c: security_file_ioctl, security_capable",
+        why: "a security policy (SELinux, AppArmor) or a seccomp filter forbids it, also to root",
+        next: "see the kernel's log for a denial",
+      },
+    ],
     EBADF: [
       {
         id: "descriptor",

@@ -1,4 +1,5 @@
 /** Calls on a group: its status, its container, its devices. */
+import { guards } from "../guards.ts";
 import { type Cause, causesOf, type Question } from "./cause.ts";
 import { kernelDriver, without } from "./questions.ts";
 
@@ -32,6 +33,8 @@ export const firmwareMemory = {
   id: "reserved-regions",
   iommu: ["type1"],
   why: "firmware asks for reserved memory that stays mapped 1:1 for a device of the group (RMRR; the kernel's log, dmesg, says so), and the kernel gives no such device away",
+  guards:
+    "there the machine's management and the device exchange what they know of each other, and no program may come between them",
   next: "turn off in the firmware's setup what watches the device (HPE: shared memory features of the slot), take another slot or device, or ask the vendor",
   ask: reservedRegions,
 } as const;
@@ -262,6 +265,7 @@ export const groupCauses: readonly Cause[] = [
         id: "open-files",
         source: "fs/file.c: alloc_fd",
         why: "this process has as many files open as it may",
+        guards: guards.openFiles,
         next: "close some, or raise the limit (ulimit -n)",
       },
     ],

@@ -20,6 +20,9 @@ const ORDER: readonly Verdict[] = ["sure", "likely", "possible", "unlikely", "ru
 /** So many causes stand in a message; the others are in its error's `facts`. */
 const TOLD = 4;
 
+/** Where all causes are ruled out. */
+const UNKNOWN = "none of the causes that are known: see the kernel's log (dmesg)";
+
 /** The causes of an answer, likeliest first; of equals the more frequent. `errno` is its name, or {@link POSITIVE}. */
 export function judge(
   call: string,
@@ -28,12 +31,14 @@ export function judge(
   machine: Machine,
   asked: Asked,
 ): JudgedCause[] {
-  const own = table.filter((cause) => cause.call === call && cause.errno === errno && isOn(cause, iommu));
-  const found = own.length > 0 ? own : table.filter((cause) => cause.call === "any" && cause.errno === errno);
-  return found
-    .map((cause) => judged(cause, machine, asked))
-    .filter((cause) => cause !== undefined)
-    .sort((a, b) => ORDER.indexOf(a.verdict) - ORDER.indexOf(b.verdict)); // stable: the table's own order stays
+  const of = (name: string) =>
+    table
+      .filter((cause) => cause.call === name && cause.errno === errno && isOn(cause, iommu))
+      .map((cause) => judged(cause, machine, asked))
+      .filter((cause) => cause !== undefined);
+  const own = of(call);
+  const found = own.some(({ verdict }) => verdict !== "ruled out") ? own : [...own, ...of("any")];
+  return found.sort((a, b) => ORDER.indexOf(a.verdict) - ORDER.indexOf(b.verdict)); // stable: the table's own order stays
 }
 
 /** The causes in words: the sure one alone, or the likeliest first and a few more. */
@@ -49,7 +54,7 @@ export function tell(causes: readonly JudgedCause[]): string {
     .slice(0, room)
     .map(({ says }) => `It is not that ${says}`);
   const more = open.length - told.length;
-  const words = [told.map(({ says }) => says).join(". Or "), ...not].filter((part) => part !== "");
+  const words = [told.length === 0 ? UNKNOWN : told.map(({ says }) => says).join(". Or "), ...not];
   return words.join(". ") + (more > 0 ? `. Or one of ${more} more, in facts.causes` : "");
 }
 

@@ -1,4 +1,5 @@
 /** Memory from the operating system: mmap, munmap, and what comes after them. */
+import { guards } from "../guards.ts";
 import { bytes } from "../hex.ts";
 import { hugetlbLimit } from "../system/cgroups.ts";
 import { type Asked, type Cause, causesOf, type Finding, type Question } from "./cause.ts";
@@ -174,7 +175,7 @@ const cgroupCause = {
   id: "hugetlb-cgroup",
   source: "mm/hugetlb_cgroup.c: hugetlb_cgroup_charge_cgroup",
   why: "a hugetlb cgroup, as a container's, allows no more hugepages of that size (hugetlb.*.max, hugetlb.*.rsvd.max)",
-  guards: "it keeps one container from taking the pages of the others",
+  guards: guards.hugetlbCgroup,
   next: "raise that limit (Kubernetes: the pod's limit of hugepages), or ask for fewer",
   ask: hugetlbCgroup,
 } as const;
@@ -183,6 +184,7 @@ const mapCountCause = {
   id: "map-count",
   source: "mm/mmap.c: do_mmap; mm/vma.c: __split_vma",
   why: "the process would have too many pieces of address space",
+  guards: guards.mapCount,
   next: "take larger ones, or raise /proc/sys/vm/max_map_count",
   ask: mapCount,
 } as const;
@@ -212,6 +214,7 @@ export const memoryCauses: readonly Cause[] = [
         id: "address-space",
         source: "mm/vma.c: may_expand_vm (RLIMIT_AS)",
         why: "the process may have no more address space, which counts from when it is kept (ulimit -v)",
+        guards: guards.addressSpace,
         next: "raise it (ulimit -v unlimited), or keep less: maxBytes of the lists",
         ask: addressSpace("Max address space", "VmSize", "address space"),
       },
@@ -228,6 +231,7 @@ export const memoryCauses: readonly Cause[] = [
         id: "data-size",
         source: "mm/vma.c: may_expand_vm (RLIMIT_DATA)",
         why: "the process may have no more writable memory of its own (ulimit -d)",
+        guards: guards.addressSpace,
         next: "raise it (ulimit -d unlimited)",
         ask: addressSpace("Max data size", "VmData", "writable memory"),
       },
@@ -281,8 +285,9 @@ export const memoryCauses: readonly Cause[] = [
       {
         id: "locked-memory",
         source: "mm/mmap.c: do_mmap (can_do_mlock)",
-        why: "all memory of this process is to be locked (mlockall), and it may lock none",
-        next: "raise RLIMIT_MEMLOCK (ulimit -l)",
+        why: "all memory of this process is to be locked (mlockall), and RLIMIT_MEMLOCK lets it lock none",
+        guards: guards.lockedMemory,
+        next: "raise it (ulimit -l)",
         ask: lockedLimit(lengthOf),
       },
     ],
@@ -299,6 +304,7 @@ export const memoryCauses: readonly Cause[] = [
         id: "locked-memory",
         source: "mm/mmap.c: mlock_future_ok",
         why: "all memory of this process is to be locked (mlockall), and that would be more than RLIMIT_MEMLOCK allows",
+        guards: guards.lockedMemory,
         next: "raise it (ulimit -l)",
         ask: lockedLimit(lengthOf),
       },
@@ -316,6 +322,7 @@ export const memoryCauses: readonly Cause[] = [
         id: "open-files-of-all",
         source: "mm/hugetlb.c: hugetlb_file_setup; fs/file_table.c: alloc_empty_file",
         why: "hugepages take a file inside the kernel, and the machine has as many open as it may",
+        guards: guards.openFilesOfAll,
         next: "close some, or raise /proc/sys/fs/file-max",
       },
     ],

@@ -1,4 +1,5 @@
 /** Opening /dev/vfio/vfio and the nodes of groups. */
+import { guards } from "../guards.ts";
 import { type Cause, causesOf, type Question } from "./cause.ts";
 import { deviceList, driversOf, fileMode, kernelDriver, moduleMissing, openFiles, without } from "./questions.ts";
 
@@ -9,6 +10,10 @@ const GROUP = "open group";
 const allowDevice =
   "start the container with this device (docker and podman: --device), or add it to DeviceAllow= of its unit";
 
+/** What a container is kept from, and what its list of devices is for. */
+const containerGuards = "a container is kept from the devices of the machine, and of other containers";
+const listGuards = "the list keeps it from the devices of the machine, and of other containers";
+
 /** The same for every node of VFIO. */
 const anyNode = {
   EMFILE: [
@@ -16,6 +21,7 @@ const anyNode = {
       id: "open-files",
       source: "fs/file.c: alloc_fd",
       why: "this process has as many files open as it may",
+      guards: guards.openFiles,
       next: "close some, or raise the limit (ulimit -n)",
       ask: openFiles,
     },
@@ -25,6 +31,7 @@ const anyNode = {
       id: "open-files-of-all",
       source: "fs/file_table.c: alloc_empty_file",
       why: "the whole machine has as many files open as it may",
+      guards: guards.openFilesOfAll,
       next: "close some, or raise /proc/sys/fs/file-max",
     },
   ],
@@ -49,6 +56,7 @@ const anyNode = {
       id: "plain-file",
       source: "fs/namei.c: sb_permission",
       why: "the node is a plain file on a read-only file system, and no device",
+      guards: containerGuards,
       next: "mount a devtmpfs at /dev, or hand the device to the container",
     },
   ],
@@ -74,6 +82,7 @@ const security = {
   id: "security-module",
   source: "security/security.c: security_file_open",
   why: "a security policy (SELinux, AppArmor) forbids it",
+  guards: "the policy keeps a program from devices that it is not meant to have",
   next: "see the kernel's log for a denial, and allow VFIO's devices for this program there",
 } as const;
 
@@ -81,6 +90,7 @@ const nodev = {
   id: "nodev",
   source: "fs/namei.c: may_open_dev",
   why: "the file system of the node is mounted with nodev",
+  guards: "that keeps whoever writes to it from making devices of their own",
   next: "mount a devtmpfs at /dev, or hand the device to the container",
 } as const;
 
@@ -106,14 +116,18 @@ const noGroups: Question = (machine, asked) => {
   const groups = machine.names("/sys/kernel/iommu_groups");
   if (groups === undefined) return undefined;
   if (groups.length === 0) return { verdict: "sure" };
-  if (typeof asked.group !== "number") return undefined;
-  if (groups.includes(String(asked.group)))
-    return { verdict: "ruled out", why: "the IOMMU is off: the machine has that group" };
+  if (typeof asked.group !== "number" || !groups.includes(String(asked.group))) return { verdict: "ruled out" };
+  return { verdict: "ruled out", why: "the IOMMU is off: the machine has that group" };
+};
+
+const noSuchGroup: Question = (machine, asked) => {
+  const groups = machine.names("/sys/kernel/iommu_groups");
+  if (groups === undefined || typeof asked.group !== "number") return undefined;
+  if (groups.length === 0 || groups.includes(String(asked.group))) return { verdict: "ruled out" };
   const some = groups.slice(0, 8).join(", ");
   return {
     verdict: "sure",
     why: `the machine has no IOMMU group ${asked.group}, but ${some}${groups.length > 8 ? " and others" : ""}`,
-    next: "take the group of your device: readlink /sys/bus/pci/devices/<address>/iommu_group",
   };
 };
 
@@ -146,6 +160,7 @@ const notInContainer = {
   id: "not-in-container",
   source: "drivers/vfio/group.c: vfio_create_group",
   why: "the node was not handed to this container",
+  guards: containerGuards,
   next: "start the container with it (docker and podman: --device)",
 } as const;
 
@@ -182,6 +197,7 @@ export const openCauses: readonly Cause[] = [
         id: "mode",
         source: "fs/namei.c: generic_permission",
         why: "this user may not open it",
+        guards: "who may open it may drive the devices of VFIO whose groups they may open too",
         next: "give the node to a group of users that may have devices, by a rule of udev, or run as root",
         ask: fileMode,
       },
@@ -193,6 +209,7 @@ export const openCauses: readonly Cause[] = [
         id: "device-cgroup",
         source: "security/device_cgroup.c: devcgroup_check_permission",
         why: "a security policy forbids it, as a container's list of devices (device cgroup) does",
+        guards: listGuards,
         next: `the devices of VFIO are major 10 and a major of its own: ${allowDevice}`,
         ask: deviceList,
       },
@@ -234,9 +251,17 @@ export const openCauses: readonly Cause[] = [
         id: "iommu-off",
         iommu: ["spapr", "type1"],
         source: "drivers/iommu/iommu.c: iommu_probe_device",
-        why: "the machine has no IOMMU in use, or no such group",
+        why: "the machine has no IOMMU in use",
         next: "turn the IOMMU on in the firmware's setup (VT-d, AMD-Vi, SMMU) and on the kernel's command line (intel_iommu=on)",
         ask: noGroups,
+      },
+      {
+        id: "no-such-group",
+        iommu: ["spapr", "type1"],
+        source: "drivers/iommu/iommu.c: iommu_group_alloc",
+        why: "the machine has no group of that number",
+        next: "take the group of your device: readlink /sys/bus/pci/devices/<address>/iommu_group",
+        ask: noSuchGroup,
       },
       { ...notInContainer, ask: boundButNotHere },
       {
@@ -252,6 +277,7 @@ export const openCauses: readonly Cause[] = [
         id: "mode",
         source: "fs/namei.c: generic_permission",
         why: "this user may not open it",
+        guards: "who may open it drives the devices of the group, as nobody else should",
         next: "give the node under /dev/vfio to this user, by a rule of udev, or run as root",
         ask: fileMode,
       },
@@ -272,6 +298,7 @@ export const openCauses: readonly Cause[] = [
         id: "device-cgroup",
         source: "security/device_cgroup.c: devcgroup_check_permission",
         why: "a list of devices that a container or a unit may open (device cgroup) does not have this group, whoever asks",
+        guards: listGuards,
         next: allowDevice,
         ask: deviceList,
       },

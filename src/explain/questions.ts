@@ -18,7 +18,7 @@ export const fileMode: Question = (machine) => {
   if (overrides)
     return { verdict: "ruled out", why: "the node's mode is in the way: this process has CAP_DAC_OVERRIDE" };
   const user = machine.status("Uid")?.split(/\s+/)[1];
-  return { verdict: "likely", why: `user ${user ?? "of this process"} may not open the node` };
+  return { verdict: "likely", why: `${user === undefined ? "this user" : `user ${user}`} may not open the node` };
 };
 
 /** A list of devices belongs to a container (`security/device_cgroup.c: devcgroup_check_permission`). */

@@ -1,4 +1,5 @@
 /** Calls on a container of sPAPR TCE: IBM POWER, on the machine itself and on an LPAR. */
+import { guards } from "../guards.ts";
 import { bytes, hex } from "../hex.ts";
 import { type Cause, causesOf, POSITIVE } from "./cause.ts";
 import { lengthOf, lockedLimit } from "./questions.ts";
@@ -58,6 +59,7 @@ export const spaprCauses: readonly Cause[] = [
         id: "locked-memory",
         source: "drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_create_table",
         why: "the tables do not fit under RLIMIT_MEMLOCK",
+        guards: guards.lockedMemory,
         next: "raise it (ulimit -l), or use larger pages",
         ask: tablesLimit,
       },
@@ -126,6 +128,7 @@ export const spaprCauses: readonly Cause[] = [
         id: "locked-memory",
         source: REGISTER,
         why: "more memory would be locked than RLIMIT_MEMLOCK allows",
+        guards: guards.lockedMemory,
         next: "raise it (ulimit -l; LimitMEMLOCK= of a unit), or run with CAP_IPC_LOCK",
         ask: lockedLimit(lengthOf),
       },
@@ -245,6 +248,7 @@ export const spaprCauses: readonly Cause[] = [
         iommu: SPAPR,
         source: "drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_create_table",
         why: "more memory would be locked than RLIMIT_MEMLOCK allows: the default window's tables are made, and charged, by the first call that needs them",
+        guards: guards.lockedMemory,
         next: "raise it (ulimit -l), or run with CAP_IPC_LOCK",
         ask: tablesLimit,
       },
@@ -298,6 +302,7 @@ export const spaprCauses: readonly Cause[] = [
         iommu: SPAPR,
         source: "drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_create_table",
         why: "the window's tables do not fit under RLIMIT_MEMLOCK",
+        guards: guards.lockedMemory,
         next: "raise it (ulimit -l), or run with CAP_IPC_LOCK",
         ask: tablesLimit,
       },
@@ -365,6 +370,7 @@ export const spaprCauses: readonly Cause[] = [
         id: "locked-memory",
         source: "drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_enable",
         why: "a whole window would be locked, which is more than RLIMIT_MEMLOCK allows",
+        guards: guards.lockedMemory,
         next: "raise it (ulimit -l), or use version 2 of the interface, which locks what is registered",
         ask: tablesLimit,
       },

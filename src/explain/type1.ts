@@ -1,4 +1,5 @@
 /** Calls on a container of type1: x86 and Arm. */
+import { guards } from "../guards.ts";
 import { bytes, hex } from "../hex.ts";
 import { type Cause, causesOf, type Question } from "./cause.ts";
 import { lengthOf, lockedLimit } from "./questions.ts";
@@ -130,7 +131,7 @@ export const type1Causes: readonly Cause[] = [
         since: "5.1",
         source: MAP,
         why: "the container holds as many maps as the kernel takes (dma_entry_limit of vfio_iommu_type1)",
-        guards: "the limit keeps a program from filling the kernel's memory with records of maps",
+        guards: guards.dmaEntries,
         next: "map larger pieces (hugepages, whole segments), or raise it and open a new container",
         ask: entryLimit,
       },
@@ -141,6 +142,7 @@ export const type1Causes: readonly Cause[] = [
         iommu: TYPE1,
         source: "drivers/vfio/vfio_iommu_type1.c: vfio_lock_acct",
         why: "more memory would be locked than RLIMIT_MEMLOCK allows, where every map counts, and memory that is mapped twice counts twice",
+        guards: guards.lockedMemory,
         next: "raise it (ulimit -l; LimitMEMLOCK= of a unit; docker --ulimit memlock=-1), or run with CAP_IPC_LOCK",
         ask: lockedLimit(lengthOf),
       },

@@ -8,6 +8,7 @@
  */
 import { DmaWindowError } from "../errors.ts";
 import { refusedByKernel } from "../explain.ts";
+import { guards, sentence } from "../guards.ts";
 import { bytes, hex } from "../hex.ts";
 import { MapFlag, Protection, type Syscalls } from "../syscalls.ts";
 import { hugetlbLimit, memoryLimit } from "../system/cgroups.ts";
@@ -106,7 +107,7 @@ function checkMemoryLimit({ files }: Syscalls, length: bigint): void {
   throw new DmaWindowError(
     "ERR_MEMORY_LIMIT",
     `${bytes(length)} are more than the memory cgroup has room for: ${limit.file} allows ${bytes(limit.limit)}, of which ` +
-      `${bytes(limit.used)} are used; the kernel would kill a process. Raise that limit, or allocate less`,
+      `${bytes(limit.used)} are used; the kernel would kill a process. ${sentence(guards.memoryCgroup)}: allocate less, or raise it`,
     { facts: { length, limit } },
   );
 }

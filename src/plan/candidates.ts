@@ -1,5 +1,6 @@
 /** What is common to the planners of all IOMMUs: page sizes to consider, refusals in words, and what a charge may be. */
 import { core } from "../core.ts";
+import { guards } from "../guards.ts";
 import { bytes, hex } from "../hex.ts";
 import type { IommuInfo, SpaprInfo } from "../iommu.ts";
 import { type Needs, shiftOf } from "./needs.ts";
@@ -52,7 +53,7 @@ export function budgetProblem(charge: bigint, memoryBytes: bigint, info: IommuIn
   if (charge + memoryBytes <= left) return undefined;
   return (
     `${bytes(charge)} of tables and ${bytes(memoryBytes)} of memory would be locked; ` +
-    `RLIMIT_MEMLOCK is ${bytes(limit)}, ${bytes(used)} used, ${bytes(left)} left (raise it with ulimit -l, or run with CAP_IPC_LOCK)`
+    `RLIMIT_MEMLOCK is ${bytes(limit)}, ${bytes(used)} used, ${bytes(left)} left: ${guards.lockedMemory}; raise it with ulimit -l, or run with CAP_IPC_LOCK`
   );
 }
 

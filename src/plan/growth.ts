@@ -2,6 +2,7 @@
  * What full growth takes, held against what the machine says now. What is there already, and cannot be, is a refusal of the
  * planners; what will not suffice later is a warning: a limit can be raised and a pool filled before it is reached.
  */
+import { guards, sentence } from "../guards.ts";
 import { bytes } from "../hex.ts";
 import type { HugepageFacts, IommuInfo } from "../iommu.ts";
 import { pages } from "./candidates.ts";
@@ -100,7 +101,7 @@ function lockedWarning(
   const raised = used + lockedBytes;
   return (
     `RLIMIT_MEMLOCK is ${bytes(limit)}, ${bytes(used)} used, and full growth locks ${bytes(lockedBytes)} more ` +
-    `(${bytes(chargeBytes)} of tables, ${bytes(memoryBytes)} of memory): ${when}. Raise it to ${bytes(raised)} ` +
+    `(${bytes(chargeBytes)} of tables, ${bytes(memoryBytes)} of memory): ${when}. ${sentence(guards.lockedMemory)}: raise it to ${bytes(raised)} ` +
     `(ulimit -l ${(raised + 1023n) / 1024n}), or run with CAP_IPC_LOCK`
   );
 }
@@ -109,12 +110,13 @@ function mapsWarning({ memoryBytes, maps, mapsAvailable }: FullGrowth, smallest:
   if (mapsAvailable === null || maps <= BigInt(mapsAvailable)) return undefined;
   const available = BigInt(mapsAvailable);
   const limit = `the kernel takes ${available} more (dma_entry_limit of vfio_iommu_type1)`;
-  if (available === 0n) return `full growth makes up to ${maps} maps, and ${limit}: no map will succeed. Raise it`;
+  if (available === 0n)
+    return `full growth makes up to ${maps} maps, and ${limit}: no map will succeed. ${sentence(guards.dmaEntries)}: raise it where the program needs them`;
   const each = (memoryBytes + available - 1n) / available;
   const least = ((each + smallest - 1n) / smallest) * smallest;
   return (
     `full growth makes ${maps} maps if pages are allocated one by one, and ${limit}: maps then fail from ` +
-    `${bytes(available * smallest)} of memory on. Allocate ${bytes(least)} or more at a time, or raise it`
+    `${bytes(available * smallest)} of memory on. Allocate ${bytes(least)} or more at a time. ${sentence(guards.dmaEntries)}: or raise it`
   );
 }
 
@@ -127,7 +129,7 @@ function hugepageWarning({ pageSize, needed, available }: HugepageGrowth, info: 
   const end = `allocate fails from ${bytes(available * pageSize)} on`;
   const allowed = pool.allowedBytes === undefined ? undefined : pool.allowedBytes / pageSize;
   if (allowed !== undefined && allowed < BigInt(pool.available)) {
-    return `${what}, and the hugetlb cgroup allows ${allowed} more, ${bytes(pool.allowedBytes ?? 0n)}: ${end}. Raise its limit`;
+    return `${what}, and the hugetlb cgroup allows ${allowed} more, ${bytes(pool.allowedBytes ?? 0n)}: ${end}. ${sentence(guards.hugetlbCgroup)}: raise it, or plan less`;
   }
   const total = BigInt(pool.total) + needed - available;
   return `${what}, and the pool has ${pool.available} more of ${pool.total}: ${end}. Write ${total} to ${file}`;

@@ -16,6 +16,7 @@
  */
 
 import { argumentTypeError, DmaWindowError } from "../errors.ts";
+import { guards, sentence } from "../guards.ts";
 import { readText } from "./files.ts";
 
 /** Physical addresses, both ends inclusive, each from 0 to 2^64 - 1. */
@@ -116,7 +117,7 @@ function refuseHidden({ start, last, name }: IomemRange): void {
   throw new DmaWindowError(
     "ERR_IOMEM_HIDDEN",
     `iomem shows ${name} at 0-0: the kernel hides physical addresses from readers without ` +
-      `CAP_SYS_ADMIN, and root inside a user namespace is one of them. Run as root. Or: ${waysOut}`,
+      `CAP_SYS_ADMIN, and root inside a user namespace is one of them. ${sentence(guards.physicalAddresses)}: run as root. Or: ${waysOut}`,
   );
 }
 

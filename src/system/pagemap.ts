@@ -19,6 +19,7 @@
 
 import { closeSync, openSync, readSync } from "node:fs";
 import { argumentRangeError, argumentTypeError, DmaWindowError } from "../errors.ts";
+import { guards, sentence } from "../guards.ts";
 import { hex } from "../hex.ts";
 import { keysOf, known } from "../known.ts";
 import { object, size } from "../validate.ts";
@@ -37,7 +38,7 @@ const MOST_PAGES = 2 ** 27;
 const CPU_PAGE_MOST = 1n << 20n;
 const HUGEPAGE_MOST = 1n << 40n;
 
-const waysOut = "Run as root, or use an IOVA mode that needs no physical addresses.";
+const waysOut = `${sentence(guards.physicalAddresses)}: run as root, or use an IOVA mode that needs none.`;
 
 /** Where physical addresses are read, if not from this process's own pagemap on this machine. */
 export interface PagemapOptions {

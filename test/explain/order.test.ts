@@ -2,7 +2,10 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openContainer } from "../../src/container/open.ts";
+import { ERRNO } from "../../src/errno.ts";
+import { POSITIVE } from "../../src/explain/cause.ts";
 import type { JudgedCause } from "../../src/explain/judge.ts";
+import { causes } from "../../src/explain/table.ts";
 import { explain, type IommuKind, refusedByKernel } from "../../src/explain.ts";
 import { MemsegTable } from "../../src/memory/table.ts";
 import { modelKernel } from "../../src/model/index.ts";
@@ -144,7 +147,7 @@ test("mmap's ENOMEM: a hugetlb cgroup, its own or one above it, of either versio
   });
   assert.match(
     v2,
-    /^ENOMEM: \/sys\/fs\/cgroup\/kubepods\/hugetlb\.2MB\.max allows 4 MiB, of which 2 MiB are used: it keeps one/,
+    /^ENOMEM: \/sys\/fs\/cgroup\/kubepods\/hugetlb\.2MB\.max allows 4 MiB, of which 2 MiB are used: the limit keeps one/,
   );
   const v1 = inGroup({
     "/proc/self/cgroup": "12:hugetlb:/docker/abc\n0::/\n",
@@ -166,7 +169,7 @@ test("mmap's ENOMEM: address space (ulimit -v), pieces of it, and what may be pr
   });
   assert.match(
     limited,
-    /^ENOMEM: the process has 1 GiB of address space of the 8 GiB that it may have: raise it \(ulimit -v/,
+    /^ENOMEM: the process has 1 GiB of address space of the 8 GiB that it may have: the limit keeps one program from .*; raise it \(ulimit -v/,
   );
   const pieces = words({
     "/proc/sys/vm/max_map_count": "5\n",
@@ -210,6 +213,42 @@ test("a cause of another version of Linux comes last, and is not left out", () =
     "device-opened: unlikely",
   ]);
   assert.equal(busy("a kernel\n").length, 3);
+});
+
+test("an answer whose every known cause is ruled out says what else it may be", () => {
+  const root = machine({ "/proc/self/status": "CapEff:\t000001ffffffffff\nSeccomp:\t0\n" });
+  const words = explain("VFIO_SET_IOMMU", no.EPERM, "noiommu", { files: root });
+  assert.match(
+    words,
+    /^EPERM: a security policy .*denial. It is not that CAP_SYS_RAWIO is missing: this process has it$/,
+  );
+  const on = machine({ "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode": "Y\n" });
+  assert.match(
+    explain("VFIO_SET_IOMMU", no.ENODEV, "noiommu", { files: on }),
+    /^ENODEV: the device, or its IOMMU, has gone/,
+  );
+  // Whatever the machine says of itself, no answer is left with what it is not.
+  for (const { call, errno, iommu = [undefined] } of causes) {
+    const answer = errno === POSITIVE ? 5 : -ERRNO[errno as keyof typeof ERRNO];
+    for (const kind of iommu) {
+      assert.not.match(explain(call, answer, kind, { files: root }), /^\S+: It is not|^\S+: $/, `${call} ${errno}`);
+    }
+  }
+});
+
+test("a group that the machine does not have is another thing than an IOMMU that is off", () => {
+  const has = machine(groupWith(26, "0000:01:00.0", "vfio-pci"));
+  assert.is(order("open group", no.ENOENT, has, { group: 99 }, "type1")[0], "no-such-group: sure");
+  assert.not.ok(order("open group", no.ENOENT, has, { group: 99 }, "type1").join().includes("iommu-off"));
+  const none: MachineFiles = { ...has, names: (path) => (path === "/sys/kernel/iommu_groups" ? [] : has.names(path)) };
+  assert.equal(order("open group", no.ENOENT, none, { group: 99 }, "type1")[0], "iommu-off: sure");
+});
+
+test("a node that a user may not open names the user, where that is known", () => {
+  const status = (text: string) => machine({ "/proc/self/status": `CapEff:\t0000000000000000\n${text}` });
+  const open = (files: MachineFiles) => explain("open group", no.EACCES, "type1", { files });
+  assert.match(open(status("Uid:\t1000\t1000\t1000\t1000\n")), /^EACCES: user 1000 may not open the node: who may/);
+  assert.match(open(status("")), /^EACCES: this user may not open the node: who may/);
 });
 
 test("files that throw, and files with nonsense in them, cost the words nothing", () => {

@@ -140,6 +140,10 @@ test("ordinary memory that a memory cgroup has no room for is refused: the kerne
   const error = failure("ERR_MEMORY_LIMIT", tryTo({}));
   assert.match(error.message, "16 MiB are more than the memory cgroup has room for");
   assert.match(error.message, `${at}.max allows 64 MiB, of which 60 MiB are used`);
+  assert.match(
+    error.message,
+    "The limit keeps one container from taking the memory of the others: allocate less, or raise it",
+  );
   assert.is((error.facts as { length: bigint }).length, 16n << 20n);
   // What the kernel would take back first counts as room: files in the cache, and what may be swapped out.
   tryTo({ [`${at}.stat`]: `anon 1\nactive_file 1\ninactive_file ${12 << 20}\n` })();

@@ -44,7 +44,10 @@ test("where not one page can be mapped, that is said", () => {
   const info = type1({ lockedMemory: limited(64n * KiB) });
   const [warning] = warnings({ memory: { lists: [list(2n * MiB, GiB)] }, info, growTo: 16n * GiB });
   assert.match(warning ?? "", "RLIMIT_MEMLOCK is 64 KiB, 0 bytes used, and full growth locks 16 GiB more");
-  assert.match(warning ?? "", "no page of 2 MiB can be mapped. Raise it to 16 GiB (ulimit -l 16777216)");
+  assert.match(
+    warning ?? "",
+    "no page of 2 MiB can be mapped. The limit keeps one user from locking all of the machine's memory: raise it to 16 GiB (ulimit -l 16777216)",
+  );
 });
 
 test("with CAP_IPC_LOCK, or without a limit, nothing is said of it", () => {

@@ -12,6 +12,8 @@ test("a number has the name that it always had", () => {
   assert.is(errnoName(-constants.errno.ENOSPC), "ENOSPC");
   assert.is(errnoName(77), "EBADFD");
   assert.is(errnoName(-95), "EOPNOTSUPP");
+  assert.is(errnoName(-constants.errno.EAGAIN), "EAGAIN");
+  assert.is(errnoName(-constants.errno.EDEADLK), "EDEADLK");
   assert.is(errnoName(-4095), "errno 4095");
 });
 

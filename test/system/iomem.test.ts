@@ -164,7 +164,7 @@ test("a range that ends at 2^64 - 1 takes in what starts inside of it", () => {
 test("zeros for addresses are not taken for a machine without memory: the reader may not see them", () => {
   const error = failure("ERR_IOMEM_HIDDEN", () => parseIomem(hidden));
   assert.match(error.message, "CAP_SYS_ADMIN");
-  assert.match(error.message, "Run as root");
+  assert.match(error.message, "shows them to root alone: run as root");
   assert.match(error.message, "State the highest physical address");
   assert.match(error.message, "IOVA mode");
 });
