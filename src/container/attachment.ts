@@ -248,12 +248,22 @@ export class Attachment implements MemoryListener {
       this.#write(live);
       leftover = performUnmaps(this.window.target, live.length, Owner.MEMORY, among(live));
     } catch (error) {
-      // What is still mapped is as it was. Left behind is what could not be mapped again, or be given up for that.
-      const left = this.#mapAgain(live);
+      // What is still mapped is as it was. Left behind is what may not be, what could not be mapped again, or be given up for that.
+      const left = [...this.#inDoubt(live), ...this.#mapAgain(live)];
       throw withResidue(withoutResidue(error), [...left, ...(endIdle(this.window.target)?.residue?.left ?? [])]);
     }
     if (this.window.iovaMode === "pa") for (const { iova, length } of placed) this.#release(iova, length);
     return leftover;
+  }
+
+  /** A sentence for each of `placed` of which nobody knows whether it is mapped still: the tables keep it. */
+  #inDoubt(placed: readonly Placed[]): string[] {
+    const { doubts } = this.window.target;
+    return placed
+      .filter(({ iova, length }) => doubts.mapsWithin(iova, length) > 0n)
+      .map(
+        ({ iova, length }) => `${bytes(length)} at IOVA ${hex(iova)} may still be mapped, or may not`,
+      );
   }
 
   /** Maps those of `placed` that are not mapped any more; gives a sentence for each that cannot be. */
