@@ -19,7 +19,7 @@ import type { MemoryListener, Memseg, MemsegList } from "../memory/types.ts";
 import { isServed } from "../plan/needs.ts";
 import { endIdle, lasting, performMaps, performUnmaps } from "./calls.ts";
 import { requestColumns } from "./columns.ts";
-import type { Among } from "./failures.ts";
+import { type Among, aboutRequest } from "./failures.ts";
 import { isForbidden, outsideRanges } from "./refusals.ts";
 import type { Window } from "./window.ts";
 
@@ -215,13 +215,15 @@ export class Attachment implements MemoryListener {
       return joined(memsegs).map(({ va, length }) => ({ list, va, length, iova: core.rebase(va, list.base, region) }));
     }
     return memsegs.flatMap(({ va, iova, length }) => {
-      if (iova === undefined && this.window.target.kind === "noiommu") throw withoutAddress(va, length);
-      return iova === undefined ? [] : [{ list, va, length, iova }];
+      if (iova === undefined && this.window.target.kind !== "noiommu") return [];
+      return [{ list, va, length, iova: iova ?? NO_ADDRESS }]; // which #map refuses
     });
   }
 
   #map(placed: readonly Placed[], of = { first: 0, count: placed.length }): void {
     if (placed.length === 0) return;
+    const unknown = placed.findIndex(({ iova }) => iova === NO_ADDRESS);
+    if (unknown >= 0) this.#refuseUnknown(placed, unknown, of);
     const aside: Placed[] = [];
     try {
       if (this.window.iovaMode === "pa") {
@@ -236,6 +238,13 @@ export class Attachment implements MemoryListener {
       for (const { iova, length } of aside) this.#release(iova, length);
       throw error;
     }
+  }
+
+  /** Elsewhere such memory is passed over; here the device would be told nothing of memory that is meant for it. */
+  #refuseUnknown(placed: readonly Placed[], request: number, of: { first: number; count: number }): never {
+    this.#write(placed);
+    const { va, length } = placed[request] as Placed;
+    throw aboutRequest(withoutAddress(va, length, this.#memory.asksPhysical), request, among(placed, of));
   }
 
   /** Unmaps all of them. Throws, with all of them mapped as they were (or the residue named), when one cannot be. */
@@ -261,9 +270,7 @@ export class Attachment implements MemoryListener {
     const { doubts } = this.window.target;
     return placed
       .filter(({ iova, length }) => doubts.mapsWithin(iova, length) > 0n)
-      .map(
-        ({ iova, length }) => `${bytes(length)} at IOVA ${hex(iova)} may still be mapped, or may not`,
-      );
+      .map(({ iova, length }) => `${bytes(length)} at IOVA ${hex(iova)} may still be mapped, or may not`);
   }
 
   /** Maps those of `placed` that are not mapped any more; gives a sentence for each that cannot be. */
@@ -343,12 +350,15 @@ function joined(memsegs: readonly Memseg[]): { readonly va: bigint; readonly len
   return runs;
 }
 
-/** Elsewhere such memory is passed over; here the device would be told nothing of memory that is meant for it. */
-function withoutAddress(va: bigint, length: bigint): DmaWindowError {
+/** `asked` tells whether the table asks where its own memory lies: what a program adds it does not ask about. */
+function withoutAddress(va: bigint, length: bigint, asked: boolean): DmaWindowError {
   return new DmaWindowError(
     "ERR_PHYSICAL_UNKNOWN",
-    `${bytes(length)} of memory at ${hex(va)} state no physical address, and without an IOMMU it is the only IOVA there is: ` +
-      "make the MemsegTable with physical: true",
+    "no physical address is stated of it, and without an IOMMU it is the only IOVA there is: " +
+      (asked
+        ? "the table's `physical` does not know that of its own memory, and is not asked about memory that the program adds: " +
+          "state `iova` in the memseg"
+        : "make the MemsegTable with physical: true, and state `iova` in a memseg that the program adds"),
     { facts: { va, length } },
   );
 }

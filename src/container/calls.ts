@@ -26,6 +26,7 @@ import { BATCH_ENTRY_BYTES, VfioCall } from "../syscalls.ts";
 import { outOfMemory, rows } from "./columns.ts";
 import {
   type Among,
+  aboutRequest,
   describe,
   describeMemory,
   factsOf,
@@ -60,7 +61,7 @@ let lostFrom = Number.POSITIVE_INFINITY;
 export function performMaps(target: Target, count: number, owner: number, among?: Among): void {
   const idle = endIdle(target);
   if (idle?.code === "ERR_INTERFACE") throw idle;
-  if (target.kind === "noiommu") placePhysically(target, count);
+  if (target.kind === "noiommu") placePhysically(target, count, among ?? { first: 0, count });
   const status = core.prepareMaps(target.window, count, owner);
   if (status !== Status.OK) throw refused(status, "map", target, among ?? { first: 0, count });
   begin();
@@ -128,11 +129,16 @@ function doubtMap({ kind, doubts }: Target, i: number): void {
 }
 
 /** Fills in, or checks, the IOVAs of the first `count` rows: what the core will refuse for its shape is left to the core. */
-function placePhysically(target: Target, count: number): void {
+function placePhysically(target: Target, count: number, among: Among): void {
   const { vas, iovas, lengths } = rows(count); // asking for physical addresses takes none of the core's memory
   for (let i = 0; i < count; i++) {
     const [va = 0n, length = 0n, iova = NO_ADDRESS] = [vas[i], lengths[i], iovas[i]];
-    if (isPlaceable(va, length, target)) iovas[i] = physicalIova(target.kernel, va, length, iova);
+    if (!isPlaceable(va, length, target)) continue;
+    try {
+      iovas[i] = physicalIova(target.kernel, va, length, iova);
+    } catch (error) {
+      throw aboutRequest(error, i, among);
+    }
   }
 }
 
