@@ -22,7 +22,7 @@ import { isServed } from "../plan/needs.ts";
 import { inPlacingOrder } from "../plan/order.ts";
 import { endIdle, lasting, performMaps, performUnmaps } from "./calls.ts";
 import { requestColumns } from "./columns.ts";
-import type { Among } from "./failures.ts";
+import { type Among, aboutRequest } from "./failures.ts";
 import { isForbidden, outsideRanges } from "./refusals.ts";
 import type { Window } from "./window.ts";
 
@@ -217,14 +217,13 @@ export class Attachment implements MemoryListener {
     if (region !== undefined) {
       return joined(memsegs).map(({ va, length }) => ({ list, va, length, iova: core.rebase(va, list.base, region) }));
     }
-    return memsegs.map(({ va, iova, length }) => {
-      if (iova === undefined) throw withoutAddress(va, length, this.window.target.kind);
-      return { list, va, length, iova };
-    });
+    return memsegs.map(({ va, iova, length }) => ({ list, va, length, iova: iova ?? NO_ADDRESS })); // which #map refuses
   }
 
   #map(placed: readonly Placed[], of = { first: 0, count: placed.length }): void {
     if (placed.length === 0) return;
+    const unknown = placed.findIndex(({ iova }) => iova === NO_ADDRESS);
+    if (unknown >= 0) this.#refuseUnknown(placed, unknown, of);
     const aside: Placed[] = [];
     try {
       if (this.window.iovaMode === "pa") {
@@ -241,6 +240,17 @@ export class Attachment implements MemoryListener {
     }
   }
 
+  /** Were it passed over, no device could reach memory that is meant for it, and nobody would say so. */
+  #refuseUnknown(placed: readonly Placed[], request: number, of: { first: number; count: number }): never {
+    this.#write(placed);
+    const { va, length } = placed[request] as Placed;
+    throw aboutRequest(
+      withoutAddress(va, length, this.window.target.kind, this.#memory.asksPhysical),
+      request,
+      among(placed, of),
+    );
+  }
+
   /** Unmaps all of them. Throws, with all of them mapped as they were (or the residue named), when one cannot be. */
   #unmap(placed: readonly Placed[]): DmaWindowError | undefined {
     if (placed.length === 0) return undefined;
@@ -251,12 +261,20 @@ export class Attachment implements MemoryListener {
       this.#write(live);
       leftover = performUnmaps(this.window.target, live.length, Owner.MEMORY, among(live));
     } catch (error) {
-      // What is still mapped is as it was. Left behind is what could not be mapped again, or be given up for that.
-      const left = this.#mapAgain(live);
+      // What is still mapped is as it was. Left behind is what may not be, what could not be mapped again, or be given up for that.
+      const left = [...this.#inDoubt(live), ...this.#mapAgain(live)];
       throw withResidue(withoutResidue(error), [...left, ...(endIdle(this.window.target)?.residue?.left ?? [])]);
     }
     if (this.window.iovaMode === "pa") for (const { iova, length } of placed) this.#release(iova, length);
     return leftover;
+  }
+
+  /** A sentence for each of `placed` of which nobody knows whether it is mapped still: the tables keep it. */
+  #inDoubt(placed: readonly Placed[]): string[] {
+    const { doubts } = this.window.target;
+    return placed
+      .filter(({ iova, length }) => doubts.mapsWithin(iova, length) > 0n)
+      .map(({ iova, length }) => `${bytes(length)} at IOVA ${hex(iova)} may still be mapped, or may not`);
   }
 
   /** Maps those of `placed` that are not mapped any more; gives a sentence for each that cannot be. */
@@ -336,14 +354,17 @@ function joined(memsegs: readonly Memseg[]): { readonly va: bigint; readonly len
   return runs;
 }
 
-/** Were it passed over, no device could reach memory that is meant for it, and nobody would say so. */
-function withoutAddress(va: bigint, length: bigint, kind: IommuInfo["kind"]): DmaWindowError {
+/** `asked` tells whether the table asks where its own memory lies: what a program adds it does not ask about. */
+function withoutAddress(va: bigint, length: bigint, kind: IommuInfo["kind"], asked: boolean): DmaWindowError {
   const isOnly = kind === "noiommu";
   return new DmaWindowError(
     "ERR_PHYSICAL_UNKNOWN",
-    `${bytes(length)} of memory at ${hex(va)} state no physical address, ` +
-      `${isOnly ? "and without an IOMMU it is the only IOVA there is" : "which is the IOVA in mode pa"}: ` +
-      `make the MemsegTable with physical: true${isOnly ? "" : ", or plan with IOVA mode rebased"}`,
+    `no physical address is stated of it, ${isOnly ? "and without an IOMMU it is the only IOVA there is" : "which is the IOVA in mode pa"}: ` +
+      (asked
+        ? "the table's `physical` does not know that of its own memory, and is not asked about memory that the program adds: " +
+          "state `iova` in the memseg"
+        : "make the MemsegTable with physical: true, and state `iova` in a memseg that the program adds") +
+      (isOnly ? "" : "; or plan with IOVA mode rebased"),
     { facts: { va, length } },
   );
 }

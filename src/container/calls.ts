@@ -7,8 +7,9 @@
  *                                   +------ undo, where one failed
  *
  * A kernel interface that throws is a call that failed, with one difference: nobody knows whether the kernel had done it.
- * Each result is NOT_CALLED until it is written, so what was answered by then is known, and only the first call without an
- * answer is in doubt. The kernel settles that, because these can be asked twice:
+ * Each result is NOT_CALLED until it is written, so what was answered by then is known. The first call without an answer is in
+ * doubt, and so are all behind it: an interface may make the whole list, on a copy of the memory say, and lose every answer. The
+ * kernel settles that, because these can be asked twice:
  *
  *     UNMAP        once more: what was unmapped already is unmapped
  *     UNREGISTER   once more: ENOENT says that it was done
@@ -25,6 +26,7 @@ import { BATCH_ENTRY_BYTES, VfioCall } from "../syscalls.ts";
 import { outOfMemory, rows } from "./columns.ts";
 import {
   type Among,
+  aboutRequest,
   describe,
   describeMemory,
   factsOf,
@@ -37,7 +39,7 @@ import { isPlaceable, physicalIova } from "./physical.ts";
 import { refusal } from "./refusals.ts";
 import type { ContainerTarget, Target } from "./target.ts";
 
-const { IOMMU_SPAPR_REGISTER_MEMORY, IOMMU_SPAPR_UNREGISTER_MEMORY, IOMMU_UNMAP_DMA } = VfioCall;
+const { IOMMU_SPAPR_UNREGISTER_MEMORY, IOMMU_UNMAP_DMA } = VfioCall;
 
 /** Where the result of a call is in its entry. */
 const RESULT = 8;
@@ -46,8 +48,8 @@ const RESULT = 8;
 let threw: unknown;
 /** Why a call is in doubt that an interface passed over. */
 const silence = "the kernel interface did not say";
-/** Calls of the list in which it threw, and that could not be settled. */
-const open: number[] = [];
+/** The first call of the list whose answer was lost: it and those behind it may have been made before they are asked for again. */
+let lostFrom = Number.POSITIVE_INFINITY;
 
 /**
  * Maps the first `count` rows of the request columns: all of them, or none. `owner` is one of the core's Owner. `among` says
@@ -59,7 +61,7 @@ const open: number[] = [];
 export function performMaps(target: Target, count: number, owner: number, among?: Among): void {
   const idle = endIdle(target);
   if (idle?.code === "ERR_INTERFACE") throw idle;
-  if (target.kind === "noiommu") placePhysically(target, count);
+  if (target.kind === "noiommu") placePhysically(target, count, among ?? { first: 0, count });
   const status = core.prepareMaps(target.window, count, owner);
   if (status !== Status.OK) throw refused(status, "map", target, among ?? { first: 0, count });
   begin();
@@ -74,27 +76,28 @@ function takeBack(target: Target, count: number, among: Among): never {
   const failed = firstUndone(0);
   const failure = failureOf(failed, target, among, threw);
   const doubt = failed < core.callCount() && core.resultAt(failed) === NOT_CALLED ? core.requestAt(failed) : count;
-  const registers = doubt < count && core.callAt(failed) === IOMMU_SPAPR_REGISTER_MEMORY;
   if (doubt < count) assumeMade(failed);
   core.collectMaps();
   core.prepareUndo();
-  open.length = 0;
+  lostFrom = Number.POSITIVE_INFINITY;
   let at = perform(target, 0);
   while (at < core.callCount()) at = perform(target, wasNeverMade(at, doubt) ? at + 1 : core.afterFailure(at));
-  if (doubt < count) settleDoubt(target, doubt, registers);
-  const unsure = new Set(open.map((call) => core.requestAt(call)));
-  if (doubt < count) unsure.add(doubt);
+  const unsure = new Set<number>();
+  for (let k = 0; k < core.callCount(); k++) {
+    const request = core.requestAt(k);
+    if (request >= doubt) acceptAbsent(target, k);
+    if (request >= doubt || isInDoubt(k)) unsure.add(request);
+  }
   core.collectUndo(target.window);
   core.settleMaps(target.window);
   const left: string[] = [];
   for (let i = 0; i < count; i++) {
-    const { va, iova, length } = rowOf(i);
     const why = unsure.has(i) ? (threw ?? silence) : undefined;
     if (core.leftMapped(i) === 1) {
-      if (why !== undefined) target.doubts.maps.set(iova, length);
+      if (why !== undefined) doubtMap(target, i);
       left.push(stillMapped(i, why));
     } else if (core.leftRegistered(i) === 1) {
-      if (why !== undefined) target.doubts.registrations.add(va);
+      if (why !== undefined) target.doubts.registrations.add(rowOf(i).va);
       left.push(describeMemory(i, why));
     }
   }
@@ -118,26 +121,24 @@ function wasNeverMade(call: number, first: number): boolean {
   return true;
 }
 
-/**
- * After the undo: what was in doubt from request `first` on, its REGISTER or only its MAP. The undo said what was there.
- * Where it could not, only the first call is in doubt: those behind it were never made by an interface that goes in order.
- */
-function settleDoubt(target: Target, first: number, registers: boolean): void {
-  for (let k = 0; k < core.callCount(); k++) {
-    const request = core.requestAt(k);
-    if (request < first) continue;
-    const isBehind = request > first || (registers && core.callAt(k) === IOMMU_UNMAP_DMA);
-    if (isBehind && core.resultAt(k) !== 0) setResult(k, 0);
-    else if (core.callAt(k) === IOMMU_UNMAP_DMA) acceptAbsent(target, k, rowOf(request).length);
-  }
+/** Request `i`, which the tables keep, may not be mapped, nor its memory be registered. */
+function doubtMap({ kind, doubts }: Target, i: number): void {
+  const { va, iova, length } = rowOf(i);
+  doubts.maps.set(iova, length);
+  if (kind === "spapr") doubts.registrations.add(va);
 }
 
 /** Fills in, or checks, the IOVAs of the first `count` rows: what the core will refuse for its shape is left to the core. */
-function placePhysically(target: Target, count: number): void {
+function placePhysically(target: Target, count: number, among: Among): void {
   const { vas, iovas, lengths } = rows(count); // asking for physical addresses takes none of the core's memory
   for (let i = 0; i < count; i++) {
     const [va = 0n, length = 0n, iova = NO_ADDRESS] = [vas[i], lengths[i], iovas[i]];
-    if (isPlaceable(va, length, target)) iovas[i] = physicalIova(target.kernel, va, length, iova);
+    if (!isPlaceable(va, length, target)) continue;
+    try {
+      iovas[i] = physicalIova(target.kernel, va, length, iova);
+    } catch (error) {
+      throw aboutRequest(error, i, among);
+    }
   }
 }
 
@@ -159,11 +160,11 @@ export function performUnmaps(target: Target, count: number, owner: number, amon
   const unended: number[] = [];
   let at = perform(target, 0);
   // No call depends on an UNREGISTER, so one that fails stops nothing. After an UNMAP that fails, nothing more goes out.
-  while (at < core.callCount() && core.callAt(at) === IOMMU_SPAPR_UNREGISTER_MEMORY) {
-    if (!isEnded(target, at)) unended.push(at);
-    at = perform(target, at + 1);
+  for (; at < core.callCount(); at = perform(target, at + 1)) {
+    if (core.callAt(at) === IOMMU_UNMAP_DMA && !wasNeverMapped(target, at)) break;
+    if (core.callAt(at) !== IOMMU_UNMAP_DMA && !isEnded(target, at)) unended.push(at);
   }
-  for (let k = 0; target.doubts.maps.size > 0 && k < at; k++) settleUnmapped(target, k);
+  settleDoubts(target, at);
   const isDone = at === core.callCount() && unended.length === 0 && threw === undefined;
   const leftover = stillRegistered(unended, target, threw);
   let failed = at < core.callCount() ? failureOf(at, target, among ?? { first: 0, count }, threw) : undefined;
@@ -175,6 +176,7 @@ export function performUnmaps(target: Target, count: number, owner: number, amon
   if (failed === undefined && wrong.left.length === 0 && unmapped < count) {
     // The interface said that all was done, and did not write so.
     at = firstUndone(0);
+    lostFrom = Math.min(lostFrom, at);
     failed = failureOf(at, target, among ?? { first: 0, count }, threw);
     left.push(...stillMappedFrom(target, at));
   }
@@ -183,15 +185,18 @@ export function performUnmaps(target: Target, count: number, owner: number, amon
   return leftover ?? wrong.error ?? (threw === undefined ? undefined : asOurs(threw));
 }
 
-/** The sentences for UNMAPs from call `from` on, the one that failed; the one that nobody answered is in doubt from here on. */
+/** The sentences for UNMAPs from call `from` on, the one that failed; those whose answers were lost are in doubt from here on. */
 function stillMappedFrom(target: Target, from: number): string[] {
   const left: string[] = [];
   for (let k = from; k < core.callCount(); k++) {
-    if (core.callAt(k) !== IOMMU_UNMAP_DMA) continue;
-    const isOpen = open.includes(k);
+    const isOpen = isInDoubt(k);
+    if (core.callAt(k) !== IOMMU_UNMAP_DMA) {
+      if (isOpen) target.doubts.registrations.add(registrationOf(k).va);
+      continue;
+    }
     const { iova, length } = rowOf(core.requestAt(k));
     if (isOpen) target.doubts.maps.set(iova, length);
-    left.push(stillMapped(core.requestAt(k), isOpen ? threw : undefined));
+    left.push(stillMapped(core.requestAt(k), isOpen ? (threw ?? silence) : undefined));
   }
   return left;
 }
@@ -240,6 +245,7 @@ export function endIdle(target: ContainerTarget): DmaWindowError | undefined {
   const unended: number[] = [];
   for (let at = perform(target, 0); at < core.callCount(); at = perform(target, at + 1))
     if (!isEnded(target, at)) unended.push(at);
+  settleDoubts(target, core.callCount());
   const leftover = stillRegistered(unended, target, threw);
   core.settleIdle(target.container);
   if (threw === undefined) return leftover;
@@ -258,7 +264,7 @@ function isEnded({ doubts }: ContainerTarget, call: number): boolean {
 
 function begin(): void {
   threw = undefined;
-  open.length = 0;
+  lostFrom = Number.POSITIVE_INFINITY;
 }
 
 /**
@@ -269,17 +275,38 @@ function perform(target: ContainerTarget, first: number): number {
   const total = core.callCount();
   let at = first;
   while (at < total) {
+    const from = at;
     const entry = core.callTable() + at * BATCH_ENTRY_BYTES;
+    let isAnswered = true;
     try {
-      return at + target.kernel.ioctlBatch(target.containerFd, core.bytes(), entry, total - at);
+      at += target.kernel.ioctlBatch(target.containerFd, core.bytes(), entry, total - at);
     } catch (error) {
       threw ??= error;
       at = firstUndone(at);
+      isAnswered = false;
     }
-    if (at < total && !settleByRepeating(target, at)) return at;
+    // What was lost and is answered now: it may have been made before.
+    for (let k = Math.max(from, lostFrom); k < at; k++) acceptAbsent(target, k);
+    if (at === total) return total;
+    if (core.resultAt(at) === NOT_CALLED) lostFrom = Math.min(lostFrom, at);
+    if (!isAnswered) repeat(target, at);
+    if (!wasMadeBefore(target, at)) return at;
     at++;
   }
   return total;
+}
+
+/** Whether nobody knows if a call was made. */
+function isInDoubt(call: number): boolean {
+  return call >= lostFrom && core.resultAt(call) === NOT_CALLED;
+}
+
+/** Whether a call whose answer was lost is done, by the answer to asking once more. */
+function wasMadeBefore(target: ContainerTarget, call: number): boolean {
+  if (call < lostFrom) return false;
+  if (wasNotThere(call)) setResult(call, 0);
+  acceptAbsent(target, call);
+  return core.resultAt(call) === 0;
 }
 
 /** The first call from `from` on that was not answered with 0: the count of all when there is none. */
@@ -289,14 +316,11 @@ function firstUndone(from: number): number {
   return at;
 }
 
-/** Whether a call in which the interface threw is done, by asking once more where that does no harm. */
-function settleByRepeating(target: ContainerTarget, call: number): boolean {
-  if (core.resultAt(call) !== NOT_CALLED) return false;
+/** Asks for a call without an answer once more, where that does no harm. */
+function repeat(target: ContainerTarget, call: number): void {
+  if (core.resultAt(call) !== NOT_CALLED) return;
   const unmaps = core.callAt(call) === IOMMU_UNMAP_DMA;
-  if (!unmaps && core.callAt(call) !== IOMMU_SPAPR_UNREGISTER_MEMORY) {
-    open.push(call);
-    return false;
-  }
+  if (!unmaps && core.callAt(call) !== IOMMU_SPAPR_UNREGISTER_MEMORY) return;
   if (unmaps) writeUnmap(call); // the kernel may have written into it
   const entry = core.callTable() + call * BATCH_ENTRY_BYTES;
   try {
@@ -304,11 +328,6 @@ function settleByRepeating(target: ContainerTarget, call: number): boolean {
   } catch {
     // What it threw first is told.
   }
-  if (core.resultAt(call) === NOT_CALLED) open.push(call);
-  if (wasNotThere(call)) setResult(call, 0);
-  if (core.resultAt(call) !== 0) return false;
-  if (unmaps) acceptAbsent(target, call, rowOf(core.requestAt(call)).length);
-  return true;
 }
 
 /** Whether the kernel answered to an UNREGISTER that it has no such registration. */
@@ -317,22 +336,39 @@ function wasNotThere(call: number): boolean {
   return unregisters && core.resultAt(call) === -constants.errno.ENOENT;
 }
 
-/** An UNMAP was made: what was in doubt there has gone for sure. */
-function settleUnmapped(target: Target, call: number): void {
-  if (core.callAt(call) !== IOMMU_UNMAP_DMA || core.resultAt(call) !== 0) return;
+/**
+ * Whether an UNMAP that failed was for what may never have been mapped, and the kernel says that nothing was registered ever:
+ * see wasNeverMade.
+ */
+function wasNeverMapped({ kind, doubts }: Target, call: number): boolean {
   const { iova, length } = rowOf(core.requestAt(call));
-  acceptAbsent(target, call, target.doubts.settleMaps(iova, length));
+  if (kind !== "spapr" || core.resultAt(call) !== -constants.errno.EPERM) return false;
+  if (doubts.mapsWithin(iova, length) !== length) return false;
+  setResult(call, 0);
+  return true;
+}
+
+/** The first `end` calls are answered: what was in doubt of those that were made has gone for sure. */
+function settleDoubts(target: ContainerTarget, end: number): void {
+  const { maps, registrations } = target.doubts;
+  for (let k = 0; maps.size + registrations.size > 0 && k < end; k++) {
+    if (core.resultAt(k) !== 0) continue;
+    if (core.callAt(k) === IOMMU_SPAPR_UNREGISTER_MEMORY) registrations.delete(registrationOf(k).va);
+    if (core.callAt(k) !== IOMMU_UNMAP_DMA) continue;
+    const { iova, length } = rowOf(core.requestAt(k));
+    acceptAbsent(target, k, target.doubts.settleMaps(iova, length));
+  }
 }
 
 /**
  * On type1 an UNMAP that was answered with 0 says how much it unmapped: where that is less by no more than `absent`, what may not
- * have been there, all is as it was asked for.
+ * have been there (all of it, unless it is known better), all is as it was asked for.
  */
-function acceptAbsent(target: ContainerTarget, call: number, absent: bigint): void {
-  if (target.kind !== "type1" || core.resultAt(call) !== 0) return;
+function acceptAbsent(target: ContainerTarget, call: number, absent?: bigint): void {
+  if (target.kind !== "type1" || core.callAt(call) !== IOMMU_UNMAP_DMA || core.resultAt(call) !== 0) return;
   const { length } = rowOf(core.requestAt(call));
   const unmapped = core.unmappedLength(core.structAt(call));
-  if (unmapped < length && unmapped + absent >= length) writeUnmap(call);
+  if (unmapped < length && unmapped + (absent ?? length) >= length) writeUnmap(call);
 }
 
 /** Writes an UNMAP as it was prepared. */

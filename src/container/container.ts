@@ -186,9 +186,11 @@ export class Container extends Closable {
     const unmapped = window.unmapAll();
     const [problem] = unmapped.errors;
     if (problem) {
-      const left = [...window.runs()].map(
-        ({ iova, length }) => `${bytes(length)} at IOVA ${hex(iova)} is still mapped`,
-      );
+      const { doubts } = window.target;
+      const left = [...window.runs()].map(({ iova, length }) => {
+        const be = doubts.mapsWithin(iova, length) > 0n ? "may still be" : "is still";
+        return `${bytes(length)} at IOVA ${hex(iova)} ${be} mapped`;
+      });
       const inUse = `the window at ${hex(window.start)} stays: ${withoutResidue(problem)}`;
       const locked = endIdle(window.target)?.residue?.left ?? [];
       const { errno, syscall } = problem;

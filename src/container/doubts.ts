@@ -9,14 +9,19 @@ export class Doubts {
   /** Beginnings of registrations that the kernel may not have. */
   readonly registrations = new Set<bigint>();
 
-  /** Bytes within `length` from `iova` that may not be mapped; it is asked for when they have been unmapped for sure. */
+  /** Bytes within `length` from `iova` that may not be mapped. */
+  mapsWithin(iova: bigint, length: bigint): bigint {
+    return this.#within(iova, length).reduce((bytes, [, size]) => bytes + size, 0n);
+  }
+
+  /** The same, when they have been unmapped for sure: they are in doubt no more. */
   settleMaps(iova: bigint, length: bigint): bigint {
-    let bytes = 0n;
-    for (const [start, size] of this.maps) {
-      if (start < iova || start + size > iova + length) continue;
-      bytes += size;
-      this.maps.delete(start);
-    }
+    const bytes = this.mapsWithin(iova, length);
+    for (const [start] of this.#within(iova, length)) this.maps.delete(start);
     return bytes;
+  }
+
+  #within(iova: bigint, length: bigint): (readonly [bigint, bigint])[] {
+    return [...this.maps].filter(([start, size]) => start >= iova && start + size <= iova + length);
   }
 }

@@ -71,6 +71,25 @@ export function failureOf(index: number, target: Target, among: Among, threw: un
   });
 }
 
+/**
+ * An error of one page of a request, as one of the request: which one it is in words, and in facts besides the error's own. Errors
+ * that are not ours pass through.
+ */
+export function aboutRequest(error: unknown, request: number, among: Among): unknown {
+  if (!(error instanceof DmaWindowError)) return error;
+  const { code, message, syscall, errno, facts: own, cause } = error;
+  const facts = factsOf(request, among);
+  const { index, count, va, length } = facts;
+  const which = count === 1 ? "" : ` (request ${index} of ${count})`;
+  const about = `cannot map ${bytes(length)} of memory at ${hex(va)}${among.more?.(request).words ?? ""}${which}`;
+  return new DmaWindowError(code, `${about}: ${message}`, {
+    facts: { ...facts, ...own },
+    ...(errno === undefined ? {} : { errno }),
+    ...(syscall === undefined ? {} : { syscall }),
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
 function inWords({ index, count, va, iova, length }: RequestFacts, more = ""): string {
   const which = count === 1 ? "" : ` (request ${index} of ${count})`;
   return `${bytes(length)} of memory at ${hex(va)}${more}${which} at IOVA ${hex(iova)}`;

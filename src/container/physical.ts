@@ -18,7 +18,7 @@ const PAGES = 1 << 16;
  * an `iova` (all ones: none) it must be that.
  *
  * @throws `ERR_NOT_CONTIGUOUS` (facts: va, physical, expected), `ERR_PHYSICAL_MISMATCH` (va, iova, physical),
- * `ERR_PHYSICAL_UNKNOWN` (va), and what the kernel's `physicalAddresses` throws.
+ * `ERR_PHYSICAL_UNKNOWN` (va), and what the kernel's `physicalAddresses` throws: of the page that is wrong.
  */
 export function physicalIova(kernel: Syscalls, va: bigint, length: bigint, iova: bigint): bigint {
   const page = BigInt(kernel.pageSize);

@@ -160,8 +160,9 @@ export class Window extends Closable {
    * `ERR_RESERVED`, `ERR_PARTLY_REGISTERED`, `ERR_STALE_REGISTRATION`, `ERR_BAD_PERMISSION`; on type1 also
    * `ERR_OUTSIDE_RANGES` for IOVAs that the IOMMU does not allow (`facts.ranges` has those that it does). All have
    * `facts`: index, count, va, iova, length.
-   * @throws without an IOMMU, likewise: `ERR_NOT_CONTIGUOUS` (facts: va, physical, expected), `ERR_PHYSICAL_MISMATCH`
-   * (va, iova, physical), `ERR_PHYSICAL_UNKNOWN` (va), and what the kernel's `physicalAddresses` throws.
+   * @throws without an IOMMU, likewise: `ERR_NOT_CONTIGUOUS` (more facts: physical, expected), `ERR_PHYSICAL_MISMATCH`
+   * (physical), `ERR_PHYSICAL_UNKNOWN`, and what the kernel's `physicalAddresses` throws (`ERR_PAGE_NOT_PRESENT`). There `va`,
+   * and the `iova` of a mismatch, are those of the page that is wrong; `index` says in which request.
    * @throws `ERR_KERNEL`, `ERR_PINNED_PARTLY` when the kernel said no: everything is undone, or `residue` says what is not. The
    * same facts, and for ENOMEM `lockedMemory` (limit, used, needed). `ERR_INTERFACE` when the kernel interface threw (`cause`).
    * `ERR_BUSY` in the middle of another operation, as in a callback of a kernel interface: this holds of all that changes

@@ -343,12 +343,13 @@ export class MemsegTable extends Closable {
     this.#spans.clear();
     core.tableClose(this.#handle);
     this.#open = false;
-    if (left.length > 0) {
-      throw withResidue(
-        new DmaWindowError("ERR_CLOSE", "the table is closed, and address space was not given back"),
-        left,
-      );
-    }
+    if (left.length === 0) return;
+    throw withResidue(new DmaWindowError("ERR_CLOSE", "the table is closed; address space was not given back"), left);
+  }
+
+  /** @internal Whether it asks where its own memory lies. */
+  get asksPhysical(): boolean {
+    return this.#physical !== undefined;
   }
 
   /** @internal Whether its addresses mean the same to a kernel: also where it has none of its own. */

@@ -7,6 +7,8 @@ import * as assert from "uvu/assert";
 import type { DmaWindowError } from "../../src/errors.ts";
 import { faulty } from "../../src/model/faults.ts";
 import type { Fault } from "../../src/model/index.ts";
+import type { Syscalls } from "../../src/syscalls.ts";
+import { Through } from "../../src/through.ts";
 import { type Kind, World } from "../properties/world.ts";
 import { Session } from "./session.ts";
 
@@ -39,6 +41,44 @@ function callsOf(kind: Kind): string[] {
       void names.push(name === "mmap" && va !== undefined && (flags & 1) === 1 ? "mmap FIXED" : name),
   });
   return names;
+}
+
+/** Makes one batch in full, on a copy of the memory, and throws: every answer to it is lost. */
+class Losing extends Through {
+  readonly #nth: number;
+  batches = 0;
+
+  constructor(inner: Syscalls, nth: number) {
+    super(inner);
+    this.#nth = nth;
+  }
+
+  protected pass<R extends number | bigint>(_: unknown, make: () => R): R {
+    return make();
+  }
+
+  override ioctlBatch(fd: number, memory: Uint8Array, table: number, count: number): number {
+    if (this.batches++ !== this.#nth) return this.inner.ioctlBatch(fd, memory, table, count);
+    this.inner.ioctlBatch(fd, memory.slice(), table, count);
+    return broke();
+  }
+}
+
+/** Gives also how many batches there were. */
+function runLosing(kind: Kind, nth: number): { readonly errors: readonly DmaWindowError[]; readonly batches: number } {
+  let losing: Losing | undefined;
+  const world = new World(
+    kind,
+    (behind) => behind,
+    (kernel) => {
+      losing = new Losing(kernel, nth);
+      return losing;
+    },
+  );
+  world.guard.asksToBeSure = true;
+  const session = new Session(world);
+  session.run();
+  return { errors: session.errors, batches: losing?.batches ?? 0 };
 }
 
 /** Descriptors and addresses that nobody was told: what is left of them is named, and cannot be taken back. */
@@ -79,6 +119,28 @@ for (const kind of kinds) {
       console.log(`${title}: ${runs} runs in which the interface throws ${when}`);
     });
   }
+}
+
+for (const kind of kinds) {
+  const version = kind.iommuVersion === undefined ? "" : ` v${kind.iommuVersion}`;
+  const title = `${kind.platform}${version}, CPU pages of ${kind.pageSize / 1024} KiB`;
+  test(`${title}: whichever batch is made in full and loses all answers, the kernel has what the library says`, () => {
+    const { batches } = runLosing(kind, -1);
+    assert.ok(batches > 10, `${batches} batches are no day`);
+    for (let nth = 0; nth < batches; nth++) {
+      try {
+        const { errors } = runLosing(kind, nth);
+        const said = errors.join("; ");
+        assert.is(errors.length, 1, said);
+        assert.is(comesFromIt(errors[0] as DmaWindowError), true, said);
+        assert.equal(errors[0]?.code === "ERR_CLOSE" ? [] : (errors[0]?.residue?.left ?? []), [], said);
+      } catch (error) {
+        const about = `the answers to batch ${nth} are lost: ${(error as Error).message}`;
+        throw Object.assign(new Error(about), { stack: (error as Error).stack });
+      }
+    }
+    console.log(`${title}: ${batches} runs that lose the answers to a batch`);
+  });
 }
 
 test.run();

@@ -51,6 +51,8 @@ export class World {
   readonly model: ModelKernel;
   readonly guard: Guard;
   readonly kernel: FaultyKernel;
+  /** What the library is given: the same, or what a test puts in front of it. */
+  readonly front: Syscalls;
   readonly seats = [new Seat(26), new Seat(27)] as const;
   tables: TableTwin[] = [];
   /** Address space that an error said was not given back. */
@@ -78,7 +80,11 @@ export class World {
   #armed: readonly Fault[] = [];
   readonly #pagemap: Pagemap;
 
-  constructor(kind: Kind, between: Between = (kernel) => kernel) {
+  constructor(
+    kind: Kind,
+    between: Between = (kernel) => kernel,
+    inFront: (kernel: Syscalls) => Syscalls = (kernel) => kernel,
+  ) {
     this.kind = kind;
     const few = kind.platform === "type1" ? { dmaEntryLimit: 40 } : {};
     // Only root may use devices that reach all memory.
@@ -90,6 +96,7 @@ export class World {
     if (!this.isSpapr) this.guard.planned = (group) => this.#windowsOf(group);
     this.#pagemap = new Pagemap(between(this.guard, this.model));
     this.kernel = faulty(this.#pagemap);
+    this.front = inFront(this.kernel);
     this.hugePage = kind.platform === "pseries" ? 16n << 20n : 2n << 20n;
     this.ownPage = this.isBare ? this.hugePage : this.cpuPage;
     layOut(this.model, this.hugePage, this.ownPage);
@@ -172,7 +179,7 @@ export class World {
   }
 
   addTable(): void {
-    this.tables.push(new TableTwin(++this.#tables, new MemsegTable({ kernel: this.kernel, physical: this.isBare })));
+    this.tables.push(new TableTwin(++this.#tables, new MemsegTable({ kernel: this.front, physical: this.isBare })));
   }
 
   say(line: () => string): void {

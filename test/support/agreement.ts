@@ -5,6 +5,8 @@ import { core } from "../../src/core.ts";
 import { thrownBy } from "./failure.ts";
 import type { Program } from "./program.ts";
 
+const PAGE = 4096n;
+
 /** Fails unless every page that the window says is mapped is what the device reaches, and the device reaches no other. */
 export function agree(program: Program, window: Window): void {
   const page = 1n << BigInt(window.pageShift);
@@ -47,4 +49,30 @@ export function refusedUnseen(program: Program, window: Window, code: string, ru
   assert.equal(program.record.take(), [], "what reached the kernel");
   assert.equal(stateOf(program, window), before, "what changed");
   return error;
+}
+
+/** Whether the kernel has exactly what the window says, on every IOMMU. */
+export function agreed(program: Program, window: Window): void {
+  const said = [...window.maps()].map(({ va, iova, length }) => `${iova}+${length}: ${va}`);
+  const live = program.model.live(program.group).map(({ va, iova, length }) => `${iova}+${length}: ${va}`);
+  assert.equal(said, live);
+  if (program.container.kind === "spapr") agree(program, window);
+}
+
+/** Whether the window has at least what the kernel has, and the error names what it has besides: maps of two pages of 4 KiB. */
+export function covers(program: Program, window: Window, left: readonly string[]): void {
+  for (const { va, iova, length } of program.model.live(program.group))
+    for (let at = 0n; at < length; at += PAGE)
+      assert.is(window.translate(va + at), iova + at, "live, and not in the tables");
+  for (const { iova, length } of window.maps()) {
+    for (let at = iova; at < iova + length; at += 2n * PAGE) {
+      if (program.model.tceAt(program.group, at) !== undefined) continue;
+      const named = `8 KiB at IOVA 0x${at.toString(16)} may still be mapped`;
+      assert.ok(
+        left.some((sentence) => sentence.startsWith(named)),
+        `${named}: ${left}`,
+      );
+    }
+  }
+  assert.equal(program.model.snapshot().zombies, []);
 }

@@ -13,7 +13,7 @@ export function open(world: World, seat: Seat, ...beside: readonly number[]): Ou
   world.begin(() => `open a container for group ${seat.group}`);
   let opened: Seat["container"];
   const outcome = world.attempt(() => {
-    opened = openContainer({ kernel: world.kernel, groups: [seat.group, ...beside], noIommu: world.isBare });
+    opened = openContainer({ kernel: world.front, groups: [seat.group, ...beside], noIommu: world.isBare });
   });
   if (opened === undefined) return outcome;
   if (seat.container !== undefined) throw new Error("a group was opened twice");

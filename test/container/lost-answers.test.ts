@@ -1,0 +1,160 @@
+/**
+ * The kernel interface makes a list of calls in full, and every answer is lost: as one that works on a copy of the memory, in
+ * another thread or process, and breaks off. The kernel is asked once more, and what it says then is believed.
+ */
+import { suite, test } from "uvu";
+import * as assert from "uvu/assert";
+import type { ModelOptions } from "../../src/model/index.ts";
+import { agreed, covers } from "../support/agreement.ts";
+import { failure } from "../support/failure.ts";
+import { type Program, ready } from "../support/program.ts";
+
+const PAGE = 4096n;
+
+const batchAt = (va: bigint) => [0n, 8n, 16n].map((page) => ({ va: va + page * PAGE, length: 2n * PAGE }));
+
+const machines: readonly [string, ModelOptions][] = [
+  ["PowerNV", { platform: "powernv" }],
+  ["an LPAR", { platform: "pseries", pageSize: 4096 }],
+  ["type1 v2", { platform: "type1" }],
+  ["type1 v1", { platform: "type1", iommuVersion: 1 }],
+];
+
+/** The next `times` batches lose their answers: it throws, or says that all is done and writes nothing. Gives the way back. */
+function lose({ kernel }: Program, times: number, how: "throws" | "is silent" = "throws"): () => void {
+  const whole = kernel.ioctlBatch.bind(kernel);
+  let left = times;
+  kernel.ioctlBatch = (fd, memory, table, count) => {
+    if (left-- <= 0) return whole(fd, memory, table, count);
+    whole(fd, memory.slice(), table, count);
+    if (how === "throws") throw new Error("the answers are lost");
+    return count;
+  };
+  return () => {
+    kernel.ioctlBatch = whole;
+  };
+}
+
+for (const [name, options] of machines) {
+  const lost = suite(name);
+
+  lost("answers to unmaps: they are done, or may be mapped still and are unmapped later", () => {
+    for (const times of [1, 2, 3, 4, 5]) {
+      const { program, window, va } = ready(options);
+      const placed = window.mapMany(batchAt(va)).map((iova) => ({ iova, length: 2n * PAGE }));
+      const mend = lose(program, times);
+      const error = failure("ERR_INTERFACE", () => window.unmapMany(placed));
+      const left = error.residue?.left ?? [];
+      if (times === 1) assert.equal(left, []);
+      covers(program, window, left);
+      mend();
+      for (const run of [...window.maps()]) window.unmap(run);
+      assert.equal(program.model.live(program.group), []);
+      window.mapMany(batchAt(va));
+      agreed(program, window);
+      program.container.close();
+      assert.equal(program.model.leaks(), []);
+    }
+  });
+
+  lost("answers to maps: they are taken back, or may be mapped and are unmapped later", () => {
+    for (const times of [1, 2, 3, 4, 5, 9]) {
+      const { program, window, va } = ready(options);
+      const mend = lose(program, times);
+      const error = failure("ERR_INTERFACE", () => window.mapMany(batchAt(va)));
+      covers(program, window, error.residue?.left ?? []);
+      if (times <= 2) assert.equal(error.residue, undefined);
+      mend();
+      for (const run of [...window.maps()]) window.unmap(run);
+      assert.equal(program.model.live(program.group), []);
+      window.mapMany(batchAt(va));
+      agreed(program, window);
+      program.container.close();
+      assert.equal(program.model.leaks(), []);
+    }
+  });
+
+  lost("maps were made, and then the interface is dead: each of them may be mapped, not only the first", () => {
+    const { program, window, va } = ready(options);
+    lose(program, 1);
+    const once = program.kernel.ioctlBatch.bind(program.kernel);
+    let calls = 0;
+    program.kernel.ioctlBatch = (...parameters) => {
+      if (calls++ === 0) return once(...parameters);
+      throw new Error("the interface is dead");
+    };
+    const error = failure("ERR_INTERFACE", () => window.mapMany(batchAt(va)));
+    assert.is(program.model.live(program.group).length, 3);
+    covers(program, window, error.residue?.left ?? []);
+    assert.is(error.residue?.left.length, 3);
+    program.kernel.ioctlBatch = once;
+    window.close();
+    program.container.close();
+    assert.equal(program.model.leaks(), []);
+  });
+
+  lost("an interface that says that all was unmapped, and wrote it into a copy", () => {
+    const { program, window, va } = ready(options);
+    const placed = window.mapMany(batchAt(va)).map((iova) => ({ iova, length: 2n * PAGE }));
+    lose(program, 1, "is silent");
+    const error = failure("ERR_INTERFACE", () => window.unmapMany(placed));
+    covers(program, window, error.residue?.left ?? []);
+    window.unmapMany(placed);
+    window.mapMany(batchAt(va));
+    agreed(program, window);
+    program.container.close();
+    assert.equal(program.model.leaks(), []);
+  });
+
+  lost("a segment is freed: it is gone, or may be mapped still, and its place can be used again", () => {
+    for (const times of [1, 2, 3, 4]) {
+      const { program, window } = ready(options);
+      const memory = program.memory();
+      const list = memory.addList({ pageSize: PAGE, maxBytes: 16n * PAGE });
+      program.container.attach(memory);
+      const segment = memory.allocate(list, 1);
+      const at = window.iovaOf(segment.va);
+      const mend = lose(program, times);
+      const error = failure("ERR_INTERFACE", () => memory.free(segment));
+      const left = error.residue?.left ?? [];
+      if (segment.freed) assert.equal(left, []);
+      else {
+        assert.match(left[0] ?? "", `4 KiB at IOVA 0x${at.toString(16)} may still be mapped`);
+        mend();
+        memory.free(segment);
+      }
+      mend();
+      assert.is(window.liveBytes, 0n);
+      assert.is(memory.allocate(list, 1).va, segment.va);
+      agreed(program, window);
+      program.container.close();
+      memory.close();
+      assert.equal(program.model.leaks(), []);
+    }
+  });
+
+  lost("the container is closed: nothing is said to be left that is not there", () => {
+    const { program, window, va } = ready(options);
+    window.mapMany(batchAt(va));
+    lose(program, 1);
+    const error = failure("ERR_CLOSE", () => program.container.close());
+    assert.not.match(error.message, /still|ENOENT/);
+    assert.equal(program.model.leaks(), []);
+  });
+
+  lost.run();
+}
+
+test("registrations that an earlier failure left are ended, and the answers are lost", () => {
+  const { program, window, va } = ready();
+  const placed = window.mapMany(batchAt(va)).map((iova) => ({ iova, length: 2n * PAGE }));
+  program.kernel.fail({ call: "UNREGISTER_MEMORY", times: 3, answer: -5 });
+  assert.is(failure("ERR_STILL_REGISTERED", () => window.unmapMany(placed)).residue?.left.length, 3);
+  lose(program, 1);
+  assert.is(failure("ERR_INTERFACE", () => window.mapMany(batchAt(va))).residue, undefined);
+  assert.equal(program.seen.registrations, []);
+  window.mapMany(batchAt(va));
+  agreed(program, window);
+});
+
+test.run();
