@@ -159,6 +159,7 @@ const OTHERS = [
     "MemsegTable.isOf",
     "MemsegTable.listen",
     "MemsegTable.segmentAt",
+    "MemsegTable.asksPhysical",
   ],
   ...["MemsegTable.unlisten", "Segment.bytes", "Segment.view", "Segment.read", "Segment.write"],
 ];
