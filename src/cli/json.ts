@@ -1,47 +1,115 @@
-/** What the main job found, for programs: one JSON document. Addresses are hex strings; other figures are exact numbers. */
+/**
+ * What the report says in words, for programs: one JSON document. Addresses, and sizes that may pass 2^53, are hex strings; other
+ * figures are exact numbers.
+ */
 import { hex } from "../hex.ts";
-import type { WindowPlan } from "../plan/index.ts";
+import type { AddressRange } from "../iommu.ts";
+import type { FullGrowth, WindowPlan } from "../plan/index.ts";
 import type { Machine } from "./machine.ts";
-import type { MainJobResult } from "./main-job.ts";
+import type { MainJobOptions, MainJobResult } from "./main-job.ts";
 
 /** The fields are the same on every IOMMU; `dynamicScheme` is null where there is no such scheme. */
-export function toJson(machine: Machine, result: MainJobResult): string {
-  const { plan, mapped, storm, resizes, liveIovasInterrupted, leaks, dynamicScheme } = result;
+export function toJson(machine: Machine, result: MainJobResult, { steps, seed }: MainJobOptions): string {
+  const { plan, window, mapped, grown, storm, resizes, liveIovasInterrupted, leaks, dynamicScheme } = result;
   return JSON.stringify({
-    kernel: machine.kernelName,
-    plan: planToJson({ ...plan, start: result.window.start }),
-    system: systemToJson(machine),
+    ...headToJson(machine, { ...plan, start: window.start }),
+    window: { start: hex(window.start), size: hex(window.size) },
     mapped: { segments: mapped.segments, bytes: Number(mapped.bytes) }, // at most 64 MiB
-    storm: { allocations: storm.allocations, frees: storm.frees, failures: storm.failures },
+    storm: {
+      steps,
+      seed,
+      allocations: storm.allocations,
+      frees: storm.frees,
+      failures: storm.failures,
+      firstFailure: storm.firstFailure === undefined ? null : String(storm.firstFailure),
+    },
+    grown: { segments: grown.segments, bytes: Number(grown.bytes), share: grown.share }, // at most 64 MiB too
     resizes,
     liveIovasInterrupted,
     leaks: leaks.length,
+    leftBehind: leaks,
     dynamicScheme:
       dynamicScheme === undefined
         ? null
-        : { resizes: dynamicScheme.resizes, liveIovasInterrupted: dynamicScheme.liveIovasInterrupted },
+        : {
+            resizes: dynamicScheme.resizes,
+            liveIovasInterrupted: dynamicScheme.liveIovasInterrupted,
+            failures: dynamicScheme.storm.failures,
+          },
   });
 }
 
-export function systemToJson({ highestRam, iomem }: Machine): object {
+/** What `plan` prints, and `run` begins with. */
+export function headToJson(machine: Machine, plan: WindowPlan): object {
+  const { kernelName, platform, noIommu, pool, simulatedBecause } = machine;
   return {
-    highestRam: highestRam === undefined ? null : hex(highestRam),
-    ramRanges: (iomem?.ramRanges ?? []).map(({ start, last }) => ({ start: hex(start), last: hex(last) })),
+    kernel: kernelName,
+    platform: platform ?? null,
+    noIommu,
+    plan: planToJson(plan),
+    system: systemToJson(machine),
+    memory: {
+      kind: pool.kind,
+      pages: pool.pages,
+      pageSize: Number(pool.pageSize), // of a hugepage at most
+      simulatedBecause: simulatedBecause ?? null,
+    },
+  };
+}
+
+export function systemToJson({ highestRam, iomem, iomemProblem }: Machine): object {
+  return {
+    highestRam: hexOrNull(highestRam),
+    ramBytes: hexOrNull(iomem?.totalBytes),
+    ramRanges: (iomem?.ramRanges ?? []).map(rangeToJson),
+    ramUnknownBecause: iomem === undefined ? (iomemProblem?.code ?? "no /proc/iomem") : null,
   };
 }
 
 export function planToJson(plan: WindowPlan): object {
   return {
+    kind: plan.kind,
+    window: plan.window ?? "new",
     iovaMode: plan.iovaMode,
     start: hex(plan.start),
     size: hex(plan.size),
+    needed: hex(plan.needed),
     pageShift: plan.pageShift,
     levels: plan.levels,
+    tces: Number(plan.tces), // 2^52 at most: no page is smaller than 4 KiB
     // At most 2^36 TCEs of 8 bytes, and not many more for the levels above: far below 2^53.
+    levelBytes: plan.levelBytes.map(Number),
     tableBytes: Number(plan.tableBytes),
     chargeBytes: Number(plan.chargeBytes),
     dmaMaskBits: plan.dmaMaskBits,
+    deviceAddressBits: plan.deviceAddressBits ?? null,
+    holes: plan.holes.map(rangeToJson),
+    alignment: hexOrNull(plan.alignment),
+    fullGrowth: growthToJson(plan.fullGrowth),
     ...(plan.warnings.length === 0 ? {} : { warnings: plan.warnings }),
     rejected: plan.rejected,
   };
+}
+
+function growthToJson({ memoryBytes, lockedBytes, lockable, maps, mapsAvailable, hugepages }: FullGrowth): object {
+  return {
+    memoryBytes: hex(memoryBytes),
+    lockedBytes: hex(lockedBytes),
+    lockable: hexOrNull(lockable),
+    maps: Number(maps), // one for each page at most, as with TCEs
+    mapsAvailable,
+    hugepages: hugepages.map(({ pageSize, needed, available }) => ({
+      pageSize: hex(pageSize),
+      needed: Number(needed),
+      available: available === null ? null : Number(available),
+    })),
+  };
+}
+
+function rangeToJson({ start, last }: AddressRange): object {
+  return { start: hex(start), last: hex(last) };
+}
+
+function hexOrNull(value: bigint | null | undefined): string | null {
+  return value === undefined || value === null ? null : hex(value);
 }

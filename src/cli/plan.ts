@@ -1,6 +1,6 @@
 /** `dma-window plan`: the plan for this machine, without creating it. */
 import { Ground } from "./ground.ts";
-import { planToJson, systemToJson } from "./json.ts";
+import { headToJson } from "./json.ts";
 import { lookAround } from "./machine.ts";
 import type { CommandLine } from "./options.ts";
 import { machineLines, planLines } from "./report.ts";
@@ -11,7 +11,7 @@ export function planCommand(line: CommandLine, print: (text: string) => void): n
   try {
     const plan = ground.plan();
     if (line.json) {
-      print(JSON.stringify({ kernel: machine.kernelName, plan: planToJson(plan), system: systemToJson(machine) }));
+      print(JSON.stringify(headToJson(machine, plan)));
     } else {
       print([...machineLines(machine), "", ...planLines(plan)].join("\n"));
     }

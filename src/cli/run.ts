@@ -12,7 +12,7 @@ import { TraceFile } from "./trace-file.ts";
 export function runCommand(line: CommandLine, print: (text: string) => void): number {
   const machine = lookAround(line.machine, line.iovaMode);
   const result = line.traceFile === undefined ? doMainJob(machine, line) : recorded(machine, line, line.traceFile);
-  if (line.json) print(toJson(machine, result));
+  if (line.json) print(toJson(machine, result, line));
   else print([...machineLines(machine), "", ...planLines(result.plan), "", ...resultLines(result, line)].join("\n"));
   const { storm, liveIovasInterrupted, resizes, leaks } = result;
   return storm.failures + liveIovasInterrupted + resizes + leaks.length === 0 ? 0 : 1;

@@ -1,4 +1,4 @@
-/** What `run --json` promises to programs: these keys, of these types, and no others. */
+/** What `run --json` and `plan --json` promise to programs: these keys, of these types, and no others. */
 import * as assert from "uvu/assert";
 
 type Check = (value: unknown, name: string) => void;
@@ -49,35 +49,82 @@ const object =
       check((value as never)[key], `${name}.${key}`);
   };
 
+const range = object({ start: hex, last: hex });
+
+const fullGrowth = object({
+  memoryBytes: hex,
+  lockedBytes: hex,
+  lockable: orNull(hex),
+  maps: count,
+  mapsAvailable: orNull(count),
+  hugepages: list(object({ pageSize: hex, needed: count, available: orNull(count) })),
+});
+
 const plan = object(
   {
+    kind: oneOf("spapr", "type1", "noiommu"),
+    window: oneOf("new", "default"),
     iovaMode: oneOf("rebased", "va", "pa"),
     start: hex,
     size: hex,
+    needed: hex,
     pageShift: count,
     levels: count,
+    tces: count,
+    levelBytes: list(count),
     tableBytes: count,
     chargeBytes: count,
     dmaMaskBits: count,
+    deviceAddressBits: orNull(count),
+    holes: list(range),
+    alignment: orNull(hex),
+    fullGrowth,
     warnings: list(text),
     rejected: list(object({ choice: text, reason: text })),
   },
   "warnings", // where there are any
 );
 
-const system = object({ highestRam: orNull(hex), ramRanges: list(object({ start: hex, last: hex })) });
+const system = object({
+  highestRam: orNull(hex),
+  ramBytes: orNull(hex),
+  ramRanges: list(range),
+  ramUnknownBecause: orNull(text),
+});
 
-const run = object({
+/** What both begin with. */
+const head = {
   kernel: oneOf("model", "linux"),
+  platform: orNull(oneOf("powernv", "pseries", "type1", "noiommu")),
+  noIommu: (value: unknown, name: string) => assert.type(value, "boolean", name),
   plan,
   system,
+  memory: object({ kind: text, pages: count, pageSize: count, simulatedBecause: orNull(text) }),
+} satisfies Readonly<Record<string, Check>>;
+
+const share: Check = (value, name) => {
+  assert.ok(typeof value === "number" && value >= 0 && value <= 1, `${name} is ${value}`);
+};
+
+const run = object({
+  ...head,
+  window: object({ start: hex, size: hex }),
   mapped: object({ segments: count, bytes: count }),
-  storm: object({ allocations: count, frees: count, failures: count }),
+  storm: object({
+    steps: count,
+    seed: count,
+    allocations: count,
+    frees: count,
+    failures: count,
+    firstFailure: orNull(text),
+  }),
+  grown: object({ segments: count, bytes: count, share: list(share) }),
   resizes: count,
   liveIovasInterrupted: count,
   leaks: count,
+  leftBehind: list(text),
   // There is no such scheme where the kernel has no windows.
-  dynamicScheme: orNull(object({ resizes: count, liveIovasInterrupted: count })),
+  dynamicScheme: orNull(object({ resizes: count, liveIovasInterrupted: count, failures: count })),
 });
 
 /** Fails unless it is what `run --json` prints. */
@@ -87,5 +134,5 @@ export function shapeOfRun(document: unknown): void {
 
 /** Fails unless it is what `plan --json` prints. */
 export function shapeOfPlan(document: unknown): void {
-  object({ kernel: oneOf("model", "linux"), plan, system })(document, "the document");
+  object(head)(document, "the document");
 }

@@ -1,13 +1,13 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { planToJson, systemToJson, toJson } from "../../src/cli/json.ts";
+import { headToJson, planToJson, systemToJson, toJson } from "../../src/cli/json.ts";
 import type { Machine } from "../../src/cli/machine.ts";
 import { type DynamicResult, doMainJob, type MainJobResult } from "../../src/cli/main-job.ts";
 import { machineLines, planLines, resultLines } from "../../src/cli/report.ts";
 import { DmaWindowError } from "../../src/errors.ts";
 import { planWindow } from "../../src/plan/index.ts";
 import { MiB, Program } from "../support/program.ts";
-import { shapeOfRun } from "./contract.ts";
+import { shapeOfPlan, shapeOfRun } from "./contract.ts";
 import { makeMachine } from "./machine.ts";
 
 const options = { iovaMode: "rebased", steps: 200, seed: 1 } as const;
@@ -23,15 +23,15 @@ const withoutWindows = [
 const json = suite("the JSON document");
 
 json("has the keys that were promised, in their types, and no others", () => {
-  shapeOfRun(JSON.parse(toJson(machine, result)));
+  shapeOfRun(JSON.parse(toJson(machine, result, options)));
 });
 
 json("is one line", () => {
-  assert.not.match(toJson(machine, result), "\n");
+  assert.not.match(toJson(machine, result, options), "\n");
 });
 
 json("has the figures of the result, addresses in hexadecimal", () => {
-  const document = JSON.parse(toJson(machine, result));
+  const document = JSON.parse(toJson(machine, result, options));
   assert.is(document.kernel, "model");
   assert.is(BigInt(document.plan.start), result.window.start);
   assert.is(BigInt(document.plan.size), result.plan.size);
@@ -41,40 +41,59 @@ json("has the figures of the result, addresses in hexadecimal", () => {
   assert.equal(document.plan.rejected, result.plan.rejected);
   assert.equal(document.system, {
     highestRam: "0x1ffffffff",
+    ramBytes: "0x13ff00000",
     ramRanges: [
       { start: "0x100000", last: "0x3fffffff" },
       { start: "0x100000000", last: "0x1ffffffff" },
     ],
+    ramUnknownBecause: null,
   });
+  assert.equal([document.platform, document.noIommu, document.plan.kind], ["powernv", false, "spapr"]);
+  assert.equal(document.memory, {
+    kind: "simulated pages",
+    pages: 1024,
+    pageSize: 4096,
+    simulatedBecause: "the shim is not there",
+  });
+  assert.is(BigInt(document.plan.needed), result.plan.needed);
+  assert.is(BigInt(document.plan.tces), result.plan.tces);
+  assert.equal(document.plan.levelBytes.map(BigInt), result.plan.levelBytes);
+  assert.is(BigInt(document.plan.fullGrowth.memoryBytes), result.plan.fullGrowth.memoryBytes);
+  assert.is(BigInt(document.plan.fullGrowth.maps), result.plan.fullGrowth.maps);
+  assert.equal(document.grown, { ...result.grown, bytes: Number(result.grown.bytes) });
   assert.equal(document.mapped, { segments: 4, bytes: 64 * 4096 });
   const { allocations, frees, failures } = result.storm;
-  assert.equal(document.storm, { allocations, frees, failures });
+  assert.equal(document.storm, { steps: 200, seed: 1, allocations, frees, failures, firstFailure: null });
   assert.equal([document.resizes, document.liveIovasInterrupted, document.leaks], [0, 0, 0]);
   const { resizes, liveIovasInterrupted } = dynamic;
-  assert.equal(document.dynamicScheme, { resizes, liveIovasInterrupted });
+  assert.equal(document.dynamicScheme, { resizes, liveIovasInterrupted, failures: dynamic.storm.failures });
 });
 
 json("says where the window is, also where the plan expected another place", () => {
   const elsewhere: MainJobResult = { ...result, window: { start: 1n << 59n, size: result.plan.size } };
-  assert.is(JSON.parse(toJson(machine, elsewhere)).plan.start, "0x800000000000000");
+  const { plan, window } = JSON.parse(toJson(machine, elsewhere, options));
+  assert.equal([plan.start, window.start], ["0x800000000000000", "0x800000000000000"]);
+  assert.is(BigInt(window.size), result.window.size);
 });
 
-json("counts what was left behind, and says nothing of the first failure's words", () => {
+json("says what was left behind, and the first failure", () => {
   const bad: MainJobResult = {
     ...result,
     leaks: ["a", "b"],
     storm: { allocations: 1, frees: 0, failures: 2, firstFailure: new Error("no") },
   };
-  const document = JSON.parse(toJson(machine, bad));
+  const document = JSON.parse(toJson(machine, bad, options));
   assert.is(document.leaks, 2);
-  assert.equal(document.storm, { allocations: 1, frees: 0, failures: 2 });
+  assert.equal(document.leftBehind, ["a", "b"]);
+  const storm = { steps: 200, seed: 1, allocations: 1, frees: 0, failures: 2, firstFailure: "Error: no" };
+  assert.equal(document.storm, storm);
   shapeOfRun(document);
 });
 
 json("has the same fields without windows, and null for the scheme that does not exist there", () => {
   for (const [platform, iovaMode] of withoutWindows) {
     const here = makeMachine({}, { platform });
-    const document = JSON.parse(toJson(here, doMainJob(here, { ...options, iovaMode })));
+    const document = JSON.parse(toJson(here, doMainJob(here, { ...options, iovaMode }), options));
     shapeOfRun(document);
     assert.is(document.dynamicScheme, null);
     assert.equal([document.plan.levels, document.plan.tableBytes, document.plan.chargeBytes], [0, 0, 0]);
@@ -82,14 +101,28 @@ json("has the same fields without windows, and null for the scheme that does not
   }
 });
 
+json("has the holes of a range on type1, in the plan as in words", () => {
+  const here = makeMachine({}, { platform: "type1" });
+  const { plan } = doMainJob(here, options);
+  const holes = [{ start: 0xfee00000n, last: 0xfeefffffn }];
+  const document = headToJson(here, { ...plan, holes }) as { plan: { holes: unknown; alignment: unknown } };
+  shapeOfPlan(document);
+  assert.equal(document.plan.holes, [{ start: "0xfee00000", last: "0xfeefffff" }]);
+  assert.is(document.plan.alignment, "0x1000");
+});
+
 json("says null for RAM that the machine does not tell of, and no ranges", () => {
   assert.equal(systemToJson({ ...machine, iomem: undefined, highestRam: undefined }), {
     highestRam: null,
+    ramBytes: null,
     ramRanges: [],
+    ramUnknownBecause: "no /proc/iomem",
   });
   assert.equal(systemToJson({ ...machine, iomem: undefined, highestRam: 0xffffn }), {
     highestRam: "0xffff",
+    ramBytes: null,
     ramRanges: [],
+    ramUnknownBecause: "no /proc/iomem",
   });
 });
 
