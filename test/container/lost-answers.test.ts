@@ -139,6 +139,7 @@ for (const [name, options] of machines) {
     lose(program, 1);
     const error = failure("ERR_CLOSE", () => program.container.close());
     assert.not.match(error.message, /still|ENOENT/);
+    assert.is(error.residue, undefined);
     assert.equal(program.model.leaks(), []);
   });
 
