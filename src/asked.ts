@@ -107,7 +107,9 @@ class Asked implements Syscalls {
 
   view(address: bigint, length: bigint): Uint8Array {
     try {
-      return this.inner.view(address, length);
+      const bytes: unknown = this.inner.view(address, length);
+      if (isArray(bytes, "Uint8Array", length)) return bytes as Uint8Array;
+      throw noAnswer(bytes);
     } catch (error) {
       throw thrown(error, "view");
     }
@@ -123,7 +125,9 @@ class Asked implements Syscalls {
 
   lockedMemory(): LockedMemory {
     try {
-      return this.inner.lockedMemory();
+      const answer: unknown = this.inner.lockedMemory();
+      if (isLockedMemory(answer)) return answer;
+      throw noAnswer(answer);
     } catch (error) {
       throw thrown(error, "lockedMemory");
     }
@@ -131,7 +135,9 @@ class Asked implements Syscalls {
 
   physicalAddresses(va: bigint, pages: number, pageSize: number): BigUint64Array {
     try {
-      return this.inner.physicalAddresses(va, pages, pageSize);
+      const addresses: unknown = this.inner.physicalAddresses(va, pages, pageSize);
+      if (isArray(addresses, "BigUint64Array", BigInt(pages))) return addresses as BigUint64Array;
+      throw noAnswer(addresses);
     } catch (error) {
       throw thrown(error, "physicalAddresses");
     }
@@ -154,6 +160,18 @@ function passing(inner: Syscalls, call: (...parameters: never[]) => unknown, nam
 function whole(answer: number, syscall: string): number {
   if (Number.isInteger(answer)) return answer;
   throw thrown(noAnswer(answer), syscall);
+}
+
+/** A typed array, be it of another realm, with so many elements. */
+function isArray(answer: unknown, type: string, length: bigint): boolean {
+  if (!ArrayBuffer.isView(answer) || Object.prototype.toString.call(answer) !== `[object ${type}]`) return false;
+  return BigInt((answer as Uint8Array).length) === length;
+}
+
+function isLockedMemory(answer: unknown): answer is LockedMemory {
+  if (typeof answer !== "object" || answer === null) return false;
+  const { limit, used, privileged } = answer as Partial<LockedMemory>;
+  return (limit === null || typeof limit === "bigint") && typeof used === "bigint" && typeof privileged === "boolean";
 }
 
 function noAnswer(answer: unknown): Error {

@@ -10,8 +10,20 @@ type Disposing = SymbolConstructor extends { readonly dispose: infer Key extends
 
 const Plain: new () => Disposing = Object as never; // the method comes below
 
+const made = new WeakSet<Closable>();
+
+/** Whether it is an object itself, as its constructor made it: a Proxy in front of one passes `instanceof`, and has none of its fields. */
+export function isItself(value: Closable): boolean {
+  return made.has(value);
+}
+
 /** An object with `close()`, which `using` calls where the engine knows `Symbol.dispose`. */
 export abstract class Closable extends Plain {
+  constructor() {
+    super();
+    made.add(this);
+  }
+
   /** Ends it; once more does nothing. */
   abstract close(): void;
 }

@@ -70,6 +70,12 @@ export function argumentTypeError(name: string, expected: string, got: unknown):
   return coded(new TypeError(`${name} must be ${expected}; got ${show(got)}`), "ERR_INVALID_ARG_TYPE");
 }
 
+/** The TypeError for an object that passes for one of ours, and is not: a Proxy, or one that was made without the constructor. */
+export function imitationError(name: string, expected: string): TypeError {
+  const problem = `${name} must be ${expected} itself; got a Proxy of one, or an object that only has its prototype`;
+  return coded(new TypeError(problem), "ERR_INVALID_ARG_TYPE");
+}
+
 /** A RangeError with a `code`: the argument is of the right kind, and its value cannot be. */
 export function argumentRangeError(name: string, expected: string, got: unknown): RangeError {
   return coded(new RangeError(`${name} must be ${expected}; got ${show(got)}`), "ERR_OUT_OF_RANGE");

@@ -245,6 +245,9 @@ export function endIdle(target: ContainerTarget): DmaWindowError | undefined {
   const unended: number[] = [];
   for (let at = perform(target, 0); at < core.callCount(); at = perform(target, at + 1))
     if (!isEnded(target, at)) unended.push(at);
+  // The interface may say that all was done, and not have written so.
+  for (let k = 0; k < core.callCount(); k++)
+    if (core.resultAt(k) === NOT_CALLED && !unended.includes(k) && !isEnded(target, k)) unended.push(k);
   settleDoubts(target, core.callCount());
   const leftover = stillRegistered(unended, target, threw);
   core.settleIdle(target.container);

@@ -1,7 +1,14 @@
-import { Closable } from "../closable.ts";
+import { Closable, isItself } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { core } from "../core.ts";
-import { argumentTypeError, DmaWindowError, withoutResidue, withResidue } from "../errors.ts";
+import {
+  argumentTypeError,
+  DmaWindowError,
+  type DmaWindowErrorOptions,
+  imitationError,
+  withoutResidue,
+  withResidue,
+} from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
 import { refusedByKernel } from "../explain.ts";
 import { bytes, hex } from "../hex.ts";
@@ -127,6 +134,7 @@ export class Container extends Closable {
     checkMemory(memory);
     this.#checkKernel(memory);
     if (!(window instanceof Window)) throw argumentTypeError("window", "a Window of this container", window);
+    if (!isItself(window)) throw imitationError("window", "a Window");
     if (this.#attachments.has(memory))
       throw new DmaWindowError("ERR_ATTACHED", "the memory is attached to this container");
     if (!this.#windows.has(window)) throw new DmaWindowError("ERR_CLOSED", "the window is not open in this container");
@@ -152,7 +160,8 @@ export class Container extends Closable {
    * Unmaps and removes everything in order, and closes the fds. Devices must be idle. Once more does nothing.
    *
    * @throws `ERR_CLOSE` when something on the way failed; the fds are closed all the same, with which the kernel ends
-   * what was left. `residue` says what it had to end.
+   * what was left. `residue` says what it had to end. The first of what failed is its `cause`, and gives its `syscall`, `errno`
+   * and `facts`.
    */
   close(): void {
     if (this.#open) exclusively("container.close", () => this.#close());
@@ -171,14 +180,13 @@ export class Container extends Closable {
     core.containerClose(this.#handle);
     this.#open = false;
     if (errors.length === 0) return;
-    throw new DmaWindowError(
-      "ERR_CLOSE",
-      `closing the container met with ${errors.length} errors: ${errors.join("; ")}`,
-      {
-        cause: errors[0],
-        residue: { left: errors.flatMap(sentencesOf) },
-      },
-    );
+    const left = errors.flatMap(sentencesOf);
+    const met = errors.length === 1 ? "an error" : `${errors.length} errors`;
+    throw new DmaWindowError("ERR_CLOSE", `closing the container met with ${met}: ${errors.join("; ")}`, {
+      ...kernelSaid(errors[0]),
+      cause: errors[0],
+      ...(left.length === 0 ? {} : { residue: { left } }),
+    });
   }
 
   #closeWindow(window: Window): DmaWindowError | undefined {
@@ -193,9 +201,7 @@ export class Container extends Closable {
       });
       const inUse = `the window at ${hex(window.start)} stays: ${withoutResidue(problem)}`;
       const locked = endIdle(window.target)?.residue?.left ?? [];
-      const { errno, syscall } = problem;
-      const kernelSaid = { ...(errno === undefined ? {} : { errno }), ...(syscall === undefined ? {} : { syscall }) };
-      const refusal = new DmaWindowError("ERR_WINDOW_IN_USE", inUse, { cause: problem, ...kernelSaid });
+      const refusal = new DmaWindowError("ERR_WINDOW_IN_USE", inUse, { cause: problem, ...kernelSaid(problem) });
       throw withResidue(refusal, [...left, ...locked]);
     }
     const leftover = endIdle(window.target) ?? unmapped.leftover ?? detached;
@@ -275,11 +281,24 @@ export class Container extends Closable {
 
 function checkMemory(memory: MemsegTable): void {
   if (!(memory instanceof MemsegTable)) throw argumentTypeError("memory", "a MemsegTable", memory);
+  if (!isItself(memory)) throw imitationError("memory", "a MemsegTable");
 }
 
-/** What an error says is left behind; the error itself where it says nothing of that. */
+/** What an error has of the call that failed, for one that is made of it. */
+function kernelSaid(error: unknown): Pick<DmaWindowErrorOptions, "errno" | "syscall" | "facts"> {
+  if (!(error instanceof DmaWindowError)) return {};
+  const { errno, syscall, facts } = error;
+  return {
+    ...(errno === undefined ? {} : { errno }),
+    ...(syscall === undefined ? {} : { syscall }),
+    ...(facts === undefined ? {} : { facts }),
+  };
+}
+
+/** What an error says is left behind; the error itself where it says nothing of that. An interface that threw then left nothing. */
 function sentencesOf(error: unknown): readonly string[] {
-  return (error instanceof DmaWindowError ? error.residue?.left : undefined) ?? [String(error)];
+  if (!(error instanceof DmaWindowError)) return [String(error)];
+  return error.residue?.left ?? (error.code === "ERR_INTERFACE" ? [] : [String(error)]);
 }
 
 function attempt(errors: unknown[], action: () => void): void {

@@ -1,5 +1,5 @@
 import { asked } from "../asked.ts";
-import { argumentTypeError, DmaWindowError, withResidue } from "../errors.ts";
+import { argumentRangeError, argumentTypeError, DmaWindowError, withResidue } from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
 import { type IommuKind, refusedByKernel } from "../explain.ts";
 import { keysOf, known } from "../known.ts";
@@ -30,6 +30,7 @@ const KEYS = keysOf<OpenContainerOptions>({ kernel: true, groups: true, noIommu:
  * Opens a container and puts groups into it. When anything fails, everything is closed again. Takes the IOMMU that the
  * machine has: sPAPR TCE v2 (POWER), else type1 (x86, Arm), version 2 before 1; `container.kind` says which.
  *
+ * @throws `ERR_OUT_OF_RANGE` for a group that is named twice: the kernel opens a group once only.
  * @throws `ERR_KERNEL` with the call and its errno, and what to do about it; `ERR_GROUP_NOT_VIABLE`; `ERR_VFIO_VERSION`;
  * `ERR_NO_IOMMU_DRIVER` where VFIO has no driver for this machine's IOMMU; `ERR_ONE_GROUP` on an LPAR.
  * @throws `ERR_INTERFACE` where the kernel interface threw (`cause`): `residue` says which files may be open for all that.
@@ -42,7 +43,12 @@ export function openContainer(options: OpenContainerOptions): Container {
   if (!Array.isArray(groups) || groups.length === 0) {
     throw argumentTypeError("groups", "an array of at least one group number", groups);
   }
-  for (const [i, group] of groups.entries()) count(`groups[${i}]`, group);
+  for (const [i, group] of groups.entries()) {
+    count(`groups[${i}]`, group);
+    const first = groups.indexOf(group);
+    if (first < i)
+      throw argumentRangeError(`groups[${i}]`, `a group that groups[${first}] does not name already`, group);
+  }
   const noIommu = options.noIommu !== undefined && boolean("noIommu", options.noIommu);
   return exclusively("openContainer", () => openFiles(asked(kernel), groups, noIommu));
 }

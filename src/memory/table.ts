@@ -243,7 +243,7 @@ export class MemsegTable extends Closable {
    *
    * Its views have length 0 from then on. A buffer that was moved out of one shows harmless memory; see shim/README.md.
    *
-   * @throws `ERR_FREED`; what unmapping throws: the segment then stays as it was. `ERR_STILL_REGISTERED` when all that
+   * @throws `ERR_FREED`; what unmapping throws: the segment then stays as it was, but for `residue`. `ERR_STILL_REGISTERED` when all that
    * failed was to end its registration: the segment is gone, and its pages stay locked until the container tries again.
    * `ERR_KERNEL` of mmap when the segment is gone, and only its pages could not be given back.
    */

@@ -156,6 +156,7 @@ const OTHERS = [
     "Window.runs",
     "Window.unmapAll",
     "Window.forget",
+    "MemsegTable.asksPhysical",
     "MemsegTable.isOf",
     "MemsegTable.listen",
     "MemsegTable.segmentAt",

@@ -1,6 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { core } from "../../src/core.ts";
+import type { DmaWindowError } from "../../src/errors.ts";
 import { agree } from "../support/agreement.ts";
 import { failure } from "../support/failure.ts";
 import { no } from "../support/faulty.ts";
@@ -221,6 +222,21 @@ test("two windows of a container close one by one, each with its own maps only",
   agree(program, second);
   program.container.close();
   gone(program);
+});
+
+test("what closing met with is told as the kernel said it first", () => {
+  const { program } = three();
+  program.kernel.fail({ call: "TCE_REMOVE", answer: no.EPERM });
+  const error = failure("ERR_CLOSE", () => program.container.close());
+  assert.match(error.message, /^closing the container met with an error: /);
+  assert.equal([error.syscall, error.errno], ["VFIO_IOMMU_SPAPR_TCE_REMOVE", no.EPERM]);
+  assert.equal(error.facts, (error.cause as DmaWindowError).facts);
+  assert.ok(error.facts !== undefined);
+  const two = three();
+  two.program.kernel.fail({ call: "close", answer: no.EIO, times: 2 });
+  const both = failure("ERR_CLOSE", () => two.program.container.close());
+  assert.match(both.message, /^closing the container met with 2 errors: /);
+  assert.equal([both.syscall, both.errno], ["close", no.EIO]);
 });
 
 test.run();

@@ -155,4 +155,21 @@ test("a window that lands where the device does not reach is refused, and undone
   assert.is(program.seen.windows.length, 1);
 });
 
+test("the default window is offered for what firmware or memory does not give, and for nothing else", () => {
+  for (const [answer, isOffered] of [
+    [no.ENODEV, true],
+    [no.ENOMEM, true],
+    [no.EINVAL, true],
+    [no.EPERM, false],
+    [no.EFAULT, false],
+    [no.ENOSPC, false],
+  ] as const) {
+    const { program, planFor } = withList({ platform: "powernv" });
+    program.kernel.fail({ call: "TCE_CREATE", answer });
+    const error = failure("ERR_KERNEL", () => program.container.createWindow(planFor()));
+    assert.is(error.errno, answer);
+    assert.is(error.message.includes('window: "default"'), isOffered, error.message);
+  }
+});
+
 test.run();

@@ -7,6 +7,7 @@ import * as assert from "uvu/assert";
 import type { ModelOptions } from "../../src/model/index.ts";
 import { agreed, covers } from "../support/agreement.ts";
 import { failure } from "../support/failure.ts";
+import { no } from "../support/faulty.ts";
 import { type Program, ready } from "../support/program.ts";
 
 const PAGE = 4096n;
@@ -139,6 +140,7 @@ for (const [name, options] of machines) {
     lose(program, 1);
     const error = failure("ERR_CLOSE", () => program.container.close());
     assert.not.match(error.message, /still|ENOENT/);
+    assert.is(error.residue, undefined);
     assert.equal(program.model.leaks(), []);
   });
 
@@ -148,10 +150,22 @@ for (const [name, options] of machines) {
 test("registrations that an earlier failure left are ended, and the answers are lost", () => {
   const { program, window, va } = ready();
   const placed = window.mapMany(batchAt(va)).map((iova) => ({ iova, length: 2n * PAGE }));
-  program.kernel.fail({ call: "UNREGISTER_MEMORY", times: 3, answer: -5 });
+  program.kernel.fail({ call: "UNREGISTER_MEMORY", times: 3, answer: no.EIO });
   assert.is(failure("ERR_STILL_REGISTERED", () => window.unmapMany(placed)).residue?.left.length, 3);
   lose(program, 1);
   assert.is(failure("ERR_INTERFACE", () => window.mapMany(batchAt(va))).residue, undefined);
+  assert.equal(program.seen.registrations, []);
+  window.mapMany(batchAt(va));
+  agreed(program, window);
+});
+
+test("registrations are ended, and an interface says so and writes it into a copy: they are asked for once more", () => {
+  const { program, window, va } = ready();
+  const placed = window.mapMany(batchAt(va)).map((iova) => ({ iova, length: 2n * PAGE }));
+  program.kernel.fail({ call: "UNREGISTER_MEMORY", times: 3, answer: no.EIO });
+  failure("ERR_STILL_REGISTERED", () => window.unmapMany(placed));
+  lose(program, 1, "is silent");
+  failure("ERR_STALE_REGISTRATION", () => window.mapMany(batchAt(va)));
   assert.equal(program.seen.registrations, []);
   window.mapMany(batchAt(va));
   agreed(program, window);

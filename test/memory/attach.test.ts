@@ -317,4 +317,19 @@ test("more memsegs than go to the kernel at a time are all mapped, and all unmap
   assert.equal(program.seen.registrations, []);
 });
 
+test("what only passes for a memory or a window is refused as an argument", () => {
+  const { program, window } = ready();
+  const memory = program.memory();
+  const { container } = program;
+  for (const imitation of [new Proxy(memory, {}), Object.create(MemsegTable.prototype) as MemsegTable]) {
+    for (const run of [() => container.attach(imitation), () => container.detach(imitation)]) {
+      const error = refusesArgument(run);
+      assert.instance(error, TypeError);
+      assert.match(error.message, "memory must be a MemsegTable itself; got a Proxy of one");
+    }
+  }
+  assert.match(refusesArgument(() => container.attach(memory, new Proxy(window, {}))).message, "a Window itself");
+  container.attach(memory, window);
+});
+
 test.run();

@@ -24,6 +24,12 @@ const DDW = 1;
 /** What REMOVE answers where there is no window. */
 const NO_WINDOW = -ERRNO.EINVAL;
 
+/**
+ * What CREATE answers where the firmware, or memory, does not give what was asked for: a default window asks less of both. Other
+ * answers (EPERM, EFAULT, ENOSPC) are about the process or the container, and hold for every window.
+ */
+const TOO_MUCH: readonly number[] = [-ERRNO.ENODEV, -ERRNO.ENOMEM, -ERRNO.EINVAL];
+
 /** Where every window begins that is not like the default one. */
 const HIGH_WINDOW = 1n << 59n;
 
@@ -310,7 +316,7 @@ function offerDefault(
   info: SpaprInfo,
 ): unknown {
   const { start, size } = info.defaultWindow;
-  const isRefusal = error instanceof DmaWindowError && error.syscall === CREATE;
+  const isRefusal = error instanceof DmaWindowError && error.syscall === CREATE && TOO_MUCH.includes(error.errno ?? 0);
   const isReached = core.maskBits(start + size - 1n) <= deviceAddressBits && (iovaMode === "rebased" || start === 0n);
   if (!isRefusal || !isReached || needed > size) return error;
   const { code, message, errno, facts } = error;
