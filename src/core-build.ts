@@ -1,5 +1,6 @@
 /** Which build of the core this process runs, and its bytes. Needs nothing of Node: this runs in browsers too. */
 import { CORE_WASM } from "./core-wasm.ts";
+import { coded } from "./errors.ts";
 
 /**
  * A build of the core, as its file is named: `core` with SIMD, `core.scalar` without. Both are in this package as text, so
@@ -34,7 +35,7 @@ export function chooseBuild(wanted: string | undefined = wantedBuild()): CoreBui
   if (wanted === "simd") return "core";
   if (wanted === "scalar") return "core.scalar";
   const message = `the environment variable DMA_WINDOW_CORE must be unset, "simd" or "scalar"; got ${JSON.stringify(wanted)}`;
-  throw Object.assign(new RangeError(message), { code: "ERR_OUT_OF_RANGE" });
+  throw coded(new RangeError(message), "ERR_OUT_OF_RANGE");
 }
 
 /** The variable's value; undefined also where there is no environment, and where a program may not read it (Deno asks). */

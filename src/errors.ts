@@ -87,13 +87,25 @@ export function coded<E extends Error>(error: E, code: string): E & { readonly c
   return Object.assign(error, { code });
 }
 
+/** The same of what native code threw: it has a `code` already. What is no error, or says more by itself, stays as it is. */
+export function telling(error: unknown): unknown {
+  const { code, toJSON } = (error instanceof Error ? error : {}) as { code?: unknown; toJSON?: unknown };
+  return typeof code === "string" && toJSON === undefined ? coded(error as Error, code) : error;
+}
+
+/** An error of a class of its own, with the same way into JSON. */
+export class TellingError extends Error {
+  /** For `JSON.stringify`: see {@link DmaWindowError}. */
+  toJSON(): { readonly [key: string]: Json } {
+    return errorToJson(this);
+  }
+}
+
 /** The TypeError for a key that an object of options, or a request, does not take: likely a misspelt one. */
 export function unknownKeyError(name: string, key: string, keys: readonly string[], nearest?: string): TypeError {
   const [meant, it] = nearest === undefined ? [";", "it"] : [`; did you mean ${JSON.stringify(nearest)}?`, "It"];
-  const error = new TypeError(
-    `${name} takes no ${JSON.stringify(key.slice(0, 80))}${meant} ${it} takes ${keys.join(", ")}`,
-  );
-  return Object.assign(error, { code: "ERR_INVALID_ARG_TYPE" });
+  const words = `${name} takes no ${JSON.stringify(key.slice(0, 80))}${meant} ${it} takes ${keys.join(", ")}`;
+  return coded(new TypeError(words), "ERR_INVALID_ARG_TYPE");
 }
 
 function show(value: unknown): string {

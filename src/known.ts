@@ -27,6 +27,18 @@ export function known(name: string, value: object, keys: Keys): void {
   for (const key in value) if (!isOneOf(keys, key) && !(key in Object.prototype)) refuse(name, key, keys);
 }
 
+/**
+ * The same of facts, that may say more than is asked for: only a key that is near one of `keys` is refused, likely a misspelt one.
+ * `others` are known to be no such thing.
+ */
+export function notMisspelt(name: string, value: object, keys: Keys, others: Keys = []): void {
+  for (const key in value) {
+    if (isOneOf(keys, key) || isOneOf(others, key) || key in Object.prototype) continue;
+    const meant = nearest(key, keys);
+    if (meant !== undefined) throw unknownKeyError(name, key, keys, meant);
+  }
+}
+
 function isOneOf(keys: Keys, key: string): boolean {
   for (let i = 0; i < keys.length; i++) if (keys[i] === key) return true;
   return false;

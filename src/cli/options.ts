@@ -40,6 +40,10 @@ export const HELP = `dma-window: a DMA window, sized once
 
 const PLATFORMS: readonly PlatformName[] = ["powernv", "pseries", "type1", "noiommu"];
 
+/** Of the storm, where nothing is said. */
+const STEPS = "4000";
+const SEED = "1";
+
 const config = {
   allowPositionals: true,
   strict: true,
@@ -51,8 +55,8 @@ const config = {
     iova: { type: "string" },
     "grow-to": { type: "string" },
     "highest-ram": { type: "string" },
-    steps: { type: "string", default: "4000" },
-    seed: { type: "string", default: "1" },
+    steps: { type: "string" },
+    seed: { type: "string" },
     trace: { type: "string" },
     json: { type: "boolean", default: false },
     help: { type: "boolean", default: false, short: "h" },
@@ -91,13 +95,9 @@ export function parseCommandLine(args: readonly string[]): CommandLine | ReplayL
   const groups = values.group.map((group) => parseCount("group", group, 0, 2 ** 31 - 1));
   const wantsHelp = values.help || (positionals.length === 0 && !values.version);
   const command = wantsHelp ? "help" : values.version ? "version" : commandOf(positionals);
-  if (command !== "run" && command !== "help" && command !== "version" && values.trace !== undefined) {
-    throw new UsageError("--trace goes with run: only that has system calls to write down");
-  }
+  if (command === "plan" || command === "replay") refuseOthers(command, values);
   const stated = values.platform === undefined ? undefined : parseChoice("platform", values.platform, PLATFORMS);
   if (command === "replay") {
-    if (values["no-iommu"])
-      throw new UsageError("a replay takes no --no-iommu: which groups have none, its trace says");
     const platform = stated === undefined ? {} : { platform: stated };
     return { command, file: fileOf(positionals), kernel, ...platform, groups, json: values.json };
   }
@@ -116,17 +116,44 @@ export function parseCommandLine(args: readonly string[]): CommandLine | ReplayL
     // Nothing else is possible without an IOMMU; who states another one is told so by the plan.
     iovaMode: parseChoice("iova", values.iova ?? (noIommu ? "pa" : "rebased"), IOVA_MODES),
     ...(growTo === undefined ? {} : { growTo: parseSize("grow-to", growTo) }),
-    steps: parseCount("steps", values.steps, 1, 10_000_000),
+    steps: parseCount("steps", values.steps ?? STEPS, 1, 10_000_000),
     // The generator has no state 0.
-    seed: parseCount("seed", values.seed, 1, 2 ** 32 - 1),
+    seed: parseCount("seed", values.seed ?? SEED, 1, 2 ** 32 - 1),
     json: values.json,
     ...(values.trace === undefined ? {} : { traceFile: values.trace }),
   };
 }
 
+/** What a command does not do anything with, and where it belongs. */
+const NOT_OF: Readonly<Record<"plan" | "replay", Readonly<Record<string, string>>>> = {
+  plan: {
+    trace: "--trace goes with run: only that has system calls to write down",
+    steps: "--steps goes with run: a plan has no storm",
+    seed: "--seed goes with run: a plan has no storm",
+  },
+  replay: {
+    trace: "--trace goes with run: only that has system calls to write down",
+    steps: "--steps goes with run: a replay makes the calls of its trace",
+    seed: "--seed goes with run: a replay makes the calls of its trace",
+    iova: "--iova goes with run and plan: a replay makes the calls of its trace",
+    "grow-to": "--grow-to goes with run and plan: a replay makes the calls of its trace",
+    "highest-ram": "--highest-ram goes with run and plan: a replay makes the calls of its trace",
+    "no-iommu": "a replay takes no --no-iommu: which groups have none, its trace says",
+  },
+};
+
+function refuseOthers(command: "plan" | "replay", values: Readonly<Record<string, unknown>>): void {
+  for (const [option, words] of Object.entries(NOT_OF[command])) {
+    if (values[option] !== undefined && values[option] !== false) throw new UsageError(words);
+  }
+}
+
 /** That a device may reach all memory is said in full, or not at all: nothing of it is taken from a half of it. */
 function checkMachine({ kernel, platform, groups, noIommu = false }: MachineOptions): void {
   if (kernel === "model") {
+    if (groups.length > 0) {
+      throw new UsageError("--group goes with --kernel linux: the software kernel has a device and a group of its own");
+    }
     if (!noIommu || platform === "noiommu") return;
     throw new UsageError("--no-iommu goes with --kernel linux; the software kernel has none with --platform noiommu");
   }

@@ -1,13 +1,21 @@
 /** What a program asks a window for, one object for each request, and how it becomes rows of the request columns. */
 import { core, NO_ADDRESS } from "../core.ts";
-import { argumentRangeError, argumentTypeError } from "../errors.ts";
+import { argumentRangeError, argumentTypeError, DmaWindowError } from "../errors.ts";
+import { hex } from "../hex.ts";
 import { keysOf, known } from "../known.ts";
+import { Segment } from "../memory/segment.ts";
 import type { IovaMode } from "../plan/index.ts";
 import { address, boolean, object, size } from "../validate.ts";
 import { requestColumns } from "./columns.ts";
 import type { Target } from "./target.ts";
 
-/** Memory to be mapped. All of it whole pages of the window. */
+/**
+ * Memory to be mapped. All of it whole pages of the window.
+ *
+ * A segment may stand for one: all of it, to be read and written. So may a memseg of `memory.memsegs()`: its list is not looked
+ * at, and its `iova`, where it has one, is asked for as any other: it is the memory's own place in mode `pa`, so leave it out
+ * in others.
+ */
 export interface MapRequest {
   /** Where the memory is. */
   readonly va: bigint;
@@ -37,11 +45,14 @@ export interface UnmapRequest {
   readonly va?: bigint;
 }
 
-const MAP_KEYS = keysOf<MapRequest>({ va: true, length: true, iova: true, read: true, write: true });
+const MAP_KEYS = [
+  ...keysOf<MapRequest>({ va: true, length: true, iova: true, read: true, write: true }),
+  "list", // of a memseg
+];
 const UNMAP_KEYS = keysOf<UnmapRequest>({ iova: true, length: true, va: true });
 
 /** Writes requests to map into the request columns, all of them checked before. Gives how many there are. */
-export function writeMaps(target: Target, mode: IovaMode, requests: readonly MapRequest[]): number {
+export function writeMaps(target: Target, mode: IovaMode, requests: readonly (MapRequest | Segment)[]): number {
   if (!Array.isArray(requests)) throw argumentTypeError("requests", "an array", requests);
   // Array.from and not map, which passes over the holes of an array: their rows would be those of an earlier call.
   const checked = Array.from(requests, (request, i) => mapRow(target, mode, `requests[${i}]`, request));
@@ -52,18 +63,28 @@ export function writeMaps(target: Target, mode: IovaMode, requests: readonly Map
   return checked.length;
 }
 
-function mapRow(
-  target: Target,
-  mode: IovaMode,
-  name: string,
-  request: MapRequest,
-): readonly [bigint, bigint, bigint, number] {
+/** va, IOVA, length, permission. */
+type Row = readonly [bigint, bigint, bigint, number];
+
+function mapRow(target: Target, mode: IovaMode, name: string, request: MapRequest | Segment): Row {
+  if (request instanceof Segment) return segmentRow(target, mode, name, request);
   known(name, object(name, request), MAP_KEYS);
   const va = address(`${name}.va`, request.va);
   const length = size(`${name}.length`, request.length);
   const read = request.read === undefined || boolean(`${name}.read`, request.read);
   const write = request.write === undefined || boolean(`${name}.write`, request.write);
   return [va, iovaFor(target, mode, name, request), length, (read ? 1 : 0) | (write ? 2 : 0)];
+}
+
+/** All of a segment, for a device that may read and write it; its own `read` and `write` copy bytes. */
+function segmentRow(target: Target, mode: IovaMode, name: string, segment: Segment): Row {
+  const { va, length, freed } = segment;
+  if (freed) {
+    throw new DmaWindowError("ERR_FREED", `${name}, the segment at ${hex(va)}, has been freed`, {
+      facts: { va, length },
+    });
+  }
+  return [va, iovaFor(target, mode, name, { va, length }), length, 3];
 }
 
 function iovaFor(target: Target, mode: IovaMode, name: string, request: MapRequest): bigint {

@@ -1,10 +1,12 @@
 import { Closable } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { core, NO_ADDRESS, Owner, Status } from "../core.ts";
-import { argumentTypeError, DmaWindowError } from "../errors.ts";
+import { DmaWindowError } from "../errors.ts";
 import { begin, end, exclusively } from "../exclusive.ts";
 import { bytes, hex } from "../hex.ts";
 import { checkColumns, translateColumns } from "../memory/arrays.ts";
+import { exactly } from "../memory/exact.ts";
+import type { Segment } from "../memory/segment.ts";
 import { translateByWindow } from "../memory/walk.ts";
 import type { IovaMode, WindowPlan } from "../plan/index.ts";
 import { address, size } from "../validate.ts";
@@ -101,12 +103,10 @@ export class Window extends Closable {
    * Whether `length` bytes from `iova`, at least one, lie in the window. Also for an end at 2^64, or past it.
    *
    * With numbers about 4 ns and no garbage; both have to be exact: integers up to 2^53 - 1, or multiples of 4096 below 2^64.
-   * With bigints about 18 ns, and no garbage but what it costs to have them.
+   * With bigints about 18 ns, and no garbage but what it costs to have them. One of each will do, as slowly.
    *
    * @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE` (also for a number that is not exact), `ERR_CLOSED`.
    */
-  contains(iova: number, length: number): boolean;
-  contains(iova: bigint, length: bigint | number): boolean;
   contains(iova: bigint | number, length: bigint | number): boolean {
     if (typeof iova === "number" && typeof length === "number" && this.#span.hasPages(iova, length)) return true;
     return this.#contains(iova, length);
@@ -116,8 +116,7 @@ export class Window extends Closable {
   #contains(iova: bigint | number, length: bigint | number): boolean {
     const window = this.#handle();
     if (typeof iova === "number" && typeof length === "number") return this.#span.contains(iova, length);
-    if (typeof iova === "number") throw argumentTypeError("length", "a number, as iova is one", length);
-    return core.windowContains(window, address("iova", iova), size("length", length)) === 1;
+    return core.windowContains(window, exactly("iova", iova), size("length", length)) === 1;
   }
 
   /**
@@ -132,7 +131,7 @@ export class Window extends Closable {
   tceIndex(iova: bigint): bigint | undefined;
   tceIndex(iova: bigint | number): bigint | number | undefined {
     if (typeof iova === "number" && this.#open) return this.#span.tceIndex(iova);
-    const index = core.windowTceIndex(this.#handle(), address("iova", iova));
+    const index = core.windowTceIndex(this.#handle(), exactly("iova", iova));
     return index === NO_ADDRESS ? undefined : index;
   }
 
@@ -157,7 +156,7 @@ export class Window extends Closable {
    *
    * @throws before the kernel is asked, with nothing changed: `ERR_OUTSIDE_WINDOW`, `ERR_ALREADY_LIVE`,
    * `ERR_VA_ALREADY_MAPPED`, `ERR_UNALIGNED_VA`, `_IOVA`, `_LENGTH`, `ERR_ZERO_LENGTH`, `ERR_WRAPS`, `ERR_NO_HOLE`,
-   * `ERR_RESERVED`, `ERR_PARTLY_REGISTERED`, `ERR_STALE_REGISTRATION`, `ERR_BAD_PERMISSION`; on type1 also
+   * `ERR_RESERVED`, `ERR_PARTLY_REGISTERED`, `ERR_STALE_REGISTRATION`, `ERR_BAD_PERMISSION`, `ERR_FREED`; on type1 also
    * `ERR_OUTSIDE_RANGES` for IOVAs that the IOMMU does not allow (`facts.ranges` has those that it does). All have
    * `facts`: index, count, va, iova, length.
    * @throws without an IOMMU, likewise: `ERR_NOT_CONTIGUOUS` (more facts: physical, expected), `ERR_PHYSICAL_MISMATCH`
@@ -168,13 +167,13 @@ export class Window extends Closable {
    * `ERR_BUSY` in the middle of another operation, as in a callback of a kernel interface: this holds of all that changes
    * anything.
    */
-  map(request: MapRequest): bigint {
+  map(request: MapRequest | Segment): bigint {
     const [iova] = this.mapMany([request]);
     return iova as bigint;
   }
 
   /** Maps all of them, or none, in one crossing: see {@link map}. Gives their IOVAs, in the same order. */
-  mapMany(requests: readonly MapRequest[]): bigint[] {
+  mapMany(requests: readonly (MapRequest | Segment)[]): bigint[] {
     return exclusively("window.map", () => {
       this.#handle();
       const count = writeMaps(this.target, this.iovaMode, requests);
@@ -281,7 +280,7 @@ export class Window extends Closable {
   translate(va: bigint): bigint | undefined;
   translate(va: bigint | number): bigint | number | undefined {
     if (typeof va === "number" && this.#open) return translateByWindow(this.#map, va);
-    const iova = core.windowTranslate(this.#handle(), address("va", va));
+    const iova = core.windowTranslate(this.#handle(), exactly("va", va));
     return iova === NO_ADDRESS ? undefined : iova;
   }
 

@@ -2,7 +2,7 @@
  * The real kernel: {@link Syscalls} through the native shim, and through `/proc` where that says enough.
  */
 
-import { argumentTypeError } from "../errors.ts";
+import { argumentTypeError, telling } from "../errors.ts";
 import { keysOf, known } from "../known.ts";
 import type { Sight, Syscalls } from "../syscalls.ts";
 import { machineFiles } from "../system/machine-files.ts";
@@ -89,6 +89,7 @@ export function linuxMemory(): MemorySource | undefined {
   return shimAvailable() ? linuxKernel() : undefined;
 }
 
+/** What the shim throws has a code, and gets the way into JSON that all errors have here: it costs nothing where nothing is thrown. */
 class LinuxKernel implements Syscalls {
   readonly name = "linux";
   /** The same for every object of every copy of this package: there is one kernel, and this process. */
@@ -104,55 +105,107 @@ class LinuxKernel implements Syscalls {
   }
 
   open(path: string): number {
-    return shim().open(path);
+    try {
+      return shim().open(path);
+    } catch (error) {
+      throw telling(error);
+    }
   }
 
   close(fd: number): number {
-    return shim().close(fd);
+    try {
+      return shim().close(fd);
+    } catch (error) {
+      throw telling(error);
+    }
   }
 
   ioctl(fd: number, call: number, argument: number): number {
-    return shim().ioctl(fd, call, argument);
+    try {
+      return shim().ioctl(fd, call, argument);
+    } catch (error) {
+      throw telling(error);
+    }
   }
 
   ioctlStruct(fd: number, call: number, memory: Uint8Array, offset: number): number {
-    return shim().ioctlStruct(fd, call, memory, offset);
+    try {
+      return shim().ioctlStruct(fd, call, memory, offset);
+    } catch (error) {
+      throw telling(error);
+    }
   }
 
   ioctlBatch(fd: number, memory: Uint8Array, table: number, count: number): number {
-    return shim().ioctlBatch(fd, memory, table, count);
+    try {
+      return shim().ioctlBatch(fd, memory, table, count);
+    } catch (error) {
+      throw telling(error);
+    }
   }
 
   mmap(address: bigint, length: bigint, protection: number, flags: number, hugePageShift: number): bigint {
-    return shim().mmap(address, length, protection, flags, hugePageShift);
+    try {
+      return shim().mmap(address, length, protection, flags, hugePageShift);
+    } catch (error) {
+      throw telling(error);
+    }
   }
 
   munmap(address: bigint, length: bigint): number {
-    return shim().munmap(address, length);
+    try {
+      return shim().munmap(address, length);
+    } catch (error) {
+      throw telling(error);
+    }
   }
 
   bindNode(address: bigint, length: bigint, node: number): number {
-    return shim().bindNode(address, length, node);
+    try {
+      return shim().bindNode(address, length, node);
+    } catch (error) {
+      throw telling(error);
+    }
   }
 
   populate(address: bigint, length: bigint): number {
-    return shim().populate(address, length);
+    try {
+      return shim().populate(address, length);
+    } catch (error) {
+      throw telling(error);
+    }
   }
 
   view(address: bigint, length: bigint): Uint8Array {
-    return this.#views.make(address, length);
+    try {
+      return this.#views.make(address, length);
+    } catch (error) {
+      throw telling(error);
+    }
   }
 
   unview(view: Uint8Array): Sight | undefined {
-    return this.#views.end(view);
+    try {
+      return this.#views.end(view);
+    } catch (error) {
+      throw telling(error);
+    }
   }
 
   read(address: bigint, into: Uint8Array): void {
-    shim().read(address, into);
+    try {
+      shim().read(address, into);
+    } catch (error) {
+      throw telling(error);
+    }
   }
 
   write(address: bigint, from: Uint8Array): void {
-    shim().write(address, from);
+    try {
+      shim().write(address, from);
+    } catch (error) {
+      throw telling(error);
+    }
   }
 
   lockedMemory(): ReturnType<Syscalls["lockedMemory"]> {

@@ -13,6 +13,7 @@
  */
 import { argumentRangeError, argumentTypeError, DmaWindowError } from "../errors.ts";
 import { hex } from "../hex.ts";
+import { address } from "../validate.ts";
 
 const TOP = 2 ** 64;
 
@@ -37,11 +38,19 @@ export function isU64(value: number): boolean {
 
 /** The refusal of what is no number, or not exact, or no u64; nothing to say of anything else. */
 export function inexact(name: string, value: unknown): Error | undefined {
-  if (typeof value !== "number") return argumentTypeError(name, "a number or a bigint", value);
+  if (typeof value !== "number") return argumentTypeError(name, "a bigint or a number", value);
   if (isExact(value) && isU64(value)) return undefined;
   const exact =
     "an integer from 0 to 2^53 - 1 or a multiple of 4096 below 2^64 (no other number is exact), or a bigint";
   return argumentRangeError(name, exact, value);
+}
+
+/** A u64 of either kind as a bigint. @throws as {@link inexact} says, and for a bigint that is no u64. */
+export function exactly(name: string, value: unknown): bigint {
+  if (typeof value === "bigint") return address(name, value);
+  const wrong = inexact(name, value);
+  if (wrong) throw wrong;
+  return BigInt(value as number);
 }
 
 /** The error for an answer that is no page and above 2^53 - 1. `va` is exact, and so is the IOVA of its page. */

@@ -1,5 +1,5 @@
 import { markClass } from "../copies.ts";
-import { argumentRangeError, argumentTypeError, DmaWindowError } from "../errors.ts";
+import { argumentRangeError, argumentTypeError, coded, DmaWindowError } from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
 import { hex, bytes as inBytes } from "../hex.ts";
 import { LONGEST_VIEW, type Sight, type Syscalls, sightIn } from "../syscalls.ts";
@@ -38,7 +38,8 @@ export class Segment {
 
   /** @internal Made by `MemsegTable.allocate` alone: memory that is nobody's must not be reached. */
   constructor(key: unknown, kernel: Syscalls, list: MemsegList, va: bigint, length: bigint, sights: readonly Sight[]) {
-    if (key !== make) throw new TypeError("segments are made by allocate of a MemsegTable");
+    if (key !== make)
+      throw coded(new TypeError("segments are made by allocate of a MemsegTable"), "ERR_INVALID_ARG_TYPE");
     this.#kernel = kernel;
     this.#sights = [...sights];
     this.list = list;

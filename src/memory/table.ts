@@ -9,6 +9,7 @@ import { known } from "../known.ts";
 import { isSameKernel, type Syscalls } from "../syscalls.ts";
 import { address, count, object, size, syscalls } from "../validate.ts";
 import { translateColumns } from "./arrays.ts";
+import { exactly } from "./exact.ts";
 import { Listeners } from "./listeners.ts";
 import { type ListOptions, type MemsegTableOptions, type NewMemseg, TABLE_KEYS } from "./options.ts";
 import { OrderedSpans } from "./order.ts";
@@ -288,7 +289,7 @@ export class MemsegTable extends Closable {
   translate(va: bigint): bigint | undefined;
   translate(va: bigint | number): bigint | number | undefined {
     if (typeof va === "number" && this.#open) return translateByTable(this.#tables, va);
-    const iova = core.memsegTranslate(this.#core(), address("va", va));
+    const iova = core.memsegTranslate(this.#core(), exactly("va", va));
     return iova === NO_ADDRESS ? undefined : iova;
   }
 

@@ -1,8 +1,8 @@
-import { argumentRangeError } from "../errors.ts";
+import { argumentRangeError, argumentTypeError } from "../errors.ts";
 import { keysOf, known } from "../known.ts";
 import { type Syscalls, VfioCall, vfioCallName } from "../syscalls.ts";
 import { type Passing, Through } from "../through.ts";
-import { object } from "../validate.ts";
+import { boolean, object, syscalls } from "../validate.ts";
 import { ModelProcessEnded } from "./errors.ts";
 import type { ModelKernel } from "./index.ts";
 
@@ -71,7 +71,7 @@ export interface FaultyKernel extends Syscalls {
  *   ERR_INVALID_ARG_TYPE for one with a key that faults do not have.
  */
 export function faulty(kernel: Syscalls, ...faults: readonly Fault[]): FaultyKernel {
-  return new FaultySyscalls(kernel).fail(...faults);
+  return new FaultySyscalls(syscalls("kernel", kernel)).fail(...faults);
 }
 
 /**
@@ -149,13 +149,17 @@ function isNamed(name: string, wanted: string): boolean {
 
 function checkFault(fault: Fault): void {
   known("fault", object("fault", fault), FAULT_KEYS);
-  const { call, nth = 0, times = 1, answer } = fault;
+  const { call, nth = 0, times = 1, answer, made, before, after } = fault;
   if (call !== undefined && !NAMES.some((name) => isNamed(name, call))) {
     throw argumentRangeError("call", "open, close, mmap, munmap, mbind, or a call of <linux/vfio.h>", call);
   }
   if (!Number.isInteger(nth) || nth < 0) throw argumentRangeError("nth", "an integer of 0 or more", nth);
   if (times !== Number.POSITIVE_INFINITY && (!Number.isInteger(times) || times < 1)) {
     throw argumentRangeError("times", "an integer of 1 or more, or Infinity", times);
+  }
+  if (made !== undefined) boolean("made", made);
+  for (const [name, callback] of Object.entries({ before, after })) {
+    if (callback !== undefined && typeof callback !== "function") throw argumentTypeError(name, "a function", callback);
   }
   if (answer !== undefined && (!Number.isInteger(answer) || answer < -4095 || answer >= 2 ** 31)) {
     throw argumentRangeError("answer", "an errno from -4095 to -1, or a number from 0 to 2^31 - 1", answer);

@@ -1,4 +1,4 @@
-import { argumentRangeError } from "../errors.ts";
+import { argumentRangeError, argumentTypeError } from "../errors.ts";
 import {
   BATCH_ENTRY_BYTES,
   type LockedMemory,
@@ -7,7 +7,8 @@ import {
   type Syscalls,
   type VfioCall,
 } from "../syscalls.ts";
-import { address, object, size } from "../validate.ts";
+import { address, count, object, size } from "../validate.ts";
+import { checkCall, checkCopy, checkExtent, checkFd, checkMap, checkPath, checkPlace, integer } from "./arguments.ts";
 import { deviceOf, type ModelDevice } from "./dma/device.ts";
 import { EBADF } from "./errno.ts";
 import { ModelProcessEnded } from "./errors.ts";
@@ -54,6 +55,7 @@ class Kernel implements ModelKernel {
 
   open(path: string): number {
     const caller = this.#caller;
+    checkPath(path);
     const file = this.#machine.open(path, caller);
     const result = typeof file === "number" ? file : caller.descriptors.add(file);
     this.#counting.other("open", result < 0);
@@ -62,6 +64,7 @@ class Kernel implements ModelKernel {
 
   close(fd: number): number {
     const caller = this.#caller;
+    checkFd(fd);
     const { watchers } = this.#machine;
     watchers.call = "close";
     watchers.caller = caller;
@@ -75,16 +78,22 @@ class Kernel implements ModelKernel {
   }
 
   ioctl(fd: number, call: VfioCall, argument: number): number {
+    checkCall(fd, call, argument);
     return this.#dispatch(fd, call, argument, undefined);
   }
 
   ioctlStruct(fd: number, call: VfioCall, memory: Uint8Array, offset: number): number {
+    checkCall(fd, call, 0);
+    checkPlace(memory, "offset", offset);
     const struct = this.#reader.at(memory, offset);
     // A call that takes a number gets the address instead: no IOMMU type has that number.
     return this.#dispatch(fd, call, Number.NaN, struct);
   }
 
   ioctlBatch(fd: number, memory: Uint8Array, table: number, count: number): number {
+    checkFd(fd);
+    checkPlace(memory, "table", table);
+    integer("count", count, 2 ** 32 - 1);
     this.#reader.at(memory, table).need(count * BATCH_ENTRY_BYTES);
     for (let done = 0; done < count; done++) {
       const entry = this.#reader.at(memory, table + done * BATCH_ENTRY_BYTES);
@@ -96,13 +105,18 @@ class Kernel implements ModelKernel {
   }
 
   mmap(address: bigint, length: bigint, protection: number, flags: number, hugePageShift: number): bigint {
-    const result = this.#caller.memory.mmap(address, length, protection, flags, hugePageShift);
+    const { memory } = this.#caller;
+    checkExtent(address, length);
+    checkMap(protection, flags, hugePageShift);
+    const result = memory.mmap(address, length, protection, flags, hugePageShift);
     this.#counting.other("mmap", result < 0n);
     return result;
   }
 
   munmap(address: bigint, length: bigint): number {
-    const result = this.#caller.memory.munmap(address, length);
+    const { memory } = this.#caller;
+    checkExtent(address, length);
+    const result = memory.munmap(address, length);
     this.#counting.other("munmap", result < 0);
     return result;
   }
@@ -111,7 +125,10 @@ class Kernel implements ModelKernel {
   get bindNode(): Syscalls["bindNode"] {
     if (this.#process.memory.bindNode === undefined) return undefined;
     return (address, length, node) => {
-      const result = this.#caller.memory.bindNode?.(address, length, node) ?? 0;
+      const { memory } = this.#caller;
+      checkExtent(address, length);
+      integer("node", node, 1023);
+      const result = memory.bindNode?.(address, length, node) ?? 0;
       this.#counting.other("mbind", result < 0);
       return result;
     };
@@ -119,6 +136,7 @@ class Kernel implements ModelKernel {
 
   view(address: bigint, length: bigint): Uint8Array {
     const { memory } = this.#caller;
+    checkExtent(address, length);
     return this.#counted("view", () => memory.view(address, length));
   }
 
@@ -128,17 +146,21 @@ class Kernel implements ModelKernel {
   }
 
   populate(address: bigint, length: bigint): number {
-    return this.#caller.memory.populate?.(address, length) ?? 0;
+    const { memory } = this.#caller;
+    checkExtent(address, length);
+    return memory.populate?.(address, length) ?? 0;
   }
 
   read(address: bigint, into: Uint8Array): void {
     const { memory } = this.#caller;
+    checkCopy(address, "into", into);
     if (memory.read) memory.read(address, into);
     else this.#throughView(memory, address, into.byteLength, (view) => into.set(view));
   }
 
   write(address: bigint, from: Uint8Array): void {
     const { memory } = this.#caller;
+    checkCopy(address, "from", from);
     if (memory.write) memory.write(address, from);
     else this.#throughView(memory, address, from.byteLength, (view) => view.set(from));
   }
@@ -156,6 +178,9 @@ class Kernel implements ModelKernel {
 
   physicalAddresses(va: bigint, pages: number, pageSize: number): BigUint64Array {
     const { memory } = this.#caller;
+    address("va", va);
+    count("pages", pages);
+    count("pageSize", pageSize);
     return this.#counted("physicalAddresses", () => memory.physicalAddresses(va, pages, pageSize));
   }
 
@@ -239,6 +264,7 @@ class Kernel implements ModelKernel {
   }
 
   watch(listener: IovaListener): () => void {
+    if (typeof listener !== "function") throw argumentTypeError("listener", "a function", listener);
     return this.#machine.watchers.add(listener);
   }
 

@@ -1,6 +1,6 @@
 /** The arguments of planWindow, checked one by one. */
 import { argumentRangeError, argumentTypeError } from "../errors.ts";
-import { keysOf, known, taken } from "../known.ts";
+import { keysOf, known, notMisspelt, taken } from "../known.ts";
 import { address, boolean, count, object, oneOf, pageShift, size } from "../validate.ts";
 import { checkInfo } from "./check-info.ts";
 import type { ExactList, ExactRequest, IovaMode, ListFacts, MemoryFacts, PlanRequest } from "./types.ts";
@@ -17,7 +17,15 @@ const KEYS = keysOf<PlanRequest>({
   window: true,
 });
 
-/** Gives the request with every size as a bigint. What else the facts say of memory and IOMMU is not looked at. */
+const MEMORY_KEYS = keysOf<MemoryFacts>({ lists: true, bytes: true });
+const LIST_KEYS = keysOf<ListFacts>({ base: true, length: true, pageSize: true, external: true, heap: true });
+/** What a MemsegTable's own lists say beside these. */
+const MORE_OF_A_LIST = ["index", "pageShift", "kept", "node"];
+
+/**
+ * Gives the request with every size as a bigint. What else the facts say of memory and IOMMU is not looked at, but for a key of
+ * memory that is likely a misspelt one.
+ */
 export function checkRequest(asked: PlanRequest): ExactRequest {
   object("request", asked);
   known("request", asked, KEYS);
@@ -37,7 +45,7 @@ export function checkRequest(asked: PlanRequest): ExactRequest {
 }
 
 function exactMemory(memory: MemoryFacts): ExactRequest["memory"] {
-  object("memory", memory);
+  notMisspelt("memory", object("memory", memory), MEMORY_KEYS);
   const { lists, bytes = 0n } = memory;
   if (!Array.isArray(lists)) throw argumentTypeError("memory.lists", "an array", lists);
   // Array.from and not map, which passes over the holes of an array.
@@ -46,7 +54,7 @@ function exactMemory(memory: MemoryFacts): ExactRequest["memory"] {
 }
 
 function exactList(name: string, list: ListFacts): ExactList {
-  object(name, list);
+  notMisspelt(name, object(name, list), LIST_KEYS, MORE_OF_A_LIST);
   const pageSize = 1n << BigInt(pageShift(`${name}.pageSize`, list.pageSize));
   const base = address(`${name}.base`, list.base);
   const length = size(`${name}.length`, list.length);

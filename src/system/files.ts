@@ -25,6 +25,13 @@ export function checkPath(name: string, path: unknown): void {
   if (typeof path !== "string") throw argumentTypeError(name, "a path (a string)", path);
 }
 
+/** The files of a machine, and not an object of options. */
+export function checkFiles(files: unknown): void {
+  const { text, names, link } = (files ?? {}) as Partial<Record<keyof MachineFiles, unknown>>;
+  if ([text, names, link].every((each) => typeof each === "function")) return;
+  throw argumentTypeError("files", "the files of a machine, as kernel.files", files);
+}
+
 /**
  * What to throw for a path that could not be read: a DmaWindowError with `code` and the kernel's errno. An error that is
  * not the kernel's (a path with a NUL in it) is passed on as it came.

@@ -13,7 +13,7 @@ import { basename, join } from "node:path";
 import { argumentTypeError } from "../errors.ts";
 import type { MachineFiles } from "../syscalls.ts";
 import { object } from "../validate.ts";
-import { checkPath, listed, pointedTo } from "./files.ts";
+import { checkFiles, checkPath, listed, pointedTo } from "./files.ts";
 import { machineFiles } from "./machine-files.ts";
 
 export interface GroupDevice {
@@ -45,7 +45,10 @@ export function readGroups(
   from: string | MachineFiles = "/sys/kernel/iommu_groups",
   devRoot = "/dev/vfio",
 ): IommuGroup[] {
-  if (typeof from === "object" && from !== null) return groupsOf(from, "/sys/kernel/iommu_groups", "/dev/vfio");
+  if (typeof from === "object" && from !== null) {
+    checkFiles(from);
+    return groupsOf(from, "/sys/kernel/iommu_groups", "/dev/vfio");
+  }
   checkPath("root", from);
   checkPath("devRoot", devRoot);
   return groupsOf(machineFiles, from, devRoot);

@@ -17,7 +17,7 @@
 import { join } from "node:path";
 import { ERRNO } from "../errno.ts";
 import type { MachineFiles } from "../syscalls.ts";
-import { checkPath, listed } from "./files.ts";
+import { checkFiles, checkPath, listed } from "./files.ts";
 import { machineFiles } from "./machine-files.ts";
 
 /**
@@ -59,7 +59,10 @@ export function readHugepages(root?: string): HugepagePool[];
 /** The same of the machine that these files belong to: those of a kernel, `kernel.files`. */
 export function readHugepages(files: MachineFiles): HugepagePool[];
 export function readHugepages(from: string | MachineFiles = POOLS): HugepagePool[] {
-  if (typeof from === "object" && from !== null) return poolsOf(from, POOLS);
+  if (typeof from === "object" && from !== null) {
+    checkFiles(from);
+    return poolsOf(from, POOLS);
+  }
   checkPath("root", from);
   return poolsOf(machineFiles, from);
 }

@@ -11,6 +11,7 @@
 import { ERRNO } from "../errno.ts";
 import { argumentTypeError, DmaWindowError, errnoName } from "../errors.ts";
 import type { MachineFiles } from "../syscalls.ts";
+import { checkFiles } from "./files.ts";
 import { type HugepagePool, poolsOf } from "./hugepages.ts";
 import { machineFiles } from "./machine-files.ts";
 
@@ -37,6 +38,7 @@ export interface NumaNode {
  * @param files Of the machine that is asked: `kernel.files`. Default: this one's.
  */
 export function readNodes(files: MachineFiles = machineFiles): NumaNode[] {
+  checkFiles(files);
   const names = files.names(ROOT);
   if (names === ENOENT) return [];
   if (typeof names === "number") {
@@ -69,6 +71,7 @@ function readNode(directory: string, id: number, files: MachineFiles): NumaNode 
  * machine has only one, does not say, or the group's devices differ. Throws a TypeError `ERR_INVALID_ARG_TYPE`.
  */
 export function numaNodeOf(device: string | number, files: MachineFiles = machineFiles): number | undefined {
+  checkFiles(files);
   if (typeof device === "string") return nodeIn(files.text(`/sys/bus/pci/devices/${device}/numa_node`));
   if (typeof device !== "number") throw argumentTypeError("device", "an address of PCI, or a group's number", device);
   const names = files.names(`/sys/kernel/iommu_groups/${device}/devices`);

@@ -1,4 +1,5 @@
 /** From lines to calls. Whatever a line says is checked here: a trace comes from elsewhere. */
+import { argumentTypeError } from "../errors.ts";
 import { VfioCall } from "../syscalls.ts";
 import { ADDRESSES_END, NEIGHBOURHOOD, parsePlace } from "./addresses.ts";
 import { isErrnoName } from "./answers.ts";
@@ -16,10 +17,15 @@ export interface Trace {
 /**
  * Reads a trace from its lines, which {@link traceLines} gives from a file; only the header is read at once.
  *
+ * @throws `ERR_INVALID_ARG_TYPE` for what is no iterable, and for a text that was not split.
  * @throws `ERR_TRACE_VERSION` for one of a later version, `ERR_TRACE_MALFORMED` for what is none; both with the line's
  * number in `facts.line`. What `lines` throws passes through.
  */
 export function readTrace(lines: Iterable<string>): Trace {
+  // A text is an iterable of its letters.
+  if (typeof lines !== "object" || typeof lines?.[Symbol.iterator] !== "function") {
+    throw argumentTypeError("lines", "the lines of a trace (an iterable of strings)", lines);
+  }
   const iterator = lines[Symbol.iterator]();
   const first = iterator.next();
   if (first.done) throw malformed(1, "there is none: a trace begins with its header");

@@ -4,7 +4,7 @@ import { keysOf, known } from "../known.ts";
 import { BATCH_ENTRY_BYTES, type LockedMemory, MapFlag, type Syscalls, VfioCall } from "../syscalls.ts";
 import { holdsBatch, type Passing, Through } from "../through.ts";
 import { isBytes } from "../typed-arrays.ts";
-import { object } from "../validate.ts";
+import { object, syscalls } from "../validate.ts";
 import { plainAnswer, refusesArguments, thrownName } from "./answers.ts";
 import { copyOf, readStruct } from "./bytes.ts";
 import { layoutOf, type StructField, shortCallName } from "./calls.ts";
@@ -34,6 +34,7 @@ const KEYS = keysOf<RecordOptions>({ note: true });
  * addresses and descriptors that have a name.
  */
 export function recordTrace(kernel: Syscalls, write: (line: string) => void, options: RecordOptions = {}): Syscalls {
+  syscalls("kernel", kernel);
   if (typeof write !== "function") throw argumentTypeError("write", "a function", write);
   known("options", object("options", options), KEYS);
   const { note } = options;

@@ -2,7 +2,7 @@ import { argumentTypeError } from "../errors.ts";
 import { hex } from "../hex.ts";
 import { keysOf, known } from "../known.ts";
 import { BATCH_ENTRY_BYTES, type Syscalls, VfioCall } from "../syscalls.ts";
-import { object } from "../validate.ts";
+import { object, syscalls } from "../validate.ts";
 import { thrownName } from "./answers.ts";
 import { copyOf, type Values, writeStruct } from "./bytes.ts";
 import { callOfShortName, layoutOf, type StructField } from "./calls.ts";
@@ -41,7 +41,7 @@ export interface Replayed {
  *
  * Cost: one call for each of the trace's; the trace is read as it goes.
  *
- * @throws `ERR_INVALID_ARG_TYPE` for groups that are no Map.
+ * @throws `ERR_INVALID_ARG_TYPE` for what is no trace, no kernel, and for groups that are no Map.
  * @throws `ERR_TRACE_VERSION`, `ERR_TRACE_MALFORMED`, at the line that is; what was opened by then is closed.
  * @throws `ERR_SHIM_UNAVAILABLE` where the real kernel is out of reach.
  */
@@ -49,7 +49,8 @@ export function replay(trace: Iterable<string> | Trace, kernel: Syscalls, option
   known("options", object("options", options), KEYS);
   const { groups } = options;
   if (groups !== undefined && !(groups instanceof Map)) throw argumentTypeError("groups", "a Map", groups);
-  const { calls } = "calls" in trace ? trace : readTrace(trace);
+  syscalls("kernel", kernel);
+  const { calls } = isTrace(trace) ? trace : readTrace(trace);
   const run = new Replay(kernel, options);
   try {
     for (const call of calls) run.make(call);
@@ -276,4 +277,8 @@ function nameBytes(name: string): Uint8Array {
 /** Checked when the line was read. */
 function numberOf({ call }: TraceCall): VfioCall {
   return callOfShortName(call) as VfioCall;
+}
+
+function isTrace(trace: unknown): trace is Trace {
+  return typeof trace === "object" && trace !== null && "calls" in trace;
 }

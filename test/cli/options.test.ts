@@ -28,10 +28,10 @@ good("without options means the software kernel, bare metal, rebased IOVAs and t
 
 good("with every option means what each of them says", () => {
   const line =
-    "plan --kernel linux --platform pseries --group 26 --group 0 --iova pa --grow-to 64G " +
+    "run --kernel linux --platform pseries --group 26 --group 0 --iova pa --grow-to 64G " +
     "--highest-ram 0x63fffffff --steps 10000000 --seed 4294967295 --json";
   assert.equal(parse(line), {
-    command: "plan",
+    command: "run",
     machine: { kernel: "linux", platform: "pseries", groups: [26, 0], highestRam: 0x6_3fff_ffffn },
     iovaMode: "pa",
     growTo: 64n << 30n,
@@ -150,6 +150,15 @@ const refused: readonly (readonly [string, RegExp])[] = [
   ["run --grow-to 16384P", /^--grow-to takes at most 2\^64 - 1 bytes; got 16384P$/],
   ["run --highest-ram here", /^--highest-ram takes a size/],
   ["run --highest-ram 0x10000000000000000", /^--highest-ram takes at most 2\^64 - 1 bytes/],
+  ["plan --group 5", /^--group goes with --kernel linux/],
+  ["run --group 5", /^--group goes with --kernel linux/],
+  ["plan --steps 5", /^--steps goes with run/],
+  ["plan --seed 5", /^--seed goes with run/],
+  ["replay a.jsonl --steps 5", /^--steps goes with run/],
+  ["replay a.jsonl --seed 5", /^--seed goes with run/],
+  ["replay a.jsonl --iova va", /^--iova goes with run and plan/],
+  ["replay a.jsonl --grow-to 1G", /^--grow-to goes with run and plan/],
+  ["replay a.jsonl --highest-ram 1G", /^--highest-ram goes with run and plan/],
   ["run --steps 0", /^--steps takes a whole number from 1 to 10000000; got "0"$/],
   ["run --steps 10000001", /^--steps takes a whole number from 1 to 10000000/],
   ["run --steps 1e3", /^--steps takes a whole number/],

@@ -335,7 +335,7 @@ bad("is refused within the window too, where only the fraction or the rounding i
   refused("ERR_OUT_OF_RANGE", () => low.contains(4096.25, 4096.75));
 });
 
-bad("is told from an argument of another kind, and numbers and bigints are not mixed", () => {
+bad("is told from an argument of another kind", () => {
   const { program, window } = ready();
   for (const value of ["4096", null, undefined, {}, [4096], true, Symbol("4096"), () => 4096]) {
     refused("ERR_INVALID_ARG_TYPE", () => window.contains(value as never, 1));
@@ -343,8 +343,8 @@ bad("is told from an argument of another kind, and numbers and bigints are not m
     refused("ERR_INVALID_ARG_TYPE", () => window.tceIndex(value as never));
     refused("ERR_INVALID_ARG_TYPE", () => window.translate(value as never));
   }
-  refused("ERR_INVALID_ARG_TYPE", () => window.contains(0 as never, 1n));
   assert.ok(window.contains(0n, 1), "a length in numbers goes with either");
+  assert.ok(window.contains(0, 1n), "and so does one in bigints");
   for (const value of [-1n, TOP]) {
     refused("ERR_OUT_OF_RANGE", () => window.tceIndex(value));
     refused("ERR_OUT_OF_RANGE", () => window.translate(value));
