@@ -39,6 +39,7 @@ export function checkPlan(plan: WindowPlan, kind: IommuInfo["kind"]): WindowPlan
   if (start % border !== 0n) throw argumentRangeError("plan.start", `a multiple of ${hex(border)}`, start);
   if (start + bytes > 1n << 64n) throw argumentRangeError("plan.start", "such that the window ends by 2^64", start);
   if (kind === "type1") checkPlace(plan, page);
+  checkReach(plan, start + bytes - 1n);
   if (!Array.isArray(plan.holes)) throw argumentTypeError("plan.holes", "an array", plan.holes);
   for (const [i, hole] of plan.holes.entries()) {
     const name = `plan.holes[${i}]`;
@@ -51,7 +52,7 @@ export function checkPlan(plan: WindowPlan, kind: IommuInfo["kind"]): WindowPlan
 }
 
 /** By what a window of type1 finds another place. A plan of before these were in it is one that fills its window. */
-function checkPlace({ needed, alignment, deviceAddressBits }: WindowPlan, page: bigint): void {
+function checkPlace({ needed, alignment }: WindowPlan, page: bigint): void {
   if (needed !== undefined && address("plan.needed", needed) === 0n) {
     throw argumentRangeError("plan.needed", "at least 1", needed);
   }
@@ -61,7 +62,13 @@ function checkPlace({ needed, alignment, deviceAddressBits }: WindowPlan, page: 
       throw argumentRangeError("plan.alignment", `a power of two from ${hex(page)} on`, alignment);
     }
   }
+}
+
+/** A plan that was edited may say itself that its device does not get there. */
+function checkReach({ deviceAddressBits }: WindowPlan, last: bigint): void {
   if (deviceAddressBits === undefined) return;
   const bits = count("plan.deviceAddressBits", deviceAddressBits);
   if (bits < 1 || bits > 64) throw argumentRangeError("plan.deviceAddressBits", "from 1 to 64", bits);
+  if (last >> BigInt(bits) === 0n) return;
+  throw argumentRangeError("plan.start", `such that ${bits} address bits reach the window's end`, last);
 }

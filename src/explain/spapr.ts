@@ -1,7 +1,7 @@
 /** Calls on a container of sPAPR TCE: IBM POWER, on the machine itself and on an LPAR. */
 import { guards } from "../guards.ts";
 import { bytes, hex } from "../hex.ts";
-import { type Cause, causesOf, POSITIVE } from "./cause.ts";
+import { type Cause, causesOf, POSITIVE, type Question } from "./cause.ts";
 import { lengthOf, lockedLimit } from "./questions.ts";
 
 const SPAPR = ["spapr"] as const;
@@ -14,6 +14,14 @@ const otherProcess = {
   why: "a container belongs to the process that used it first",
   next: "it cannot be used after a fork: open one in this process",
 } as const;
+
+/** What only one of the two machines answers so; `platform` is a fact of a window that is made. */
+function onlyOn(platform: "powernv" | "pseries"): Question {
+  return (_, asked) => {
+    if (asked.platform === undefined) return undefined;
+    return { verdict: asked.platform === platform ? "likely" : "ruled out" };
+  };
+}
 
 /** Tables are charged by their size, which the call's facts do not have. */
 const tablesLimit = lockedLimit(() => undefined);
@@ -68,6 +76,14 @@ export const spaprCauses: readonly Cause[] = [
         source: "arch/powerpc/platforms/powernv/pci-ioda-tce.c: pnv_pci_ioda2_table_alloc_pages",
         why: "the tables do not fit into memory, which they need in one piece for each level",
         next: "use larger pages, or more levels",
+        ask: onlyOn("powernv"),
+      },
+      {
+        id: "view-memory",
+        source: "arch/powerpc/platforms/pseries/iommu.c: pseries_tce_iommu_userspace_view_alloc",
+        why: "the kernel has no memory for its view of the tables, 8 bytes for each TCE",
+        next: "use larger pages, or less memory",
+        ask: onlyOn("pseries"),
       },
     ],
     EINVAL: [
@@ -76,6 +92,14 @@ export const spaprCauses: readonly Cause[] = [
         source: "arch/powerpc/platforms/powernv/pci-ioda-tce.c: pnv_pci_ioda2_table_alloc_pages",
         why: "the kernel does not make that shape of table",
         next: "plan the window with the container's info(), which has the page sizes and levels",
+        ask: onlyOn("powernv"),
+      },
+      {
+        id: "firmware",
+        source: "arch/powerpc/platforms/pseries/iommu.c: spapr_tce_create_table",
+        why: "the LPAR's firmware makes no window of so many TCEs, or none with such pages",
+        next: "ask for fewer TCEs, which larger pages or less memory need, or use the default window where that is large enough",
+        ask: onlyOn("pseries"),
       },
     ],
     ENODEV: [

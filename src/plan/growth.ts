@@ -38,7 +38,7 @@ export function growthOf(
 /** What the lists can hold; `rebased`, also what `growTo` leaves room for. As an address it says nothing of an amount. */
 function memoryOf({ growTo = 0n, memory }: ExactRequest, { lists, iovaMode }: Needs): bigint {
   const held = lists.reduce((sum, { length }) => sum + length, 0n);
-  const grown = iovaMode === "rebased" || lists.length === 0 ? growTo : 0n;
+  const grown = iovaMode === "rebased" ? growTo : 0n;
   return [held, grown, memory.bytes].reduce((most, one) => (one > most ? one : most));
 }
 
@@ -128,9 +128,17 @@ function hugepageWarning({ pageSize, needed, available }: HugepageGrowth, info: 
   if (pool === undefined) return `${what}, and the kernel has no pool of that size: 0 can be allocated`;
   const end = `allocate fails from ${bytes(available * pageSize)} on`;
   const allowed = pool.allowedBytes === undefined ? undefined : pool.allowedBytes / pageSize;
+  // What the memory has already counts for both.
+  const there =
+    available - (allowed !== undefined && allowed < BigInt(pool.available) ? allowed : BigInt(pool.available));
+  const missing = needed - there - BigInt(pool.available);
+  const inPool = `the pool has ${pool.available} more of ${pool.total}`;
+  const fill = `Write ${BigInt(pool.total) + missing} to ${file}`;
   if (allowed !== undefined && allowed < BigInt(pool.available)) {
-    return `${what}, and the hugetlb cgroup allows ${allowed} more, ${bytes(pool.allowedBytes ?? 0n)}: ${end}. ${sentence(guards.hugetlbCgroup)}: raise it, or plan less`;
+    const inCgroup = `the hugetlb cgroup allows ${allowed} more, ${bytes(pool.allowedBytes ?? 0n)}`;
+    const guard = sentence(guards.hugetlbCgroup);
+    if (missing <= 0n) return `${what}, and ${inCgroup}: ${end}. ${guard}: raise it, or plan less`;
+    return `${what}, ${inCgroup}, and ${inPool}: ${end}. ${guard}: raise it, and ${fill.replace("Write", "write")}; or plan less`;
   }
-  const total = BigInt(pool.total) + needed - available;
-  return `${what}, and the pool has ${pool.available} more of ${pool.total}: ${end}. Write ${total} to ${file}`;
+  return `${what}, and ${inPool}: ${end}. ${fill}`;
 }

@@ -114,9 +114,13 @@ function noPlace(
     return `${deviceProblem(bits, deviceAddressBits)}; of the ranges ${showRanges(ranges)} ${passes}`;
   }
   const size = largest === undefined ? "" : `; the largest has ${bytes(largest.last - largest.start + 1n)}`;
+  const several =
+    needs.lists.length === 0
+      ? "and without lists it is not known how to divide it: state them"
+      : "nor do several, list by list";
   return (
-    `no range that the IOMMU allows holds it in one piece at a multiple of ${bytes(wanted.alignment)}, nor do several, ` +
-    `list by list: ${showRanges(ranges)}${size}`
+    `no range that the IOMMU allows holds it in one piece at a multiple of ${bytes(wanted.alignment)}, ` +
+    `${several}: ${showRanges(ranges)}${size}`
   );
 }
 

@@ -67,6 +67,28 @@ test("firmware without TCEs: the refusal says that the default window would do, 
   memory.close();
 });
 
+test("an LPAR's refusal is explained by its firmware, and PowerNV's by what PowerNV makes", () => {
+  const refusalOf = (options: ConstructorParameters<typeof Program>[0], answer?: number) => {
+    const { program, memory, planFor } = withList(options, 2n * GiB);
+    if (answer !== undefined) program.kernel.fail({ call: "TCE_CREATE", answer });
+    const error = failure("ERR_KERNEL", () => program.container.createWindow(planFor()));
+    program.container.close();
+    memory.close();
+    return { message: error.message, causes: error.facts?.causes as readonly { id: string; source: string }[] };
+  };
+  const few = refusalOf({ platform: "pseries", firmwareLargestBlock: 0n });
+  assert.is(few.causes[0]?.id, "firmware");
+  assert.match(few.message, "fewer TCEs, which larger pages or less memory need");
+  for (const answer of [no.EINVAL, no.ENODEV, no.ENOMEM]) {
+    const { causes } = refusalOf({ platform: "pseries" }, answer);
+    assert.not(causes.some(({ source }) => source.includes("powernv")));
+  }
+  for (const answer of [no.EINVAL, no.ENOMEM]) {
+    const { causes } = refusalOf({ platform: "powernv" }, answer);
+    assert.not(causes.some(({ source }) => source.includes("pseries")));
+  }
+});
+
 test("the default window is not offered where it would not do", () => {
   const offered = (message: string) => message.includes("default window is there");
   const large = withList({ platform: "pseries", firmwareLargestBlock: 0n }, 2n * GiB);

@@ -162,6 +162,16 @@ function placesOf(ranges: readonly AddressRange[], shapes: readonly Shape[], mor
   }
 }
 
+test("what no range holds in one piece may be divided, where lists say how: without lists that is said", () => {
+  const program = onType1(BITS_39);
+  const more = { deviceAddressBits: 32 };
+  const { message } = failure("ERR_PLAN_IMPOSSIBLE", () => planOf(program, 600n * GiB));
+  assert.match(message, "without lists it is not known how to divide it: state them");
+  const memory = { lists: [{ base: 0n, length: 600n * GiB, pageSize: GiB }] };
+  const stated = failure("ERR_PLAN_IMPOSSIBLE", () => planWindow({ memory, info: program.container.info(), ...more }));
+  assert.match(stated.message, "nor do several, list by list");
+});
+
 test("the order of adding does not matter: 3 GiB of 1 GiB pages go before a small list, for a device of 32 bits", () => {
   for (const shapes of ordersOf<Shape>([
     [2n * MiB, 16n * MiB],

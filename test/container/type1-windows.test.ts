@@ -219,6 +219,12 @@ test("a plan that is none is refused argument by argument", () => {
   ];
   for (const [name, value] of wrong) refusesArgument(() => program.container.createWindow({ ...plan, [name]: value }));
   assert.equal(program.record.take(), []);
+  // The device does not get there, as the plan itself says; at the last place that it reaches it does.
+  const edited = (start: bigint) => ({ ...plan, start, deviceAddressBits: 41 });
+  refusesArgument(() => program.container.createWindow(edited(1n << 41n)));
+  refusesArgument(() => program.container.createWindow(edited((1n << 41n) - GiB + PAGE)));
+  assert.equal(program.record.take(), []);
+  assert.is(program.container.createWindow(edited((1n << 41n) - GiB)).start, (1n << 41n) - GiB);
 });
 
 test("IOVAs beside a hole that belong to a list are a list's, and not outside the ranges", () => {

@@ -17,6 +17,10 @@ test("memory is what the lists can hold, or growTo where that is more; as an add
   assert.is(grown({ memory: { lists }, info: type1(), growTo: MiB }).memoryBytes, GiB + MiB);
   assert.is(grown({ memory: { lists }, info: type1(), iovaMode: "va", growTo: 64n * TiB }).memoryBytes, GiB + MiB);
   assert.is(grown({ memory: { lists: [], bytes: MiB }, info: type1(), growTo: GiB }).memoryBytes, GiB);
+  const none = { memory: { lists: [], bytes: MiB }, info: type1({ lockedMemory: limited(GiB) }), growTo: 64n * TiB };
+  for (const iovaMode of ["va", "pa"] as const) {
+    assert.equal([grown({ ...none, iovaMode }).memoryBytes, warnings({ ...none, iovaMode })], [MiB, []]);
+  }
 });
 
 test("tables and memory are locked: exactly at the limit nothing is said, one byte less is a warning with all numbers", () => {
@@ -112,6 +116,19 @@ test("hugepages that the memory has already are not asked of the pool again", ()
   assert.equal(warnings(ofPools([pool(30)], 4n * MiB)), []);
   assert.is(warnings(ofPools([pool(29)], 4n * MiB)).length, 1);
   assert.is(grown(ofPools([pool(0)], TiB)).hugepages[0]?.available, 32n);
+});
+
+test("a hugetlb cgroup and a pool that both do not suffice are both named, each with its cure", () => {
+  const pool = { pageSize: 2n * MiB, total: 100, available: 40, allowedBytes: 60n * MiB };
+  const info = type1({ hugepages: [pool] });
+  const of = (pages: bigint, there: bigint) =>
+    warnings({ memory: { lists: [list(2n * MiB, pages * 2n * MiB)], bytes: there * 2n * MiB }, info })[0] ?? "";
+  assert.match(of(50n, 0n), "the hugetlb cgroup allows 30 more, 60 MiB, and the pool has 40 more of 100");
+  assert.match(of(50n, 0n), "allocate fails from 60 MiB on. Raise the cgroup's limit, and write 110 to /sys");
+  assert.match(of(50n, 5n), "Raise the cgroup's limit, and write 105 to /sys");
+  // With so many there already, the pool has enough.
+  assert.match(of(50n, 10n), "allocate fails from 80 MiB on. Raise its limit");
+  assert.is(of(50n, 20n), "");
 });
 
 test("a hugetlb cgroup that allows less than the pool has is what ends it", () => {

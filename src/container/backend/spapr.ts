@@ -222,7 +222,7 @@ export class SpaprBackend implements Backend {
   }
 
   /** @throws with no new window, or with a residue that says where one may be. */
-  #create(plan: WindowPlan, { defaultWindow }: SpaprInfo, others: readonly OpenWindow[]): bigint {
+  #create(plan: WindowPlan, { defaultWindow, platform }: SpaprInfo, others: readonly OpenWindow[]): bigint {
     const at = core.structScratch();
     core.writeCreate(at, plan.pageShift, plan.size, plan.levels);
     let answer: number;
@@ -238,7 +238,7 @@ export class SpaprBackend implements Backend {
     if (answer === 0) return core.createdStart(at);
     const { pageShift, size, levels, chargeBytes } = plan;
     const locked = lockedFacts(this.#kernel, answer, typeof chargeBytes === "bigint" ? chargeBytes : undefined);
-    const facts = { size, pageSize: 1n << BigInt(pageShift), levels, ...locked.facts };
+    const facts = { size, pageSize: 1n << BigInt(pageShift), levels, platform, ...locked.facts };
     throw this.#refused(CREATE, answer, facts, `${CREATE}${shapeOf(plan)}${locked.words}`);
   }
 
