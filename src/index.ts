@@ -2,7 +2,7 @@ export type { Container } from "./container/container.ts";
 export { type OpenContainerOptions, openContainer } from "./container/open.ts";
 export type { MappedRun, MapRequest, RequestRows, UnmapRequest, Window } from "./container/window.ts";
 export { DmaWindowError, type DmaWindowErrorOptions, type Residue } from "./errors.ts";
-export type { AddressRange, HugepageFacts, IommuInfo, NoIommuInfo, SpaprInfo, Type1Info } from "./iommu.ts";
+export type { AddressRange, HugepageFacts, IommuInfo, NodeFacts, NoIommuInfo, SpaprInfo, Type1Info } from "./iommu.ts";
 export { addressOf, type LinuxKernelOptions, linuxKernel } from "./linux/index.ts";
 export type { ListOptions, MemsegTableOptions, NewMemseg } from "./memory/options.ts";
 export type { Segment } from "./memory/segment.ts";

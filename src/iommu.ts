@@ -19,6 +19,15 @@ export interface HugepageFacts {
   readonly allowedBytes?: bigint;
 }
 
+/** A NUMA node of a machine that has several. */
+export interface NodeFacts {
+  readonly id: number;
+  /** Whether a device of the container's groups is near it. */
+  readonly isNear: boolean;
+  /** Its own pools of hugepages. */
+  readonly hugepages: readonly HugepageFacts[];
+}
+
 interface CommonInfo {
   /** The CPU's page size in bytes. */
   readonly cpuPageSize: number;
@@ -27,6 +36,8 @@ interface CommonInfo {
   readonly lockedMemory: LockedMemory;
   /** The pools of hugepages, where they are known: what full growth is held against. */
   readonly hugepages?: readonly HugepageFacts[];
+  /** The NUMA nodes, where there are several. */
+  readonly nodes?: readonly NodeFacts[];
 }
 
 /** sPAPR TCE v2, from VFIO_IOMMU_SPAPR_TCE_GET_INFO. */

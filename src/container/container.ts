@@ -22,13 +22,16 @@ import { endIdle } from "./calls.ts";
 import { checkPlan } from "./check-plan.ts";
 import { Doubts } from "./doubts.ts";
 import { hugepageFacts } from "./hugepages.ts";
+import { nodeFacts } from "./nodes.ts";
 import type { ContainerTarget } from "./target.ts";
 import { Window } from "./window.ts";
 
-/** The fds that a container holds: its own, and those of its groups. */
+/** What a container holds: its own fd, and those of its groups. */
 export interface ContainerFiles {
   readonly containerFd: number;
   readonly groupFds: readonly number[];
+  /** The groups' numbers. */
+  readonly groups: readonly number[];
 }
 
 /**
@@ -74,7 +77,7 @@ export class Container extends Closable {
 
   /**
    * Asks the kernel what its IOMMU can do: the facts that `planWindow` needs. `kind` says which IOMMU's they are. With them
-   * come the machine's pools of hugepages, where the kernel's `files` name them.
+   * come the machine's pools of hugepages, and its NUMA nodes where there are several, where the kernel's `files` name them.
    *
    * @throws `ERR_KERNEL`, `ERR_CLOSED`; on type1 `ERR_MALFORMED_INFO` for an answer that makes no sense.
    */
@@ -82,7 +85,12 @@ export class Container extends Closable {
     this.#checkOpen();
     return exclusively("container.info", () => {
       const hugepages = hugepageFacts(this.#kernel);
-      return hugepages === undefined ? this.#backend.info() : { ...this.#backend.info(), hugepages };
+      const nodes = nodeFacts(this.#kernel, this.#files.groups);
+      return {
+        ...this.#backend.info(),
+        ...(hugepages === undefined ? {} : { hugepages }),
+        ...(nodes === undefined ? {} : { nodes }),
+      };
     });
   }
 

@@ -72,7 +72,7 @@ function openFiles(kernel: Syscalls, groups: readonly number[], noIommu: boolean
     const answer = kernel.ioctl(containerFd, VfioCall.SET_IOMMU, backend.iommu);
     if (answer !== 0) throw refusedType(kernel, answer, backend.kind, groups);
     checkGroups(backend, groups);
-    const container = new Container(kernel, { containerFd, groupFds }, backend);
+    const container = new Container(kernel, { containerFd, groupFds, groups: [...groups] }, backend);
     if (noIommu) warnOfNoIommu();
     return container;
   } catch (error) {

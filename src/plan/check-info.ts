@@ -1,6 +1,6 @@
 /** What an IOMMU is said to be, checked: a plan is made from it without asking anyone again. */
 import { argumentRangeError, argumentTypeError } from "../errors.ts";
-import type { HugepageFacts, IommuInfo, SpaprInfo, Type1Info } from "../iommu.ts";
+import type { HugepageFacts, IommuInfo, NodeFacts, SpaprInfo, Type1Info } from "../iommu.ts";
 import { address, boolean, count, object, oneOf, pageShift } from "../validate.ts";
 
 export function checkInfo(info: IommuInfo): void {
@@ -13,15 +13,27 @@ export function checkInfo(info: IommuInfo): void {
   if (lockedMemory.limit !== null) address("info.lockedMemory.limit", lockedMemory.limit);
   address("info.lockedMemory.used", lockedMemory.used);
   boolean("info.lockedMemory.privileged", lockedMemory.privileged);
-  if (info.hugepages !== undefined) checkHugepages(info.hugepages);
+  if (info.hugepages !== undefined) checkHugepages("info.hugepages", info.hugepages);
+  if (info.nodes !== undefined) checkNodes(info.nodes);
   if (info.kind === "spapr") checkSpapr(info);
   if (info.kind === "type1") checkType1(info);
 }
 
-function checkHugepages(pools: NonNullable<IommuInfo["hugepages"]>): void {
-  if (!Array.isArray(pools)) throw argumentTypeError("info.hugepages", "an array", pools);
+function checkNodes(nodes: NonNullable<IommuInfo["nodes"]>): void {
+  if (!Array.isArray(nodes)) throw argumentTypeError("info.nodes", "an array", nodes);
+  for (const [i, node] of (nodes as readonly NodeFacts[]).entries()) {
+    const name = `info.nodes[${i}]`;
+    object(name, node);
+    count(`${name}.id`, node.id);
+    boolean(`${name}.isNear`, node.isNear);
+    checkHugepages(`${name}.hugepages`, node.hugepages);
+  }
+}
+
+function checkHugepages(what: string, pools: NonNullable<IommuInfo["hugepages"]>): void {
+  if (!Array.isArray(pools)) throw argumentTypeError(what, "an array", pools);
   for (const [i, pool] of (pools as readonly HugepageFacts[]).entries()) {
-    const name = `info.hugepages[${i}]`;
+    const name = `${what}[${i}]`;
     object(name, pool);
     pageShift(`${name}.pageSize`, address(`${name}.pageSize`, pool.pageSize));
     count(`${name}.total`, pool.total);

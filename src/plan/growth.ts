@@ -6,6 +6,7 @@ import { guards, sentence } from "../guards.ts";
 import { bytes } from "../hex.ts";
 import type { HugepageFacts, IommuInfo } from "../iommu.ts";
 import { pages } from "./candidates.ts";
+import { nodeWarnings } from "./near.ts";
 import { type Needs, shiftOf } from "./needs.ts";
 import type { ExactList, ExactRequest, FullGrowth, HugepageGrowth, WindowPlan } from "./types.ts";
 
@@ -31,6 +32,7 @@ export function growthOf(
     lockedWarning(growth, chargeBytes, smallest, info),
     mapsWarning(growth, smallest),
     ...growth.hugepages.map((one) => hugepageWarning(one, info)),
+    ...nodeWarnings(request, needs),
   ];
   return { fullGrowth: growth, warnings: warnings.filter((one) => one !== undefined) };
 }

@@ -65,5 +65,6 @@ function exactList(name: string, list: ListFacts): ExactList {
   if (base + length > 1n << 64n) throw argumentRangeError(`${name}.length`, "such that the list ends by 2^64", length);
   const external = list.external !== undefined && boolean(`${name}.external`, list.external);
   const heap = list.heap !== undefined && boolean(`${name}.heap`, list.heap);
+  if (list.node !== undefined) count(`${name}.node`, list.node);
   return { ...list, base, length, pageSize, external, heap };
 }

@@ -18,6 +18,8 @@ export interface ListFacts {
   /** The program's own memory, not the allocator's. Passed over, as long as it is no heap. */
   readonly external?: boolean;
   readonly heap?: boolean;
+  /** The NUMA node whose memory it gets, if it is bound to one. */
+  readonly node?: number;
 }
 
 export interface MemoryFacts {
