@@ -98,7 +98,17 @@ test("an addon of another version is named with what it lacks", () => {
 function bareIn(project: string): string {
   const bare = join(directory, project, "node_modules/dma-window");
   const files = [
-    ...["errno.ts", "errors.ts", "error-json.ts", "copies.ts", "hex.ts", "known.ts", "validate.ts", "syscalls.ts"],
+    ...[
+      "errno.ts",
+      "errors.ts",
+      "error-json.ts",
+      "copies.ts",
+      "guards.ts",
+      "hex.ts",
+      "known.ts",
+      "validate.ts",
+      "syscalls.ts",
+    ],
     ...["system", "linux"],
   ];
   for (const part of ["package.json", ...files.map((file) => `src/${file}`)]) {
