@@ -104,6 +104,7 @@ function bareIn(project: string): string {
       "errors.ts",
       "error-json.ts",
       "copies.ts",
+      "guards.ts",
       "hex.ts",
       "known.ts",
       "typed-arrays.ts",
