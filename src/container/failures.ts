@@ -78,12 +78,13 @@ export function failureOf(index: number, target: Target, among: Among, threw: un
 export function aboutRequest(error: unknown, request: number, among: Among): unknown {
   if (!(error instanceof DmaWindowError)) return error;
   const { code, message, syscall, errno, facts: own, cause } = error;
-  const facts = factsOf(request, among);
+  const { iova, ...facts } = factsOf(request, among);
   const { index, count, va, length } = facts;
+  const place = iova === NO_ADDRESS ? {} : { iova }; // left out where nobody chose one
   const which = count === 1 ? "" : ` (request ${index} of ${count})`;
   const about = `cannot map ${bytes(length)} of memory at ${hex(va)}${among.more?.(request).words ?? ""}${which}`;
   return new DmaWindowError(code, `${about}: ${message}`, {
-    facts: { ...facts, ...own },
+    facts: { ...facts, ...place, ...own },
     ...(errno === undefined ? {} : { errno }),
     ...(syscall === undefined ? {} : { syscall }),
     ...(cause === undefined ? {} : { cause }),

@@ -1,6 +1,8 @@
 /** Arguments of system calls that are of the wrong kind: refused as the native shim refuses them. */
+
 import { argumentRangeError, argumentTypeError } from "../errors.ts";
 import { MapFlag, Protection } from "../syscalls.ts";
+import { isBytes } from "../typed-arrays.ts";
 
 const all = (bits: Readonly<Record<string, number>>) => Object.values(bits).reduce((sum, bit) => sum | bit, 0);
 const ALL_PROTECTION = all(Protection);
@@ -33,7 +35,7 @@ export function checkPlace(memory: unknown, name: string, offset: unknown): void
 }
 
 export function checkBytes(name: string, memory: unknown): void {
-  if (!(memory instanceof Uint8Array)) throw argumentTypeError(name, "a Uint8Array", memory);
+  if (!isBytes(memory)) throw argumentTypeError(name, "a Uint8Array", memory);
 }
 
 export function integer(name: string, value: unknown, last: number): void {

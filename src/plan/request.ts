@@ -18,9 +18,16 @@ const KEYS = keysOf<PlanRequest>({
 });
 
 const MEMORY_KEYS = keysOf<MemoryFacts>({ lists: true, bytes: true });
-const LIST_KEYS = keysOf<ListFacts>({ base: true, length: true, pageSize: true, external: true, heap: true });
+const LIST_KEYS = keysOf<ListFacts>({
+  base: true,
+  length: true,
+  pageSize: true,
+  external: true,
+  heap: true,
+  node: true,
+});
 /** What a MemsegTable's own lists say beside these. */
-const MORE_OF_A_LIST = ["index", "pageShift", "kept", "node"];
+const MORE_OF_A_LIST = ["index", "pageShift", "kept"];
 
 /**
  * Gives the request with every size as a bigint. What else the facts say of memory and IOMMU is not looked at, but for a key of

@@ -23,7 +23,12 @@ test("without privileges the main job is done all the same, in the default mode 
     assert.is(code, 0, out);
     const { storm, resizes, liveIovasInterrupted, leaks, system } = JSON.parse(out);
     assert.equal([storm.failures, resizes, liveIovasInterrupted, leaks], [0, 0, 0, 0]);
-    assert.equal(system, { highestRam: null, ramRanges: [] });
+    assert.equal(system, {
+      highestRam: null,
+      ramRanges: [],
+      ramBytes: null,
+      ramUnknownBecause: "ERR_IOMEM_HIDDEN",
+    });
   }
 });
 
@@ -49,6 +54,8 @@ test("without privileges IOVAs are physical addresses of the software machine, w
     assert.equal(JSON.parse(planned.out).system, {
       highestRam: "0xfffffffff",
       ramRanges: [{ start: "0x1000", last: "0xfffffffff" }],
+      ramBytes: "0xffffff000",
+      ramUnknownBecause: null,
     });
     const { code, out, err } = asNobody(`run --steps 200 --json ${args}`);
     assert.equal([withoutProgress(err), code], ["", 0]);
