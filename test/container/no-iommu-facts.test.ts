@@ -23,7 +23,7 @@ function ready() {
 
 test("memory that is not there: which request of how many", () => {
   const { window, va, absent } = ready();
-  const request = { index: 1, count: 2, va: absent, iova: ALL_ONES, length: HUGE };
+  const request = { index: 1, count: 2, va: absent, length: HUGE };
   const error = failure("ERR_PAGE_NOT_PRESENT", () =>
     window.mapMany([
       { va, length: HUGE },
@@ -61,7 +61,7 @@ test("a memseg that states no address: attached, and added; a table that asks is
     const memory = new MemsegTable({ kernel, physical });
     const list = memory.addList({ pageSize: HUGE, maxBytes: 2n * HUGE, base: va });
     const listed = { base: va, length: 2n * HUGE, pageSize: HUGE };
-    const facts = { va, iova: ALL_ONES, length: HUGE, list: listed, segment: { va, length: HUGE } };
+    const facts = { va, length: HUGE, list: listed, segment: { va, length: HUGE } };
     memory.add(list, { va, length: HUGE });
     const attaching = failure("ERR_PHYSICAL_UNKNOWN", () => container.attach(memory));
     assert.equal(attaching.facts, { index: 0, count: 1, ...facts });
