@@ -99,12 +99,20 @@ layers("have a software kernel that needs nothing of Node: it runs in a browser"
 });
 
 layers("have a seam that imports nothing, and words that import little", () => {
-  for (const leaf of ["syscalls.ts", "errno.ts", "hex.ts", "closable.ts", "copies.ts", "error-json.ts"]) {
+  for (const leaf of [
+    "syscalls.ts",
+    "errno.ts",
+    "hex.ts",
+    "closable.ts",
+    "copies.ts",
+    "error-json.ts",
+    "captured.ts",
+  ]) {
     mayImport(leaf, () => false);
   }
   mayImport("errors.ts", (to) => ["errno.ts", "copies.ts", "error-json.ts"].includes(to));
   mayImport("exclusive.ts", (to) => to === "errors.ts");
-  mayImport("asked.ts", (to) => ["errors.ts", "hex.ts", "syscalls.ts"].includes(to));
+  mayImport("asked.ts", (to) => ["captured.ts", "errors.ts", "hex.ts", "syscalls.ts"].includes(to));
   mayImport("explain.ts", (to) => ["errors.ts", "syscalls.ts", "explain"].includes(to));
   mayImport("explain", (to) => ["explain", "errno.ts", "hex.ts", "syscalls.ts", "system"].includes(to));
   mayImport("known.ts", (to) => to === "errors.ts");
