@@ -5,6 +5,7 @@
  *
  * Errors of this package pass as they are, and so do refusals of an argument, which reached no kernel.
  */
+import { apply } from "./captured.ts";
 import { DmaWindowError, messageOf, withResidue } from "./errors.ts";
 import { bytes } from "./hex.ts";
 import {
@@ -150,7 +151,7 @@ const OPTIONAL = ["bindNode", "populate", "read", "write"] as const;
 function passing(inner: Syscalls, call: (...parameters: never[]) => unknown, name: string) {
   return (...parameters: never[]): unknown => {
     try {
-      return call.apply(inner, parameters);
+      return apply(call, inner, parameters);
     } catch (error) {
       throw thrown(error, name);
     }

@@ -348,17 +348,21 @@ const U32_RESULTS = [
   "windowTables",
 ] as const satisfies readonly (keyof CoreExports)[];
 
+/** As they were when this was loaded: where memory lies is not said by what a program puts in their place. */
+const { apply } = Reflect;
+const { asUintN } = BigInt;
+
 type AnyFunction<R> = (...parameters: never[]) => R;
 
 function unsigned(exports: CoreExports): CoreExports {
   const result: Record<string, unknown> = { ...exports };
   for (const name of U64_RESULTS) {
     const call = exports[name] as AnyFunction<bigint>;
-    result[name] = (...parameters: never[]) => BigInt.asUintN(64, call(...parameters));
+    result[name] = (...parameters: never[]) => asUintN(64, apply(call, undefined, parameters));
   }
   for (const name of U32_RESULTS) {
     const call = exports[name] as AnyFunction<number>;
-    result[name] = (...parameters: never[]) => call(...parameters) >>> 0;
+    result[name] = (...parameters: never[]) => apply(call, undefined, parameters) >>> 0;
   }
   return result as unknown as CoreExports;
 }

@@ -10,6 +10,7 @@
  * belongs to the program alone. Node 20 cannot move it and forbids nothing: there the buffer itself is given out.
  */
 import process from "node:process";
+import { apply, bufferLengthOf, bufferOf, kindOf, OwnWeakMap } from "../captured.ts";
 import { argumentTypeError, DmaWindowError } from "../errors.ts";
 import type { Sight } from "../syscalls.ts";
 
@@ -28,7 +29,6 @@ type Move = (this: ArrayBuffer) => ArrayBuffer;
 
 /** Taken at once: what a program puts in their place later is not called. */
 const move = (ArrayBuffer.prototype as { transfer?: Move }).transfer;
-const lengthOf = Object.getOwnPropertyDescriptor(ArrayBuffer.prototype, "byteLength")?.get as (this: object) => number;
 
 /** Bun and Deno have loops of their own: what is in flight there is not known. */
 const isNode = process.versions.bun === undefined && process.versions.deno === undefined;
@@ -39,7 +39,7 @@ const MUCH_MEMORY = 2 ** 36;
 export class Views {
   readonly #shim: () => Buffers;
   /** The marks of buffers that were made here and not ended: no other one is ever detached. */
-  readonly #marks = new WeakMap<ArrayBufferLike, bigint>();
+  readonly #marks = new OwnWeakMap<ArrayBufferLike, bigint>();
 
   /** `shim` loads it. */
   constructor(shim: () => Buffers) {
@@ -49,22 +49,22 @@ export class Views {
   /** @throws RangeError; DmaWindowError `ERR_NO_EXTERNAL_BUFFERS`. */
   make(address: bigint, length: bigint): Uint8Array {
     const mark = new BigUint64Array(1);
-    const made = this.#external(address, length, new Uint8Array(mark.buffer));
-    const buffer = move === undefined ? made : Reflect.apply(move, made, []);
+    const made = this.#external(address, length, new Uint8Array(bufferOf(mark)));
+    const buffer = move === undefined ? made : apply(move, made, []);
     this.#marks.set(buffer, mark[0] as bigint);
     return new Uint8Array(buffer);
   }
 
   /** @throws TypeError for what is no view of this kernel, or has been ended. */
   end(view: Uint8Array): Sight | undefined {
-    const buffer = view instanceof Uint8Array ? view.buffer : undefined;
+    const buffer = kindOf(view) === "Uint8Array" ? bufferOf(view) : undefined;
     const mark = buffer === undefined ? undefined : this.#marks.get(buffer);
     if (buffer === undefined || mark === undefined) {
       throw argumentTypeError("view", "a view that this kernel made and has not ended", view);
     }
     this.#marks.delete(buffer);
     // A buffer of length 0 was moved: none is made so.
-    const moved = Reflect.apply(lengthOf, buffer, []) === 0 || !this.#detach(buffer as ArrayBuffer);
+    const moved = bufferLengthOf(buffer) === 0 || !this.#detach(buffer as ArrayBuffer);
     if (!moved && !this.#isBusy()) return undefined;
     // What is under way has a bare pointer, and holds the buffer's object until it is done.
     const weak = this.#shim().weak(buffer);
@@ -93,7 +93,7 @@ export class Views {
   #detach(buffer: ArrayBuffer): boolean {
     try {
       if (move === undefined) this.#shim().detach(buffer);
-      else Reflect.apply(move, buffer, []);
+      else apply(move, buffer, []);
       return true;
     } catch {
       return false;

@@ -8,10 +8,11 @@
  *                                                    | copied
  *     caller's array   [ ........ | ........ | ... ]
  */
+
+import { kindOf } from "../captured.ts";
 import { core } from "../core.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError } from "../errors.ts";
 import { begin, end } from "../exclusive.ts";
-import { kindOf } from "../typed-arrays.ts";
 
 /** How many elements go into the core's memory at a time: with their answers they stay in the processor's caches. */
 const LANES = 4096;

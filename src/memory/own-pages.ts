@@ -1,5 +1,6 @@
+import type { OwnMap, OwnSet } from "../captured.ts";
 import { NO_ADDRESS } from "../core.ts";
-import { leftBy, withResidue } from "../errors.ts";
+import { leftBy, messageOf, withoutResidue, withResidue } from "../errors.ts";
 import { bytes, hex } from "../hex.ts";
 import type { Syscalls } from "../syscalls.ts";
 import { checkRoom, populate } from "./pages.ts";
@@ -46,33 +47,42 @@ export class OwnPages {
     return makeSegment(this.#kernel, list, va, length, sights);
   }
 
-  /** Ends a segment's views, and gives its pages back. @throws `ERR_KERNEL`: its views are ended all the same. */
+  /**
+   * Ends a segment's views, and gives its pages back. Where a view may be alive the addresses are kept, as after `close`.
+   * @throws `ERR_KERNEL`, and what ending a view threw: the segment is gone all the same, and the residue says what is left.
+   */
   giveBack(list: Place, segment: Segment): void {
-    this.#quarantine.giveBack(list, segment.va, segment.length, endSegment(segment));
+    const { va, length } = segment;
+    const sights = endSegment(segment);
+    const { problem } = sights;
+    const left = problem === undefined ? [] : [viewLeft(segment, problem)];
+    try {
+      this.#quarantine.giveBack(list, va, length, sights);
+    } catch (error) {
+      throw withResidue(error, [`${bytes(length)} of memory at ${hex(va)} are not given back`, ...left]);
+    }
+    if (problem !== undefined) throw withResidue(problem, left);
   }
 
   /**
-   * Ends the views of segments, and gives lists back. Gives a sentence for what is left: of a list whose view may be there still,
-   * the memory must not go.
+   * Ends the views of segments, and gives lists back. Gives a sentence for what is left: where a view may be there still, the
+   * addresses must not go.
    */
-  end(segments: Iterable<Segment>, lists: Iterable<Place & { readonly kept: boolean }>): string[] {
+  end(segments: OwnSet<Segment>, lists: OwnMap<number, Place & { readonly kept: boolean }>): string[] {
     const left: string[] = [];
-    const viewed = new Set<unknown>();
-    for (const segment of segments) {
+    segments.forEach((segment) => {
       const { va, length, list } = segment;
-      const about = `a view of ${bytes(length)} of memory at ${hex(va)} may be left, and its list is not given back`;
-      const more = leftBy(() => this.#end(list as MemsegList & Place, segment), about);
-      if (more.length > 0) viewed.add(list);
-      left.push(...more);
-    }
-    for (const list of lists) if (list.kept && !viewed.has(list)) left.push(...leftBy(() => this.release(list)));
+      const sights = endSegment(segment);
+      // Before its list is released as a whole, but for what is kept.
+      if (sights.size > 0) {
+        left.push(...leftBy(() => this.#quarantine.giveBack(list as MemsegList & Place, va, length, sights)));
+      }
+      if (sights.problem !== undefined) left.push(viewLeft(segment, sights.problem));
+    });
+    lists.forEach((list) => {
+      if (list.kept) left.push(...leftBy(() => this.release(list)));
+    });
     return left;
-  }
-
-  /** Before its list is released as a whole. */
-  #end(list: Place, segment: Segment): void {
-    const sights = endSegment(segment);
-    if (sights.length > 0) this.#quarantine.giveBack(list, segment.va, segment.length, sights);
   }
 
   /** Gives a list's address space back, but for what something may still reach. @throws `ERR_KERNEL`. */
@@ -89,4 +99,9 @@ export class OwnPages {
   sweep(): void {
     this.#quarantine.sweep();
   }
+}
+
+function viewLeft({ va, length }: Segment, problem: unknown): string {
+  const why = messageOf(withoutResidue(problem));
+  return `a view of ${bytes(length)} of memory at ${hex(va)} may be left, and its addresses are kept until it can be ended (${why})`;
 }

@@ -12,33 +12,32 @@
  *
  * Of a list that is gone these addresses remain, and are given back as soon as anything is done with a table and they can be.
  */
+import { bareArray, OwnSet, sort } from "../captured.ts";
 import { core, NO_ADDRESS, Status } from "../core.ts";
 import { bytes } from "../hex.ts";
-import type { Sight, Syscalls } from "../syscalls.ts";
+import type { Syscalls } from "../syscalls.ts";
 import { release, replace, vacate } from "./pages.ts";
 import { refused } from "./refusals.ts";
+import { Sights } from "./sights.ts";
 import type { Place } from "./types.ts";
 
 interface Kept {
   readonly list: Place;
   readonly va: bigint;
   readonly length: bigint;
-  readonly sights: readonly Sight[];
+  readonly sights: Sights;
 }
 
 /** From so many ranges on garbage is collected: to keep more costs more than that does. */
 const MANY = 256;
 
-/** What a range was taken with, as {@link Quarantine.take} gives it. */
-const NONE: readonly Sight[] = [];
-
 /** What is left of lists that are gone. Each thread has its own. */
-const leftover = new Set<Kept & { readonly kernel: Syscalls }>();
+const leftover = new OwnSet<Kept & { readonly kernel: Syscalls }>();
 
 export class Quarantine {
   readonly #kernel: Syscalls;
   readonly #table: number;
-  #kept: Kept[] = [];
+  readonly #kept = new OwnSet<Kept>();
   /** How many the last collection of garbage left. */
   #left = 0;
 
@@ -50,126 +49,141 @@ export class Quarantine {
 
   /** What of a list waits for the collector of garbage, or for input and output. */
   rangesOf({ index }: Place): readonly { readonly va: bigint; readonly length: bigint }[] {
-    return this.#of(index);
+    const ranges: Kept[] = [];
+    this.#kept.forEach((kept) => {
+      if (kept.list.index === index) ranges.push(kept);
+    });
+    return ranges;
   }
 
   /** Whether a range touches one that is kept. */
   holds({ index }: Pick<Place, "index">, va: bigint, length: bigint): boolean {
-    return this.#of(index).some((kept) => kept.va < va + length && va < kept.va + kept.length);
+    let isHeld = false;
+    this.#kept.forEach((kept) => {
+      isHeld ||= kept.list.index === index && kept.va < va + length && va < kept.va + kept.length;
+    });
+    return isHeld;
   }
 
   /** The lowest address with so many free pages in a row; NO_ADDRESS where there is none. @throws `ERR_OUT_OF_MEMORY`. */
   room(list: Place, pages: bigint): bigint {
     this.sweep();
-    const beside = (isInTheWay: (kept: Kept) => boolean) =>
-      this.#roomBeside(list, this.#of(list.index).filter(isInTheWay), pages);
-    let found = beside(() => true);
-    if (found !== NO_ADDRESS || this.#of(list.index).length === 0) return found;
+    let found = this.#roomBeside(list, () => true, pages);
+    if (found !== NO_ADDRESS || !this.holds(list, list.base, list.length)) return found;
     // To collect garbage takes milliseconds, so not for a few ranges again that the last time left.
-    const isWorthWhile = this.#kept.length > 2 * this.#left;
+    const isWorthWhile = this.#kept.size > 2 * this.#left;
     if (isWorthWhile) {
       this.#collect();
-      found = beside(() => true);
+      found = this.#roomBeside(list, () => true, pages);
     }
-    if (found === NO_ADDRESS) found = beside(isMoved);
+    if (found === NO_ADDRESS) found = this.#roomBeside(list, isMoved, pages);
     if (found !== NO_ADDRESS || isWorthWhile) return found;
     this.#collect();
-    return beside(isMoved);
+    return this.#roomBeside(list, isMoved, pages);
   }
 
   /** Takes a range out of the quarantine for a new segment, which inherits what may still reach it. */
-  take({ index }: Place, va: bigint, length: bigint): readonly Sight[] {
-    if (!this.holds({ index }, va, length)) return NONE;
-    const sights: Sight[] = [];
-    this.#kept = this.#kept.flatMap((kept) => {
+  take({ index }: Place, va: bigint, length: bigint): Sights {
+    const sights = new Sights();
+    this.#kept.forEach((kept) => {
       const end = kept.va + kept.length;
-      if (kept.list.index !== index || end <= va || kept.va >= va + length) return [kept];
-      sights.push(...kept.sights);
-      const pieces = [
-        { ...kept, length: va - kept.va },
-        { ...kept, va: va + length, length: end - (va + length) },
-      ];
-      return pieces.filter((piece) => piece.length > 0n);
+      if (kept.list.index !== index || end <= va || kept.va >= va + length) return;
+      this.#kept.delete(kept);
+      sights.addAll(kept.sights);
+      if (kept.va < va) this.#kept.add({ ...kept, length: va - kept.va });
+      if (va + length < end) this.#kept.add({ ...kept, va: va + length, length: end - (va + length) });
     });
     return sights;
   }
 
-  /** Gives the pages back; the addresses where nothing may reach them any more. @throws `ERR_KERNEL`. */
-  giveBack(list: Place, va: bigint, length: bigint, sights: readonly Sight[]): void {
-    if (sights.length === 0) {
+  /** Gives the pages back; the addresses where nothing may reach them any more. @throws `ERR_KERNEL`: they are kept all the same. */
+  giveBack(list: Place, va: bigint, length: bigint, sights: Sights): void {
+    if (sights.size === 0) {
       vacate(this.#kernel, va, length, list.pageShift);
       return;
     }
-    // Where it is refused the pages are what is harmless: they are nobody else's.
+    // Whatever the kernel says: where it is refused the pages are what is harmless, and they are nobody else's.
+    this.#kept.add({ list, va, length, sights });
     replace(this.#kernel, va, length);
-    this.#kept.push({ list, va, length, sights });
-    if (this.#kept.length > Math.max(MANY, 2 * this.#left)) this.#collect();
+    if (this.#kept.size > MANY && this.#kept.size > 2 * this.#left) this.#collect();
   }
 
   /** Gives the address space of a list back, but for what is kept. @throws `ERR_KERNEL`, after all else went back. */
   release(list: Place): void {
     this.sweep();
-    const kept = this.#of(list.index).sort((a, b) => (a.va < b.va ? -1 : 1));
-    this.#kept = this.#kept.filter((one) => !kept.includes(one));
-    const failures: unknown[] = [];
+    const kept = this.#of(list.index);
+    sort(kept, (a, b) => (a.va < b.va ? -1 : 1));
+    let failure: { readonly error: unknown } | undefined;
     let at = list.base;
-    for (const { va, length } of [...kept, { va: list.base + list.length, length: 0n }]) {
+    for (let i = 0; i <= kept.length; i++) {
+      const one = kept[i] ?? { va: list.base + list.length, length: 0n };
       try {
-        if (at < va) release(this.#kernel, at, va - at);
+        if (at < one.va) release(this.#kernel, at, one.va - at);
       } catch (error) {
-        failures.push(error);
+        failure ??= { error };
       }
-      at = va + length;
+      at = one.va + one.length;
     }
-    for (const one of kept) leftover.add({ ...one, kernel: this.#kernel });
-    if (failures.length > 0) throw failures[0];
+    for (let i = 0; i < kept.length; i++) {
+      const one = kept[i] as Kept;
+      this.#kept.delete(one);
+      leftover.add({ ...one, kernel: this.#kernel });
+    }
+    if (failure) throw failure.error;
   }
 
   /** Ends what nothing can reach any more. What the kernel does not take back is tried again. */
   sweep(): void {
-    this.#kept = this.#kept.filter(
-      ({ list, va, length, sights }) =>
-        isSeen(sights) || !succeeds(() => vacate(this.#kernel, va, length, list.pageShift)),
-    );
-    for (const one of leftover) {
+    this.#kept.forEach((one) => {
+      const { list, va, length, sights } = one;
+      if (sights.isSeen) return;
+      if (succeeds(() => vacate(this.#kernel, va, length, list.pageShift))) this.#kept.delete(one);
+    });
+    leftover.forEach((one) => {
       const { kernel, va, length, sights } = one;
-      if (!isSeen(sights) && succeeds(() => release(kernel, va, length))) leftover.delete(one);
-    }
+      if (!sights.isSeen && succeeds(() => release(kernel, va, length))) leftover.delete(one);
+    });
   }
 
   /** Sees what is still held once garbage is gone. A buffer that another thread had, or had last, is known a turn later. */
   #collect(): void {
-    this.#kept[0]?.sights[0]?.collect?.();
+    let isDone = false;
+    this.#kept.forEach(({ sights }) => {
+      if (!isDone) isDone = sights.collect();
+    });
     this.sweep();
-    this.#left = this.#kept.length;
+    this.#left = this.#kept.size;
   }
 
   #of(index: number): Kept[] {
-    return this.#kept.filter(({ list }) => list.index === index);
+    const found = bareArray<Kept>();
+    this.#kept.forEach((kept) => {
+      if (kept.list.index === index) found[found.length] = kept;
+    });
+    return found;
   }
 
   /** The core looks for room between memsegs: so what is kept is one for as long as it looks. */
-  #roomBeside(list: Place, kept: readonly Kept[], pages: bigint): bigint {
-    const added: bigint[] = [];
+  #roomBeside(list: Place, isInTheWay: (kept: Kept) => boolean, pages: bigint): bigint {
+    const added = new OwnSet<bigint>();
     try {
-      for (const { va, length } of kept) {
-        const status = core.memsegAdd(this.#table, list.index, va, NO_ADDRESS, length);
-        if (status !== Status.OK) throw refused(status, `${bytes(length)} that are kept`);
-        added.push(va);
-      }
+      this.#kept.forEach((kept) => {
+        if (kept.list.index !== list.index || !isInTheWay(kept)) return;
+        const status = core.memsegAdd(this.#table, list.index, kept.va, NO_ADDRESS, kept.length);
+        if (status !== Status.OK) throw refused(status, `${bytes(kept.length)} that are kept`);
+        added.add(kept.va);
+      });
       return core.listFreePages(this.#table, list.index, pages);
     } finally {
-      for (const va of added) core.memsegRemove(this.#table, va);
+      added.forEach((va) => {
+        core.memsegRemove(this.#table, va);
+      });
     }
   }
 }
 
 function isMoved({ sights }: Kept): boolean {
-  return sights.some(({ moved }) => moved);
-}
-
-function isSeen(sights: readonly Sight[]): boolean {
-  return sights.some((sight) => sight.seen());
+  return sights.isMoved;
 }
 
 function succeeds(call: () => void): boolean {

@@ -1,21 +1,16 @@
+import { bufferOf, freeze, kindOf, lengthOf, OwnMap, startOf } from "../captured.ts";
 import { markClass } from "../copies.ts";
 import { argumentRangeError, argumentTypeError, coded, DmaWindowError } from "../errors.ts";
-import { exclusively } from "../exclusive.ts";
+import { begin, exclusively, end as finish } from "../exclusive.ts";
 import { hex, bytes as inBytes } from "../hex.ts";
-import { LONGEST_VIEW, type Sight, type Syscalls, sightIn } from "../syscalls.ts";
-import { kindOf } from "../typed-arrays.ts";
+import { LONGEST_VIEW, type Syscalls, sightIn } from "../syscalls.ts";
 import { size } from "../validate.ts";
+import { type Sights, UnendedView } from "./sights.ts";
 import type { MemsegList } from "./types.ts";
 
-/** Of every typed array, whatever its class or its own properties say: no code of a program runs when it is asked. */
-const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object;
-const lengthOf = Object.getOwnPropertyDescriptor(typedArray, "byteLength")?.get as (this: unknown) => number;
-const startOf = Object.getOwnPropertyDescriptor(typedArray, "byteOffset")?.get as (this: unknown) => number;
-const bufferOf = Object.getOwnPropertyDescriptor(typedArray, "buffer")?.get as (this: unknown) => ArrayBuffer;
-
 /** What only the library does with a segment, out of reach of the programs that have one. */
-let make: (kernel: Syscalls, list: MemsegList, va: bigint, length: bigint, sights: readonly Sight[]) => Segment;
-let end: (segment: Segment) => Sight[];
+let make: (kernel: Syscalls, list: MemsegList, va: bigint, length: bigint, sights: Sights) => Segment;
+let end: (segment: Segment) => Sights;
 
 /** Pages that `MemsegTable.allocate` has given. Valid until they are freed. */
 export class Segment {
@@ -26,26 +21,26 @@ export class Segment {
 
   readonly #kernel: Syscalls;
   /** What may lead to the memory and is no view of this segment, or not any more. */
-  readonly #sights: Sight[];
+  readonly #sights: Sights;
   /** By where they begin and how long they are: a segment of up to 4 GiB has one at most. */
-  readonly #views = new Map<string, Uint8Array>();
+  readonly #views = new OwnMap<string, Uint8Array>();
   #freed = false;
 
   static {
-    make = (...parts) => new Segment(make, ...parts);
+    make = (kernel, list, va, length, sights) => new Segment(make, kernel, list, va, length, sights);
     end = (segment) => segment.#end();
   }
 
   /** @internal Made by `MemsegTable.allocate` alone: memory that is nobody's must not be reached. */
-  constructor(key: unknown, kernel: Syscalls, list: MemsegList, va: bigint, length: bigint, sights: readonly Sight[]) {
+  constructor(key: unknown, kernel: Syscalls, list: MemsegList, va: bigint, length: bigint, sights: Sights) {
     if (key !== make)
       throw coded(new TypeError("segments are made by allocate of a MemsegTable"), "ERR_INVALID_ARG_TYPE");
     this.#kernel = kernel;
-    this.#sights = [...sights];
+    this.#sights = sights.seen();
     this.list = list;
     this.va = va;
     this.length = length;
-    Object.freeze(this); // what it says of itself is what is shown and freed
+    freeze(this); // what it says of itself is what is shown and freed
   }
 
   get freed(): boolean {
@@ -62,7 +57,7 @@ export class Segment {
    */
   get bytes(): Uint8Array {
     this.#alive();
-    if (this.length <= LONGEST_VIEW) return this.#window(0n, this.length);
+    if (this.length <= LONGEST_VIEW) return this.#window(0n, this.length, exclusively);
     throw new DmaWindowError(
       "ERR_TOO_LARGE",
       `the segment has ${inBytes(this.length)}, and one array shows at most ${inBytes(LONGEST_VIEW)}: take its parts with view(offset, length)`,
@@ -88,83 +83,114 @@ export class Segment {
     if (long > LONGEST_VIEW) {
       throw argumentRangeError("length", `at most ${inBytes(LONGEST_VIEW)}, the longest array`, length ?? long);
     }
+    return this.#part(start, long, exclusively);
+  }
+
+  /** Bytes that are known to be the segment's, and no more than a view can have. */
+  #part(start: bigint, length: bigint, run: typeof exclusively): Uint8Array {
     // Whole windows, where the part lies in one, so that there are few of them however many parts are asked for.
     const first = start - (start % LONGEST_VIEW);
-    const isInOne = start - first + long <= LONGEST_VIEW;
+    const isInOne = start - first + length <= LONGEST_VIEW;
     const from = isInOne && first < this.length ? first : start;
-    const to = isInOne && first < this.length ? least(first + LONGEST_VIEW, this.length) : start + long;
+    const to = isInOne && first < this.length ? least(first + LONGEST_VIEW, this.length) : start + length;
     if (from === to) return new Uint8Array(0);
-    const { buffer, byteOffset } = this.#window(from, to - from);
-    return new Uint8Array(buffer, byteOffset + Number(start - from), Number(long)); // up to 2^32: exact
+    const whole = this.#window(from, to - from, run);
+    return new Uint8Array(bufferOf(whole), startOf(whole) + Number(start - from), Number(length)); // up to 2^32: exact
   }
 
   /**
    * Copies from the segment into `into`, as many bytes as that has. Works on every engine, and for a segment of any size.
    *
    * @param offset Bytes from the segment's start.
-   * @throws `ERR_FREED`, `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`.
+   * @throws `ERR_FREED`, `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`; `ERR_BUSY` in the middle of another operation.
    */
   read(offset: bigint | number, into: Uint8Array): void {
-    const [va, array] = this.#place("into", offset, into);
-    if (this.#kernel.read) this.#kernel.read(va, array);
-    else array.set(this.view(offset, array.byteLength));
+    const { va, array } = this.#place("into", offset, into);
+    begin("segment.read");
+    try {
+      if (this.#kernel.read) this.#kernel.read(va, array);
+      else array.set(this.#shown(va, array));
+    } finally {
+      finish();
+    }
   }
 
   /**
    * Copies `from` into the segment, likewise.
    *
-   * @throws `ERR_FREED`, `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`.
+   * @throws `ERR_FREED`, `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`; `ERR_BUSY` in the middle of another operation.
    */
   write(offset: bigint | number, from: Uint8Array): void {
-    const [va, array] = this.#place("from", offset, from);
-    if (this.#kernel.write) this.#kernel.write(va, array);
-    else this.view(offset, array.byteLength).set(array);
+    const { va, array } = this.#place("from", offset, from);
+    begin("segment.write");
+    try {
+      if (this.#kernel.write) this.#kernel.write(va, array);
+      else this.#shown(va, array).set(array);
+    } finally {
+      finish();
+    }
   }
 
   /** The address of as many bytes as `array` has, all of them the segment's; and the array, without what is said in its name. */
-  #place(name: string, offset: bigint | number, array: unknown): [va: bigint, plain: Uint8Array] {
+  #place(name: string, offset: bigint | number, given: unknown): { readonly va: bigint; readonly array: Uint8Array } {
     const start = size("offset", offset);
-    if (kindOf(array) !== "Uint8Array") throw argumentTypeError(name, "a Uint8Array", array);
+    if (kindOf(given) !== "Uint8Array") throw argumentTypeError(name, "a Uint8Array", given);
     const rest = this.length - start;
     if (rest < 0n) throw argumentRangeError("offset", `at most the segment's ${inBytes(this.length)}`, offset);
-    const length = lengthOf.call(array);
+    const length = lengthOf(given);
     if (BigInt(length) > rest) {
       throw argumentRangeError(`${name}.length`, `at most ${inBytes(rest)}, to the segment's end`, length);
     }
     this.#alive();
     try {
-      return [this.va + start, new Uint8Array(bufferOf.call(array), startOf.call(array), length)];
+      return { va: this.va + start, array: new Uint8Array(bufferOf(given), startOf(given), length) };
     } catch {
-      throw argumentTypeError(name, "an array whose memory is there", array); // detached
+      throw argumentTypeError(name, "an array whose memory is there", given); // detached
     }
   }
 
-  #window(offset: bigint, length: bigint): Uint8Array {
+  /** The bytes from an address on that are to be copied, for a kernel that does not copy. */
+  #shown(va: bigint, { byteLength }: Uint8Array): Uint8Array {
+    return this.#part(va - this.va, BigInt(byteLength), (_, make) => make());
+  }
+
+  /** Shows a whole window. To make it the kernel is asked, and nobody may free the segment meanwhile: `run` sees to that. */
+  #window(offset: bigint, length: bigint, run: typeof exclusively): Uint8Array {
     const key = `${offset}+${length}`;
     const known = this.#views.get(key);
-    if (known !== undefined) {
-      if (known.byteLength > 0) return known;
-      // Its buffer was moved away: what it was moved into shows the memory too.
-      this.#views.delete(key);
-      this.#close(known);
-    }
-    const view = exclusively("segment.view", () => this.#kernel.view(this.va + offset, length));
-    this.#views.set(key, view);
-    return view;
+    if (known !== undefined && known.byteLength > 0) return known;
+    return run("segment.view", () => {
+      this.#alive();
+      if (known !== undefined) {
+        // Its buffer was moved away: what it was moved into shows the memory too.
+        this.#views.delete(key);
+        this.#close(known);
+      }
+      const view = this.#kernel.view(this.va + offset, length);
+      this.#views.set(key, view);
+      return view;
+    });
   }
 
-  /** Ends a view, and keeps what is left of it. */
+  /** Ends a view, and keeps what is left of it: also the view itself, where it could not be ended. */
   #close(view: Uint8Array): void {
-    const sight = sightIn(this.#kernel.unview(view));
-    if (sight !== undefined) this.#sights.push(sight);
+    try {
+      const sight = sightIn(this.#kernel.unview(view));
+      if (sight !== undefined) this.#sights.add(sight);
+    } catch (error) {
+      this.#sights.add(new UnendedView(this.#kernel, view, error));
+    }
   }
 
-  #end(): Sight[] {
+  /** Tries each view, whatever becomes of the others. */
+  #end(): Sights {
+    this.#alive();
     this.#freed = true;
-    const views = [...this.#views.values()];
+    this.#views.forEach((view) => {
+      this.#close(view);
+    });
     this.#views.clear();
-    for (const view of views) this.#close(view);
-    return this.#sights.filter((sight) => sight.seen());
+    return this.#sights;
   }
 
   #alive(): void {
@@ -173,13 +199,16 @@ export class Segment {
 }
 
 /** A segment of pages that are there; `sights`: what may still reach those that were at its addresses before. */
-export function makeSegment(...parts: Parameters<typeof make>): Segment {
-  return make(...parts);
+export function makeSegment(kernel: Syscalls, list: MemsegList, va: bigint, length: bigint, sights: Sights): Segment {
+  return make(kernel, list, va, length, sights);
 }
 
-/** Ends all views of a segment: from here on its memory may go, but for what the sights say. */
-export function endSegment(segment: Segment): Sight[] {
-  return end(segment);
+/**
+ * Ends all views of a segment: from here on its memory may go, but for what the sights say. Throws before anything is ended, for
+ * one that has been freed, and at no other time.
+ */
+export function endSegment(segment: Segment): Sights {
+  return end(segment).seen();
 }
 
 function least(a: bigint, b: bigint): bigint {

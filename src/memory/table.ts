@@ -1,4 +1,5 @@
 import { asked } from "../asked.ts";
+import { freeze, OwnMap, OwnSet } from "../captured.ts";
 import { Closable } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { core, ListFlag, NO_ADDRESS, Status } from "../core.ts";
@@ -19,13 +20,8 @@ import { type PhysicalResolver, physicalRuns } from "./physical.ts";
 import { readList, readMemseg } from "./read.ts";
 import { nameOf, refused } from "./refusals.ts";
 import { Segment } from "./segment.ts";
-import type { MemoryListener, Memseg, MemsegList, Place } from "./types.ts";
+import type { MemoryListener, Memseg, MemsegList, OwnList } from "./types.ts";
 import { translateByTable } from "./walk.ts";
-
-/** A list and its address space, as the table keeps them. */
-interface OwnList extends MemsegList, Place {
-  readonly kept: boolean;
-}
 
 /**
  * Memory, as lists of address space and the pages in them. The record itself is the core's; containers that a table is
@@ -37,12 +33,12 @@ export class MemsegTable extends Closable {
   readonly #handle: number;
   /** Where the core keeps it: the same place as long as it is open. */
   readonly #tables: number;
-  readonly #lists = new Map<number, OwnList>();
+  readonly #lists = new OwnMap<number, OwnList>();
   /** The same lists by address: no two share any of it. */
   readonly #spans = new OrderedSpans<OwnList>();
-  readonly #segments = new Set<Segment>();
+  readonly #segments = new OwnSet<Segment>();
   /** The segment of a memseg, by where that begins: of memory that was allocated. */
-  readonly #segmentAt = new Map<bigint, Segment>();
+  readonly #segmentAt = new OwnMap<bigint, Segment>();
   readonly #listeners = new Listeners();
   readonly #pages: OwnPages | undefined;
   #open = true;
@@ -125,7 +121,7 @@ export class MemsegTable extends Closable {
       throw withResidue(refusal, kept ? leftBy(() => release(this.#needKernel(), base, length)) : []);
     }
     const own = { index, base, length, pageSize, pageShift, external, heap, kept };
-    const list: OwnList = Object.freeze(node === undefined ? own : { ...own, node });
+    const list: OwnList = freeze(node === undefined ? own : { ...own, node });
     try {
       this.#listeners.tell(
         (listener) => listener.listAdded(list),
@@ -233,7 +229,7 @@ export class MemsegTable extends Closable {
       () => this.#walk(own.base, own.base + own.length - 1n),
     );
     this.#segments.add(segment);
-    for (const memseg of memsegs) this.#segmentAt.set(memseg.va, segment);
+    for (let i = 0; i < memsegs.length; i++) this.#segmentAt.set((memsegs[i] as Memseg).va, segment);
     return segment;
   }
 
@@ -246,7 +242,7 @@ export class MemsegTable extends Closable {
    *
    * @throws `ERR_FREED`; what unmapping throws: the segment then stays as it was, but for `residue`. `ERR_STILL_REGISTERED` when all that
    * failed was to end its registration: the segment is gone, and its pages stay locked until the container tries again.
-   * `ERR_KERNEL` of mmap when the segment is gone, and only its pages could not be given back.
+   * `ERR_KERNEL` of mmap when it is gone, and its pages could not be given back; `ERR_INTERFACE` when a view may be alive.
    */
   free(segment: Segment): void {
     exclusively("memory.free", () => this.#free(segment));
@@ -264,8 +260,7 @@ export class MemsegTable extends Closable {
     try {
       this.#needPages().giveBack(own, segment);
     } catch (error) {
-      const pages = `${bytes(segment.length)} of memory at ${hex(segment.va)} are not given back`;
-      throw withResidue(error, [pages, ...(leftover?.residue?.left ?? [])]);
+      throw withResidue(error, leftover?.residue?.left ?? []);
     }
     if (leftover) throw leftover;
   }
@@ -337,7 +332,7 @@ export class MemsegTable extends Closable {
   #close(): void {
     if (this.#listeners.size > 0)
       throw new DmaWindowError("ERR_ATTACHED", "the memory is attached: detach it, or close its containers");
-    const left = this.#pages?.end(this.#segments, this.#lists.values()) ?? [];
+    const left = this.#pages?.end(this.#segments, this.#lists) ?? [];
     this.#segments.clear();
     this.#segmentAt.clear();
     this.#lists.clear();
@@ -376,7 +371,8 @@ export class MemsegTable extends Closable {
   #record(list: OwnList, memsegs: readonly Memseg[]): void {
     const recorded: Memseg[] = [];
     try {
-      for (const memseg of memsegs) {
+      for (let i = 0; i < memsegs.length; i++) {
+        const memseg = memsegs[i] as Memseg;
         const status = core.memsegAdd(this.#core(), list.index, memseg.va, memseg.iova ?? NO_ADDRESS, memseg.length);
         if (status !== Status.OK) throw refused(status, `memseg of ${bytes(memseg.length)} at ${hex(memseg.va)}`);
         recorded.push(memseg);
@@ -399,10 +395,11 @@ export class MemsegTable extends Closable {
       (listener) => listener.added(list, memsegs),
       () => `${nameOf(memsegs)} are not mapped again`,
     );
-    for (const memseg of memsegs) core.memsegRemove(this.#core(), memseg.va);
     const [first, ...more] = leftovers.filter((leftover) => leftover !== undefined);
     const left = more.flatMap(({ residue }) => residue?.left ?? []);
-    return first && (withResidue(first, left) as DmaWindowError);
+    const leftover = first && (withResidue(first, left) as DmaWindowError);
+    for (const memseg of memsegs) core.memsegRemove(this.#core(), memseg.va); // last: nothing throws any more
+    return leftover;
   }
 
   /** One memseg, or, where physical addresses are wanted, one for each run of pages that follow each other there too. */

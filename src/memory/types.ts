@@ -46,3 +46,9 @@ export interface Place {
   readonly pageShift: number;
   readonly node?: number;
 }
+
+/** A list and its address space, as the table keeps them. */
+export interface OwnList extends MemsegList, Place {
+  /** Whether the table keeps the space, and the program does not. */
+  readonly kept: boolean;
+}

@@ -107,6 +107,7 @@ function bareIn(project: string): string {
       "guards.ts",
       "hex.ts",
       "known.ts",
+      "captured.ts",
       "typed-arrays.ts",
       "validate.ts",
       "syscalls.ts",
