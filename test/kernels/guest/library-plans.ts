@@ -1,6 +1,8 @@
 /** From what a program says of its memory to a window that holds it: every way of planning, with the memory it is for. */
+
 import * as assert from "uvu/assert";
 import { type MemsegTable, planWindow, readIomem, type Segment, type Window } from "../../../src/index.ts";
+import { inPlacingOrder } from "../../../src/plan/order.ts";
 import { EDU_BUFFER } from "./edu.ts";
 import { refused, says } from "./library-checks.ts";
 import { inSession, type Session } from "./library-session.ts";
@@ -59,14 +61,15 @@ function fromLists(site: Site, name: string, sources: readonly Source[]): void {
     });
     container.attach(memory);
     let end = window.start;
-    const regions = lists.map(({ pageSize, length }) => {
-      const iova = ((end + pageSize - 1n) / pageSize) * pageSize;
-      end = iova + length;
-      return iova;
-    });
+    const regions = new Map<unknown, bigint>();
+    for (const one of inPlacingOrder(lists, container.kind)) {
+      const iova = ((end + one.pageSize - 1n) / one.pageSize) * one.pageSize;
+      end = iova + one.length;
+      regions.set(one, iova);
+    }
     const segments = sources.map(({ pages }, i) => memory.allocate(lists[i] as never, pages));
     test(`${name}: what is allocated is mapped in its list's part of the window, and locked to the byte`, () => {
-      const done = segments.map(({ va, length }, i) => ({ va, length, iova: regions[i] as bigint }));
+      const done = segments.map(({ va, length }, i) => ({ va, length, iova: regions.get(lists[i]) as bigint }));
       says(window, done);
       session.holds(memory.bytes);
     });
