@@ -33,14 +33,19 @@ export class Span {
     this.#pagesPerByte = 2 ** -pageShift;
   }
 
-  /** Whether both are whole pages, and those lie in the window: the usual question. What says no here asks `contains`. */
+  /** Whether `length` bytes from `iova`, at least one, lie in the window. @throws `ERR_OUT_OF_RANGE` where not exact. */
+  contains(iova: number, length: number): boolean {
+    return this.hasPages(iova, length) || this.#contains(iova, length);
+  }
+
+  /** Whether both are whole pages, and those lie in the window: the usual question, and the shortest. */
   hasPages(iova: number, length: number): boolean {
     const offset = iova - this.#start;
     return isPages(iova) && isPages(length) && offset >= 0 && length > 0 && length <= this.#size - offset;
   }
 
-  /** Whether `length` bytes from `iova`, at least one, lie in the window. @throws `ERR_OUT_OF_RANGE` where not exact. */
-  contains(iova: number, length: number): boolean {
+  /** The rest. It takes numbers alone and stays small: V8 would pass them in boxes to what it does not inline. */
+  #contains(iova: number, length: number): boolean {
     if (!isExact(iova) || !isExact(length) || !isU64(iova) || !isU64(length)) throw refusal(iova, length);
     const offset = iova - this.#start;
     return offset >= 0 && length > 0 && length <= this.#size - offset && offset <= this.#size - length;

@@ -108,15 +108,8 @@ export class Window extends Closable {
    * @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE` (also for a number that is not exact), `ERR_CLOSED`.
    */
   contains(iova: bigint | number, length: bigint | number): boolean {
-    if (typeof iova === "number" && typeof length === "number" && this.#span.hasPages(iova, length)) return true;
-    return this.#contains(iova, length);
-  }
-
-  /** Apart from the usual question, which stays small enough to be compiled into its caller. */
-  #contains(iova: bigint | number, length: bigint | number): boolean {
-    const window = this.#handle();
-    if (typeof iova === "number" && typeof length === "number") return this.#span.contains(iova, length);
-    return core.windowContains(window, exactly("iova", iova), size("length", length)) === 1;
+    if (typeof iova === "number" && typeof length === "number" && this.#open) return this.#span.contains(iova, length);
+    return core.windowContains(this.#handle(), exactly("iova", iova), size("length", length)) === 1;
   }
 
   /**
