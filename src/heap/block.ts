@@ -1,8 +1,8 @@
 /** What can be asked of a heap: bytes, alignment, boundary. Here they become what the allocator takes, exactly or not at all. */
+import { GRANULE } from "../alloc.ts";
 import { argumentRangeError, argumentTypeError } from "../errors.ts";
 
-/** Blocks are whole granules, and begin at one. */
-export const GRANULE = 64;
+export { GRANULE };
 
 /** The longest block. */
 export const BLOCK_MAX = 2 ** 32 - GRANULE;
@@ -45,4 +45,11 @@ function shiftOf(value: unknown, name: string): number {
 /** Whole granules. */
 export function rounded(bytes: number): number {
   return Math.ceil(bytes / GRANULE) * GRANULE;
+}
+
+/** The shift of a power of two below 2^31; -1 of anything else, which is looked at again. */
+export function quickShift(value: number): number {
+  return typeof value === "number" && (value | 0) === value && value > 0 && (value & (value - 1)) === 0
+    ? 31 - Math.clz32(value)
+    : -1;
 }

@@ -1,8 +1,10 @@
 /** Blocks of a heap as the allocator gives them, and its memory, which grows. */
+import { GRANULE, HANDLE_INDEX_MASK } from "../alloc.ts";
 import { DmaWindowError } from "../errors.ts";
 import { type Asked, exhausted } from "./exhausted.ts";
 import { Growth } from "./growth.ts";
 import type { HeapPlan } from "./options.ts";
+import { fill } from "./pattern.ts";
 import { Segments } from "./segments.ts";
 import { needAllocator, wasm } from "./wasm.ts";
 
@@ -44,6 +46,20 @@ export class Blocks {
     return handle > 0 ? handle : this.refill(bytes, align, boundary);
   }
 
+  /** The same, all of it zero. */
+  takeZeroed(bytes: number, align: number, boundary: number): number {
+    const handle = this.take(bytes, align, boundary);
+    if (handle <= 0) return handle;
+    const at = (handle & HANDLE_INDEX_MASK) * 4;
+    try {
+      fill(this.segments, wasm.vas[at] as bigint, (wasm.sizes[at * 2] as number) * GRANULE, 0);
+    } catch (error) {
+      this.give(handle);
+      throw error;
+    }
+    return handle;
+  }
+
   give(handle: number): void {
     wasm.heapFree(this.heap, handle);
   }
@@ -54,21 +70,21 @@ export class Blocks {
       const handle = wasm.heapAllocAligned(this.heap, bytes, align, boundary);
       return handle > 0 ? handle : -1;
     };
-    const needed = this.#needed(bytes, align, boundary);
+    const anywhere = BigInt(bytes) + (1n << BigInt(align)) + (boundary === 0 ? 0n : BigInt(bytes));
     // It fits, and there are no descriptors: more memory would not help.
-    if (wasm.heapLargest(this.heap) >= needed) return -1;
+    if (wasm.heapLargest(this.heap) >= anywhere) return -1;
     if (this.reclaim()) {
       const handle = again();
       if (handle > 0) return handle;
     }
-    if (this.segments.count > 1 && wasm.heapFreeBytes(this.heap) >= BigInt(bytes) && this.segments.join(needed)) {
+    if (this.segments.count > 1 && wasm.heapFreeBytes(this.heap) >= anywhere && this.segments.join(anywhere)) {
       const handle = again();
       if (handle > 0) return handle;
     }
-    return this.growth.plan?.sync && this.growth.tryBy(needed) ? again() : -1;
+    return this.growth.plan?.sync && this.growth.tryBy(this.#needed(bytes, align, boundary)) ? again() : -1;
   }
 
-  /** Bytes in a row in which a block fits wherever they begin; where pages begin, which are aligned themselves, if it is smaller. */
+  /** Bytes of new memory in which a block fits: it begins with a page, and so at a multiple of what is not larger. */
   #needed(bytes: number, align: number, boundary: number): bigint {
     const { pageSize } = this.#plan.list;
     const unit = 1n << BigInt(Math.max(align, boundary));

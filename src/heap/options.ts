@@ -1,8 +1,9 @@
 /** What heaps and pools are given, checked. */
+
+import { isItself } from "../closable.ts";
 import { Window } from "../container/window.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError, imitationError } from "../errors.ts";
 import { bytes as inBytes } from "../hex.ts";
-import { isItself } from "../closable.ts";
 import { keysOf, known } from "../known.ts";
 import { MemsegTable } from "../memory/table.ts";
 import type { MemsegList, OwnList } from "../memory/types.ts";
@@ -151,7 +152,8 @@ function ownList(memory: MemsegTable, list: MemsegList): OwnList {
   if (!memory.lists.includes(list)) throw new DmaWindowError("ERR_NOT_FOUND", "the list is not one of the memory's");
   const own = list as OwnList;
   if (!own.kept) throw argumentTypeError("list", "a list of the table's own, added without base", list);
-  if (own.external && !own.heap) throw argumentTypeError("list", "a list that is mapped with the table: external with heap, or neither", list);
+  if (own.external && !own.heap)
+    throw argumentTypeError("list", "a list that is mapped with the table: external with heap, or neither", list);
   return own;
 }
 
@@ -167,7 +169,8 @@ function readGrowth(grow: GrowOptions, list: OwnList): GrowPlan {
   if (max > list.length) {
     throw argumentRangeError("grow.max", `at most the list's ${inBytes(list.length)}, or a larger list`, grow.max);
   }
-  if (low >= max) throw argumentRangeError("grow.low", `less than the most that the heap can have, ${inBytes(max)}`, low);
+  if (low >= max)
+    throw argumentRangeError("grow.low", `less than the most that the heap can have, ${inBytes(max)}`, low);
   return { low, step, max, sync: boolean("grow.sync", grow.sync ?? true) };
 }
 

@@ -34,6 +34,7 @@ interface Held {
 
 const WINDOW_SHIFT = 32n;
 const WINDOW_MASK = (1n << WINDOW_SHIFT) - 1n;
+const PART = 1n << 30n;
 const JOIN = 0;
 const APART = 1;
 
@@ -62,11 +63,6 @@ export class Segments {
 
   holds(segment: Segment): boolean {
     return segment !== this.#leaving && this.#all.some((held) => held.segment === segment);
-  }
-
-  /** All, as address and bytes. */
-  *ranges(): Generator<{ readonly va: bigint; readonly length: bigint }, void, void> {
-    for (const { segment } of this.#all) yield segment;
   }
 
   /**
@@ -101,7 +97,7 @@ export class Segments {
     for (const held of [...this.#all]) {
       if (!this.#take(held.runs)) continue;
       try {
-        this.#free(held);
+        this.#giveUp(held);
       } catch (error) {
         errors.push(error);
       }
@@ -154,7 +150,7 @@ export class Segments {
   }
 
   /** The memory behind an IOVA of the heap. */
-  vaOf(iova: bigint): bigint {
+  #vaOf(iova: bigint): bigint {
     for (const { runs } of this.#all) {
       for (const run of runs) if (iova >= run.iova && iova < run.iova + run.size) return run.va + (iova - run.iova);
     }
@@ -178,17 +174,36 @@ export class Segments {
     return false;
   }
 
-  /** Free blocks that are neighbours, by IOVA. */
-  #freeRows(): Run[][] {
+  /** Whether a segment does. */
+  begins(va: bigint): boolean {
+    return this.#of(va)?.segment.va === va;
+  }
+
+  /** What is free, by IOVA; of more than 1 GiB several parts. The allocator's magazines are empty then. */
+  free(): { readonly iova: bigint; readonly va: bigint; readonly size: number }[] {
+    const parts: { readonly iova: bigint; readonly va: bigint; readonly size: number }[] = [];
+    for (const { iova, va, size } of this.#free()) {
+      for (let done = 0n; done < size; done += PART) {
+        parts.push({ iova: iova + done, va: va + done, size: Number(size - done < PART ? size - done : PART) });
+      }
+    }
+    return parts;
+  }
+
+  #free(): Run[] {
     wasm.heapFlush(this.#heap);
     const free: Run[] = [];
     for (let at = wasm.heapNextFree(this.#heap, 0, 0n); at !== 0; at = wasm.heapNextFree(this.#heap, at, 0n)) {
       const iova = wasm.iovas[at * 4] as bigint;
-      free.push({ iova, va: this.vaOf(iova), size: BigInt(wasm.sizes[at * 8] as number) << 6n });
+      free.push({ iova, va: this.#vaOf(iova), size: BigInt(wasm.sizes[at * 8] as number) << 6n });
     }
-    free.sort((a, b) => (a.iova < b.iova ? -1 : 1));
+    return free.sort((a, b) => (a.iova < b.iova ? -1 : 1));
+  }
+
+  /** Free blocks that are neighbours, by IOVA. */
+  #freeRows(): Run[][] {
     const rows: Run[][] = [];
-    for (const one of free) {
+    for (const one of this.#free()) {
       const row = rows.at(-1);
       const before = row?.at(-1);
       const isNext = before && before.iova + before.size === one.iova && before.va + before.size === one.va;
@@ -278,7 +293,7 @@ export class Segments {
   }
 
   /** Frees what the allocator has let go of; or gives it back to it. */
-  #free(held: Held): void {
+  #giveUp(held: Held): void {
     const { segment } = held;
     this.#leaving = segment;
     try {

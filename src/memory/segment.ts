@@ -186,7 +186,10 @@ export class Segment {
   #together(segments: readonly Segment[]): JointView {
     const length = segments.reduce((sum, segment) => sum + segment.length, 0n);
     if (length > LONGEST_VIEW) {
-      throw new DmaWindowError("ERR_TOO_LARGE", `${inBytes(length)} are more than one array shows: ${inBytes(LONGEST_VIEW)}`);
+      throw new DmaWindowError(
+        "ERR_TOO_LARGE",
+        `${inBytes(length)} are more than one array shows: ${inBytes(LONGEST_VIEW)}`,
+      );
     }
     return exclusively("segment.view", () => {
       for (let i = 0; i < segments.length; i++) (segments[i] as Segment).#alive();

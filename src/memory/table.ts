@@ -41,9 +41,9 @@ export class MemsegTable extends Closable {
   /** The segment of a memseg, by where that begins: of memory that was allocated. */
   readonly #segmentAt = new OwnMap<bigint, Segment>();
   readonly #pages: OwnPages | undefined;
-  /** @internal Attachments to containers. */
+  /** @internal Attachments to containers; and heaps. */
   readonly listeners = new Listeners();
-  /** @internal Heaps over its memory. */
+  /** @internal */
   readonly holds = new Holds();
   #open = true;
 
@@ -327,8 +327,8 @@ export class MemsegTable extends Closable {
   }
 
   /**
-   * Frees every segment and gives all address space back. Heaps must be closed, and containers have let go of it. Once more does
-   * nothing. `using` closes the heaps too, whatever is live in them.
+   * Frees every segment and gives all address space back. Heaps must be closed (`using` does that), and containers have let go of
+   * it. Once more does nothing.
    *
    * @throws `ERR_HELD` (facts: heap, live), `ERR_ATTACHED`; `ERR_CLOSE` when the kernel did not take all of the address space: the table is closed all
    * the same, and `residue` says what is left.
@@ -402,7 +402,7 @@ export class MemsegTable extends Closable {
     const [first, ...more] = leftovers.filter((leftover) => leftover !== undefined);
     const left = more.flatMap(({ residue }) => residue?.left ?? []);
     const leftover = first && (withResidue(first, left) as DmaWindowError);
-    for (const memseg of memsegs) core.memsegRemove(this.#core(), memseg.va); // last: nothing throws any more
+    for (const { va } of memsegs) core.memsegRemove(this.#core(), va); // last: nothing throws any more
     return leftover;
   }
 
