@@ -6,11 +6,11 @@ import { hex } from "../hex.ts";
 import type { AddressRange } from "../iommu.ts";
 import type { FullGrowth, WindowPlan } from "../plan/index.ts";
 import type { Machine } from "./machine.ts";
-import type { MainJobOptions, MainJobResult } from "./main-job.ts";
+import type { MainJobOptions, MainJobResult, OtherResult } from "./main-job.ts";
 
-/** The fields are the same on every IOMMU; `dynamicScheme` is null where there is no such scheme. */
+/** The fields are the same on every IOMMU; `heap` and `dynamicScheme` are null where there is no such way. */
 export function toJson(machine: Machine, result: MainJobResult, { steps, seed }: MainJobOptions): string {
-  const { plan, window, mapped, grown, storm, resizes, liveIovasInterrupted, leaks, dynamicScheme } = result;
+  const { plan, window, mapped, grown, storm, resizes, liveIovasInterrupted, leaks, nanosecondsPerStep } = result;
   return JSON.stringify({
     ...headToJson(machine, { ...plan, start: window.start }),
     window: { start: hex(window.start), size: hex(window.size) },
@@ -26,17 +26,18 @@ export function toJson(machine: Machine, result: MainJobResult, { steps, seed }:
     grown: { segments: grown.segments, bytes: Number(grown.bytes), share: grown.share }, // at most 64 MiB too
     resizes,
     liveIovasInterrupted,
+    nanosecondsPerStep,
     leaks: leaks.length,
     leftBehind: leaks,
-    dynamicScheme:
-      dynamicScheme === undefined
-        ? null
-        : {
-            resizes: dynamicScheme.resizes,
-            liveIovasInterrupted: dynamicScheme.liveIovasInterrupted,
-            failures: dynamicScheme.storm.failures,
-          },
+    heap: otherToJson(result.heap),
+    dynamicScheme: otherToJson(result.dynamicScheme),
   });
+}
+
+function otherToJson(other: OtherResult | undefined): object | null {
+  if (other === undefined) return null;
+  const { resizes, liveIovasInterrupted, storm, nanosecondsPerStep } = other;
+  return { resizes, liveIovasInterrupted, failures: storm.failures, nanosecondsPerStep };
 }
 
 /** What `plan` prints, and `run` begins with. */

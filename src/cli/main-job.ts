@@ -1,6 +1,6 @@
 /**
- * The main job: plan, create, map, a storm, and the account of it; then the same storm under the dynamic scheme. That one
- * needs windows that the kernel makes and removes: there are none on type1, nor without an IOMMU.
+ * The main job: plan, create, map, a storm, and the account of it; then the same storm as buffers of a heap in such a window, and
+ * under the dynamic scheme. That one needs windows that the kernel makes and removes: there are none on type1, nor without an IOMMU.
  */
 
 import type { ModelKernel } from "../model/index.ts";
@@ -9,8 +9,8 @@ import type { Syscalls } from "../syscalls.ts";
 import type { GroundOptions } from "./ground.ts";
 import type { Machine } from "./machine.ts";
 import { Progress } from "./progress.ts";
-import { DynamicScheme, StaticScheme } from "./schemes.ts";
-import { makeStorm, runStorm, type Step, type StormResult } from "./storm.ts";
+import { DynamicScheme, HeapScheme, StaticScheme } from "./schemes.ts";
+import { makeStorm, runStorm, type Scheme, type Step, type StormResult } from "./storm.ts";
 
 export interface MainJobOptions extends GroundOptions {
   readonly steps: number;
@@ -24,18 +24,24 @@ export interface MainJobResult {
   /** After the storm. */
   readonly grown: { readonly segments: number; readonly bytes: bigint; readonly share: readonly number[] };
   readonly storm: StormResult;
+  /** What a step took, on average. */
+  readonly nanosecondsPerStep: number;
   readonly resizes: number;
   readonly liveIovasInterrupted: number;
   /** One sentence for each thing that was left behind. */
   readonly leaks: readonly string[];
+  /** The same steps as buffers of a heap. Undefined where physical pages are the IOVAs and no buffer may be larger than one. */
+  readonly heap: OtherResult | undefined;
   /** Undefined where the kernel has no windows. */
-  readonly dynamicScheme: DynamicResult | undefined;
+  readonly dynamicScheme: OtherResult | undefined;
 }
 
-export interface DynamicResult {
+/** What came of the same storm in another way. */
+export interface OtherResult {
   readonly resizes: number;
   readonly liveIovasInterrupted: number;
   readonly storm: StormResult;
+  readonly nanosecondsPerStep: number;
 }
 
 /** What this library's way is called beside the other one: a window is a window of the kernel's on sPAPR alone. */
@@ -59,8 +65,10 @@ export function doMainJob(machine: Machine, options: MainJobOptions): MainJobRes
     largest: Math.max(1, Math.floor(left / 64)),
   });
   const ours = runStatic(machine, options, initial, steps);
-  const dynamicScheme = ours.plan.kind === "spapr" ? runDynamic(machine, initial, steps) : undefined;
-  return { ...ours, dynamicScheme };
+  const heap = runHeap(machine, options, steps);
+  const dynamicScheme =
+    ours.plan.kind === "spapr" ? runOther(new DynamicScheme(machine, initial), steps, "dynamic scheme") : undefined;
+  return { ...ours, leaks: [...ours.leaks, ...(heap?.leaks ?? [])], heap: heap?.result, dynamicScheme };
 }
 
 function runStatic(
@@ -68,44 +76,70 @@ function runStatic(
   options: MainJobOptions,
   initial: readonly number[],
   steps: readonly Step[],
-): Omit<MainJobResult, "dynamicScheme"> {
+): Omit<MainJobResult, "heap" | "dynamicScheme"> {
   const before = heldBy(machine.makeKernel());
   const scheme = new StaticScheme(machine, options, initial);
   const { plan, window } = scheme;
   const { memory, witness } = scheme.ground;
   try {
     const mapped = { segments: memory.size, bytes: memory.bytes };
-    const progress = new Progress(`storm, ${SCHEMES[plan.kind]}`, steps.length);
-    const storm = runStorm(steps, scheme, (done) => progress.step(done));
+    const went = timed(steps, scheme, SCHEMES[plan.kind]);
     const grown = { segments: memory.size, bytes: memory.bytes, share: shares(scheme) };
     const { resizes, interrupted } = witness;
     scheme.close();
-    const leaks = [...leaksOf(witness.inner), ...leftSince(before, heldBy(witness.inner))];
     return {
       plan,
       window: { start: window.start, size: window.size },
       mapped,
       grown,
-      storm,
+      ...went,
       resizes,
       liveIovasInterrupted: interrupted,
-      leaks,
+      leaks: leftBy(witness.inner, before),
     };
   } finally {
     scheme.close();
   }
 }
 
-function runDynamic(machine: Machine, initial: readonly number[], steps: readonly Step[]): DynamicResult {
-  const scheme = new DynamicScheme(machine, initial);
+function runHeap(
+  machine: Machine,
+  options: MainJobOptions,
+  steps: readonly Step[],
+): { readonly result: OtherResult; readonly leaks: string[] } | undefined {
+  const unit = HeapScheme.unitOf(machine, options, steps);
+  if (unit === undefined) return undefined;
+  const before = heldBy(machine.makeKernel());
+  const scheme = new HeapScheme(machine, options, unit);
+  const result = runOther(scheme, steps, "heap");
+  return { result, leaks: leftBy(scheme.ground.witness.inner, before) };
+}
+
+/** The storm under a scheme that is closed in the end. */
+function runOther<T>(
+  scheme: (DynamicScheme | HeapScheme) & Scheme<T>,
+  steps: readonly Step[],
+  name: string,
+): OtherResult {
   try {
-    const progress = new Progress("storm, dynamic scheme", steps.length);
-    const storm = runStorm(steps, scheme, (done) => progress.step(done));
+    const went = timed(steps, scheme, name);
     const { resizes, interrupted } = scheme.ground.witness;
-    return { resizes, liveIovasInterrupted: interrupted, storm };
+    return { resizes, liveIovasInterrupted: interrupted, ...went };
   } finally {
     scheme.close();
   }
+}
+
+function timed<T>(
+  steps: readonly Step[],
+  scheme: Scheme<T>,
+  name: string,
+): { readonly storm: StormResult; readonly nanosecondsPerStep: number } {
+  const progress = new Progress(`storm, ${name}`, steps.length);
+  const begun = performance.now();
+  const storm = runStorm(steps, scheme, (done) => progress.step(done));
+  const took = performance.now() - begun;
+  return { storm, nanosecondsPerStep: Math.round((took * 1e6) / Math.max(1, steps.length)) };
 }
 
 /** How much of each part of the window is mapped, 0 to 1. */
@@ -133,6 +167,7 @@ function heldBy(kernel: Syscalls): bigint {
   return kernel.lockedMemory().used;
 }
 
-function leftSince(before: bigint, after: bigint): string[] {
-  return after > before ? [`${after - before} bytes of locked memory`] : [];
+function leftBy(kernel: Syscalls, lockedBefore: bigint): string[] {
+  const locked = heldBy(kernel) - lockedBefore;
+  return [...leaksOf(kernel), ...(locked > 0n ? [`${locked} bytes of locked memory`] : [])];
 }

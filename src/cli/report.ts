@@ -2,7 +2,7 @@
 import { bytes, hex, roughly } from "../hex.ts";
 import type { WindowPlan } from "../plan/index.ts";
 import type { Machine } from "./machine.ts";
-import { type MainJobOptions, type MainJobResult, SCHEMES } from "./main-job.ts";
+import { type MainJobOptions, type MainJobResult, type OtherResult, SCHEMES } from "./main-job.ts";
 
 export function machineLines(machine: Machine): string[] {
   const { iomem, iomemProblem, highestRam, pool, simulatedBecause } = machine;
@@ -88,29 +88,42 @@ export function resultLines(result: MainJobResult, options: MainJobOptions): str
   ];
 }
 
-/** What both schemes came to; or what ours did, and why there is no other. */
-function accountLines({ plan, storm, resizes, liveIovasInterrupted, dynamicScheme: dynamic }: MainJobResult): string[] {
-  const schemes = dynamic === undefined ? [SCHEMES[plan.kind]] : [SCHEMES[plan.kind], "dynamic scheme"];
-  const row = (label: string, ours: number, theirs: number | undefined) =>
-    cells(label, theirs === undefined ? [ours] : [ours, theirs]);
+/** What each way came to; or what ours did, and why there is no scheme to compare with. */
+function accountLines(result: MainJobResult): string[] {
+  const { plan, heap, dynamicScheme: dynamic } = result;
+  const ways: readonly (readonly [string, OtherResult | undefined])[] = [
+    ["heap", heap],
+    [SCHEMES[plan.kind], result],
+    ["dynamic scheme", dynamic],
+  ];
+  const there = ways.filter((way): way is readonly [string, OtherResult] => way[1] !== undefined);
+  const row = (label: string, of: (way: OtherResult) => number | string) =>
+    cells(
+      label,
+      there.map(([, way]) => of(way)),
+    );
   return [
-    cells("", schemes),
-    ...(plan.kind === "spapr" ? [row("window resized", resizes, dynamic?.resizes)] : []),
+    cells(
+      "",
+      there.map(([name]) => name),
+    ),
+    ...(plan.kind === "spapr" ? [row("window resized", ({ resizes }) => resizes)] : []),
     ...(plan.kind === "noiommu"
       ? []
-      : [row("live pages interrupted", liveIovasInterrupted, dynamic?.liveIovasInterrupted)]),
-    row("failed steps", storm.failures, dynamic?.storm.failures),
+      : [row("live pages interrupted", ({ liveIovasInterrupted }) => liveIovasInterrupted)]),
+    row("failed steps", ({ storm }) => storm.failures),
+    row("a step, in microseconds", ({ nanosecondsPerStep }) => (nanosecondsPerStep / 1000).toFixed(1)),
     ...(plan.kind === "spapr" ? [] : ["", ...whyAlone[plan.kind].map((text) => `  ${text}`)]),
   ];
 }
 
 const whyAlone = {
   type1: [
-    "There is no second column: type1 has no windows that are made and removed, so the scheme that replaces a window by",
+    "There is no third column: type1 has no windows that are made and removed, so the scheme that replaces a window by",
     "a larger one does not exist there.",
   ],
   noiommu: [
-    "There is no second column, and no row of interruptions: without an IOMMU the kernel maps and unmaps nothing, so no",
+    "There is no third column, and no row of interruptions: without an IOMMU the kernel maps and unmaps nothing, so no",
     "call takes anything from under a device, and there is no window to replace.",
   ],
 } as const;

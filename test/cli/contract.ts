@@ -106,6 +106,8 @@ const share: Check = (value, name) => {
   assert.ok(typeof value === "number" && value >= 0 && value <= 1, `${name} is ${value}`);
 };
 
+const otherWay = object({ resizes: count, liveIovasInterrupted: count, failures: count, nanosecondsPerStep: count });
+
 const run = object({
   ...head,
   window: object({ start: hex, size: hex }),
@@ -121,10 +123,13 @@ const run = object({
   grown: object({ segments: count, bytes: count, share: list(share) }),
   resizes: count,
   liveIovasInterrupted: count,
+  nanosecondsPerStep: count,
   leaks: count,
   leftBehind: list(text),
+  // None where physical pages are the IOVAs and too small for buffers.
+  heap: orNull(otherWay),
   // There is no such scheme where the kernel has no windows.
-  dynamicScheme: orNull(object({ resizes: count, liveIovasInterrupted: count, failures: count })),
+  dynamicScheme: orNull(otherWay),
 });
 
 /** Fails unless it is what `run --json` prints. */

@@ -2,7 +2,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { headToJson, planToJson, systemToJson, toJson } from "../../src/cli/json.ts";
 import type { Machine } from "../../src/cli/machine.ts";
-import { type DynamicResult, doMainJob, type MainJobResult } from "../../src/cli/main-job.ts";
+import { doMainJob, type MainJobResult, type OtherResult } from "../../src/cli/main-job.ts";
 import { machineLines, planLines, resultLines } from "../../src/cli/report.ts";
 import { DmaWindowError } from "../../src/errors.ts";
 import { planWindow } from "../../src/plan/index.ts";
@@ -13,7 +13,7 @@ import { makeMachine } from "./machine.ts";
 const options = { iovaMode: "rebased", steps: 200, seed: 1 } as const;
 const machine = makeMachine();
 const result = doMainJob(machine, options);
-const dynamic = result.dynamicScheme as DynamicResult;
+const dynamic = result.dynamicScheme as OtherResult;
 
 const withoutWindows = [
   ["type1", "rebased"],
@@ -65,8 +65,12 @@ json("has the figures of the result, addresses in hexadecimal", () => {
   const { allocations, frees, failures } = result.storm;
   assert.equal(document.storm, { steps: 200, seed: 1, allocations, frees, failures, firstFailure: null });
   assert.equal([document.resizes, document.liveIovasInterrupted, document.leaks], [0, 0, 0]);
-  const { resizes, liveIovasInterrupted } = dynamic;
-  assert.equal(document.dynamicScheme, { resizes, liveIovasInterrupted, failures: dynamic.storm.failures });
+  for (const [shown, { resizes, liveIovasInterrupted, storm, nanosecondsPerStep }] of [
+    [document.heap, result.heap as OtherResult],
+    [document.dynamicScheme, dynamic],
+  ]) {
+    assert.equal(shown, { resizes, liveIovasInterrupted, failures: storm.failures, nanosecondsPerStep });
+  }
 });
 
 json("says where the window is, also where the plan expected another place", () => {
@@ -226,7 +230,7 @@ words("says why there is one scheme where the kernel has no windows, and speaks 
     const lines = resultLines(found, options);
     assert.match(lines[0] ?? "", /^ {2}taken {4}IOVAs 0x0-0x[0-9a-f]+$/);
     assert.not.match(lines.join("\n"), /window resized|dynamic scheme|created|TCE/);
-    assert.match(lines.join("\n"), "There is no second column");
+    assert.match(lines.join("\n"), "There is no third column");
     assert.is(
       lines.some((one) => one.includes("live pages interrupted")),
       platform === "type1",

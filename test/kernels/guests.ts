@@ -78,6 +78,7 @@ const edu = "edu,dma_mask=0xffffffffffffffff";
 const parts: readonly Part[] = [
   { name: "dma", seconds: 150 },
   { name: "flight", seconds: 200 },
+  { name: "heap", seconds: 150 },
   { name: "ends", seconds: 150 },
   { name: "library", seconds: 240 },
   { name: "random", seconds: 240 },

@@ -5,6 +5,7 @@ import { ends, hold, humble } from "./ends.ts";
 import { flight } from "./flight.ts";
 import { hardware } from "./hardware.ts";
 import { harm } from "./harm.ts";
+import { heap } from "./heap.ts";
 import { library } from "./library.ts";
 import { random } from "./random.ts";
 
@@ -12,6 +13,7 @@ import { random } from "./random.ts";
 const parts: Readonly<Record<string, () => void | Promise<void>>> = {
   dma,
   flight,
+  heap,
   ends,
   library,
   conformance,
