@@ -6,7 +6,8 @@
 
 #include <node_api.h>
 
-#include <unordered_set>
+#include <algorithm>
+#include <vector>
 
 // Of libuv, as it is through all of version 1: uv.h is not among Node-API's headers. Weak, because engines whose loop is another
 // have not all of them, and the shim has to load there too.
@@ -36,11 +37,14 @@ class Streams {
   // being closed: the engine lists those that do.
   bool Show() {
     uv_walk(loop_, &Streams::ShowOne, this);
+    std::sort(turned_.begin(), turned_.end());
     return is_any_open_;
   }
 
   // Handles are told by their addresses, which are not followed: a program may have closed one meanwhile.
-  void Release() { uv_walk(loop_, &Streams::ReleaseOne, this); }
+  void Release() {
+    if (!turned_.empty()) uv_walk(loop_, &Streams::ReleaseOne, this);
+  }
 
  private:
   // Of uv_handle_type. UDP is not among them: what a datagram is read into is the engine's own.
@@ -54,11 +58,12 @@ class Streams {
     self.is_any_open_ |= is_open;
     if (is_open == (uv_has_ref(handle) != 0)) return;
     Turn(handle);
-    self.turned_.insert(handle);
+    self.turned_.push_back(handle);
   }
 
   static void ReleaseOne(uv_handle_t* handle, void* streams) {
-    if (static_cast<Streams*>(streams)->turned_.count(handle) != 0) Turn(handle);
+    const auto& turned = static_cast<Streams*>(streams)->turned_;
+    if (std::binary_search(turned.begin(), turned.end(), handle)) Turn(handle);
   }
 
   static void Turn(uv_handle_t* handle) {
@@ -68,7 +73,7 @@ class Streams {
 
   struct uv_loop_s* loop_ = nullptr;
   bool is_any_open_ = false;
-  std::unordered_set<uv_handle_t*> turned_;
+  std::vector<uv_handle_t*> turned_;
 };
 
 }  // namespace

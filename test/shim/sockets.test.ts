@@ -17,7 +17,7 @@ import { Views } from "../../src/linux/views.ts";
 import { MemsegTable } from "../../src/memory/table.ts";
 import { MapFlag, Protection } from "../../src/syscalls.ts";
 import { failure } from "../support/failure.ts";
-import { withShim } from "./native.ts";
+import { refuses, withShim } from "./native.ts";
 
 const PAGE = 4096;
 const SAID = Buffer.from("what the other side says");
@@ -332,6 +332,36 @@ withShim(
         assert.is(sight?.seen() ?? false, false);
         shim.munmap(va, BigInt(PAGE));
       }
+    });
+
+    test("openStreams shows what is open and not what is closing, leaves all as it was, and passes on what is thrown", async () => {
+      const list = (process as typeof process & { _getActiveHandles(): object[] })._getActiveHandles.bind(process);
+      const server = await new Server().listen();
+      const [kept, free, closing] = await Promise.all(
+        [0, 1, 2].map(async () => {
+          const socket = net.connect(server.port, "127.0.0.1");
+          await once(socket, "connect");
+          return socket;
+        }),
+      );
+      free?.unref();
+      closing?.destroy();
+      const of = (all: object[]) => [kept, free, closing].map((socket) => all.includes(socket as object));
+      const before = of(list());
+      assert.equal(before, [true, false, true]);
+      assert.equal(of(shim.openStreams(list) ?? []), [true, true, false]);
+      assert.equal(of(list()), before);
+      const throws = () => {
+        throw new Error("as asked");
+      };
+      assert.throws(() => shim.openStreams(throws), /as asked/);
+      // A program that closes one meanwhile.
+      shim.openStreams(() => free?.destroy());
+      assert.equal(of(list()), before);
+      for (const bad of [undefined, null, 1, {}, "list"])
+        refuses(() => shim.openStreams(bad as never), TypeError, /list must be a function/);
+      kept?.destroy();
+      server.close();
     });
 
     for (const thread of [false, true]) {
