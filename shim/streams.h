@@ -33,8 +33,8 @@ class Streams {
   // Whether it can be said what is open: only where the loop is libuv's.
   bool are_known() const { return loop_ != nullptr; }
 
-  // Whether any is open. Until Release each that is open keeps the program running, whatever that has told it, and none does that is
-  // being closed: the engine lists those that do.
+  // Whether any is open. Until Release each that is open keeps the program running, whatever that has told it, and none does
+  // that is being closed: the engine lists those that do.
   bool Show() {
     uv_walk(loop_, &Streams::ShowOne, this);
     std::sort(turned_.begin(), turned_.end());

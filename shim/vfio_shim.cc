@@ -284,7 +284,8 @@ Napi::Value IsBusy(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), RequestsInFlight(info.Env()) > most);
 }
 
-// What `list` gives, called while the engine lists every open stream; undefined where none is open, and null where nobody can say.
+// What `list` gives, called while the engine lists every open stream; undefined where none is open, and null where nobody can
+// say.
 Napi::Value OpenStreams(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
   if (!info[0].IsFunction()) arguments.RefuseType("list must be a function");
