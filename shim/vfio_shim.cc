@@ -27,6 +27,7 @@
 
 #include "arguments.h"
 #include "presence.h"
+#include "streams.h"
 #include "vfio_layout.h"
 #include "views.h"
 
@@ -283,6 +284,22 @@ Napi::Value IsBusy(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), RequestsInFlight(info.Env()) > most);
 }
 
+// What `list` gives, called while the engine lists every open stream; undefined where none is open, and null where nobody can
+// say.
+Napi::Value OpenStreams(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  if (!info[0].IsFunction()) arguments.RefuseType("list must be a function");
+  if (arguments.refused()) return Nothing();
+  Streams streams(info.Env());
+  if (!streams.are_known()) return info.Env().Null();
+  napi_value listed = info.Env().Undefined();
+  if (streams.Show()) {
+    napi_call_function(info.Env(), info.Env().Undefined(), info[0], 0, nullptr, &listed);  // what it throws goes on
+  }
+  streams.Release();
+  return Napi::Value(info.Env(), listed);
+}
+
 // memmove: the caller's array may be a view of the very memory.
 Napi::Value Read(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
@@ -406,6 +423,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("detach", Napi::Function::New<Detach>(env, "detach"));
   exports.Set("isSeen", Napi::Function::New<IsSeen>(env, "isSeen"));
   exports.Set("isBusy", Napi::Function::New<IsBusy>(env, "isBusy"));
+  exports.Set("openStreams", Napi::Function::New<OpenStreams>(env, "openStreams"));
   exports.Set("weak", Napi::Function::New<Weak>(env, "weak"));
   exports.Set("isCollected", Napi::Function::New<IsCollected>(env, "isCollected"));
   exports.Set("collect", Napi::Function::New<Collect>(env, "collect"));

@@ -111,8 +111,9 @@ export interface MachineFiles {
 /** What may still reach memory whose view has been ended. */
 export interface Sight {
   /**
-   * True: JavaScript may, through a buffer that was moved into another one (`transfer`, a worker) or that could not be ended.
-   * False: only input and output may that was under way when the view was ended.
+   * True: what lasts as long as the program lets it: JavaScript, through a buffer that was moved into another one (`transfer`, a
+   * worker) or that could not be ended, or an open socket that reads into it. Asked after {@link seen}.
+   * False: only input and output may that was under way when the view was ended, and ends of itself.
    */
   readonly moved: boolean;
   /** Whether anything may still; false for ever once it was. */

@@ -53,6 +53,12 @@ export interface NativeShim {
   collect(bytes: number): void;
   /** Whether libuv has more than `most` requests in flight for this thread. Only where the engine's loop is libuv's. */
   isBusy(most: number): boolean;
+  /**
+   * What `list` gives, which is called while each stream (socket, pipe, terminal) that is open in this thread, and none that is
+   * being closed, keeps it running: Node's list of handles has those that do. `undefined` where none is open; `null`: nobody can
+   * say. Likewise.
+   */
+  openStreams<T>(list: () => T): T | undefined | null;
   /** Copies memory into the array, as much as that holds. */
   read(address: bigint, into: Uint8Array): void;
   /** Copies the array to memory. */
@@ -79,7 +85,19 @@ export interface ShimLayout {
 
 const functions: readonly (keyof NativeShim)[] = [
   ...(["open", "close", "ioctl", "ioctlStruct", "ioctlBatch", "mmap", "munmap", "bindNode", "populate"] as const),
-  ...(["view", "detach", "isSeen", "isBusy", "weak", "isCollected", "collect", "read", "write", "addressOf"] as const),
+  ...([
+    "view",
+    "detach",
+    "isSeen",
+    "isBusy",
+    "openStreams",
+    "weak",
+    "isCollected",
+    "collect",
+    "read",
+    "write",
+    "addressOf",
+  ] as const),
   ...(["pageSize", "layout"] as const),
 ];
 

@@ -5,14 +5,17 @@
  * that cannot be ended (`markAsUntransferable`, asm.js). So to end a view is an attempt, and what came of it is said: nothing leads
  * to the memory any more, or something may, and then the shim knows when the last buffer over it is gone, in any thread.
  *
+ * Besides, Node may have the bare address: for a request that is under way, or for a socket that reads into a buffer (sockets.ts).
+ *
  * Node keeps a hand on a buffer that an addon makes: at the end of its thread it detaches it, and aborts where that is forbidden
  * (Node 24.16 and later, after `markAsUntransferable`). So what is given out is not that buffer but what it was moved into, which
  * belongs to the program alone. Node 20 cannot move it and forbids nothing: there the buffer itself is given out.
  */
 import process from "node:process";
-import { apply, bufferLengthOf, bufferOf, kindOf, OwnWeakMap } from "../captured.ts";
+import { apply, bufferLengthOf, bufferOf, kindOf, lengthOf, OwnWeakMap } from "../captured.ts";
 import { argumentTypeError, DmaWindowError } from "../errors.ts";
 import type { Sight } from "../syscalls.ts";
+import { isReadInto } from "./sockets.ts";
 
 /** What is needed of the shim. */
 interface Buffers {
@@ -20,6 +23,7 @@ interface Buffers {
   detach(buffer: ArrayBuffer): void;
   isSeen(mark: bigint): boolean;
   isBusy(most: number): boolean;
+  openStreams<T>(list: () => T): T | undefined | null;
   weak(buffer: ArrayBufferLike): object;
   isCollected(weak: object): boolean;
   collect(bytes: number): void;
@@ -40,6 +44,8 @@ export class Views {
   readonly #shim: () => Buffers;
   /** The marks of buffers that were made here and not ended: no other one is ever detached. */
   readonly #marks = new OwnWeakMap<ArrayBufferLike, bigint>();
+  /** Those of buffers that were ended, or were moved before. */
+  readonly #ended = new OwnWeakMap<ArrayBufferLike, bigint>();
 
   /** `shim` loads it. */
   constructor(shim: () => Buffers) {
@@ -63,15 +69,24 @@ export class Views {
       throw argumentTypeError("view", "a view that this kernel made and has not ended", view);
     }
     this.#marks.delete(buffer);
+    this.#ended.set(buffer, mark);
     // A buffer of length 0 was moved: none is made so.
     const moved = bufferLengthOf(buffer) === 0 || !this.#detach(buffer as ArrayBuffer);
-    if (!moved && !this.#isBusy()) return undefined;
+    if (!moved && !this.#isBusy() && this.#isReadInto(mark, false) === false) return undefined;
     // What is under way has a bare pointer, and holds the buffer's object until it is done.
     const weak = this.#shim().weak(buffer);
-    const isInUse = () => this.#isBusy() && !this.#shim().isCollected(weak);
+    const isHeld = () => !this.#shim().isCollected(weak);
+    let isRead = true;
+    const reads = () => {
+      isRead &&= this.#isReadInto(mark, moved) ?? isHeld();
+      return isRead;
+    };
     return {
-      moved,
-      seen: () => (moved && this.#shim().isSeen(mark)) || isInUse(),
+      // Sockets are asked once the last buffer is gone: it may be that one which they were given.
+      seen: () => (moved && this.#shim().isSeen(mark)) || reads() || (this.#isBusy() && isHeld()),
+      get moved() {
+        return moved || reads();
+      },
       collect: () => this.#shim().collect(MUCH_MEMORY),
     };
   }
@@ -103,5 +118,16 @@ export class Views {
   /** Whether anything is under way in this thread that may lead to a view; where nobody knows, it may be. */
   #isBusy(): boolean {
     return !isNode || this.#shim().isBusy(0);
+  }
+
+  /**
+   * Whether a socket reads into what a buffer had that was ended; `undefined` where nobody knows. `moved`: or into what another
+   * one had that is not known here: that may have been the last in a row of moves.
+   */
+  #isReadInto(mark: bigint, moved: boolean): boolean | undefined {
+    return isReadInto(this.#shim(), (array) => {
+      const ended = this.#ended.get(bufferOf(array));
+      return ended === mark || (moved && ended === undefined && lengthOf(array) === 0);
+    });
   }
 }

@@ -1,13 +1,13 @@
 /**
- * Addresses of freed memory that something may still reach: a buffer that the program moved away, or input and output that may be
- * under way. Harmless memory lies there until nothing can, and nobody else gets the addresses:
+ * Addresses of freed memory that something may still reach: a buffer that the program moved away, a socket that reads into it, or
+ * input and output that may be under way. Harmless memory lies there until nothing can, and nobody else gets the addresses:
  *
  *     list   | segment | quarantine: ordinary pages, none before a touch | segment | free: nothing, touching it faults |
  *
  * The pages of the segment go back at once. Where the kernel puts no other memory in their place (POWER's hash MMU has one page
  * size in a stretch of address space), they stay until nothing can reach them.
  *
- * What input and output alone may reach is given out again when a list has no other room. Whether any is really under way nobody
+ * What requests alone may reach (a file's, the thread pool's) is given out again when a list has no other room. Whether any is really under way nobody
  * can say: a program that waits for its own before it frees must not be told that its list is full.
  *
  * Of a list that is gone these addresses remain, and are given back as soon as anything is done with a table and they can be.

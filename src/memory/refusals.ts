@@ -53,7 +53,8 @@ export function listFull(
   return new DmaWindowError(
     "ERR_LIST_FULL",
     `${about}. ${bytes(waiting)} are freed, and wait until nothing can reach them: buffers that were moved out of a view have ` +
-      "to be collected as garbage, and input and output into one to end. Free others, or add another list",
+      "to be collected as garbage, sockets that read into one (onread) to be destroyed, and other input and output to end. " +
+      "Free others, or add another list",
     { facts: { ...facts, waiting } },
   );
 }

@@ -244,7 +244,8 @@ export class MemsegTable extends Closable {
    * sPAPR the kernel lets go a moment later (arch/powerpc/mm/book3s64/iommu_api.c: mm_iommu_release, by call_rcu): hugepages
    * are in their pool again only then, and an `allocate` that needs the last of them may meet with ENOMEM until they are.
    *
-   * Its views have length 0 from then on. A buffer that was moved out of one shows harmless memory; see shim/README.md.
+   * Its views have length 0 from then on. A buffer that was moved out of one shows harmless memory, and a
+   * socket that reads into one (`onread`) reads into that, and keeps the addresses until it is destroyed; see shim/README.md.
    *
    * @throws `ERR_FREED`; `ERR_HELD` for a segment of a heap (facts: heap, live), which frees it itself. What unmapping throws: the
    * segment then stays as it was, but for `residue`. `ERR_STILL_REGISTERED` when all that failed was to end its registration: the segment is gone, and its pages stay locked until the container tries again.

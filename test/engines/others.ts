@@ -32,7 +32,10 @@ const jobs: readonly Job[] = [
   ),
   { name: "the core", words: ["test/engines/programs/core.mjs"] },
   ...(existsSync(join(root, "build/Release/vfio_shim.node"))
-    ? [{ name: "memory through the shim", words: ["test/engines/programs/shim.mjs"] }]
+    ? [
+        { name: "memory through the shim", words: ["test/engines/programs/shim.mjs"] },
+        { name: "a socket that reads into memory", words: ["test/engines/programs/socket.mjs"] },
+      ]
     : []),
 ];
 

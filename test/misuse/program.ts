@@ -9,6 +9,7 @@
  */
 import { randomFill } from "node:crypto";
 import { open, read } from "node:fs";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import {
@@ -42,7 +43,7 @@ interface Kept {
 }
 
 /** The others need what these give. */
-const often = ["allocate", "bytes", "view", "buffer", "free", "touch"];
+const often = ["allocate", "bytes", "view", "buffer", "free", "touch", "speak"];
 
 class Misuse {
   readonly #random: Random;
@@ -63,9 +64,15 @@ class Misuse {
   /** How often each way was gone without an exception. */
   readonly done: Record<string, number> = {};
   #zero = 0;
+  readonly #server = createServer((socket) => {
+    this.#speakers.push(socket.on("error", () => {}).unref());
+  });
+  readonly #speakers: Socket[] = [];
+  readonly #readers: Socket[] = [];
 
   constructor(seed: number) {
     this.#random = new Random(seed);
+    this.#server.listen(0, "127.0.0.1").unref();
     open("/dev/zero", "r+", (_, fd) => {
       this.#zero = fd ?? 0;
     });
@@ -90,6 +97,8 @@ class Misuse {
   async settle(): Promise<void> {
     for (let i = 0; i < 500 && this.#pending > 0; i++) await turn();
     for (const { port1 } of this.#channels) port1.close();
+    for (const socket of [...this.#readers, ...this.#speakers]) socket.destroy();
+    this.#server.close();
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 
@@ -253,6 +262,14 @@ class Misuse {
       const bytes = this.#givenBytes();
       this.#background((done) => read(this.#zero, bytes, 0, bytes.length, 0, done));
     },
+    readSocket: () => {
+      const { port } = this.#server.address() as AddressInfo;
+      const onread = { buffer: this.#givenBytes(), callback: () => true };
+      const socket = connect({ port, host: "127.0.0.1", onread }).on("error", () => {});
+      this.#readers.push(this.#below(2) === 0 ? socket.unref() : socket);
+      if (this.#readers.length > 8) this.#readers.splice(this.#below(8), 1)[0]?.destroy();
+    },
+    speak: () => this.#one(this.#speakers).write(Buffer.alloc(1 + this.#below(2 * PAGE), 255)),
     freeInFlight: () => {
       const kept = this.#one(this.#segments);
       if (kept.pattern !== undefined) return;
