@@ -29,6 +29,11 @@ export const goals = {
     about: "VA to IOVA through a window, 64k memsegs, random addresses; C on the same radix",
   },
   "translate-batch-1m-vs-c": { goal: 1.2, unit: each("address"), about: "the same with 1M memsegs" },
+  "translate-table-1m-vs-c": {
+    goal: 1.2,
+    unit: each("address"),
+    about: "VA to IOVA as 1M memsegs of a table state it, random addresses; C on the same tables",
+  },
   "translate-batch-64lists-vs-dpdk": {
     goal: 0.1,
     unit: each("address"),

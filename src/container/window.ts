@@ -7,7 +7,7 @@ import { bytes, hex } from "../hex.ts";
 import { checkColumns, translateColumns } from "../memory/arrays.ts";
 import { exactly } from "../memory/exact.ts";
 import type { Segment } from "../memory/segment.ts";
-import { translateByWindow } from "../memory/walk.ts";
+import { translateByMap } from "../memory/walk.ts";
 import type { IovaMode, WindowPlan } from "../plan/index.ts";
 import { address, size } from "../validate.ts";
 import type { MadeWindow } from "./backend/backend.ts";
@@ -272,7 +272,7 @@ export class Window extends Closable {
   translate(va: number): number;
   translate(va: bigint): bigint | undefined;
   translate(va: bigint | number): bigint | number | undefined {
-    if (typeof va === "number" && this.#open) return translateByWindow(this.#map, va);
+    if (typeof va === "number" && this.#open) return translateByMap(this.#map, va);
     const iova = core.windowTranslate(this.#handle(), exactly("va", va));
     return iova === NO_ADDRESS ? undefined : iova;
   }
