@@ -65,6 +65,16 @@ export const goals = {
       "`window.contains(iova, length)` with numbers; a comparison of numbers in JavaScript that checks no argument",
   },
   "check-single-bytes": { goal: 0, unit: "bytes of garbage per call", about: "the garbage of that call" },
+  "offset-single-vs-translate": {
+    goal: 0.2,
+    unit: each("address"),
+    about: "an address plus `window.iovaOffset(list)`, as numbers; `window.translate` with a number",
+  },
+  "offset-batch-vs-translate": {
+    goal: 1,
+    unit: each("address"),
+    about: "the same addition over BigUint64Arrays; `window.translateInto` on rows of `window.requests`, 4096 memsegs",
+  },
   "walk-max-1m-vs-c": {
     goal: 1.2,
     unit: each("memseg"),

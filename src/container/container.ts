@@ -117,8 +117,12 @@ export class Container extends Closable {
   #createWindow(plan: WindowPlan): Window {
     const made = this.#backend.makeWindow(plan, [...this.#windows]);
     try {
-      const window = new Window({ ...plan, size: made.size }, made, this.#target, (closing) =>
-        this.#closeWindow(closing),
+      const window = new Window(
+        { ...plan, size: made.size },
+        made,
+        this.#target,
+        (closing) => this.#closeWindow(closing),
+        (asking) => this.#attachedTo(asking).map(([, attachment]) => attachment),
       );
       this.#windows.add(window);
       return window;
@@ -231,7 +235,7 @@ export class Container extends Closable {
    * else there is to say.
    */
   #detachAll(window: Window): DmaWindowError | undefined {
-    const here = [...this.#attachments].filter(([, attachment]) => attachment.window === window);
+    const here = this.#attachedTo(window);
     const unmapped: Attachment[] = [];
     let leftover: DmaWindowError | undefined;
     try {
@@ -250,6 +254,10 @@ export class Container extends Closable {
       this.#attachments.delete(memory);
     }
     return leftover;
+  }
+
+  #attachedTo(window: Window): [MemsegTable, Attachment][] {
+    return [...this.#attachments].filter(([, attachment]) => attachment.window === window);
   }
 
   /** Whatever else Linux answers, the descriptor is closed (fs/open.c: close); an interface that throws may not have asked. */

@@ -180,6 +180,13 @@ export const mutants: readonly Mutant[] = [
     noticedBy: "test/memory/other-kernels.test.ts",
   },
   {
+    broken: "what is added to an address for its IOVA is subtracted",
+    file: "src/container/attachment.ts",
+    from: "core.rebase(0n, list.base, region)",
+    to: "core.rebase(0n, region, list.base)",
+    noticedBy: "test/memory/offset.test.ts",
+  },
+  {
     broken: "a physical address is believed",
     file: "src/container/physical.ts",
     from: "      if (physical !== expected)\n",
