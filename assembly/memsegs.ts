@@ -43,7 +43,7 @@ export const EXTERNAL: u32 = 1;
 /** An external list that the allocator serves from all the same. */
 export const HEAP: u32 = 2;
 
-const LIST_BYTES: u32 = 32;
+export const LIST_BYTES: u32 = 32;
 /** Of all columns: two of 8 bytes, one of 4. */
 const MEMSEG_BYTES: u64 = 20;
 const NUMBER_SHIFT: u64 = 12;
@@ -58,6 +58,12 @@ export class List {
   memsegs: u32;
   pageShift: u32;
   flags: u32;
+
+  /** Whether its memory is mapped for devices with the table: external memory that is no heap is its owner's. */
+  @inline
+  get isServed(): bool {
+    return (this.flags & (EXTERNAL | HEAP)) != EXTERNAL;
+  }
 }
 
 @unmanaged
@@ -129,11 +135,6 @@ export function findList(table: Table, index: i32): List | null {
   if (index < 0 || <u32>index >= table.listsUsed) return null;
   const list = listAt(table, <u32>index);
   return list.length == 0 ? null : list;
-}
-
-/** Whether the list's memory is mapped for devices with the table: external memory that is no heap is its owner's. */
-export function isServed(list: List): bool {
-  return (list.flags & (EXTERNAL | HEAP)) != EXTERNAL;
 }
 
 /** Adds a list and gives its index, or the negative of a status. */
