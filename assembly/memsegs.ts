@@ -8,13 +8,16 @@
  *     memsegs    number    0       1       2      ...
  *                va      [ u64   | u64   | u64   | ... ]      1 where the number is free
  *                length  [ u64   | u64   | u64   | ... ]      0 where the number is free
- *                iova    [ u64   | u64   | u64   | ... ]      BAD where it is not known, or the number is free
  *                list    [ u32   | u32   | u32   | ... ]      of a free number: the next free one + 1
  *
  *                One column lies behind the other, in one block. The last address of a free number, va + length - 1, is 0,
  *                and no memseg's is: walks over the columns need not ask which numbers are free.
  *
  *     numbers    constant radix: page -> number of its memseg << 12
+ *     stated     affine radix: va -> iova, of memsegs whose IOVA is known
+ *
+ * A look-up by number would wait for three cache lines of three places: the number's entry, and two columns. What memsegs
+ * state is found by one, as a window finds what it has mapped, and takes as much memory as a column of IOVAs would.
  *
  * No page is in two memsegs. That no two lists share address space is for whoever adds them to see to (src/memory/order.ts):
  * nothing here depends on it.
@@ -40,9 +43,9 @@ export const EXTERNAL: u32 = 1;
 /** An external list that the allocator serves from all the same. */
 export const HEAP: u32 = 2;
 
-const LIST_BYTES: u32 = 32;
-/** Of all columns: three of 8 bytes, one of 4. */
-const MEMSEG_BYTES: u64 = 28;
+export const LIST_BYTES: u32 = 32;
+/** Of all columns: two of 8 bytes, one of 4. */
+const MEMSEG_BYTES: u64 = 20;
 const NUMBER_SHIFT: u64 = 12;
 export const NO_MEMSEG: u32 = u32.MAX_VALUE;
 
@@ -55,16 +58,25 @@ export class List {
   memsegs: u32;
   pageShift: u32;
   flags: u32;
+
+  /** Whether its memory is mapped for devices with the table: external memory that is no heap is its owner's. */
+  @inline
+  get isServed(): bool {
+    return (this.flags & (EXTERNAL | HEAP)) != EXTERNAL;
+  }
 }
 
 @unmanaged
 export class Table {
+  /** The radix map of what memsegs state, in place: a table is read as that map. */
+  statedRoot: u32;
+  statedExtent: u32;
+  statedAffine: u32;
   lists: u32;
   listCapacity: u32;
   listsUsed: u32;
   va: u32;
   lengths: u32;
-  iova: u32;
   list: u32;
   capacity: u32;
   used: u32;
@@ -87,6 +99,11 @@ export class Table {
   freeList: u32;
 
   @inline
+  get stated(): Radix {
+    return changetype<Radix>(changetype<u32>(this));
+  }
+
+  @inline
   get numbers(): Radix {
     return changetype<Radix>(changetype<u32>(this) + offsetof<Table>("root"));
   }
@@ -100,6 +117,7 @@ export function dropTable(table: Table): void {
   release(table.lists, <u64>table.listCapacity * LIST_BYTES);
   release(table.va, <u64>table.capacity * MEMSEG_BYTES);
   drop(table.numbers);
+  drop(table.stated);
   release(changetype<u32>(table), offsetof<Table>());
 }
 
@@ -117,11 +135,6 @@ export function findList(table: Table, index: i32): List | null {
   if (index < 0 || <u32>index >= table.listsUsed) return null;
   const list = listAt(table, <u32>index);
   return list.length == 0 ? null : list;
-}
-
-/** Whether the list's memory is mapped for devices with the table: external memory that is no heap is its owner's. */
-export function isServed(list: List): bool {
-  return (list.flags & (EXTERNAL | HEAP)) != EXTERNAL;
 }
 
 /** Adds a list and gives its index, or the negative of a status. */
@@ -180,16 +193,13 @@ function growMemsegs(table: Table): bool {
   const va = acquire(<u64>wanted * MEMSEG_BYTES);
   if (va == 0) return false;
   const lengths = va + (wanted << 3);
-  const iova = lengths + (wanted << 3);
-  const list = iova + (wanted << 3);
+  const list = lengths + (wanted << 3);
   memory.copy(va, table.va, capacity << 3);
   memory.copy(lengths, table.lengths, capacity << 3);
-  memory.copy(iova, table.iova, capacity << 3);
   memory.copy(list, table.list, capacity << 2);
   release(table.va, <u64>capacity * MEMSEG_BYTES);
   table.va = va;
   table.lengths = lengths;
-  table.iova = iova;
   table.list = list;
   table.capacity = wanted;
   return true;
@@ -225,9 +235,14 @@ export function addMemseg(table: Table, listIndex: i32, va: u64, iova: u64, leng
   const end = ((last - list.base) >> list.pageShift) + 1;
   if (next(table.numbers, va, last) != NONE) return status.OVERLAPS;
   if (table.free == 0 && table.used == table.capacity && !growMemsegs(table)) return status.OUT_OF_MEMORY;
-  if (!prepareBits(list.pages, first, end - 1) || !prepare(table.numbers, va, last)) {
+  const known = iova != BAD_IOVA;
+  if (
+    !prepareBits(list.pages, first, end - 1) ||
+    !prepare(table.numbers, va, last) ||
+    (known && !prepare(table.stated, va, last))
+  ) {
     trimBits(list.pages, first, end - 1);
-    clear(table.numbers, va, last);
+    clearBoth(table, va, last);
     return status.OUT_OF_MEMORY;
   }
   let number: u32;
@@ -239,12 +254,18 @@ export function addMemseg(table: Table, listIndex: i32, va: u64, iova: u64, leng
   }
   store<u64>(table.va + (number << 3), va);
   store<u64>(table.lengths + (number << 3), length);
-  store<u64>(table.iova + (number << 3), iova);
   store<u32>(table.list + (number << 2), <u32>listIndex);
   changeBits(list.pages, first, end - 1, true);
   set(table.numbers, va, last, (<u64>number) << NUMBER_SHIFT);
+  if (known) set(table.stated, va, last, iova);
   count(table, list, last, iova, length, 1);
   return status.OK;
+}
+
+/** Of a whole memseg: it needs no memory, because no slot of 2 MiB is of one piece with another memseg's. */
+function clearBoth(table: Table, va: u64, last: u64): void {
+  clear(table.numbers, va, last);
+  clear(table.stated, va, last);
 }
 
 export function numberAt(table: Table, va: u64): u32 {
@@ -262,14 +283,13 @@ export function removeMemseg(table: Table, va: u64): i32 {
   const first = (va - list.base) >> list.pageShift;
   const end = (last - list.base) >> list.pageShift;
   // Memory may be needed where a run of full chunks is broken; without it nothing has changed.
-  if (!prepareBits(list.pages, first, end) || !prepare(table.numbers, va, last)) return status.OUT_OF_MEMORY;
+  if (!prepareBits(list.pages, first, end)) return status.OUT_OF_MEMORY;
   changeBits(list.pages, first, end, false);
   trimBits(list.pages, first, end);
-  clear(table.numbers, va, last);
-  count(table, list, last, load<u64>(table.iova + (number << 3)), length, -1);
+  count(table, list, last, translateMemseg(table, va), length, -1);
+  clearBoth(table, va, last);
   store<u64>(table.va + (number << 3), 1);
   store<u64>(table.lengths + (number << 3), 0);
-  store<u64>(table.iova + (number << 3), BAD_IOVA);
   store<u32>(table.list + (number << 2), table.free);
   table.free = number + 1;
   return status.OK;
@@ -288,11 +308,7 @@ export function nextMemseg(table: Table, va: u64, last: u64): i32 {
 
 /** The IOVA of the memory at `va` as its memseg states it; BAD_IOVA when there is none, or it is not known. */
 export function translateMemseg(table: Table, va: u64): u64 {
-  const number = numberAt(table, va);
-  if (number == NO_MEMSEG) return BAD_IOVA;
-  const iova = load<u64>(table.iova + (number << 3));
-  // Inside a memseg the offset is below its length, and iova + length was found not to wrap when it came.
-  return iova == BAD_IOVA ? BAD_IOVA : iova + (va - load<u64>(table.va + (number << 3)));
+  return get(table.stated, va);
 }
 
 /** The lowest address of `pages` free pages in a row in a list; NOWHERE when there are none. */

@@ -29,7 +29,7 @@ export function overlaps(startA: u64, lastA: u64, startB: u64, lastB: u64): bool
   return startA <= lastB && startB <= lastA;
 }
 
-/** The address that lies as far behind `to` as `address` lies behind `from`. Inside one range each, so it cannot wrap. */
+/** The address that lies as far behind `to` as `address` lies behind `from`: modulo 2^64, which inside one range each changes nothing. */
 export function rebase(address: u64, from: u64, to: u64): u64 {
   return to + (address - from);
 }

@@ -1,9 +1,9 @@
 /**
  * Walks over the columns of all memsegs, and over the lists. With SIMD two rows at a time, in pairs; the last rows, and all
- * of them in a build without, go one by one.
+ * of them in a build without, go one by one. Which lists count is asked last: nearly always of one memseg.
  */
 import { NULL_PAGE } from "./arena";
-import { isServed, List, listAt, NO_MEMSEG, numberAt, Table } from "./memsegs";
+import { LIST_BYTES, List, listAt, NO_MEMSEG, numberAt, Table } from "./memsegs";
 import { lastOf } from "./range";
 
 /** Where the walks leave what they found. */
@@ -12,22 +12,30 @@ export class Walk {
   static pageShift: u32 = 0;
 }
 
-/** Rows of one step with vectors. */
-const STEP_ROWS: u32 = 8;
+/** Rows of one step. */
+const STEP_ROWS: u32 = ASC_FEATURE_SIMD ? 8 : 1;
 
 function listOf(table: Table, number: u32): List {
   return listAt(table, load<u32>(table.list + (number << 2)));
 }
 
 /**
- * The highest last address of the first `rows` memsegs, served or not and none far: a multiple of STEP_ROWS. 0 when there is none.
+ * The highest last address of the first `rows` memsegs, served or not: a multiple of STEP_ROWS. 0 when there is none.
  *
- * Wasm has no maximum of u64, but one of doubles, and doubles from 1.0 on are ordered as their bits are. So to every address
+ * With SIMD none of them is far. Wasm has no maximum of u64, but one of doubles, and doubles from 1.0 on are ordered as their bits are. So to every address
  * the bits of 1.0 are added; with addresses below 2^62 that ends below infinity, and no bit pattern is a NaN.
  */
 function highestLast(table: Table, rows: u32): u64 {
   const lengths = table.lengths - table.va;
   const end = table.va + (rows << 3);
+  if (!ASC_FEATURE_SIMD) {
+    let highest: u64 = 0;
+    for (let at = table.va; at != end; at += 8) {
+      const last = load<u64>(at) + load<u64>(at + lengths) - 1;
+      if (last > highest) highest = last;
+    }
+    return highest;
+  }
   const one = i64x2.splat(reinterpret<u64>(1.0));
   // Of the last address, the - 1 included.
   const bias = i64x2.add(one, v128.not(v128.load64_splat(NULL_PAGE)));
@@ -54,19 +62,17 @@ export function highestMemseg(table: Table): bool {
   let highest: u64 = 0;
   let found: u32 = 0;
   let number: u32 = 0;
-  if (ASC_FEATURE_SIMD) {
+  if (!ASC_FEATURE_SIMD || table.far == 0) {
     const rows = table.used & ~(STEP_ROWS - 1);
-    if (table.far == 0) {
-      highest = highestLast(table, rows);
-      found = numberAt(table, highest);
-      // Where the highest of all does not count, the list of each must be looked at, from the first on.
-      if (found != NO_MEMSEG && isServed(listOf(table, found))) number = rows;
-      else highest = 0;
-    }
+    highest = highestLast(table, rows);
+    found = numberAt(table, highest);
+    // Where the highest of all does not count, the list of each must be looked at, from the first on.
+    if (found != NO_MEMSEG && listOf(table, found).isServed) number = rows;
+    else highest = 0;
   }
   for (; number != table.used; number++) {
     const last = lastOf(load<u64>(table.va + (number << 3)), load<u64>(table.lengths + (number << 3)));
-    if (last > highest && isServed(listOf(table, number))) {
+    if (last > highest && listOf(table, number).isServed) {
       highest = last;
       found = number;
     }
@@ -80,10 +86,11 @@ export function highestMemseg(table: Table): bool {
 /** The smallest page size of the lists that are served, as a shift; 0 when there are none. */
 export function smallestPageShift(table: Table): u32 {
   let smallest: u32 = 0;
-  for (let i: u32 = 0; i < table.listsUsed; i++) {
-    const list = listAt(table, i);
-    if (list.length == 0 || !isServed(list)) continue;
-    if (smallest == 0 || list.pageShift < smallest) smallest = list.pageShift;
+  const end = table.lists + table.listsUsed * LIST_BYTES;
+  for (let at = table.lists; at != end; at += LIST_BYTES) {
+    const list = changetype<List>(at);
+    // Less 1 no shift is as large as 0 is: "none yet".
+    if (list.length != 0 && list.isServed && list.pageShift - 1 < smallest - 1) smallest = list.pageShift;
   }
   return smallest;
 }

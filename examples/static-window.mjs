@@ -42,6 +42,12 @@ for (let i = 0; i < 16; i++) {
 window.mapInto(rows.vas, rows.lengths, rows.iovas, rows.permissions, 16); // all of them, or none
 window.unmapFrom(rows.iovas, rows.lengths, rows.vas, 16);
 
+// Addresses of one list: an addition. Not without an IOMMU, where each page is at an IOVA of its own.
+if (!noIommu) {
+  const offset = window.iovaOffset(hugepages); // once for each list and window
+  rows.iovas[0] = segment.va + offset; // elements of a BigUint64Array are modulo 2^64, as the offset is
+}
+
 kernel.munmap(buffers, 16n << 21n); // what was mapped by hand is unmapped first
 memory.free(segment);
 container.close(); // unmaps, unregisters, removes the window, closes the fds

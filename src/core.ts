@@ -79,15 +79,13 @@ export interface CoreMemory {
  * Two of them, `windowTables` and `tableTables`, give what JavaScript needs to look addresses up by itself, in words of 32
  * bits at a pointer: for one address that costs less than a crossing.
  *
- *     windowTables     | root | entries of the root |                    the map va -> iova, drawn in assembly/radix.ts
+ *     windowTables     | root | entries of the root |         the map va -> iova, drawn in assembly/radix.ts
  *
- *     tableTables      word   0          3      4         5       6      8      11     12
- *                      | lists | ... | va | lengths | iova | list | ... | used | ... | root | entries of the root |
- *                                       columns, drawn in assembly/memsegs.ts;        the map va -> number << 12
+ *     tableTables      | root | entries of the root | ...     the same of what memsegs state; behind it assembly/memsegs.ts
  *
  * The two pointers hold as long as the window, or the table, is open. What stands at them is to be read anew after every
- * export that may change it: for a window prepareMaps, settleMaps, prepareUnmaps and settleUnmaps, for a table memsegAdd,
- * memsegRemove and, as to `lists`, listAdd; the tables that it leads to are then others too. A view is to be taken anew when `memory` has grown: any
+ * export that may change it: for a window prepareMaps, settleMaps, prepareUnmaps and settleUnmaps, for a table memsegAdd and
+ * memsegRemove; the tables that it leads to are then others too. A view is to be taken anew when `memory` has grown: any
  * export that takes memory may do that, and the old view then has length 0. Whoever reads from the pointer on for each
  * look-up, through a view whose length is not 0, needs to know none of this. Nothing may be written there.
  */

@@ -5,7 +5,7 @@ import * as memsegs from "../memsegs";
 import { Table } from "../memsegs";
 import { NOWHERE } from "../occupancy";
 import * as status from "../status";
-import { translateMemsegs } from "../translate";
+import { translateMany } from "../translate";
 import * as walks from "../walks";
 
 /**
@@ -19,7 +19,10 @@ function table(handle: i32): Table {
 export function tableOpen(): i32 {
   const object = acquire(offsetof<Table>());
   const handle = object == 0 ? 0 : handles.open(handles.TABLE, object);
-  if (handle != 0) return handle;
+  if (handle != 0) {
+    changetype<Table>(object).stated.affine = true;
+    return handle;
+  }
   release(object, offsetof<Table>());
   return -status.OUT_OF_MEMORY;
 }
@@ -68,7 +71,7 @@ export function memsegNext(handle: i32, va: u64, last: u64): i32 {
   return va <= last ? memsegs.nextMemseg(table(handle), va & ~0xfff, last) : -1;
 }
 
-/** Columns of a memseg whose number memsegFind or memsegNext has just given. */
+/** A memseg whose number memsegFind or memsegNext has just given. */
 export function memsegVa(handle: i32, number: u32): u64 {
   const self = table(handle);
   return self ? load<u64>(self.va + (number << 3)) : 0;
@@ -81,7 +84,7 @@ export function memsegLength(handle: i32, number: u32): u64 {
 
 export function memsegIova(handle: i32, number: u32): u64 {
   const self = table(handle);
-  return self ? load<u64>(self.iova + (number << 3)) : memsegs.BAD_IOVA;
+  return self ? memsegs.translateMemseg(self, load<u64>(self.va + (number << 3))) : memsegs.BAD_IOVA;
 }
 
 export function memsegList(handle: i32, number: u32): i32 {
@@ -97,11 +100,10 @@ export function memsegTranslate(handle: i32, va: u64): u64 {
 /** Translates `count` addresses, u64 each, from one column to another; all ones where there is none. How many were. */
 export function memsegTranslateMany(handle: i32, vas: u32, iovas: u32, count: u32): u32 {
   const self = table(handle);
-  if (!self) return 0;
-  return translateMemsegs(self, vas, iovas, count);
+  return self ? translateMany(self.stated, vas, iovas, count) : 0;
 }
 
-/** Where the columns and the map of the numbers begin; see memsegs.ts. 0: no such table. */
+/** The map of what memsegs state, and behind it the rest of a table; see memsegs.ts. 0: no such table. */
 export function tableTables(handle: i32): u32 {
   return changetype<u32>(table(handle));
 }

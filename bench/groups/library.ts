@@ -1,7 +1,8 @@
 /** The library's batches on the software kernel, through its public calls: what a program pays, copies and checks included. */
 import { strict as assert } from "node:assert";
 import { MemsegTable, modelKernel, openContainer, planWindow } from "../../src/index.ts";
-import { type Bench, figures, type Group, type Outcome } from "../harness/group.ts";
+import { row } from "../harness/goals.ts";
+import { type Bench, fastest, figures, type Group, type Outcome } from "../harness/group.ts";
 import { inJavaScript } from "../harness/loop.ts";
 import type { Random } from "../harness/random.ts";
 import type { Contender } from "../harness/rounds.ts";
@@ -39,6 +40,7 @@ function questions({ window, list }: Ground, random: Random): Contender[] {
   const expected = translated.map((iova) => window.tceIndex(iova) as bigint);
   // The core's own rows: nothing is copied. The memory grows no more, so their arrays stay.
   const rows = window.requests(SEGMENTS);
+  rows.vas.set(vas);
   rows.iovas.set(translated);
   rows.lengths.set(lengths);
   const into = (name: string, output: () => BigUint64Array, wanted: BigUint64Array) => ({
@@ -52,6 +54,19 @@ function questions({ window, list }: Ground, random: Random): Contender[] {
       once: "sum += window.translateInto(vas, iovas);",
       scope: { window, vas, iovas },
       ...into("translateInto", () => iovas, translated),
+    }),
+    inJavaScript({
+      name: "window.translateInto, rows of window.requests, per address",
+      once: "sum += window.translateInto(rows.vas, rows.indexes);",
+      scope: { window, rows },
+      ...into("translateInto on rows", () => rows.indexes, translated),
+    }),
+    inJavaScript({
+      name: "va + window.iovaOffset in a loop over BigUint64Arrays, per address",
+      once: `for (let i = 0; i < ${SEGMENTS}; i++) iovas[i] = vas[i] + offset;
+        sum += ${SEGMENTS};`,
+      scope: { vas, iovas, offset: window.iovaOffset(list) },
+      ...into("iovaOffset", () => iovas, translated),
     }),
     inJavaScript({
       name: "window.checkInto, per request",
@@ -108,9 +123,13 @@ async function run(bench: Bench): Promise<Outcome> {
   const all = ground();
   try {
     const contenders = [...questions(all, bench.random), ...maps(all)];
-    const operations = [SEGMENTS, SEGMENTS, SEGMENTS, 1, RANGES, RANGES];
+    const operations = [SEGMENTS, SEGMENTS, SEGMENTS, SEGMENTS, SEGMENTS, 1, RANGES, RANGES];
     const timings = await bench.compete("library", contenders);
-    return { figures: timings.flatMap((timing, i) => figures([timing], operations[i] as number)), rows: [] };
+    const found = timings.flatMap((timing, i) => figures([timing], operations[i] as number));
+    const ours = fastest(found, "va + window.iovaOffset");
+    const rival = fastest(found, "window.translateInto, rows");
+    const rows = ours && rival ? [row("offset-batch-vs-translate", ours.minimum, rival.minimum, rival.contender)] : [];
+    return { figures: found, rows };
   } finally {
     all.container.close();
     all.memory.close();
@@ -121,6 +140,6 @@ export const library: Group = {
   name: "library",
   title: "The library's batches on the software kernel",
   unit: "ns",
-  rows: [],
+  rows: ["offset-batch-vs-translate"],
   run,
 };

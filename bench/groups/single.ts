@@ -3,7 +3,7 @@ import { core } from "../../src/core.ts";
 import { MemsegTable, modelKernel, openContainer, planWindow } from "../../src/index.ts";
 import { short } from "../harness/format.ts";
 import { garbagePerCall } from "../harness/garbage.ts";
-import { plainRow, row } from "../harness/goals.ts";
+import { plainRow, type Row, type RowName, row } from "../harness/goals.ts";
 import { type Bench, fastest, figures, type Group, type Outcome } from "../harness/group.ts";
 import { inJavaScript, type Work } from "../harness/loop.ts";
 import type { Random } from "../harness/random.ts";
@@ -60,7 +60,7 @@ function ground(random: Random) {
     memory.close();
     table.close();
   };
-  return { window, table, iovas, lengths, vas, close };
+  return { window, table, list, iovas, lengths, vas, close };
 }
 
 /** A loop that makes every call once; `call` is made of the words of the scope and of i. */
@@ -78,7 +78,7 @@ function garbageOf({ once, scope }: Work): number {
 }
 
 function works(random: Random): { works: Work[]; close: () => void } {
-  const { window, table, iovas, lengths, vas, close } = ground(random);
+  const { window, table, list, iovas, lengths, vas, close } = ground(random);
   const plain = new NumberWindow(Number(window.start), Number(window.size), 2 ** window.pageShift);
   const contained = iovas.filter((iova, i) => plain.contains(iova, lengths[i] as number)).length;
   const indexSum = iovas.reduce((sum, iova) => sum + plain.tceIndex(iova), 0);
@@ -86,8 +86,9 @@ function works(random: Random): { works: Work[]; close: () => void } {
   const iovaSum = found.reduce((sum, iova) => sum + Number(iova), 0);
   const pages = new Map(vas.map((va, i) => [Math.floor(va / Number(PAGE)), Number(found[i]) - (va % Number(PAGE))]));
   const big = { iovas: iovas.map(BigInt), lengths: lengths.map(BigInt), vas: vas.map(BigInt) };
-  const scope = { window, table, plain, pages, iovas, lengths, vas, found };
-  const bigScope = { window, found, ...big, contains: core.windowContains, handle: window.target.window };
+  const offset = window.iovaOffset(list);
+  const scope = { window, table, plain, pages, iovas, lengths, vas, found, by: Number(BigInt.asIntN(64, offset)) };
+  const bigScope = { window, found, offset, ...big, contains: core.windowContains, handle: window.target.window };
   return {
     works: [
       calls("window.contains, numbers", "window.contains(iovas[i], lengths[i]) ? 1 : 0", scope, contained),
@@ -98,7 +99,14 @@ function works(random: Random): { works: Work[]; close: () => void } {
       calls("JavaScript: tceIndex, numbers", "plain.tceIndex(iovas[i])", scope, indexSum),
       calls("window.translate, numbers", "window.translate(vas[i])", scope, iovaSum),
       calls("table.translate, numbers", "table.translate(vas[i])", scope, iovaSum),
+      calls("va + window.iovaOffset, numbers", "vas[i] + by", scope, iovaSum),
       calls("window.translate, bigints", "window.translate(vas[i]) === found[i] ? 1 : 0", bigScope, CALLS),
+      calls(
+        "va + window.iovaOffset, bigints",
+        "BigInt.asUintN(64, vas[i] + offset) === found[i] ? 1 : 0",
+        bigScope,
+        CALLS,
+      ),
       calls(
         "JavaScript: a Map of numbers by page",
         `pages.get(Math.floor(vas[i] / ${PAGE})) + vas[i] % ${PAGE}`,
@@ -116,12 +124,15 @@ async function run(bench: Bench): Promise<Outcome> {
     const found = figures(await bench.compete("single calls", all.map(inJavaScript)), CALLS);
     bench.say("single: measuring garbage");
     const garbage = new Map(all.map((work) => [work.name, garbageOf(work)]));
-    const ours = fastest(found, "window.contains, numbers");
-    const rival = fastest(found, "JavaScript: contains, numbers");
+    const against = (name: RowName, ours: string, theirs: string): Row[] => {
+      const [our, rival] = [fastest(found, ours), fastest(found, theirs)];
+      return our && rival ? [row(name, our.minimum, rival.minimum, rival.contender)] : [];
+    };
     return {
       figures: found,
       rows: [
-        ...(ours && rival ? [row("check-single-vs-js-number", ours.minimum, rival.minimum, rival.contender)] : []),
+        ...against("check-single-vs-js-number", "window.contains, numbers", "JavaScript: contains, numbers"),
+        ...against("offset-single-vs-translate", "va + window.iovaOffset, numbers", "window.translate, numbers"),
         plainRow("check-single-bytes", garbage.get("window.contains, numbers") ?? Number.NaN),
       ],
       notes: [...garbage].map(([name, bytes]) => `${name}: ${short(bytes)} bytes of garbage per call`),
@@ -135,6 +146,6 @@ export const single: Group = {
   name: "single",
   title: "One call at a time, from JavaScript",
   unit: "ns per call",
-  rows: ["check-single-vs-js-number", "check-single-bytes"],
+  rows: ["check-single-vs-js-number", "offset-single-vs-translate", "check-single-bytes"],
   run,
 };

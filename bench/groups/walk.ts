@@ -6,6 +6,7 @@ import { inJavaScript } from "../harness/loop.ts";
 import type { Contender } from "../harness/rounds.ts";
 import { Dpdk } from "../rivals/dpdk.ts";
 import { inC } from "../rivals/native.ts";
+import { Column } from "../tables/batch.ts";
 import { fillTable, MEMSEG_BYTES, type Shape, shapeOf, type WithTable } from "../tables/memory.ts";
 
 const LISTS = 8;
@@ -52,8 +53,14 @@ function inCore(name: string, { core, table }: WithTable, shape: Shape): { highe
   return { highest, sums };
 }
 
-function rivalsInC({ rivals }: Bench, at: WithTable, shape: Shape): { highest: Contender[]; sums: Contender[] } {
-  const { lists, listsUsed, va, lengths, iova, list, used } = at.tableAt;
+/** `stated` is a column of what each memseg states, by its number: the core has none. */
+function rivalsInC(
+  { rivals }: Bench,
+  at: WithTable,
+  shape: Shape,
+  stated: Column,
+): { highest: Contender[]; sums: Contender[] } {
+  const { lists, listsUsed, va, lengths, list, used } = at.tableAt;
   const bytes = BigInt(shape.memsegs) * BigInt(MEMSEG_BYTES);
   const memory = (): Uint8Array => at.core.bytes();
   const parameters = [lists, va, lengths, list, used, listsUsed];
@@ -70,7 +77,7 @@ function rivalsInC({ rivals }: Bench, at: WithTable, shape: Shape): { highest: C
         how: "known IOVAs",
         kernel: "walk_valid",
         memory,
-        parameters: [iova, lengths, used],
+        parameters: [stated.pointer, lengths, used],
         expected: bytes + BigInt(shape.memsegs),
       }),
       inC(rival, { how: "all bytes", kernel: "walk_all", memory, parameters: [lengths, used], expected: bytes }),
@@ -97,22 +104,25 @@ function withNumbers(shape: Shape): Contender {
 
 const SIZES = [1024, 65536, 1048576] as const;
 
-/** A core with the memory, and one of the scalar build. */
-function filled(bench: Bench, memsegs: number): { shape: Shape; simd: WithTable; scalar: WithTable } {
+/** A core with the memory and a column of its IOVAs, and a core of the scalar build. */
+function filled(bench: Bench, memsegs: number): { shape: Shape; simd: WithTable; scalar: WithTable; stated: Column } {
   bench.say(`walk: filling ${memsegs} memsegs`);
   const shape = shapeOf(LISTS, memsegs);
   const of = (build: CoreBuild): WithTable => fillTable(instantiateCore(readCore(build)), shape);
-  return { shape, simd: of(coreBuild), scalar: of("core.scalar") };
+  const simd = of(coreBuild);
+  const stated = new Column(simd.core, memsegs);
+  stated.values.set(shape.iovas);
+  return { shape, simd, scalar: of("core.scalar"), stated };
 }
 
 async function highestAt(bench: Bench, memsegs: number): Promise<Figure[]> {
-  const { shape, simd, scalar } = filled(bench, memsegs);
+  const { shape, simd, scalar, stated } = filled(bench, memsegs);
   const dpdk = await Dpdk.start(bench, "memsegs", LISTS, memsegs);
   try {
     const contenders = [
       inCore("the core", simd, shape).highest,
       inCore("the scalar core", scalar, shape).highest,
-      ...rivalsInC(bench, simd, shape).highest,
+      ...rivalsInC(bench, simd, shape, stated).highest,
       ...(dpdk ? [dpdk.contender("rte_memseg_walk", "walk_memsegs", memsegs)] : []),
       withNumbers(shape),
     ];
@@ -123,11 +133,11 @@ async function highestAt(bench: Bench, memsegs: number): Promise<Figure[]> {
 }
 
 async function sumsAt(bench: Bench, memsegs: number): Promise<Figure[]> {
-  const { shape, simd, scalar } = filled(bench, memsegs);
+  const { shape, simd, scalar, stated } = filled(bench, memsegs);
   const contenders = [
     ...inCore("the core", simd, shape).sums,
     ...inCore("the scalar core", scalar, shape).sums,
-    ...rivalsInC(bench, simd, shape).sums,
+    ...rivalsInC(bench, simd, shape, stated).sums,
   ];
   return figures(await bench.compete(`walk-sums, ${memsegs} memsegs`, contenders), memsegs, memsegs);
 }

@@ -29,6 +29,11 @@ export const goals = {
     about: "VA to IOVA through a window, 64k memsegs, random addresses; C on the same radix",
   },
   "translate-batch-1m-vs-c": { goal: 1.2, unit: each("address"), about: "the same with 1M memsegs" },
+  "translate-table-1m-vs-c": {
+    goal: 1.2,
+    unit: each("address"),
+    about: "VA to IOVA as 1M memsegs of a table state it, random addresses; C on the same tables",
+  },
   "translate-batch-64lists-vs-dpdk": {
     goal: 0.1,
     unit: each("address"),
@@ -60,6 +65,16 @@ export const goals = {
       "`window.contains(iova, length)` with numbers; a comparison of numbers in JavaScript that checks no argument",
   },
   "check-single-bytes": { goal: 0, unit: "bytes of garbage per call", about: "the garbage of that call" },
+  "offset-single-vs-translate": {
+    goal: 0.2,
+    unit: each("address"),
+    about: "an address plus `window.iovaOffset(list)`, as numbers; `window.translate` with a number",
+  },
+  "offset-batch-vs-translate": {
+    goal: 1,
+    unit: each("address"),
+    about: "the same addition over BigUint64Arrays; `window.translateInto` on rows of `window.requests`, 4096 memsegs",
+  },
   "walk-max-1m-vs-c": {
     goal: 1.2,
     unit: each("memseg"),

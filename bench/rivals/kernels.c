@@ -65,6 +65,7 @@ static uint64_t translate(unsigned char *memory, const uint64_t *arguments) {
   return found;
 }
 
+// The same by the memsegs' numbers, with a column of what each states, which the core has not: three places to wait for.
 // radix of numbers, column of vas, column of iovas, vas, iovas, count -> how many were there
 static uint64_t memseg_translate(unsigned char *memory, const uint64_t *arguments) {
   const struct radix radix = *(const struct radix *)(memory + arguments[0]);

@@ -4,8 +4,8 @@
  *
  *     Window    ... | live, 16 bytes | reserved, 16 bytes | va -> iova | ...
  *                                                         ^ windowTables
- *     Table     | lists | list capacity | lists used | va | lengths | iova | list | capacity | used | free | live | numbers |
- *               ^ tableTables            u32 each; va, lengths, iova and list are columns; numbers is a radix, in place
+ *     Table     | stated | lists | list capacity | lists used | va | lengths | list | capacity | used | free | live | numbers |
+ *               ^ tableTables, a radix of 12 bytes, in place; the last too. Between them u32; va, lengths and list are columns
  */
 import type { Core } from "../../src/core.ts";
 
@@ -22,10 +22,11 @@ export interface TableLayout {
   readonly listsUsed: number;
   readonly va: number;
   readonly lengths: number;
-  readonly iova: number;
   readonly list: number;
   /** Numbers in use, those that are free again included. */
   readonly used: number;
+  /** The radix of va -> iova, as memsegs state it. */
+  readonly stated: number;
   /** The radix of va -> number. */
   readonly numbers: number;
 }
@@ -37,6 +38,6 @@ export function windowLayout(core: Core, window: number): WindowLayout {
 
 export function tableLayout(core: Core, table: number): TableLayout {
   const at = core.tableTables(table);
-  const [lists = 0, , listsUsed = 0, va = 0, lengths = 0, iova = 0, list = 0, , used = 0] = core.u32(at, 9);
-  return { lists, listsUsed, va, lengths, iova, list, used, numbers: at + 44 };
+  const [lists = 0, , listsUsed = 0, va = 0, lengths = 0, list = 0, , used = 0] = core.u32(at + 12, 8);
+  return { lists, listsUsed, va, lengths, list, used, stated: at, numbers: at + 52 };
 }

@@ -23,6 +23,7 @@ import { inPlacingOrder } from "../plan/order.ts";
 import { endIdle, lasting, performMaps, performUnmaps } from "./calls.ts";
 import { requestColumns } from "./columns.ts";
 import { type Among, aboutRequest } from "./failures.ts";
+import type { Placing } from "./offset.ts";
 import { isForbidden, outsideRanges } from "./refusals.ts";
 import type { Window } from "./window.ts";
 
@@ -40,7 +41,7 @@ interface Placed {
 
 type Listed = Memseg & { readonly list: MemsegList };
 
-export class Attachment implements MemoryListener {
+export class Attachment implements MemoryListener, Placing {
   readonly window: Window;
   readonly #memory: MemsegTable;
   /** First IOVA of each list's region. */
@@ -123,6 +124,16 @@ export class Attachment implements MemoryListener {
   /** The window has gone with its container. */
   forget(): void {
     this.#memory.listeners.remove(this);
+  }
+
+  has(list: MemsegList): boolean {
+    return this.#memory.lists.includes(list);
+  }
+
+  /** Its memory lies in its region from the first map to the last unmap, as `#place` has it. */
+  offsetOf(list: MemsegList): bigint | undefined {
+    const region = this.#regions.get(list);
+    return region === undefined ? undefined : core.rebase(0n, list.base, region);
   }
 
   listAdded(list: MemsegList): void {

@@ -117,13 +117,11 @@ export class Container extends Closable {
   #createWindow(plan: WindowPlan): Window {
     const made = this.#backend.makeWindow(plan, [...this.#windows]);
     try {
-      const window = new Window(
-        { ...plan, size: made.size },
-        made,
-        this.#target,
-        (closing) => this.#closeWindow(closing),
-        (closing) => this.#endHeaps(closing),
-      );
+      const window = new Window({ ...plan, size: made.size }, made, this.#target, {
+        attached: (asking) => this.#attachedTo(asking).map(([, attachment]) => attachment),
+        endHeaps: (closing) => this.#endHeaps(closing),
+        remove: (closing) => this.#closeWindow(closing),
+      });
       this.#windows.add(window);
       return window;
     } catch (error) {
@@ -254,7 +252,7 @@ export class Container extends Closable {
    * else there is to say.
    */
   #detachAll(window: Window): DmaWindowError | undefined {
-    const here = [...this.#attachments].filter(([, attachment]) => attachment.window === window);
+    const here = this.#attachedTo(window);
     for (const [memory] of here) memory.holds.check("the memory in the window", window);
     const unmapped: Attachment[] = [];
     let leftover: DmaWindowError | undefined;
@@ -274,6 +272,10 @@ export class Container extends Closable {
       this.#attachments.delete(memory);
     }
     return leftover;
+  }
+
+  #attachedTo(window: Window): [MemsegTable, Attachment][] {
+    return [...this.#attachments].filter(([, attachment]) => attachment.window === window);
   }
 
   /** Whatever else Linux answers, the descriptor is closed (fs/open.c: close); an interface that throws may not have asked. */

@@ -7,13 +7,16 @@ import { bytes, hex } from "../hex.ts";
 import { checkColumns, translateColumns } from "../memory/arrays.ts";
 import { exactly } from "../memory/exact.ts";
 import type { Segment } from "../memory/segment.ts";
-import { translateByWindow } from "../memory/walk.ts";
+import type { MemsegList } from "../memory/types.ts";
+import { translateByMap } from "../memory/walk.ts";
 import type { IovaMode, WindowPlan } from "../plan/index.ts";
 import { address, size } from "../validate.ts";
 import type { MadeWindow } from "./backend/backend.ts";
 import { mapArrays, unmapArrays } from "./batches.ts";
 import { lasting, performMaps, performUnmaps } from "./calls.ts";
 import { outOfMemory, requestColumns, rows } from "./columns.ts";
+import type { Keeper } from "./keeper.ts";
+import { offsetAmong } from "./offset.ts";
 import { type MapRequest, type UnmapRequest, writeMaps, writeUnmaps } from "./requests.ts";
 import { RequestRows } from "./rows.ts";
 import { Span } from "./span.ts";
@@ -52,8 +55,7 @@ export class Window extends Closable {
 
   /** @internal */
   readonly target: Target;
-  readonly #remove: (window: Window) => DmaWindowError | undefined;
-  readonly #endHeaps: (window: Window) => void;
+  readonly #keeper: Keeper<Window>;
   /** Its IOVAs as numbers; none when it is closed. */
   #span: Span;
   /** Where the core keeps va -> IOVA: the same place as long as the window is there. */
@@ -61,16 +63,12 @@ export class Window extends Closable {
   readonly #rows = new Set<RequestRows>();
   #open = true;
 
-  /**
-   * @internal Made by a container. `remove` ends what depends on the window and removes it from the kernel; it gives an error
-   * where that went well and something stays locked all the same. `endHeaps` closes the heaps over it.
-   */
+  /** @internal Made by a container. */
   constructor(
     plan: Pick<WindowPlan, "size" | "pageShift" | "levels" | "iovaMode">,
     { start, forbidden, allowed }: Pick<MadeWindow, "start" | "forbidden" | "allowed">,
     owner: ContainerTarget,
-    remove: (window: Window) => DmaWindowError | undefined,
-    endHeaps: (window: Window) => void = () => {},
+    keeper: Keeper<Window>,
   ) {
     super();
     this.start = start;
@@ -87,8 +85,7 @@ export class Window extends Closable {
       );
     }
     this.target = { ...owner, window, start, size: plan.size, pageShift: plan.pageShift, forbidden, allowed };
-    this.#remove = remove;
-    this.#endHeaps = endHeaps;
+    this.#keeper = keeper;
     this.#span = new Span(start, plan.size, plan.pageShift);
     this.#map = core.windowTables(window);
     for (const hole of forbidden) {
@@ -275,9 +272,29 @@ export class Window extends Closable {
   translate(va: number): number;
   translate(va: bigint): bigint | undefined;
   translate(va: bigint | number): bigint | number | undefined {
-    if (typeof va === "number" && this.#open) return translateByWindow(this.#map, va);
+    if (typeof va === "number" && this.#open) return translateByMap(this.#map, va);
     const iova = core.windowTranslate(this.#handle(), exactly("va", va));
     return iova === NO_ADDRESS ? undefined : iova;
+  }
+
+  /**
+   * What is added to any address of a list's memory for its IOVA: iova - va modulo 2^64, the same for all that is in the list or
+   * will come, as long as its memory is attached to this window. Ask once, and add: 1 to 2 ns, where {@link translate} takes 8.
+   *
+   *     ring[i] = vas[i] + offset                        in BigUint64Arrays, whose elements are modulo 2^64
+   *     va + Number(BigInt.asIntN(64, offset))           exact for the first byte of a page, and for an IOVA below 2^53
+   *
+   * An addition checks nothing: it is for addresses that the program knows to be of that list and mapped. For others, and to
+   * learn what is not mapped, there are {@link translate} and {@link translateInto}. In another window a list has another offset,
+   * and when its memory is attached anew it may lie elsewhere: ask again. In IOVA mode `va` it is 0n.
+   *
+   * @throws `ERR_NO_OFFSET` in mode `pa` (so always without an IOMMU), where each page is at an IOVA of its own; `ERR_NOT_ATTACHED`
+   * for a list that no memory attached to this window has, or has any more; `ERR_NOT_SERVED` for external memory that is no heap,
+   * which its owner maps. These have `facts.list` (base, length, pageSize). `ERR_INVALID_ARG_TYPE`, `ERR_CLOSED`.
+   */
+  iovaOffset(list: MemsegList): bigint {
+    this.#handle();
+    return offsetAmong(this.#keeper.attached(this), this.iovaMode, list);
   }
 
   /** The IOVA of an address that is mapped. @throws `ERR_NOT_LIVE` when it is not. */
@@ -372,13 +389,13 @@ export class Window extends Closable {
 
   /** @internal */
   override dispose(): void {
-    disposeWith(() => this.#endHeaps(this), this);
+    disposeWith(() => this.#keeper.endHeaps(this), this);
   }
 
   /** @internal Closes it in the middle of an operation: its container's. */
   shut(): void {
     if (!this.#open) return;
-    const leftover = this.#remove(this);
+    const leftover = this.#keeper.remove(this);
     this.#end();
     if (leftover) throw leftover;
   }

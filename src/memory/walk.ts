@@ -1,6 +1,6 @@
 /**
  * Look-ups in the core's tables from JavaScript: for one address, reading them through a view costs less than a crossing, and
- * numbers in and out leave no garbage. The tables are drawn in assembly/radix.ts and assembly/memsegs.ts:
+ * numbers in and out leave no garbage. The tables are drawn in assembly/radix.ts:
  *
  *     63            39 38        30 29        21 20        12 11         0
  *     | root index    | 1 GiB      | 2 MiB      | 4 KiB      | in page    |      an address
@@ -21,10 +21,6 @@ const PAGE = 4096;
 /** What an address is multiplied by for its page's number, and for the upper 20 bits of that: exponents, nothing else. */
 const PER_PAGE = 1 / PAGE;
 const PER_HIGH = PER_PAGE / HIGH_WORD;
-/** The low word of all ones: an IOVA that is not known. Of one that is, 12 bits are 0. */
-const UNKNOWN = 0xffff_ffff;
-/** The words of a Table that are needed here; see assembly/memsegs.ts. */
-const TABLE = { VA: 3, IOVA: 5, NUMBERS: 11 } as const;
 
 /** The core's memory in words of 32 bits: empty once it has grown, and then taken anew. */
 let memory = new Uint32Array(0);
@@ -68,8 +64,8 @@ function within(va: number, page: number, offset: number): number {
   return iova;
 }
 
-/** The IOVA of an address by the map of a window (`core.windowTables`); -1 when it is not mapped. */
-export function translateByWindow(map: number, va: number): number {
+/** The IOVA of an address by the map of a window (`core.windowTables`), or of a table (`core.tableTables`); -1 where there is none. */
+export function translateByMap(map: number, va: number): number {
   if (!isExact(va) || !isU64(va)) refuse(va);
   const words = memory.length === 0 ? renewed() : memory;
   // `| 0` takes the low 32 bits of the whole part. Page numbers have 52, so none is beyond what it can take.
@@ -80,23 +76,5 @@ export function translateByWindow(map: number, va: number): number {
   if ((words[entry] as number) === 0) return -1;
   const page = pagesAt(words, entry) + (split ? 0 : (low & 511) << 12);
   const start = Math.floor(va * PER_PAGE) * PAGE;
-  return start === va ? page : within(va, page, va - start);
-}
-
-/** The IOVA that a memseg states for an address, by its table (`core.tableTables`); -1 when there is none. */
-export function translateByTable(table: number, va: number): number {
-  if (!isExact(va) || !isU64(va)) refuse(va);
-  const words = memory.length === 0 ? renewed() : memory;
-  const at = table >>> 2;
-  const low = (va * PER_PAGE) | 0;
-  const slot = slotEntry(words, at + TABLE.NUMBERS, va, low);
-  const entry = ((words[slot] as number) & SPLIT) !== 0 ? pageEntry(words, slot, low) : slot;
-  if ((words[entry] as number) === 0) return -1;
-  const number = ((words[entry + 1] as number) << 20) | ((words[entry] as number) >>> 12);
-  const iova = ((words[at + TABLE.IOVA] as number) >>> 2) + (number << 1);
-  if ((words[iova] as number) === UNKNOWN) return -1;
-  const start = Math.floor(va * PER_PAGE) * PAGE;
-  const page =
-    pagesAt(words, iova) + (start - pagesAt(words, ((words[at + TABLE.VA] as number) >>> 2) + (number << 1)));
   return start === va ? page : within(va, page, va - start);
 }

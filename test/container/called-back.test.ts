@@ -110,7 +110,7 @@ class Site {
 
   /** What only looks. */
   get questions(): Readonly<Record<string, () => unknown>> {
-    const { container, window, memory, segment, va, rows } = this;
+    const { container, window, memory, list, segment, va, rows } = this;
     const live = va + 32n * PAGE;
     return {
       "Container.closed": () => container.closed,
@@ -121,6 +121,7 @@ class Site {
       "Window.tceIndex": () => window.tceIndex(window.start),
       "Window.headroom": () => window.headroom(window.start),
       "Window.translate": () => [window.translate(live), window.translate(Number(live))],
+      "Window.iovaOffset": () => window.iovaOffset(list),
       "Window.iovaOf": () => window.iovaOf(live),
       "Window.vaOf": () => window.vaOf(window.iovaOf(live)),
       "MemsegTable.find": () => memory.find(segment.va)?.length,

@@ -186,7 +186,11 @@ forms("say the same of a window that ends at 2^64", () => {
   const { target } = readyOnType1().window;
   const start = TOP - 4n * GiB;
   const plan = { size: 4n * GiB, pageShift: 16, levels: 0, iovaMode: "rebased" } as const;
-  const window = new Window(plan, { start, forbidden: [], allowed: [] }, target, () => undefined);
+  const window = new Window(plan, { start, forbidden: [], allowed: [] }, target, {
+    attached: () => [],
+    endHeaps: () => {},
+    remove: () => undefined,
+  });
   const values = edges(start, 4n * GiB);
   for (const iova of values) {
     assert.is(window.tceIndex(Number(iova)), Number(window.tceIndex(iova) ?? -1n));

@@ -131,10 +131,10 @@ eachBuild("a full memory", (test, _core, build) => {
 
   test("has no room for windows, containers, tables, lists and memsegs: nothing is there, and no block is lost", () => {
     const [core, { container, bench }, memory] = full((each) => {
-      // Once before, so that what stays for ever is there: handle slots, the full chunk, the columns of the table.
+      // Once before, so that what stays for ever is there: handle slots, the full chunk, the columns and roots of the table.
       const warm = new MemsegBench(each);
       warm.addList(0n, 1n << 32n, 12);
-      warm.add(0, M2 - PAGE, 2n * PAGE);
+      warm.add(0, M2 - PAGE, 2n * PAGE, START);
       warm.remove(M2 - PAGE);
       return { container: each.containerOpen(12, 7), bench: warm };
     });
@@ -186,8 +186,14 @@ eachBuild("a full memory", (test, _core, build) => {
     core.listRemove(table, opened);
     nothingLost();
     memory.takeBack();
-    const memsegAdd = counted(() => core.memsegAdd(table, 0, M2 - PAGE, NO_ADDRESS, 2n * PAGE));
-    assert.ok(memory.starve(memsegAdd, nothingLost) > 2);
+    const add = (iova: bigint) => counted(() => core.memsegAdd(table, 0, M2 - PAGE, iova, 2n * PAGE));
+    const unknown = memory.starve(add(NO_ADDRESS), nothingLost);
+    assert.ok(unknown > 2);
+    assert.is(core.memsegRemove(table, M2 - PAGE), Status.OK);
+    nothingLost();
+    memory.takeBack();
+    assert.ok(memory.starve(add(START), nothingLost) > unknown, "a memseg that states an IOVA needs more");
+    assert.is(core.memsegTranslate(table, M2), START + PAGE);
     assert.is(core.memsegRemove(table, M2 - PAGE), Status.OK);
     nothingLost();
     memory.takeBack();

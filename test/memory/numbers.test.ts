@@ -3,7 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { core, NO_ADDRESS } from "../../src/core.ts";
 import { MemsegTable } from "../../src/memory/table.ts";
-import { translateByTable } from "../../src/memory/walk.ts";
+import { translateByMap } from "../../src/memory/walk.ts";
 import { failure, refused, refusesArgument } from "../support/failure.ts";
 import { GiB, MiB, ready } from "../support/program.ts";
 import { Random } from "../support/random.ts";
@@ -100,8 +100,8 @@ test("the millionth memseg is found like the first", () => {
   }
   const table = core.tableTables(handle);
   for (const i of [0, 1, 2, 3, 2 ** 20 - 1, 2 ** 20, 2 ** 20 + 2]) {
-    assert.is(translateByTable(table, Number(GiB) + i * 8192), i * 16384);
-    assert.is(translateByTable(table, Number(GiB) + i * 8192 + 4096), -1);
+    assert.is(translateByMap(table, Number(GiB) + i * 8192), i * 16384);
+    assert.is(translateByMap(table, Number(GiB) + i * 8192 + 4096), -1);
   }
   core.tableClose(handle);
 });

@@ -40,6 +40,27 @@ export const mutants: readonly Mutant[] = [
     noticedBy: "test/core/range.test.ts",
   },
   {
+    broken: "a memseg whose IOVA is not known states one",
+    file: "assembly/memsegs.ts",
+    from: "const known = iova != BAD_IOVA;",
+    to: "const known = true;",
+    noticedBy: "test/core/memsegs.test.ts",
+  },
+  {
+    broken: "what a memseg stated outlives it",
+    file: "assembly/memsegs.ts",
+    from: "  clear(table.stated, va, last);\n",
+    to: "",
+    noticedBy: "test/core/memsegs.test.ts",
+  },
+  {
+    broken: "no memory is taken beforehand for what a memseg states",
+    file: "assembly/memsegs.ts",
+    from: "(known && !prepare(table.stated, va, last))",
+    to: "(known && table.stated.root == u32.MAX_VALUE)",
+    noticedBy: "test/core/out-of-memory.test.ts",
+  },
+  {
     broken: "a live IOVA is mapped over without a word",
     file: "assembly/maps.ts",
     from: "  if (anyLive(window, iova(i), iovaLast(i))) return status.ALREADY_LIVE;\n",
@@ -157,6 +178,13 @@ export const mutants: readonly Mutant[] = [
     from: "    if (memory.isOf(this.#kernel)) return;\n",
     to: "    if (memory !== undefined) return;\n",
     noticedBy: "test/memory/other-kernels.test.ts",
+  },
+  {
+    broken: "what is added to an address for its IOVA is subtracted",
+    file: "src/container/attachment.ts",
+    from: "core.rebase(0n, list.base, region)",
+    to: "core.rebase(0n, region, list.base)",
+    noticedBy: "test/memory/offset.test.ts",
   },
   {
     broken: "a physical address is believed",
