@@ -3,6 +3,7 @@
  * wrap. It does not say where a buffer is put; it says whether that was right.
  */
 const GRANULE = 64n;
+const INDEX = 0x3fffff;
 
 /** What was asked for; shifts as the allocator takes them, `boundary` 0: none. */
 export interface Asked {
@@ -17,16 +18,24 @@ export interface Placed {
   readonly granules: number;
 }
 
-/** Memory that is contiguous in IOVAs and in addresses. */
-interface Piece {
+/** Memory that is contiguous in IOVAs and in addresses, as far as it goes. */
+interface Run {
   readonly iova: bigint;
   readonly va: bigint;
   /** The handle of each granule; 0: it is free. */
   readonly owners: Int32Array;
 }
 
-const bytesOf = (piece: Piece): bigint => BigInt(piece.owners.length) * GRANULE;
-const endOf = (piece: Piece): bigint => piece.iova + bytesOf(piece);
+const bytesOf = (run: Run): bigint => BigInt(run.owners.length) * GRANULE;
+const endOf = (run: Run): bigint => run.iova + bytesOf(run);
+const granulesIn = (bytes: bigint): number => Number(bytes / GRANULE);
+
+function joined(a: Run, b: Run): Run {
+  const owners = new Int32Array(a.owners.length + b.owners.length);
+  owners.set(a.owners);
+  owners.set(b.owners, a.owners.length);
+  return { iova: a.iova, va: a.va, owners };
+}
 
 export function alignedUp(value: bigint, shift: number): bigint {
   const unit = 1n << BigInt(shift);
@@ -45,8 +54,8 @@ export function keepsBoundary(iova: bigint, bytes: number, boundary: number): bo
 export type Refusal = "ZERO_LENGTH" | "UNALIGNED" | "WRAPS" | "OVERLAPS" | "NOT_FREE";
 
 export class HeapTwin {
-  /** By IOVA. Two that meet are one run all the same. */
-  #pieces: Piece[] = [];
+  /** By IOVA. */
+  #runs: Run[] = [];
   readonly #live = new Map<number, Placed>();
   /** What each descriptor's live handle is. */
   readonly #atIndex = new Map<number, number>();
@@ -57,12 +66,12 @@ export class HeapTwin {
     return this.#live;
   }
 
-  get handles(): number[] {
-    return [...this.#live.keys()];
-  }
-
   liveAt(index: number): number | undefined {
     return this.#atIndex.get(index);
+  }
+
+  get runs(): readonly { readonly iova: bigint; readonly va: bigint; readonly size: bigint }[] {
+    return this.#runs.map((run) => ({ iova: run.iova, va: run.va, size: bytesOf(run) }));
   }
 
   /** Adds memory, or says why not. */
@@ -70,141 +79,93 @@ export class HeapTwin {
     if ((iova | va | size) & 63n) return "UNALIGNED";
     if (size === 0n) return "ZERO_LENGTH";
     if (iova + size > 1n << 64n || va + size > 1n << 64n) return "WRAPS";
-    const hits = (a: bigint, b: bigint, length: bigint): boolean => a < b + length && b < a + size;
-    if (this.#pieces.some((piece) => hits(iova, piece.iova, bytesOf(piece)) || hits(va, piece.va, bytesOf(piece))))
+    const meet = (a: bigint, b: bigint, length: bigint): boolean => a < b + length && b < a + size;
+    if (this.#runs.some((run) => meet(iova, run.iova, bytesOf(run)) || meet(va, run.va, bytesOf(run))))
       return "OVERLAPS";
-    this.#pieces.push({ iova, va, owners: new Int32Array(Number(size / GRANULE)) });
-    this.#pieces.sort((a, b) => (a.iova < b.iova ? -1 : 1));
+    const all = [...this.#runs, { iova, va, owners: new Int32Array(granulesIn(size)) }];
+    all.sort((a, b) => (a.iova < b.iova ? -1 : 1));
+    this.#runs = [];
+    for (const run of all) {
+      const last = this.#runs.at(-1);
+      if (last !== undefined && endOf(last) === run.iova && last.va + bytesOf(last) === run.va)
+        this.#runs.splice(-1, 1, joined(last, run));
+      else this.#runs.push(run);
+    }
     this.totalBytes += size;
     return undefined;
   }
 
+  /** Takes memory away that is wholly free. */
   remove(iova: bigint, size: bigint): Refusal | undefined {
     if ((iova | size) & 63n) return "UNALIGNED";
     if (size === 0n) return "ZERO_LENGTH";
-    const run = this.runs().find(({ from, to }) => from <= iova && iova + size <= to);
-    if (run === undefined || !this.#isFree(iova, size)) return "NOT_FREE";
-    const left: Piece[] = [];
-    for (const piece of this.#pieces) {
-      const [from, to] = [piece.iova, endOf(piece)];
-      const cut = (start: bigint, end: bigint): void => {
-        if (start >= end) return;
-        const first = Number((start - from) / GRANULE);
-        const owners = piece.owners.slice(first, first + Number((end - start) / GRANULE));
-        left.push({ iova: start, va: piece.va + (start - from), owners });
-      };
-      if (to <= iova || iova + size <= from) {
-        left.push(piece);
-        continue;
-      }
-      cut(from, iova > from ? iova : from);
-      cut(iova + size < to ? iova + size : to, to);
-    }
-    this.#pieces = left;
+    const run = this.#runs.find((one) => one.iova <= iova && iova + size <= endOf(one));
+    if (run === undefined) return "NOT_FREE";
+    const [first, end] = [granulesIn(iova - run.iova), granulesIn(iova + size - run.iova)];
+    if (run.owners.subarray(first, end).some((owner) => owner !== 0)) return "NOT_FREE";
+    const below = { iova: run.iova, va: run.va, owners: run.owners.slice(0, first) };
+    const above = { iova: iova + size, va: run.va + (iova + size - run.iova), owners: run.owners.slice(end) };
+    const left = [below, above].filter(({ owners }) => owners.length > 0);
+    this.#runs.splice(this.#runs.indexOf(run), 1, ...left);
     this.totalBytes -= size;
     return undefined;
   }
 
-  /** What is contiguous in both, from and to IOVAs. */
-  runs(): { from: bigint; to: bigint; va: bigint }[] {
-    const runs: { from: bigint; to: bigint; va: bigint }[] = [];
-    for (const piece of this.#pieces) {
-      const last = runs.at(-1);
-      if (last !== undefined && last.to === piece.iova && last.va + (last.to - last.from) === piece.va)
-        last.to = endOf(piece);
-      else runs.push({ from: piece.iova, to: endOf(piece), va: piece.va });
-    }
-    return runs;
-  }
-
-  /** Free ranges that are as long as they can be. */
-  *free(): Generator<{ from: bigint; to: bigint }> {
-    let open: { from: bigint; to: bigint; va: bigint } | undefined;
-    for (const piece of this.#pieces) {
-      for (let i = 0; i < piece.owners.length; ) {
-        let end = i;
-        while (end < piece.owners.length && piece.owners[end] === 0) end++;
-        if (end > i) {
-          const [from, va] = [piece.iova + BigInt(i) * GRANULE, piece.va + BigInt(i) * GRANULE];
-          const to = piece.iova + BigInt(end) * GRANULE;
-          if (open !== undefined && open.to === from && open.va + (open.to - open.from) === va) open.to = to;
-          else {
-            if (open !== undefined) yield open;
-            open = { from, to, va };
-          }
-        }
-        i = end;
-        while (i < piece.owners.length && piece.owners[i] !== 0) i++;
+  /** Free ranges of at least `least` granules, each as long as it can be. */
+  *free(least = 1): Generator<{ from: bigint; to: bigint }> {
+    for (const { iova, owners } of this.#runs) {
+      let first = 0;
+      for (let i = 0; i <= owners.length; i++) {
+        if (i < owners.length && owners[i] === 0) continue;
+        if (i - first >= least) yield { from: iova + BigInt(first) * GRANULE, to: iova + BigInt(i) * GRANULE };
+        first = i + 1;
       }
     }
-    if (open !== undefined) yield open;
   }
 
   /** Whether there is a place for it, wherever. */
   fits({ bytes, align, boundary }: Asked): boolean {
-    const size = BigInt(granulesFor(bytes)) * GRANULE;
-    for (const { from, to } of this.free()) {
+    const granules = granulesFor(bytes);
+    for (const { from, to } of this.free(granules)) {
       let at = alignedUp(from, Math.max(align, 6));
       if (!keepsBoundary(at, bytes, boundary)) at = alignedUp(at, boundary);
-      if (at + size <= to) return true;
+      if (at + BigInt(granules) * GRANULE <= to) return true;
     }
     return false;
   }
 
   /** A buffer that was given out: says what is wrong with it. */
   take(handle: number, placed: Placed, { bytes, align, boundary }: Asked): string | undefined {
-    const { iova, va, granules } = placed;
+    const { iova, granules } = placed;
     if (granules !== granulesFor(bytes)) return `${granules} granules for ${bytes} bytes`;
     if (iova % (1n << BigInt(Math.max(align, 6))) !== 0n) return "not aligned";
     if (!keepsBoundary(iova, bytes, boundary)) return "crosses its boundary";
     if (this.#live.has(handle)) return "a handle that is live already";
-    const index = handle & 0x3fffff;
-    if (this.#atIndex.has(index)) return "a descriptor that is in use";
-    for (const { owners, first, count } of this.#slices(iova, va, granules)) {
-      for (let i = first; i < first + count; i++) if (owners[i] !== 0) return `overlaps ${owners[i]}`;
-      owners.fill(handle, first, first + count);
-      this.liveBytes += BigInt(count) * GRANULE;
-    }
-    if (this.#marked !== granules) return "is not memory of the heap, or not behind its IOVA";
+    if (this.#atIndex.has(handle & INDEX)) return "a descriptor that is in use";
+    const owners = this.#ownersOf(placed);
+    if (owners === undefined) return "is not memory of the heap, or not what is behind its IOVA";
+    for (const owner of owners) if (owner !== 0) return `overlaps ${owner}`;
+    owners.fill(handle);
     this.#live.set(handle, placed);
-    this.#atIndex.set(index, handle);
+    this.#atIndex.set(handle & INDEX, handle);
+    this.liveBytes += BigInt(granules) * GRANULE;
     return undefined;
   }
 
   release(handle: number): boolean {
     const placed = this.#live.get(handle);
     if (placed === undefined) return false;
-    for (const { owners, first, count } of this.#slices(placed.iova, placed.va, placed.granules)) {
-      owners.fill(0, first, first + count);
-      this.liveBytes -= BigInt(count) * GRANULE;
-    }
+    this.#ownersOf(placed)?.fill(0);
     this.#live.delete(handle);
-    this.#atIndex.delete(handle & 0x3fffff);
+    this.#atIndex.delete(handle & INDEX);
+    this.liveBytes -= BigInt(placed.granules) * GRANULE;
     return true;
   }
 
-  #marked = 0;
-
-  /** The parts of pieces that a range has, as far as their memory is that at `va`. */
-  *#slices(
-    iova: bigint,
-    va: bigint,
-    granules: number,
-  ): Generator<{ owners: Int32Array; first: number; count: number }> {
-    const end = iova + BigInt(granules) * GRANULE;
-    this.#marked = 0;
-    for (const piece of this.#pieces) {
-      const from = piece.iova > iova ? piece.iova : iova;
-      const to = endOf(piece) < end ? endOf(piece) : end;
-      if (from >= to || va + (from - iova) !== piece.va + (from - piece.iova)) continue;
-      const count = Number((to - from) / GRANULE);
-      this.#marked += count;
-      yield { owners: piece.owners, first: Number((from - piece.iova) / GRANULE), count };
-    }
-  }
-
-  #isFree(iova: bigint, size: bigint): boolean {
-    for (const { from, to } of this.free()) if (from <= iova && iova + size <= to) return true;
-    return false;
+  #ownersOf({ iova, va, granules }: Placed): Int32Array | undefined {
+    const run = this.#runs.find((one) => one.iova <= iova && iova < endOf(one));
+    if (run === undefined || va - run.va !== iova - run.iova) return undefined;
+    const first = granulesIn(iova - run.iova);
+    return first + granules <= run.owners.length ? run.owners.subarray(first, first + granules) : undefined;
   }
 }
