@@ -78,7 +78,7 @@ export class DmaPool extends Closable {
     const { size, count: slots, align, boundary } = plan;
     const wanted = { align: alignShift(align), boundary: boundaryShift(boundary, size), guard: guard ? GUARD : 0 };
     const taken = takeSlots(blocks, { ...wanted, size, count: slots });
-    if (taken === undefined) throw blocks.exhausted({ bytes: size, align, boundary });
+    if (taken === undefined) throw blocks.exhausted({ bytes: size * slots, align, boundary });
     try {
       this.#careful = guard ? new CarefulSlots(title, blocks, taken, size, plan.fifo) : undefined;
       this.#pool = this.#careful ? 0 : wasm.poolOpen(slots, plan.fifo ? 1 : 0);
@@ -147,6 +147,7 @@ export class DmaPool extends Closable {
     if (!this.#open) throw closedError(this.#title);
     if (!this.#waiters.isOpen) return -1;
     this.#settle();
+    this.#waiters.took();
     const handle = this.#careful ? this.#careful.take() : wasm.poolGet(this.#pool);
     if (handle <= 0) return -1;
     if (this.#zero) fill(this.#blocks.segments, this.vas[this.slot(handle)] as bigint, this.size, 0);
@@ -288,18 +289,15 @@ export class DmaPool extends Closable {
 
   /**
    * Until a slot is free for the caller, who takes it next: `await pool.available(); const handle = pool.get();`. Those who wait are
-   * told one after the other in the order in which they came, and before anybody else gets a slot. At once when one is free and
-   * nobody waits.
+   * told one after the other in the order in which they came, each when a slot is free for it, and before anybody else gets one. A
+   * slot is kept for whoever was told until the next turn of the event loop, and not for longer.
    *
    * Rejects with `ERR_CLOSED` when the pool is closed, and when it was.
    */
   available(): Promise<void> {
     if (!this.#open) return Promise.reject(closedError(this.#title));
-    if (this.#waiters.count === 0 && this.#freeSlots() > 0 && this.#waiters.isOpen) return Promise.resolve();
-    const waiting = this.#waiters.wait();
     this.#fast = false;
-    this.#waiters.deliver();
-    return waiting;
+    return this.#waiters.wait();
   }
 
   /**
