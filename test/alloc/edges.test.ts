@@ -95,8 +95,9 @@ eachBuild("edge values", (test, fresh) => {
     const heap = heapWith(alloc, MIB);
     assert.is(named(alloc.heapAlloc(heap, 0)), "ZERO_LENGTH");
     assert.is(named(alloc.heapAllocAligned(heap, 0, 12, 12)), "ZERO_LENGTH");
-    assert.is(named(alloc.heapAlloc(heap, 2 ** 32 - 1)), "EXHAUSTED");
-    assert.is(named(alloc.heapAlloc(heap, 2 ** 32 - 63)), "EXHAUSTED");
+    assert.is(named(alloc.heapAlloc(heap, 2 ** 32 - 1)), "TOO_LARGE");
+    assert.is(named(alloc.heapAlloc(heap, 2 ** 32 - 63)), "TOO_LARGE");
+    assert.is(named(alloc.heapAlloc(heap, 2 ** 32 - 64)), "EXHAUSTED");
     structureOf(alloc, heap);
   });
 
