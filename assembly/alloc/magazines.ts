@@ -139,7 +139,9 @@ function fitsKey(heap: u32, number: u32, count: u32, at: u32): bool {
   const iova = block(at).iova;
   const align = (key >> ALIGN_SHIFT) & 63;
   const boundary = <u32>(key >> BOUNDARY_SHIFT);
-  return iova << (64 - align) == 0 && (boundary == 0 || !Place.crosses(iova, iova + (block(at).bytes - 1), boundary));
+  return (
+    <u64>ctz<u64>(iova) >= align && (boundary == 0 || !Place.crosses(iova, iova + (block(at).bytes - 1), boundary))
+  );
 }
 
 /** Where a block that was freed goes when its magazine does not just take it. */
