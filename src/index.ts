@@ -14,6 +14,7 @@ export {
   type HugepageGrowth,
   type IovaMode,
   type ListFacts,
+  type MappedFacts,
   type MemoryFacts,
   type PlanRequest,
   planWindow,

@@ -28,7 +28,12 @@ export interface NodeFacts {
   readonly hugepages: readonly HugepageFacts[];
 }
 
+/** Names the container that gave an info. A symbol: it goes along with copies, and is no fact to compare or to store. */
+export const CONTAINER: unique symbol = Symbol("container");
+
 interface CommonInfo {
+  /** Which of this process's containers says so: a memory tells by it what it has mapped there already. */
+  readonly [CONTAINER]?: number;
   /** The CPU's page size in bytes. */
   readonly cpuPageSize: number;
   /** The page sizes of the IOMMU as a mask: bit n stands for 2^n bytes. */

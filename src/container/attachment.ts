@@ -18,6 +18,7 @@ import { bytes, hex } from "../hex.ts";
 import type { IommuInfo } from "../iommu.ts";
 import type { MemsegTable } from "../memory/table.ts";
 import type { MemoryListener, Memseg, MemsegList } from "../memory/types.ts";
+import type { MappedFacts } from "../plan/index.ts";
 import { isServed } from "../plan/needs.ts";
 import { inPlacingOrder } from "../plan/order.ts";
 import { endIdle, lasting, performMaps, performUnmaps } from "./calls.ts";
@@ -123,6 +124,19 @@ export class Attachment implements MemoryListener {
   /** The window has gone with its container. */
   forget(): void {
     this.#memory.unlisten(this);
+  }
+
+  /** All of it that is served. @internal */
+  mapped(): MappedFacts {
+    let [bytes, pages, maps] = [0n, 0n, 0];
+    for (const batch of this.#batches()) {
+      maps += batch.length;
+      for (const { length, list } of batch) {
+        bytes += length;
+        pages += length / list.pageSize;
+      }
+    }
+    return { container: this.window.target.container, bytes, pages, maps };
   }
 
   listAdded(list: MemsegList): void {

@@ -12,7 +12,7 @@ import {
 import { exclusively } from "../exclusive.ts";
 import { refusedByKernel } from "../explain.ts";
 import { bytes, hex } from "../hex.ts";
-import type { IommuInfo } from "../iommu.ts";
+import { CONTAINER, type IommuInfo } from "../iommu.ts";
 import { MemsegTable } from "../memory/table.ts";
 import type { WindowPlan } from "../plan/index.ts";
 import type { Syscalls } from "../syscalls.ts";
@@ -88,6 +88,7 @@ export class Container extends Closable {
       const nodes = nodeFacts(this.#kernel, this.#files.groups);
       return {
         ...this.#backend.info(),
+        [CONTAINER]: this.#handle,
         ...(hugepages === undefined ? {} : { hugepages }),
         ...(nodes === undefined ? {} : { nodes }),
       };

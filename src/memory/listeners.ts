@@ -1,4 +1,5 @@
 import { leftBy, withResidue } from "../errors.ts";
+import type { MappedFacts } from "../plan/index.ts";
 import type { MemoryListener } from "./types.ts";
 
 /** Those that learn of a table's changes: all of them, or, where one refuses, none. */
@@ -7,6 +8,11 @@ export class Listeners {
 
   get size(): number {
     return this.#listeners.size;
+  }
+
+  /** What each of them has mapped. */
+  mapped(): MappedFacts[] {
+    return [...this.#listeners].map((listener) => listener.mapped());
   }
 
   add(listener: MemoryListener): void {

@@ -7,6 +7,7 @@ import { argumentRangeError, argumentTypeError, DmaWindowError, leftBy, withResi
 import { exclusively } from "../exclusive.ts";
 import { bytes, hex } from "../hex.ts";
 import { known } from "../known.ts";
+import type { MappedFacts } from "../plan/index.ts";
 import { isSameKernel, type Syscalls } from "../syscalls.ts";
 import { address, count, object, size, syscalls } from "../validate.ts";
 import { translateColumns } from "./arrays.ts";
@@ -16,7 +17,7 @@ import { type ListOptions, type MemsegTableOptions, type NewMemseg, TABLE_KEYS }
 import { OrderedSpans } from "./order.ts";
 import { OwnPages } from "./own-pages.ts";
 import { release, reserveSpace } from "./pages.ts";
-import { type PhysicalResolver, physicalRuns } from "./physical.ts";
+import { memsegsOf, type PhysicalResolver } from "./physical.ts";
 import { readList, readMemseg } from "./read.ts";
 import { nameOf, refused } from "./refusals.ts";
 import { Segment } from "./segment.ts";
@@ -67,6 +68,12 @@ export class MemsegTable extends Closable {
   /** Bytes of all memsegs. */
   get bytes(): bigint {
     return core.memsegBytes(this.#core());
+  }
+
+  /** What containers have mapped of it, each of those that it is attached to: `planWindow` does not count that again. */
+  get mapped(): readonly MappedFacts[] {
+    this.#core();
+    return this.#listeners.mapped();
   }
 
   /** How many memsegs there are. */
@@ -223,7 +230,7 @@ export class MemsegTable extends Closable {
       own,
       wanted,
       (va) => {
-        memsegs = this.#memsegsOf(own, va, wanted);
+        memsegs = memsegsOf(this.#physical, own, va, wanted);
         this.#record(own, memsegs);
       },
       () => this.#walk(own.base, own.base + own.length - 1n),
@@ -400,12 +407,6 @@ export class MemsegTable extends Closable {
     const leftover = first && (withResidue(first, left) as DmaWindowError);
     for (const memseg of memsegs) core.memsegRemove(this.#core(), memseg.va); // last: nothing throws any more
     return leftover;
-  }
-
-  /** One memseg, or, where physical addresses are wanted, one for each run of pages that follow each other there too. */
-  #memsegsOf(list: OwnList, va: bigint, pages: number): Memseg[] {
-    if (this.#physical) return physicalRuns(this.#physical, va, pages, list.pageSize);
-    return [{ va, length: BigInt(pages) * list.pageSize }];
   }
 
   #read(number: number): Memseg & { readonly list: MemsegList } {

@@ -1,5 +1,5 @@
 import type { DmaWindowError } from "../errors.ts";
-import type { ListFacts } from "../plan/index.ts";
+import type { ListFacts, MappedFacts } from "../plan/index.ts";
 
 /** A run of pages that are there. */
 export interface Memseg {
@@ -12,6 +12,8 @@ export interface Memseg {
 
 /** What learns of a table's changes while they happen, and may refuse them: an attachment to a container. */
 export interface MemoryListener {
+  /** What it has mapped of the table's memory. */
+  mapped(): MappedFacts;
   /** A list has come. Throws to refuse it. */
   listAdded(list: MemsegList): void;
   /** A list, empty, goes. */

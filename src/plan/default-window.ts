@@ -31,7 +31,7 @@ export function planDefaultWindow(
     sizeProblem(shiftOf(info), DEFAULT_PAGE_SHIFT),
     startProblem(start, needs, info),
     deviceProblem(dmaMaskBits, deviceAddressBits),
-    budgetProblem(chargeBytes, request.memory.bytes, info),
+    budgetProblem(chargeBytes, request),
   ]) {
     if (rejections.note(choice, problem)) return undefined;
   }

@@ -12,6 +12,7 @@ export type {
   HugepageGrowth,
   IovaMode,
   ListFacts,
+  MappedFacts,
   MemoryFacts,
   PlanRequest,
   Rejection,

@@ -52,7 +52,7 @@ export function planType1(request: ExactRequest, info: Type1Info, needs: Needs):
     const dmaMaskBits = core.maskBits(last);
     if (rejections.notePages(pageShift, choice, rangesProblem(info.ranges, needs))) continue;
     if (rejections.notePages(pageShift, choice, deviceProblem(dmaMaskBits, deviceAddressBits))) continue;
-    if (rejections.notePages(pageShift, choice, budgetProblem(0n, request.memory.bytes, info))) continue;
+    if (rejections.notePages(pageShift, choice, budgetProblem(0n, request))) continue;
     return {
       kind: "type1",
       iovaMode: needs.iovaMode,
