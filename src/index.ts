@@ -16,6 +16,7 @@ export {
   type ListFacts,
   type MappedFacts,
   type MemoryFacts,
+  type PlannedPiece,
   type PlanRequest,
   planWindow,
   type Rejection,

@@ -14,6 +14,7 @@ export type {
   ListFacts,
   MappedFacts,
   MemoryFacts,
+  PlannedPiece,
   PlanRequest,
   Rejection,
   WindowPlan,

@@ -116,6 +116,14 @@ export interface HugepageGrowth {
   readonly available: bigint | null;
 }
 
+/** A list, or room for lists that will come, as a window of several ranges is laid out. */
+export interface PlannedPiece {
+  /** Bytes. */
+  readonly length: bigint;
+  /** What its region begins at a multiple of, in bytes. */
+  readonly pageSize: bigint;
+}
+
 export interface WindowPlan {
   readonly kind: IommuInfo["kind"];
   /** sPAPR: `default` for the window that is there at first, which is neither made nor removed; else absent. */
@@ -151,6 +159,11 @@ export interface WindowPlan {
   readonly holes: readonly AddressRange[];
   /** type1: what the window's start is a multiple of, wherever it goes: the largest page of the lists, in bytes. */
   readonly alignment?: bigint;
+  /**
+   * type1, `rebased`, where there are several: what has to lie in one piece of one range each, in the order in which it is laid
+   * out. Those are the lists, and what `growTo` leaves for more. By them the window finds another place over several ranges.
+   */
+  readonly pieces?: readonly PlannedPiece[];
   /** The device's address bits, where they were stated: the window goes nowhere that it does not reach. */
   readonly deviceAddressBits?: number;
   /** What the plan's memory takes when all of it is there. */
