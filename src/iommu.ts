@@ -13,7 +13,10 @@ export interface HugepageFacts {
   readonly pageSize: bigint;
   /** Pages in the pool, in use or not. */
   readonly total: number;
-  /** Pages that can still be had: those that are free and promised to nobody, and those that the kernel may borrow. */
+  /**
+   * Pages that can still be had: those that are free and promised to nobody, and those that the kernel may borrow. Of a NUMA node
+   * the most: the kernel does not say whose pages are promised, nor from which node it will borrow.
+   */
   readonly available: number;
   /** Bytes of them that the process's cgroups still allow, where one limits them. */
   readonly allowedBytes?: bigint;
