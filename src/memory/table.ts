@@ -1,5 +1,5 @@
 import { asked } from "../asked.ts";
-import { freeze, OwnMap, OwnSet } from "../captured.ts";
+import { bareArray, freeze, OwnMap, OwnSet } from "../captured.ts";
 import { Closable } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { core, ListFlag, NO_ADDRESS, Status } from "../core.ts";
@@ -34,7 +34,9 @@ export class MemsegTable extends Closable {
   readonly #handle: number;
   /** Where the core keeps it: the same place as long as it is open. */
   readonly #tables: number;
-  readonly #lists = new OwnMap<number, OwnList>();
+  /** Not by the core's number: a map's key that comes and goes finds all of its removed entries each time. */
+  readonly #lists = new OwnSet<OwnList>();
+  readonly #listAt = bareArray<OwnList>();
   /** The same lists by address: no two share any of it. */
   readonly #spans = new OrderedSpans<OwnList>();
   readonly #segments = new OwnSet<Segment>();
@@ -139,7 +141,8 @@ export class MemsegTable extends Closable {
       core.listRemove(table, index);
       throw withResidue(error, kept ? leftBy(() => release(this.#needKernel(), base, length)) : []);
     }
-    this.#lists.set(index, list);
+    this.#lists.add(list);
+    this.#listAt[index] = list;
     this.#spans.add(list);
     return list;
   }
@@ -162,7 +165,7 @@ export class MemsegTable extends Closable {
       (listener) => listener.listAdded(own),
       () => `no IOVAs are set aside for the list at ${hex(own.base)}`,
     );
-    this.#lists.delete(own.index);
+    this.#lists.delete(own);
     this.#spans.delete(own);
     if (!own.kept) return;
     try {
@@ -416,7 +419,7 @@ export class MemsegTable extends Closable {
       va: core.memsegVa(table, number),
       length: core.memsegLength(table, number),
       ...(iova === NO_ADDRESS ? {} : { iova }),
-      list: this.#lists.get(core.memsegList(table, number)) as OwnList,
+      list: this.#listAt[core.memsegList(table, number)] as OwnList,
     };
   }
 
@@ -424,8 +427,7 @@ export class MemsegTable extends Closable {
     this.#core();
     object("list", list);
     const own = list as OwnList;
-    if (this.#lists.get(own.index) !== own)
-      throw new DmaWindowError("ERR_NOT_FOUND", "the list is not one of this table's");
+    if (!this.#lists.has(own)) throw new DmaWindowError("ERR_NOT_FOUND", "the list is not one of this table's");
     return own;
   }
 
