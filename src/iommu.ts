@@ -13,7 +13,10 @@ export interface HugepageFacts {
   readonly pageSize: bigint;
   /** Pages in the pool, in use or not. */
   readonly total: number;
-  /** Pages that can still be had: those that are free and promised to nobody, and those that the kernel may borrow. */
+  /**
+   * Pages that can still be had: those that are free and promised to nobody, and those that the kernel may borrow. Of a NUMA node
+   * the most: the kernel does not say whose pages are promised, nor from which node it will borrow.
+   */
   readonly available: number;
   /** Bytes of them that the process's cgroups still allow, where one limits them. */
   readonly allowedBytes?: bigint;
@@ -28,7 +31,12 @@ export interface NodeFacts {
   readonly hugepages: readonly HugepageFacts[];
 }
 
+/** Names the container that gave an info. A symbol: it goes along with copies, and is no fact to compare or to store. */
+export const CONTAINER: unique symbol = Symbol("container");
+
 interface CommonInfo {
+  /** Which of this process's containers says so: a memory tells by it what it has mapped there already. */
+  readonly [CONTAINER]?: number;
   /** The CPU's page size in bytes. */
   readonly cpuPageSize: number;
   /** The page sizes of the IOMMU as a mask: bit n stands for 2^n bytes. */

@@ -17,8 +17,8 @@ export const HELP = `dma-window: a DMA window, sized once
 
   --kernel model|linux     the software kernel (default), or this machine's VFIO
   --platform powernv|pseries|type1|noiommu
-                           what the software kernel is like: POWER's bare metal (default) or an LPAR, an IOMMU of x86
-                           and Arm, or none at all; a replay's default is what the trace was recorded on
+                           with --kernel model: what that is like: POWER's bare metal (default) or an LPAR, an IOMMU of
+                           x86 and Arm, or none at all; a replay's default is what the trace was recorded on
   --group N                with --kernel linux: the IOMMU group of the device, bound to vfio-pci; may be repeated; a
                            replay uses it instead of the trace's own
   --no-iommu               with --kernel linux: the groups are /dev/vfio/noiommu-N, and nothing keeps their devices from
@@ -96,6 +96,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine | ReplayL
   const wantsHelp = values.help || (positionals.length === 0 && !values.version);
   const command = wantsHelp ? "help" : values.version ? "version" : commandOf(positionals);
   if (command === "plan" || command === "replay") refuseOthers(command, values);
+  if (command !== "help" && command !== "version") refuseTogether(kernel, values);
   const stated = values.platform === undefined ? undefined : parseChoice("platform", values.platform, PLATFORMS);
   if (command === "replay") {
     const platform = stated === undefined ? {} : { platform: stated };
@@ -148,6 +149,13 @@ function refuseOthers(command: "plan" | "replay", values: Readonly<Record<string
   }
 }
 
+/** What is of no use with the kernel that was chosen. */
+function refuseTogether(kernel: KernelName, { platform }: { readonly platform?: string | undefined }): void {
+  if (kernel !== "linux" || platform === undefined) return;
+  const besides = platform === "noiommu" ? "; for groups of this machine that have no IOMMU state --no-iommu" : "";
+  throw new UsageError(`--platform says what the software kernel is like; with --kernel linux leave it out${besides}`);
+}
+
 /** That a device may reach all memory is said in full, or not at all: nothing of it is taken from a half of it. */
 function checkMachine({ kernel, platform, groups, noIommu = false }: MachineOptions): void {
   if (kernel === "model") {
@@ -159,11 +167,6 @@ function checkMachine({ kernel, platform, groups, noIommu = false }: MachineOpti
   }
   if (groups.length === 0) {
     throw new UsageError("--kernel linux needs --group N: the IOMMU group of a device that is bound to vfio-pci");
-  }
-  if (platform === "noiommu" && !noIommu) {
-    throw new UsageError(
-      "--platform says what the software kernel is like; for groups of this machine that have no IOMMU state --no-iommu",
-    );
   }
 }
 

@@ -10,8 +10,8 @@ export function machineLines(machine: Machine): string[] {
     iomem === undefined
       ? `not known (${iomemProblem?.code ?? "no /proc/iomem"}); only IOVA mode pa needs it`
       : `${roughly(iomem.totalBytes)} in ${iomem.ramRanges.length} range${iomem.ramRanges.length === 1 ? "" : "s"}, the highest ends at ${hex(iomem.highest)}`;
-  const stated =
-    iomem === undefined && highestRam !== undefined ? [line("", `stated: it ends at ${hex(highestRam)}`)] : [];
+  const isStated = highestRam !== undefined && highestRam !== iomem?.highest;
+  const stated = isStated ? [line("", `stated: it ends at ${hex(highestRam)}`)] : [];
   return [
     line("kernel", kernelWords(machine)),
     line("RAM", ram),

@@ -9,8 +9,9 @@
  * for each run of physical memory, where addresses are asked for): type1 counts maps (`dma_entry_limit`), and unmaps whole ones.
  *
  * `rebased`: a region is the lowest free one, in the placing order of the plan for lists that are there when it is attached, and
- * in the order of adding for those that come later; contiguous memory stays contiguous for the device. `va`: the region is where
- * the list is. `pa`: no region can be known; IOVAs are set aside memseg by memseg.
+ * in the order of adding for those that come later; contiguous memory stays contiguous for the device. A list that was in this
+ * window before goes back to its place while that is free. `va`: the region is where the list is. `pa`: no region can be known;
+ * IOVAs are set aside memseg by memseg.
  */
 import { codeOf, core, NO_ADDRESS, Owner, Status } from "../core.ts";
 import { DmaWindowError, leftBy, withoutResidue, withResidue } from "../errors.ts";
@@ -18,12 +19,14 @@ import { bytes, hex } from "../hex.ts";
 import type { IommuInfo } from "../iommu.ts";
 import type { MemsegTable } from "../memory/table.ts";
 import type { MemoryListener, Memseg, MemsegList } from "../memory/types.ts";
+import type { MappedFacts } from "../plan/index.ts";
 import { isServed } from "../plan/needs.ts";
 import { inPlacingOrder } from "../plan/order.ts";
 import { endIdle, lasting, performMaps, performUnmaps } from "./calls.ts";
 import { requestColumns } from "./columns.ts";
 import { type Among, aboutRequest } from "./failures.ts";
 import type { Placing } from "./offset.ts";
+import { lastPlace, rememberPlace } from "./places.ts";
 import { isForbidden, outsideRanges } from "./refusals.ts";
 import type { Window } from "./window.ts";
 
@@ -58,7 +61,7 @@ export class Attachment implements MemoryListener, Placing {
   begin(): void {
     const mapped: Placed[][] = [];
     try {
-      for (const list of inPlacingOrder(this.#memory.lists, this.window.target.kind)) this.listAdded(list);
+      this.#placeLists();
       let first = 0;
       for (const batch of this.#batches()) {
         this.#map(batch, { first, count: this.#memory.size });
@@ -117,6 +120,7 @@ export class Attachment implements MemoryListener, Placing {
 
   /** After {@link unmapAll}: the memory and the window have nothing to do with each other any more. */
   letGo(): void {
+    for (const [list, region] of this.#regions) rememberPlace(this.window, list, region);
     this.#dropRegions();
     this.#memory.listeners.remove(this);
   }
@@ -136,7 +140,47 @@ export class Attachment implements MemoryListener, Placing {
     return region === undefined ? undefined : core.rebase(0n, list.base, region);
   }
 
+  /** All of it that is served. @internal */
+  mapped(): MappedFacts {
+    let [bytes, pages, maps] = [0n, 0n, 0];
+    for (const batch of this.#batches()) {
+      maps += batch.length;
+      for (const { length, list } of batch) {
+        bytes += length;
+        pages += length / list.pageSize;
+      }
+    }
+    return { container: this.window.target.container, bytes, pages, maps };
+  }
+
+  /** Those that were here before first, each where it was. All anew, where that leaves no room for the others. */
+  #placeLists(): void {
+    const lists = inPlacingOrder(this.#memory.lists, this.window.target.kind);
+    const anew = lists.filter((list) => !this.#putBack(list));
+    try {
+      for (const list of anew) this.#placeAnew(list);
+    } catch (error) {
+      if (anew.length === lists.length || !(error instanceof DmaWindowError) || error.code !== "ERR_NO_HOLE")
+        throw error;
+      this.#dropRegions();
+      for (const list of lists) this.#placeAnew(list);
+    }
+  }
+
+  /** Whether the list's last place in this window was still free, and is set aside for it again. */
+  #putBack(list: MemsegList): boolean {
+    const region = lastPlace(this.window, list);
+    if (region === undefined) return false;
+    if (core.windowReserve(this.window.target.window, region, list.length) !== Status.OK) return false;
+    this.#regions.set(list, region);
+    return true;
+  }
+
   listAdded(list: MemsegList): void {
+    if (!this.#putBack(list)) this.#placeAnew(list);
+  }
+
+  #placeAnew(list: MemsegList): void {
     if (!isServed(list) || this.window.iovaMode === "pa") return;
     const { window } = this.window.target;
     const region =
@@ -159,6 +203,7 @@ export class Attachment implements MemoryListener, Placing {
     if (region === undefined) return;
     this.#release(region, list.length);
     this.#regions.delete(list);
+    rememberPlace(this.window, list, region); // another listener may refuse, and it comes back
   }
 
   added(list: MemsegList, memsegs: readonly Memseg[]): void {

@@ -52,16 +52,25 @@ export function checkPlan(plan: WindowPlan, kind: IommuInfo["kind"]): WindowPlan
 }
 
 /** By what a window of type1 finds another place. A plan of before these were in it is one that fills its window. */
-function checkPlace({ needed, alignment }: WindowPlan, page: bigint): void {
+function checkPlace({ needed, alignment, pieces }: WindowPlan, page: bigint): void {
   if (needed !== undefined && address("plan.needed", needed) === 0n) {
     throw argumentRangeError("plan.needed", "at least 1", needed);
   }
-  if (alignment !== undefined) {
-    const least = address("plan.alignment", alignment);
-    if (core.isPowerOfTwo(least) === 0 || least < page) {
-      throw argumentRangeError("plan.alignment", `a power of two from ${hex(page)} on`, alignment);
-    }
+  if (alignment !== undefined) checkPages("plan.alignment", alignment, page);
+  if (pieces === undefined) return;
+  if (!Array.isArray(pieces)) throw argumentTypeError("plan.pieces", "an array", pieces);
+  for (const [i, piece] of pieces.entries()) {
+    const name = `plan.pieces[${i}]`;
+    object(name, piece);
+    checkPages(`${name}.pageSize`, piece.pageSize, page);
+    if (address(`${name}.length`, piece.length) === 0n) throw argumentRangeError(`${name}.length`, "at least 1", 0n);
   }
+}
+
+function checkPages(name: string, bytes: bigint, page: bigint): void {
+  const least = address(name, bytes);
+  if (core.isPowerOfTwo(least) === 1 && least >= page) return;
+  throw argumentRangeError(name, `a power of two from ${hex(page)} on`, bytes);
 }
 
 /** A plan that was edited may say itself that its device does not get there. */

@@ -12,7 +12,7 @@ import {
 import { exclusively } from "../exclusive.ts";
 import { refusedByKernel } from "../explain.ts";
 import { bytes, hex } from "../hex.ts";
-import type { IommuInfo } from "../iommu.ts";
+import { CONTAINER, type IommuInfo } from "../iommu.ts";
 import { MemsegTable } from "../memory/table.ts";
 import type { WindowPlan } from "../plan/index.ts";
 import type { Syscalls } from "../syscalls.ts";
@@ -88,6 +88,7 @@ export class Container extends Closable {
       const nodes = nodeFacts(this.#kernel, this.#files.groups);
       return {
         ...this.#backend.info(),
+        [CONTAINER]: this.#handle,
         ...(hugepages === undefined ? {} : { hugepages }),
         ...(nodes === undefined ? {} : { nodes }),
       };
@@ -131,7 +132,9 @@ export class Container extends Closable {
 
   /**
    * Maps a memory as a whole, and from then on what is added to it, and unmaps what is removed from it before it goes.
-   * Address space for its lists is set aside in the window, so all that they will ever hold fits.
+   * Address space for its lists is set aside in the window, so all that they will ever hold fits. A list that was attached to the
+   * same window before is found at the same IOVAs again, unless something else was put there meanwhile, or the lists do not fit
+   * so any more: `window.iovaOf` says where it is. A window that is made anew remembers nothing.
    *
    * @param window needed only when the container has several.
    * @throws `ERR_OTHER_KERNEL` for memory that has another kernel than the container; one in front of the same is the same.

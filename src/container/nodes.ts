@@ -2,6 +2,7 @@
 import { DmaWindowError } from "../errors.ts";
 import type { NodeFacts } from "../iommu.ts";
 import type { Syscalls } from "../syscalls.ts";
+import { borrowable } from "../system/hugepages.ts";
 import { numaNodeOf, readNodes } from "../system/nodes.ts";
 
 /** `undefined` where there is one node only, or nothing is known of nodes. */
@@ -17,7 +18,11 @@ export function nodeFacts(
     return nodes.map(({ id, hugepages }) => ({
       id,
       isNear: near.has(id),
-      hugepages: hugepages.map(({ pageSize, total, available }) => ({ pageSize, total, available })),
+      hugepages: hugepages.map(({ pageSize, total, available }) => ({
+        pageSize,
+        total,
+        available: available + borrowable(files, pageSize),
+      })),
     }));
   } catch (error) {
     // They are asked for a warning. That they cannot be had must not be in the way of what was asked besides.

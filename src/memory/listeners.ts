@@ -1,4 +1,5 @@
 import { leftBy, withResidue } from "../errors.ts";
+import type { MappedFacts } from "../plan/index.ts";
 import type { MemoryListener } from "./types.ts";
 
 /** Those that learn of a table's changes: all of them, or, where one refuses, none. */
@@ -12,6 +13,11 @@ export class Listeners {
   some(holds: (listener: MemoryListener) => boolean): boolean {
     for (const listener of this.#listeners) if (holds(listener)) return true;
     return false;
+  }
+
+  /** What each of them has mapped. */
+  mapped(): MappedFacts[] {
+    return [...this.#listeners].map((listener) => listener.mapped());
   }
 
   add(listener: MemoryListener): void {

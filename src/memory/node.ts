@@ -9,6 +9,7 @@ import { argumentRangeError, DmaWindowError } from "../errors.ts";
 import { refusedByKernel } from "../explain.ts";
 import { bytes, hex } from "../hex.ts";
 import type { Syscalls } from "../syscalls.ts";
+import { borrowable } from "../system/hugepages.ts";
 import { type NumaNode, readNodes } from "../system/nodes.ts";
 import { count } from "../validate.ts";
 
@@ -40,8 +41,11 @@ export function nodeFor(kernel: Syscalls, value: unknown, isOwn: boolean): numbe
 }
 
 /**
- * The node's pool has as many free pages as are asked for: with fewer the mmap succeeds, and a page is missing later.
- * @throws `ERR_NODE_FULL` (facts: node, pageSize, wanted, free, total).
+ * The node's pool has as many free pages as are asked for, with those that the kernel may borrow: with fewer the mmap succeeds, and a
+ * page is missing later. What counts is the most that there can be. Of the free ones some may be promised to others, which the
+ * kernel counts for the machine as a whole and looks at in mmap (mm/hugetlb.c: hugetlb_acct_memory); where it borrows is known when
+ * it has.
+ * @throws `ERR_NODE_FULL` (facts: node, pageSize, wanted, free, total, surplus, borrowable).
  */
 export function checkNodePool(kernel: Syscalls, node: number, pageSize: bigint, length: bigint): void {
   const pool = nodesOf(kernel)
@@ -49,14 +53,16 @@ export function checkNodePool(kernel: Syscalls, node: number, pageSize: bigint, 
     ?.hugepages.find((one) => one.pageSize === pageSize);
   if (pool === undefined) return;
   const wanted = Number(length / pageSize); // below 2^52: hugepages
-  const { free, total } = pool;
-  if (wanted <= free) return;
+  const { free, total, surplus } = pool;
+  const more = kernel.files === undefined ? 0 : borrowable(kernel.files, pageSize);
+  if (wanted <= free + more) return;
   const file = `/sys/devices/system/node/node${node}/hugepages/hugepages-${pageSize >> 10n}kB/nr_hugepages`;
   throw new DmaWindowError(
     "ERR_NODE_FULL",
-    `NUMA node ${node} has ${free} of ${total} pages of ${bytes(pageSize)} free, and ${wanted} are asked for: ` +
-      `write a larger number to ${file}, allocate less, or leave node out`,
-    { facts: { node, pageSize, wanted, free, total } },
+    `NUMA node ${node} has ${free} of ${total} pages of ${bytes(pageSize)} free, and ${wanted} are asked for. Counted are its ` +
+      `free pages, promised to others or not${surplus === 0 ? "" : ` (${surplus} of all are surplus, and leave it when they are freed)`}, ` +
+      `and ${more} that the kernel may borrow (nr_overcommit_hugepages): write a larger number to ${file}, allocate less, or leave node out`,
+    { facts: { node, pageSize, wanted, free, total, surplus, borrowable: more } },
   );
 }
 

@@ -1,4 +1,4 @@
-import type { OwnMap, OwnSet } from "../captured.ts";
+import type { OwnSet } from "../captured.ts";
 import { NO_ADDRESS } from "../core.ts";
 import { leftBy, messageOf, withoutResidue, withResidue } from "../errors.ts";
 import { bytes, hex } from "../hex.ts";
@@ -68,7 +68,7 @@ export class OwnPages {
    * Ends the views of segments, and gives lists back. Gives a sentence for what is left: where a view may be there still, the
    * addresses must not go.
    */
-  end(segments: OwnSet<Segment>, lists: OwnMap<number, Place & { readonly kept: boolean }>): string[] {
+  end(segments: OwnSet<Segment>, lists: OwnSet<Place & { readonly kept: boolean }>): string[] {
     const left: string[] = [];
     segments.forEach((segment) => {
       const { va, length, list } = segment;

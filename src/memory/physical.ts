@@ -1,6 +1,8 @@
 import { NO_ADDRESS } from "../core.ts";
+import { argumentTypeError } from "../errors.ts";
+import type { Syscalls } from "../syscalls.ts";
 import { address } from "../validate.ts";
-import type { Memseg } from "./types.ts";
+import type { Memseg, MemsegList } from "./types.ts";
 
 /**
  * Gives the physical addresses of pages that are there, one for each page; 2^64 - 1 where one is not known. A page may
@@ -8,6 +10,25 @@ import type { Memseg } from "./types.ts";
  * a name.
  */
 export type PhysicalResolver = (va: bigint, pages: number, pageSize: number) => ArrayLike<bigint>;
+
+/** What an option says of physical addresses: a function of the program's, the kernel's (`true`), or that nobody asks. */
+export function resolverOf(physical: unknown, kernel: () => Syscalls): PhysicalResolver | undefined {
+  if (typeof physical === "function") return physical as PhysicalResolver;
+  if (physical === true) return (...asked) => kernel().physicalAddresses(...asked);
+  if (physical === undefined || physical === false) return undefined;
+  throw argumentTypeError("physical", "a function, true, or false", physical);
+}
+
+/** Memsegs for pages: one, or, where physical addresses are wanted, one for each run of them. */
+export function memsegsOf(
+  resolve: PhysicalResolver | undefined,
+  { pageSize }: Pick<MemsegList, "pageSize">,
+  va: bigint,
+  pages: number,
+): Memseg[] {
+  if (resolve === undefined) return [{ va, length: BigInt(pages) * pageSize }];
+  return physicalRuns(resolve, va, pages, pageSize);
+}
 
 /** Memsegs for pages: one for each run of pages that follow each other in physical memory too. */
 export function physicalRuns(resolve: PhysicalResolver, va: bigint, pages: number, pageSize: bigint): Memseg[] {

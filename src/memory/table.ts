@@ -1,5 +1,5 @@
 import { asked } from "../asked.ts";
-import { freeze, OwnMap, OwnSet } from "../captured.ts";
+import { bareArray, freeze, OwnMap, OwnSet } from "../captured.ts";
 import { Closable, disposeWith } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { core, ListFlag, NO_ADDRESS, Status } from "../core.ts";
@@ -7,6 +7,7 @@ import { argumentRangeError, argumentTypeError, DmaWindowError, leftBy, withResi
 import { exclusively } from "../exclusive.ts";
 import { bytes, hex } from "../hex.ts";
 import { known } from "../known.ts";
+import type { MappedFacts } from "../plan/index.ts";
 import { isSameKernel, type Syscalls } from "../syscalls.ts";
 import { address, count, object, size, syscalls } from "../validate.ts";
 import { translateColumns } from "./arrays.ts";
@@ -17,7 +18,7 @@ import { type ListOptions, type MemsegTableOptions, type NewMemseg, TABLE_KEYS }
 import { OrderedSpans } from "./order.ts";
 import { OwnPages } from "./own-pages.ts";
 import { release, reserveSpace } from "./pages.ts";
-import { type PhysicalResolver, physicalRuns } from "./physical.ts";
+import { memsegsOf, type PhysicalResolver, resolverOf } from "./physical.ts";
 import { readList, readMemseg } from "./read.ts";
 import { nameOf, refused } from "./refusals.ts";
 import { Segment } from "./segment.ts";
@@ -34,7 +35,9 @@ export class MemsegTable extends Closable {
   readonly #handle: number;
   /** Where the core keeps va -> IOVA, as memsegs state it: the same place as long as it is open. */
   readonly #map: number;
-  readonly #lists = new OwnMap<number, OwnList>();
+  /** Not by the core's number: a map's key that comes and goes finds all of its removed entries each time. */
+  readonly #lists = new OwnSet<OwnList>();
+  readonly #listAt = bareArray<OwnList>();
   /** The same lists by address: no two share any of it. */
   readonly #spans = new OrderedSpans<OwnList>();
   readonly #segments = new OwnSet<Segment>();
@@ -50,13 +53,8 @@ export class MemsegTable extends Closable {
   constructor(options: MemsegTableOptions = {}) {
     super();
     known("options", object("options", options), TABLE_KEYS);
-    const { physical } = options;
-    if (physical !== undefined && typeof physical !== "boolean" && typeof physical !== "function") {
-      throw argumentTypeError("physical", "a function, true, or false", physical);
-    }
     this.#kernel = options.kernel === undefined ? undefined : asked(syscalls("kernel", options.kernel));
-    if (typeof physical === "function") this.#physical = physical;
-    else this.#physical = physical ? (...asked) => this.#needKernel().physicalAddresses(...asked) : undefined;
+    this.#physical = resolverOf(options.physical, () => this.#needKernel());
     this.#handle = exclusively("new MemsegTable", () => core.tableOpen());
     if (this.#handle <= 0) throw new DmaWindowError("ERR_OUT_OF_MEMORY", "no room for a table in the core's memory");
     this.#map = core.tableTables(this.#handle);
@@ -71,6 +69,12 @@ export class MemsegTable extends Closable {
   /** Bytes of all memsegs. */
   get bytes(): bigint {
     return core.memsegBytes(this.#core());
+  }
+
+  /** What containers have mapped of it, each of those that it is attached to: `planWindow` does not count that again. */
+  get mapped(): readonly MappedFacts[] {
+    this.#core();
+    return this.listeners.mapped();
   }
 
   /** How many memsegs there are. */
@@ -136,7 +140,8 @@ export class MemsegTable extends Closable {
       core.listRemove(table, index);
       throw withResidue(error, kept ? leftBy(() => release(this.#needKernel(), base, length)) : []);
     }
-    this.#lists.set(index, list);
+    this.#lists.add(list);
+    this.#listAt[index] = list;
     this.#spans.add(list);
     return list;
   }
@@ -159,7 +164,7 @@ export class MemsegTable extends Closable {
       (listener) => listener.listAdded(own),
       () => `no IOVAs are set aside for the list at ${hex(own.base)}`,
     );
-    this.#lists.delete(own.index);
+    this.#lists.delete(own);
     this.#spans.delete(own);
     if (!own.kept) return;
     try {
@@ -227,7 +232,7 @@ export class MemsegTable extends Closable {
       own,
       wanted,
       (va) => {
-        memsegs = this.#memsegsOf(own, va, wanted);
+        memsegs = memsegsOf(this.#physical, own, va, wanted);
         this.#record(own, memsegs);
       },
       () => this.#walk(own.base, own.base + own.length - 1n),
@@ -405,12 +410,6 @@ export class MemsegTable extends Closable {
     return leftover;
   }
 
-  /** One memseg, or, where physical addresses are wanted, one for each run of pages that follow each other there too. */
-  #memsegsOf(list: OwnList, va: bigint, pages: number): Memseg[] {
-    if (this.#physical) return physicalRuns(this.#physical, va, pages, list.pageSize);
-    return [{ va, length: BigInt(pages) * list.pageSize }];
-  }
-
   #read(number: number): Memseg & { readonly list: MemsegList } {
     const table = this.#core();
     const iova = core.memsegIova(table, number);
@@ -418,7 +417,7 @@ export class MemsegTable extends Closable {
       va: core.memsegVa(table, number),
       length: core.memsegLength(table, number),
       ...(iova === NO_ADDRESS ? {} : { iova }),
-      list: this.#lists.get(core.memsegList(table, number)) as OwnList,
+      list: this.#listAt[core.memsegList(table, number)] as OwnList,
     };
   }
 
@@ -426,8 +425,7 @@ export class MemsegTable extends Closable {
     this.#core();
     object("list", list);
     const own = list as OwnList;
-    if (this.#lists.get(own.index) !== own)
-      throw new DmaWindowError("ERR_NOT_FOUND", "the list is not one of this table's");
+    if (!this.#lists.has(own)) throw new DmaWindowError("ERR_NOT_FOUND", "the list is not one of this table's");
     return own;
   }
 

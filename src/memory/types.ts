@@ -1,5 +1,5 @@
 import type { DmaWindowError } from "../errors.ts";
-import type { ListFacts } from "../plan/index.ts";
+import type { ListFacts, MappedFacts } from "../plan/index.ts";
 
 /** A run of pages that are there. */
 export interface Memseg {
@@ -14,6 +14,8 @@ export interface Memseg {
 export interface MemoryListener {
   /** Where it maps what comes. */
   readonly window: object;
+  /** What it has mapped of the table's memory. */
+  mapped(): MappedFacts;
   /** A list has come. Throws to refuse it. */
   listAdded(list: MemsegList): void;
   /** A list, empty, goes. */

@@ -4,7 +4,7 @@ import { guards } from "../guards.ts";
 import { bytes, hex } from "../hex.ts";
 import type { IommuInfo, SpaprInfo } from "../iommu.ts";
 import { type Needs, shiftOf } from "./needs.ts";
-import type { Rejection } from "./types.ts";
+import type { ExactRequest, Rejection } from "./types.ts";
 
 /** One bit of bookkeeping for each TCE: the core keeps at most so many. */
 const TCES_MAX = 1n << 36n;
@@ -45,8 +45,9 @@ export function sizeProblem(windowShift: number, shift: number): string | undefi
   return undefined;
 }
 
-/** Why RLIMIT_MEMLOCK would refuse the charge together with the memory that is there; undefined when it would not. */
-export function budgetProblem(charge: bigint, memoryBytes: bigint, info: IommuInfo): string | undefined {
+/** Why RLIMIT_MEMLOCK would refuse the charge together with the memory that is not locked yet; undefined when it would not. */
+export function budgetProblem(charge: bigint, { info, memory }: ExactRequest): string | undefined {
+  const memoryBytes = memory.bytes > memory.held.bytes ? memory.bytes - memory.held.bytes : 0n;
   const { limit, used, privileged } = info.lockedMemory;
   if (privileged || limit === null) return undefined;
   const left = limit > used ? limit - used : 0n;

@@ -25,14 +25,13 @@ export function planDefaultWindow(
   const { deviceAddressBits } = request;
   const choice = `the default window, ${bytes(size)} at ${hex(start)} in 4 KiB pages`;
   if (rejections.note(choice, roomProblem(size, needs))) return undefined;
-  const windowShift = Math.max(core.log2Ceil(size), DEFAULT_PAGE_SHIFT);
   const dmaMaskBits = core.maskBits(start + size - 1n);
-  const { tableBytes, chargeBytes } = tableOf(info, windowShift);
+  const { tableBytes, chargeBytes } = defaultTable(info);
   for (const problem of [
-    sizeProblem(windowShift, DEFAULT_PAGE_SHIFT),
+    sizeProblem(shiftOf(info), DEFAULT_PAGE_SHIFT),
     startProblem(start, needs, info),
     deviceProblem(dmaMaskBits, deviceAddressBits),
-    budgetProblem(chargeBytes, request.memory.bytes, info),
+    budgetProblem(chargeBytes, request),
   ]) {
     if (rejections.note(choice, problem)) return undefined;
   }
@@ -62,10 +61,14 @@ function roomProblem(size: bigint, { last }: Needs): string | undefined {
   return `${bytes(last + 1n)} are needed, and it has ${bytes(size)}`;
 }
 
-function tableOf(
-  { platform, cpuPageSize }: SpaprInfo,
-  windowShift: number,
-): { tableBytes: bigint; chargeBytes: bigint } {
+function shiftOf({ defaultWindow: { size } }: SpaprInfo): number {
+  return Math.max(core.log2Ceil(size), DEFAULT_PAGE_SHIFT);
+}
+
+/** Bytes of its table, and of those that count against RLIMIT_MEMLOCK. */
+export function defaultTable(info: SpaprInfo): { readonly tableBytes: bigint; readonly chargeBytes: bigint } {
+  const { platform, cpuPageSize } = info;
+  const windowShift = shiftOf(info);
   if (platform === "pseries") {
     const tableBytes = core.pseriesCharge(windowShift, DEFAULT_PAGE_SHIFT);
     return { tableBytes, chargeBytes: tableBytes - (tableBytes % BigInt(cpuPageSize)) };

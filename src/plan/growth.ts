@@ -8,7 +8,7 @@ import type { HugepageFacts, IommuInfo } from "../iommu.ts";
 import { pages } from "./candidates.ts";
 import { nodeWarnings } from "./near.ts";
 import { type Needs, shiftOf } from "./needs.ts";
-import type { ExactList, ExactRequest, FullGrowth, HugepageGrowth, WindowPlan } from "./types.ts";
+import type { ExactList, ExactRequest, FullGrowth, Held, HugepageGrowth, WindowPlan } from "./types.ts";
 
 /** @param chargeBytes What the window's own tables count against RLIMIT_MEMLOCK. */
 export function growthOf(
@@ -17,20 +17,21 @@ export function growthOf(
   chargeBytes: bigint,
 ): Pick<WindowPlan, "fullGrowth" | "warnings"> {
   const { info } = request;
+  const { held } = request.memory;
   const memoryBytes = memoryOf(request, needs);
   const smallest = smallestPage(needs, info);
   const pins = info.kind !== "noiommu";
   const growth: FullGrowth = {
     memoryBytes,
     lockedBytes: pins ? chargeBytes + memoryBytes : 0n,
-    lockable: lockableOf(info),
-    maps: pins ? mapsOf(needs, memoryBytes, smallest) : 0n,
-    mapsAvailable: (info.kind === "type1" ? info.mapsAvailable : undefined) ?? null,
+    lockable: lockableOf(info, held),
+    maps: pins ? mapsOf(needs, memoryBytes, smallest, held) : 0n,
+    mapsAvailable: mapsAvailableOf(info, held),
     hugepages: hugepagesOf(request, needs),
   };
   const warnings = [
-    lockedWarning(growth, chargeBytes, smallest, info),
-    mapsWarning(growth, smallest),
+    lockedWarning(growth, chargeBytes, smallest, info, held),
+    mapsWarning(growth, smallest, held),
     ...growth.hugepages.map((one) => hugepageWarning(one, info)),
     ...nodeWarnings(request, needs),
   ];
@@ -49,19 +50,27 @@ function smallestPage({ lists }: Needs, { cpuPageSize }: IommuInfo): bigint {
   return first === undefined ? BigInt(cpuPageSize) : more.reduce((least, one) => (one < least ? one : least), first);
 }
 
-function lockableOf({ lockedMemory: { limit, used, privileged } }: IommuInfo): bigint | null {
+/** What others have locked is left out of the limit: what this memory has locked will not be counted again. */
+function lockableOf({ lockedMemory: { limit, used, privileged } }: IommuInfo, held: Held): bigint | null {
   if (privileged || limit === null) return null;
-  return limit > used ? limit - used : 0n;
+  const others = used > held.bytes ? used - held.bytes : 0n;
+  return limit > others ? limit - others : 0n;
 }
 
-/** Each allocation is a map, and the smallest is a page. */
-function mapsOf({ lists }: Needs, memoryBytes: bigint, smallest: bigint): bigint {
+function mapsAvailableOf(info: IommuInfo, held: Held): number | null {
+  if (info.kind !== "type1" || info.mapsAvailable === undefined) return null;
+  return info.mapsAvailable + Number(held.maps); // a kernel counts maps in an unsigned int
+}
+
+/** Each allocation is a map, and the smallest is a page; what is mapped already is so in the maps that it has. */
+function mapsOf({ lists }: Needs, memoryBytes: bigint, smallest: bigint, held: Held): bigint {
   let [maps, rest] = [0n, memoryBytes];
   for (const { length, pageSize } of lists) {
     maps += length / pageSize;
     rest -= length;
   }
-  return rest > 0n ? maps + (rest + smallest - 1n) / smallest : maps;
+  if (rest > 0n) maps += (rest + smallest - 1n) / smallest;
+  return maps > held.pages ? maps - held.pages + held.maps : held.maps;
 }
 
 /** Pools by page size, for lists of pages that are no CPU's. */
@@ -95,30 +104,34 @@ function lockedWarning(
   chargeBytes: bigint,
   smallest: bigint,
   { lockedMemory: { limit, used } }: IommuInfo,
+  held: Held,
 ): string | undefined {
   if (lockable === null || limit === null || lockedBytes <= lockable) return undefined;
   const left = lockable > chargeBytes ? lockable - chargeBytes : 0n;
   const end = left - (left % smallest);
   const when = end === 0n ? `no page of ${bytes(smallest)} can be mapped` : `maps fail from ${bytes(end)} of memory on`;
-  const raised = used + lockedBytes;
+  const more = lockedBytes - held.bytes;
+  const raised = used + more;
+  const already = held.bytes === 0n ? "" : `, ${bytes(held.bytes)} of it locked already`;
   return (
-    `RLIMIT_MEMLOCK is ${bytes(limit)}, ${bytes(used)} used, and full growth locks ${bytes(lockedBytes)} more ` +
-    `(${bytes(chargeBytes)} of tables, ${bytes(memoryBytes)} of memory): ${when}. ${sentence(guards.lockedMemory)}: raise it to ${bytes(raised)} ` +
+    `RLIMIT_MEMLOCK is ${bytes(limit)}, ${bytes(used)} used, and full growth locks ${bytes(more)} more ` +
+    `(${bytes(chargeBytes)} of tables, ${bytes(memoryBytes)} of memory${already}): ${when}. ${sentence(guards.lockedMemory)}: raise it to ${bytes(raised)} ` +
     `(ulimit -l ${(raised + 1023n) / 1024n}), or run with CAP_IPC_LOCK`
   );
 }
 
-function mapsWarning({ memoryBytes, maps, mapsAvailable }: FullGrowth, smallest: bigint): string | undefined {
-  if (mapsAvailable === null || maps <= BigInt(mapsAvailable)) return undefined;
-  const available = BigInt(mapsAvailable);
+function mapsWarning(growth: FullGrowth, smallest: bigint, held: Held): string | undefined {
+  if (growth.mapsAvailable === null || growth.maps <= BigInt(growth.mapsAvailable)) return undefined;
+  const [maps, available] = [growth.maps - held.maps, BigInt(growth.mapsAvailable) - held.maps];
+  const more = held.maps === 0n ? "" : "more ";
   const limit = `the kernel takes ${available} more (dma_entry_limit of vfio_iommu_type1)`;
   if (available === 0n)
-    return `full growth makes up to ${maps} maps, and ${limit}: no map will succeed. ${sentence(guards.dmaEntries)}: raise it where the program needs them`;
-  const each = (memoryBytes + available - 1n) / available;
+    return `full growth makes up to ${maps} ${more}maps, and ${limit}: no map will succeed. ${sentence(guards.dmaEntries)}: raise it where the program needs them`;
+  const each = (growth.memoryBytes - held.bytes + available - 1n) / available;
   const least = ((each + smallest - 1n) / smallest) * smallest;
   return (
-    `full growth makes ${maps} maps if pages are allocated one by one, and ${limit}: maps then fail from ` +
-    `${bytes(available * smallest)} of memory on. Allocate ${bytes(least)} or more at a time. ${sentence(guards.dmaEntries)}: or raise it`
+    `full growth makes ${maps} ${more}maps if pages are allocated one by one, and ${limit}: maps then fail from ` +
+    `${bytes(held.bytes + available * smallest)} of memory on. Allocate ${bytes(least)} or more at a time. ${sentence(guards.dmaEntries)}: or raise it`
   );
 }
 

@@ -13,6 +13,9 @@
 import { core, NO_ADDRESS } from "../core.ts";
 import type { AddressRange, Type1Info } from "../iommu.ts";
 import { lowestStart, without } from "./ranges.ts";
+import type { PlannedPiece } from "./types.ts";
+
+const EVERYTHING: readonly AddressRange[] = [{ start: 0n, last: NO_ADDRESS }];
 
 export interface Place {
   readonly start: bigint;
@@ -92,32 +95,53 @@ function alignments({ pageSizes, alignment }: Wanted, size: bigint): bigint[] {
   return [...larger, alignment];
 }
 
-/** A list, or room for lists that will come. */
-export interface Piece {
-  readonly length: bigint;
-  /** What its region must begin at a multiple of. */
-  readonly pageSize: bigint;
-}
-
 /**
  * A place over several ranges, in which every piece, one after the other, finds the lowest free region of its length, as
  * `Attachment` does. Small pages may lie before the first multiple of the largest; the start is the multiple before them, for the
  * core aligns a region in its window, and what is not allowed there is a hole as any other. Undefined when there is none, and where
  * ranges adjoin: the kernel refuses a map over their border (vfio_iommu_type1.c: vfio_iommu_iova_dma_valid), which no hole marks.
+ *
+ * All of it, holes too, lies between two that are taken: an IOVA belongs to one window.
  */
 export function placeOverRanges(
   ranges: readonly AddressRange[],
-  { pageSize, alignment }: Wanted,
-  pieces: readonly Piece[],
+  wanted: Pick<Wanted, "pageSize" | "alignment">,
+  pieces: readonly PlannedPiece[],
+  taken: readonly AddressRange[] = [],
+): Place | undefined {
+  for (const gap of taken.reduce(without, EVERYTHING)) {
+    const place = placeWithin(within(ranges, gap), gap, wanted, pieces);
+    if (place !== undefined) return place;
+  }
+  return undefined;
+}
+
+/** The same in ranges that all lie in `gap`, which the window must not leave. */
+function placeWithin(
+  ranges: readonly AddressRange[],
+  gap: AddressRange,
+  { pageSize, alignment }: Pick<Wanted, "pageSize" | "alignment">,
+  pieces: readonly PlannedPiece[],
 ): Place | undefined {
   for (const range of ranges) {
     const laid = layOut(from(ranges, multipleBefore(range.start, alignment)), pieces);
     if (laid === undefined) continue;
     const start = multipleBefore(laid.start, alignment);
     if (adjoin(from(ranges, start).filter((one) => one.start <= laid.last))) continue;
-    return { start, size: wholePages(laid.last - start + 1n, pageSize) };
+    const size = wholePages(laid.last - start + 1n, pageSize);
+    if (start >= gap.start && start + size - 1n <= gap.last) return { start, size };
   }
   return undefined;
+}
+
+/** What of the ranges lies in `gap`. */
+function within(ranges: readonly AddressRange[], gap: AddressRange): AddressRange[] {
+  return ranges
+    .filter(({ start, last }) => start <= gap.last && last >= gap.start)
+    .map(({ start, last }) => ({
+      start: start > gap.start ? start : gap.start,
+      last: last < gap.last ? last : gap.last,
+    }));
 }
 
 function multipleBefore(address: bigint, alignment: bigint): bigint {
@@ -132,7 +156,7 @@ function from(ranges: readonly AddressRange[], start: bigint): AddressRange[] {
 }
 
 /** From the lowest of the pieces to the highest one's end; undefined when one finds no region. */
-function layOut(ranges: readonly AddressRange[], pieces: readonly Piece[]): AddressRange | undefined {
+function layOut(ranges: readonly AddressRange[], pieces: readonly PlannedPiece[]): AddressRange | undefined {
   let free = ranges;
   let [lowest, highest] = [NO_ADDRESS, 0n];
   for (const { length, pageSize } of pieces) {

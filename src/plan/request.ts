@@ -1,9 +1,19 @@
 /** The arguments of planWindow, checked one by one. */
 import { argumentRangeError, argumentTypeError } from "../errors.ts";
+import { CONTAINER, type IommuInfo } from "../iommu.ts";
 import { keysOf, known, notMisspelt, taken } from "../known.ts";
 import { address, boolean, count, object, oneOf, pageShift, size } from "../validate.ts";
 import { checkInfo } from "./check-info.ts";
-import type { ExactList, ExactRequest, IovaMode, ListFacts, MemoryFacts, PlanRequest } from "./types.ts";
+import type {
+  ExactList,
+  ExactRequest,
+  Held,
+  IovaMode,
+  ListFacts,
+  MappedFacts,
+  MemoryFacts,
+  PlanRequest,
+} from "./types.ts";
 
 export const IOVA_MODES: readonly IovaMode[] = ["rebased", "va", "pa"];
 
@@ -17,7 +27,7 @@ const KEYS = keysOf<PlanRequest>({
   window: true,
 });
 
-const MEMORY_KEYS = keysOf<MemoryFacts>({ lists: true, bytes: true });
+const MEMORY_KEYS = keysOf<MemoryFacts>({ lists: true, bytes: true, mapped: true });
 const LIST_KEYS = keysOf<ListFacts>({
   base: true,
   length: true,
@@ -46,18 +56,42 @@ export function checkRequest(asked: PlanRequest): ExactRequest {
   if (request.window !== undefined) oneOf("window", request.window, ["new", "default"]);
   const { growTo, ...rest } = request;
   const grown = growTo === undefined ? {} : { growTo: size("growTo", growTo) };
-  const memory = exactMemory(request.memory);
   checkInfo(request.info);
+  const memory = exactMemory(request.memory, request.info);
   return { ...rest, ...grown, memory };
 }
 
-function exactMemory(memory: MemoryFacts): ExactRequest["memory"] {
+function exactMemory(memory: MemoryFacts, info: IommuInfo): ExactRequest["memory"] {
   notMisspelt("memory", object("memory", memory), MEMORY_KEYS);
-  const { lists, bytes = 0n } = memory;
+  const { lists, bytes = 0n, mapped = [] } = memory;
   if (!Array.isArray(lists)) throw argumentTypeError("memory.lists", "an array", lists);
   // Array.from and not map, which passes over the holes of an array.
   const exact = Array.from(lists as readonly ListFacts[], (list, i) => exactList(`memory.lists[${i}]`, list));
-  return { lists: exact, bytes: size("memory.bytes", bytes) };
+  if (!Array.isArray(mapped)) throw argumentTypeError("memory.mapped", "an array", mapped);
+  const held = Array.from(mapped as readonly MappedFacts[], (one, i) => exactMapped(`memory.mapped[${i}]`, one));
+  return { lists: exact, bytes: size("memory.bytes", bytes), held: heldFor(info, held) };
+}
+
+function exactMapped(name: string, mapped: MappedFacts): Held & { readonly container: number } {
+  const { container, bytes, pages, maps } = object(name, mapped) as MappedFacts;
+  return {
+    container: count(`${name}.container`, container),
+    bytes: size(`${name}.bytes`, bytes),
+    pages: size(`${name}.pages`, pages),
+    maps: size(`${name}.maps`, maps),
+  };
+}
+
+const NOTHING_HELD: Held = { bytes: 0n, pages: 0n, maps: 0n };
+
+/**
+ * sPAPR counts a registration once for the process, however many containers have it (arch/powerpc/mm/book3s64/iommu_api.c:
+ * mm_iommu_do_alloc); type1 counts each map of each container (drivers/vfio/vfio_iommu_type1.c: vfio_pin_pages_remote).
+ */
+function heldFor(info: IommuInfo, mapped: readonly (Held & { readonly container: number })[]): Held {
+  if (info.kind === "noiommu") return NOTHING_HELD;
+  const counted = mapped.filter(({ container }) => info.kind === "spapr" || container === info[CONTAINER]);
+  return counted.reduce<Held>((most, one) => (one.bytes > most.bytes ? one : most), NOTHING_HELD);
 }
 
 function exactList(name: string, list: ListFacts): ExactList {

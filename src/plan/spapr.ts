@@ -64,7 +64,7 @@ export function planSpapr(request: ExactRequest, info: SpaprInfo, needs: Needs):
     const shape = chooseShape(info, windowShift, pageShift, rejections);
     if (!shape) continue;
     const choice = `${pages(pageShift)}, ${shape.levels} ${shape.levels === 1 ? "level" : "levels"}`;
-    if (rejections.note(choice, budgetProblem(shape.chargeBytes, request.memory.bytes, info))) continue;
+    if (rejections.note(choice, budgetProblem(shape.chargeBytes, request))) continue;
     return {
       kind: "spapr",
       iovaMode: needs.iovaMode,

@@ -18,17 +18,9 @@ import {
 import { growthOf } from "./growth.ts";
 import type { Needs } from "./needs.ts";
 import { inPlacingOrder } from "./order.ts";
-import {
-  isReachUnknown,
-  type Piece,
-  type Place,
-  placeInOneRange,
-  placeOverRanges,
-  type Wanted,
-  wholePages,
-} from "./place.ts";
+import { isReachUnknown, type Place, placeInOneRange, placeOverRanges, type Wanted, wholePages } from "./place.ts";
 import { holesIn, longest, reachable, showRanges } from "./ranges.ts";
-import type { ExactRequest, Rejection, WindowPlan } from "./types.ts";
+import type { ExactRequest, PlannedPiece, Rejection, WindowPlan } from "./types.ts";
 
 export function planType1(request: ExactRequest, info: Type1Info, needs: Needs): WindowPlan | readonly Rejection[] {
   const rejections = new Rejections();
@@ -52,7 +44,7 @@ export function planType1(request: ExactRequest, info: Type1Info, needs: Needs):
     const dmaMaskBits = core.maskBits(last);
     if (rejections.notePages(pageShift, choice, rangesProblem(info.ranges, needs))) continue;
     if (rejections.notePages(pageShift, choice, deviceProblem(dmaMaskBits, deviceAddressBits))) continue;
-    if (rejections.notePages(pageShift, choice, budgetProblem(0n, request.memory.bytes, info))) continue;
+    if (rejections.notePages(pageShift, choice, budgetProblem(0n, request))) continue;
     return {
       kind: "type1",
       iovaMode: needs.iovaMode,
@@ -64,6 +56,7 @@ export function planType1(request: ExactRequest, info: Type1Info, needs: Needs):
       dmaMaskBits,
       holes: holesIn(info.ranges, place.start, last),
       alignment: wanted.alignment,
+      ...piecesFor(needs, wanted),
       ...(deviceAddressBits === undefined ? {} : { deviceAddressBits }),
       ...growthOf(request, needs, 0n),
       rejected: rejections.list,
@@ -89,10 +82,17 @@ function placeFor(
   return placeInOneRange(reached, wanted) ?? placeOverRanges(reached, wanted, piecesOf(needs, wanted));
 }
 
+/** What the plan says of them: where one piece is all there is, its size says it. */
+function piecesFor(needs: Needs, wanted: Wanted): Pick<WindowPlan, "pieces"> {
+  if (needs.iovaMode !== "rebased") return {};
+  const pieces = piecesOf(needs, wanted);
+  return pieces.length > 1 ? { pieces } : {};
+}
+
 /** The lists that are known, and behind them in one piece what `growTo` leaves for those that will come. */
-function piecesOf({ lists, last, listsEnd }: Needs, { alignment }: Wanted): readonly Piece[] {
+function piecesOf({ lists, last, listsEnd }: Needs, { alignment }: Wanted): readonly PlannedPiece[] {
   const rest = last + 1n - listsEnd;
-  const pieces = inPlacingOrder(lists, "type1");
+  const pieces = inPlacingOrder(lists, "type1").map(({ length, pageSize }) => ({ length, pageSize }));
   return rest <= 0n ? pieces : [...pieces, { length: wholePages(rest, alignment), pageSize: alignment }];
 }
 

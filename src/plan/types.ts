@@ -26,6 +26,21 @@ export interface MemoryFacts {
   readonly lists: readonly ListFacts[];
   /** Bytes of memory that are there now: they count against RLIMIT_MEMLOCK as soon as they are mapped. */
   readonly bytes?: bigint | number;
+  /** What of them containers have mapped by now, which is counted already. */
+  readonly mapped?: readonly MappedFacts[];
+}
+
+/**
+ * What a container has mapped of a memory. A plan for the same container does not count it again; one for another container
+ * does on type1, where each counts what it maps, and does not on sPAPR, where a process's memory counts once.
+ */
+export interface MappedFacts {
+  /** Which one: its `info()` has the same number. */
+  readonly container: number;
+  readonly bytes: bigint | number;
+  /** How many pages of its lists they are, and in how many maps. */
+  readonly pages: bigint | number;
+  readonly maps: bigint | number;
 }
 
 export interface PlanRequest {
@@ -57,9 +72,16 @@ export interface ExactList extends ListFacts {
   readonly pageSize: bigint;
 }
 
+/** What of the memory is mapped already, as far as it is counted already for the IOMMU that the plan is for. */
+export interface Held {
+  readonly bytes: bigint;
+  readonly pages: bigint;
+  readonly maps: bigint;
+}
+
 /** A request that was checked: every size is a bigint, and nothing is there without a value. */
 export interface ExactRequest extends PlanRequest {
-  readonly memory: { readonly lists: readonly ExactList[]; readonly bytes: bigint };
+  readonly memory: { readonly lists: readonly ExactList[]; readonly bytes: bigint; readonly held: Held };
   readonly growTo?: bigint;
 }
 
@@ -76,11 +98,11 @@ export interface FullGrowth {
   readonly memoryBytes: bigint;
   /** Bytes that count against RLIMIT_MEMLOCK: the window's tables, and the memory. 0n without an IOMMU, where nothing is pinned. */
   readonly lockedBytes: bigint;
-  /** Bytes that may still be locked; `null` where nothing limits it. */
+  /** Bytes that may be locked for it, with those of its memory that are locked already; `null` where nothing limits it. */
   readonly lockable: bigint | null;
-  /** Maps, if every page is allocated by itself. */
+  /** Maps, if every page that is not there yet is allocated by itself. */
   readonly maps: bigint;
-  /** How many more the kernel takes; `null` where it does not say. */
+  /** How many of them the kernel takes, with those that the memory has already; `null` where it does not say. */
   readonly mapsAvailable: number | null;
   /** For each page size of lists that is larger than the CPU's. */
   readonly hugepages: readonly HugepageGrowth[];
@@ -92,6 +114,14 @@ export interface HugepageGrowth {
   readonly needed: bigint;
   /** Pages that can be had, with those that the memory has already; `null` where nothing is known of the pool. */
   readonly available: bigint | null;
+}
+
+/** A list, or room for lists that will come, as a window of several ranges is laid out. */
+export interface PlannedPiece {
+  /** Bytes. */
+  readonly length: bigint;
+  /** What its region begins at a multiple of, in bytes. */
+  readonly pageSize: bigint;
 }
 
 export interface WindowPlan {
@@ -129,6 +159,11 @@ export interface WindowPlan {
   readonly holes: readonly AddressRange[];
   /** type1: what the window's start is a multiple of, wherever it goes: the largest page of the lists, in bytes. */
   readonly alignment?: bigint;
+  /**
+   * type1, `rebased`, where there are several: what has to lie in one piece of one range each, in the order in which it is laid
+   * out. Those are the lists, and what `growTo` leaves for more. By them the window finds another place over several ranges.
+   */
+  readonly pieces?: readonly PlannedPiece[];
   /** The device's address bits, where they were stated: the window goes nowhere that it does not reach. */
   readonly deviceAddressBits?: number;
   /** What the plan's memory takes when all of it is there. */

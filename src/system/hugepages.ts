@@ -93,6 +93,16 @@ export function poolIn(
   }
 }
 
+/**
+ * @internal Pages that the kernel takes from ordinary memory when the pool is empty, if there are any (`mm/hugetlb.c:
+ * alloc_surplus_hugetlb_folio`). The machine's: which node they come from depends on who asks.
+ */
+export function borrowable(files: MachineFiles, pageSize: bigint): number {
+  const name = `hugepages-${pageSize >> 10n}kB`;
+  const most = readCount(files, POOLS, name, "nr_overcommit_hugepages") ?? 0;
+  return Math.max(0, most - (readCount(files, POOLS, name, "surplus_hugepages") ?? 0));
+}
+
 function readPool(files: MachineFiles, root: string, name: string): HugepagePool | undefined {
   const pageSize = pageSizeOf(name);
   if (pageSize === undefined) return undefined;

@@ -28,11 +28,11 @@ good("without options means the software kernel, bare metal, rebased IOVAs and t
 
 good("with every option means what each of them says", () => {
   const line =
-    "run --kernel linux --platform pseries --group 26 --group 0 --iova pa --grow-to 64G " +
+    "run --kernel linux --group 26 --group 0 --iova pa --grow-to 64G " +
     "--highest-ram 0x63fffffff --steps 10000000 --seed 4294967295 --json";
   assert.equal(parse(line), {
     command: "run",
-    machine: { kernel: "linux", platform: "pseries", groups: [26, 0], highestRam: 0x6_3fff_ffffn },
+    machine: { kernel: "linux", platform: "powernv", groups: [26, 0], highestRam: 0x6_3fff_ffffn },
     iovaMode: "pa",
     growTo: 64n << 30n,
     steps: 10_000_000,
@@ -70,7 +70,6 @@ good("asks for groups without an IOMMU in so many words; a software kernel has n
   const { machine } = parse("run --kernel linux --group 3 --no-iommu");
   assert.equal(machine, { kernel: "linux", platform: "powernv", groups: [3], noIommu: true });
   assert.is("noIommu" in parse("run --kernel linux --group 3").machine, false);
-  assert.is(parse("run --kernel linux --group 3 --platform noiommu --no-iommu").machine.noIommu, true);
   assert.is(parse("run --platform noiommu --no-iommu").machine.noIommu, true);
 });
 
@@ -81,9 +80,9 @@ good("may name the file that a run writes its trace to", () => {
 good("for a replay names its file; the platform is the trace's own unless it is stated", () => {
   const replay = { command: "replay", file: "a.jsonl", kernel: "model", groups: [], json: false };
   assert.equal(parseAny("replay a.jsonl"), replay);
-  const stated = parseAny("replay a.jsonl --platform type1 --kernel linux --group 3 --group 4 --json");
-  assert.equal(stated, { ...replay, kernel: "linux", platform: "type1", groups: [3, 4], json: true });
-  for (const platform of ["powernv", "pseries", "noiommu"] as const) {
+  const stated = parseAny("replay a.jsonl --kernel linux --group 3 --group 4 --json");
+  assert.equal(stated, { ...replay, kernel: "linux", groups: [3, 4], json: true });
+  for (const platform of ["powernv", "pseries", "type1", "noiommu"] as const) {
     assert.equal(parseAny(`--platform ${platform} replay a.jsonl`), { ...replay, platform });
   }
   assert.equal(
@@ -132,6 +131,9 @@ const refused: readonly (readonly [string, RegExp])[] = [
   ["plan --platform type1 --no-iommu", /^--no-iommu goes with --kernel linux/],
   ["run --kernel linux --no-iommu", /^--kernel linux needs --group N/],
   ["run --kernel linux --group 3 --platform noiommu", /^--platform says what the software kernel.*state --no-iommu$/],
+  ["run --kernel linux --group 3 --platform noiommu --no-iommu", /^--platform says what the software kernel/],
+  ["plan --kernel linux --group 3 --platform pseries", /^--platform says what the software kernel.*leave it out$/],
+  ["replay a --kernel linux --platform type1", /^--platform says what the software kernel.*leave it out$/],
   ["replay a --no-iommu", /^a replay takes no --no-iommu/],
   ["run --no-iommu=yes", /--no-iommu/],
   ["run --kernel bsd", /^--kernel takes model, linux; got "bsd"$/],

@@ -187,6 +187,13 @@ words("says why the RAM is not known, and what was stated in its place", () => {
   ]);
 });
 
+words("says which end of RAM was stated where another one is known", () => {
+  const [, ram = "", stated = ""] = machineLines({ ...machine, highestRam: 0xf_ffff_ffffn });
+  assert.match(ram, "the highest ends at 0x1ffffffff");
+  assert.is(stated, "           stated: it ends at 0xfffffffff");
+  assert.is(machineLines(machine).length, machineLines({ ...machine, highestRam: 0xf_ffff_ffffn }).length - 1);
+});
+
 words("shows the plan: window, pages, tables, the device's address bits, and every choice that was not taken", () => {
   assert.equal(planLines(result.plan).slice(0, 4), [
     `  window   16 MiB at 0x0, for 16 MiB in IOVA mode rebased`,

@@ -150,7 +150,14 @@ class Site {
 
 /** What changes with every operation, and may be asked for in the middle of one. */
 const MOVING = [
-  ...["Window.liveBytes", "Window.largestHole", "MemsegTable.bytes", "MemsegTable.size", "MemsegTable.valid"],
+  ...[
+    "Window.liveBytes",
+    "Window.largestHole",
+    "MemsegTable.bytes",
+    "MemsegTable.mapped",
+    "MemsegTable.size",
+    "MemsegTable.valid",
+  ],
   ...["MemsegTable.highest", "MemsegTable.smallestPageSize", "Segment.freed", "RequestRows.close"],
 ];
 /** The same as another one, or the library's own. */

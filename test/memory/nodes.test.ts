@@ -55,9 +55,37 @@ test("a node that has too few pages is refused with its numbers before the kerne
     error.message,
     /node 0 has 2 of 2 pages of 2 MiB free, and 3 are asked for.*node0\/hugepages\/hugepages-2048kB/,
   );
-  assert.equal(error.facts, { node: 0, pageSize: PAGE, wanted: 3, free: 2, total: 2 });
+  assert.match(error.message, "free pages, promised to others or not, and 0 that the kernel may borrow");
+  assert.equal(error.facts, { node: 0, pageSize: PAGE, wanted: 3, free: 2, total: 2, surplus: 0, borrowable: 0 });
   assert.equal([record.calls, free(), memory.size], [[], [2, 8], 0]);
   memory.allocate(list, 2);
+});
+
+test("pages that the kernel may borrow count, less those that it has borrowed, and then it has the last word", () => {
+  const model = modelKernel({ nodes: [{ 21: 2 }, { 21: 8 }] });
+  const pool = (directory: string) => `${directory}/hugepages/hugepages-2048kB`;
+  const more: Readonly<Record<string, string>> = {
+    [`${pool("/sys/kernel/mm")}/nr_overcommit_hugepages`]: "5\n",
+    [`${pool("/sys/kernel/mm")}/surplus_hugepages`]: "2\n",
+    [`${pool("/sys/devices/system/node/node0")}/surplus_hugepages`]: "1\n",
+  };
+  const files = { ...model.files, text: (path: string) => more[path] ?? model.files.text(path) };
+  const kernel = new Proxy(model, {
+    get: (target, name) => {
+      if (name === "files") return files;
+      const value = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  }) as Syscalls;
+  const memory = new MemsegTable({ kernel });
+  const list = memory.addList({ pageSize: PAGE, maxBytes: 64n * MiB, node: 0 });
+  const full = failure("ERR_NODE_FULL", () => memory.allocate(list, 6));
+  assert.match(full.message, "1 of all are surplus, and leave it when they are freed");
+  assert.match(full.message, "and 3 that the kernel may borrow (nr_overcommit_hugepages)");
+  assert.equal([full.facts?.free, full.facts?.surplus, full.facts?.borrowable], [2, 1, 3]);
+  const error = failure("ERR_KERNEL", () => memory.allocate(list, 5));
+  assert.is(error.syscall, "madvise", "which this kernel does not");
+  memory.close();
 });
 
 test("a page that was taken by another in between: the kernel's word, and nothing is left", () => {

@@ -127,6 +127,7 @@ test("a residue is read back from its sentence, and one that says nothing exact 
     "the default window is not put back (ENOMEM)",
     "the window at 0x800000000000000 stays, with nothing in it",
     "munmap of 8 KiB at 0x3000: EIO",
+    "128 MiB still count as locked memory, for a window that was not made",
   ];
   assert.equal(readResidue(left), [
     { what: "registered", va: 0x2000n, length: 1536n << 10n },
@@ -134,6 +135,7 @@ test("a residue is read back from its sentence, and one that says nothing exact 
     { what: "no default window" },
     { what: "window", start: 1n << 59n },
     { what: "space", va: 0x3000n, length: 8192n },
+    { what: "charged", length: 128n << 20n },
   ]);
   assert.throws(() => readResidue(["something may be left"]), /says nothing exact/);
   assert.equal(["1 byte", "65537 bytes", "256.125 MiB"].map(sizeOf), [1n, 65537n, (256n << 20n) + (128n << 10n)]);

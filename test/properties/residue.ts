@@ -10,6 +10,8 @@ export type Left =
   | { readonly what: "memory not mapped again"; readonly va: bigint; readonly length?: bigint }
   | { readonly what: "registered"; readonly va: bigint; readonly length: bigint }
   | { readonly what: "no default window" }
+  /** What the kernel counts as locked for a window that it did not make. */
+  | { readonly what: "charged"; readonly length: bigint }
   | { readonly what: "window"; readonly start: bigint }
   /** Address space that is still mmapped, or pages that are still in it. */
   | { readonly what: "space"; readonly va: bigint; readonly length: bigint }
@@ -36,6 +38,7 @@ const patterns: readonly (readonly [string, Make])[] = [
   ],
   [`()\\d+ ranges of memory from ${AT} on are still mapped`, (_, va) => ({ what: "memory mapped", va })],
   [`()\\d+ ranges of memory from ${AT} on are not mapped again`, (_, va) => ({ what: "memory not mapped again", va })],
+  [`${SIZE} still count as locked memory`, (length) => ({ what: "charged", length })],
   ["()()the default window is not put back", () => ({ what: "no default window" })],
   [`()the window at ${AT}`, (_, start) => ({ what: "window", start })],
   [`(?:munmap|mmap) of ${SIZE}(?: of address space)? at ${AT}: `, (length, va) => ({ what: "space", va, length })],

@@ -57,6 +57,8 @@ export class World {
   tables: TableTwin[] = [];
   /** Address space that an error said was not given back. */
   readonly spaceLeft: { readonly start: number; readonly end: number }[] = [];
+  /** Bytes of each charge that an error of this step said to stay. */
+  readonly charged: bigint[] = [];
   readonly small = SMALL;
   readonly huge = HUGE;
   readonly own = OWN;
@@ -250,6 +252,7 @@ export class World {
       if (error instanceof DmaWindowError) {
         assert.match(error.code, /^ERR_[A-Z0-9_]+$/);
         const left = error.message.startsWith("closing the container") ? [] : readResidue(error.residue?.left ?? []);
+        for (const one of left) if (one.what === "charged") this.charged.push(one.length);
         return { done: false, error, left, word: left.length === 0 ? error.code : `${error.code} with residue` };
       }
       const expected = error instanceof TypeError ? "ERR_INVALID_ARG_TYPE" : "ERR_OUT_OF_RANGE";

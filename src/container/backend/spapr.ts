@@ -8,15 +8,16 @@
 
 import { core } from "../../core.ts";
 import { ERRNO } from "../../errno.ts";
-import { asOurs, DmaWindowError, leftBy, withResidue } from "../../errors.ts";
+import { asOurs, DmaWindowError, leftBy, withFacts, withResidue } from "../../errors.ts";
 import { explain, refusedByKernel } from "../../explain.ts";
 import { bytes, hex } from "../../hex.ts";
 import type { SpaprInfo } from "../../iommu.ts";
-import { DEFAULT_PAGE_SHIFT } from "../../plan/default-window.ts";
+import { DEFAULT_PAGE_SHIFT, defaultTable } from "../../plan/default-window.ts";
 import type { WindowPlan } from "../../plan/index.ts";
 import { IommuType, type Syscalls, VfioCall } from "../../syscalls.ts";
 import { lockedFacts } from "../failures.ts";
 import { type Backend, checkApart, type MadeWindow, type OpenWindow } from "./backend.ts";
+import { describeCharge, leftCharged, lockedNow } from "./charges.ts";
 
 /** `flags` of vfio_iommu_spapr_tce_info: windows can be created. */
 const DDW = 1;
@@ -93,6 +94,7 @@ export class SpaprBackend implements Backend {
     this.#checkRoom(info, others);
     let start: bigint | undefined;
     let removedDefault = false;
+    let locked: bigint | undefined;
     const unmake = (): string[] => {
       const left: string[] = [];
       if (start !== undefined) this.#abandon(start, left);
@@ -105,13 +107,17 @@ export class SpaprBackend implements Backend {
         removedDefault = true;
         if (threw !== undefined) throw threw;
       }
+      locked = lockedNow(this.#kernel);
       start = this.#create(plan, info, others);
       checkStart(plan, start);
       return { start, size: plan.size, forbidden: [], allowed: [], unmake };
     } catch (error) {
-      const left = unmake();
+      const charged = start === undefined ? this.#leftCharged(locked, plan.chargeBytes, info) : 0n;
+      const left = charged > 0n ? [describeCharge(charged, `a window${shapeOf(plan)}`)] : [];
+      left.push(...unmake());
       const isFree = this.#hasDefaultWindow && this.#defaultUsedAt === undefined;
-      throw withResidue(isFree ? offerDefault(error, plan, info) : error, left);
+      const offered = isFree ? offerDefault(error, plan, info) : error;
+      throw withResidue(charged > 0n ? withFacts(offered, { chargedBytes: charged }) : offered, left);
     }
   }
 
@@ -175,20 +181,34 @@ export class SpaprBackend implements Backend {
     }
   }
 
+  /** What a CREATE without a window left counted as locked; 0n where a window may be there, which counts. */
+  #leftCharged(before: bigint | undefined, charge: bigint | undefined, info: SpaprInfo): bigint {
+    const after = before === undefined || this.#doubts.size > 0 ? undefined : lockedNow(this.#kernel);
+    if (before === undefined || after === undefined) return 0n;
+    const inUse = this.#defaultUsedAt === undefined ? undefined : defaultTable(info).chargeBytes;
+    return leftCharged(after - before, charge, inUse);
+  }
+
   /** Only into its own slot: beside a window that could not be removed it would be another window, or the LPAR's last. */
-  #restoreDefault({ defaultWindow: { start, size } }: SpaprInfo, left: string[]): void {
+  #restoreDefault(info: SpaprInfo, left: string[]): void {
+    const { start, size } = info.defaultWindow;
     if (this.#stray.length > 0 || this.#doubts.size > 0) {
       left.push("the default window is not put back");
       return;
     }
     let why = "";
     for (let attempts = 0; attempts < 2; attempts++) {
+      const locked = lockedNow(this.#kernel);
       const at = core.structScratch();
       core.writeCreate(at, DEFAULT_PAGE_SHIFT, size, 1);
       try {
         const answer = this.#ioctl(VfioCall.IOMMU_SPAPR_TCE_CREATE, at);
         if (answer === 0) this.#hasDefaultWindow = true;
-        else left.push(`the default window is not put back (${explain(CREATE, answer, this.kind, this.#kernel)})`);
+        else {
+          left.push(`the default window is not put back (${explain(CREATE, answer, this.kind, this.#kernel)})`);
+          const charged = this.#leftCharged(locked, undefined, info);
+          if (charged > 0n) left.push(describeCharge(charged, "a default window"));
+        }
         return;
       } catch (error) {
         [why = ""] = leftBy(() => {

@@ -7,7 +7,7 @@ import { DmaWindowError } from "../../errors.ts";
 import { bytes, hex } from "../../hex.ts";
 import type { AddressRange, Type1Info } from "../../iommu.ts";
 import type { WindowPlan } from "../../plan/index.ts";
-import { isReachUnknown, type Place, placeInOneRange } from "../../plan/place.ts";
+import { isReachUnknown, type Place, placeInOneRange, placeOverRanges } from "../../plan/place.ts";
 import { holesIn, lowestStart, pagesOver, reachable, showRanges } from "../../plan/ranges.ts";
 import { IommuType, type Syscalls } from "../../syscalls.ts";
 import { type Backend, checkApart, type MadeWindow, type OpenWindow } from "./backend.ts";
@@ -51,12 +51,13 @@ export class Type1Backend implements Backend {
   makeWindow(plan: WindowPlan, others: readonly OpenWindow[]): MadeWindow {
     const info = this.info();
     checkPages(plan, info);
-    const { start, size } = plan.iovaMode === "rebased" ? placeOf(plan, info, others) : plan;
+    const place = plan.iovaMode === "rebased" ? placeOf(plan, info, others) : plan;
+    const { start, size } = place;
     checkApart(start, size, others);
     const window = { start, last: start + size - 1n };
     const holes = holesIn(info.ranges, window.start, window.last);
     // What the plan holds back besides is its maker's business; it says so for the place that it expected.
-    if (start === plan.start) holes.push(...plan.holes);
+    if (start === plan.start && !("isLaidOut" in place)) holes.push(...plan.holes);
     return {
       start,
       size,
@@ -83,9 +84,17 @@ function checkPages(plan: WindowPlan, info: Type1Info): void {
   );
 }
 
-/** Where it was planned, as long as that is free and as it was; else the lowest place for all that is needed. */
-function placeOf(plan: WindowPlan, info: Type1Info, others: readonly OpenWindow[]): Place {
-  const { size, pageShift, alignment = 1n << BigInt(pageShift), deviceAddressBits } = plan;
+/** A window over several ranges, laid out anew: the plan's own holes were those of another layout. */
+interface LaidOut extends Place {
+  readonly isLaidOut: true;
+}
+
+/**
+ * Where it was planned, as long as that is free and as it was; else the lowest place for all that is needed in one range, or, where
+ * no range has one and the plan says how to divide it, in several.
+ */
+function placeOf(plan: WindowPlan, info: Type1Info, others: readonly OpenWindow[]): Place | LaidOut {
+  const { size, pageShift, pieces, alignment = 1n << BigInt(pageShift), deviceAddressBits } = plan;
   const needed = plan.needed < size ? plan.needed : size;
   const taken = others.map(({ start, size: bytesOfIt }) => ({ start, last: start + bytesOfIt - 1n }));
   if (isAsPlanned(plan, info, taken)) return plan;
@@ -96,10 +105,12 @@ function placeOf(plan: WindowPlan, info: Type1Info, others: readonly OpenWindow[
   const asLarge = core.isPowerOfTwo(size) === 1 && !low ? lowestStart(ranges, size, taken) : undefined;
   const place = asLarge === undefined ? placeInOneRange(ranges, wanted, taken) : { start: asLarge, size };
   if (place !== undefined) return place;
+  const laidOut = pieces === undefined ? undefined : placeOverRanges(ranges, wanted, pieces, taken);
+  if (laidOut !== undefined) return { ...laidOut, isLaidOut: true };
   const beside = others.map((one) => `${bytes(one.size)} at ${hex(one.start)}`).join(", ");
   throw new DmaWindowError(
     "ERR_NO_WINDOW_SLOT",
-    `no ${bytes(needed)} of allowed IOVAs at a multiple of ${bytes(alignment)} are free in one piece${beside && `, beside the windows of ${beside}`}; ` +
+    `no ${bytes(needed)} of allowed IOVAs at a multiple of ${bytes(alignment)} are free in one piece${pieces === undefined ? "" : ", nor in several, list by list"}${beside && `, beside the windows of ${beside}`}; ` +
       `${deviceAddressBits === undefined ? "" : `the device has ${deviceAddressBits} address bits, and `}` +
       `allowed are ${showRanges(info.ranges)}: close a window, or plan a smaller one`,
     { facts: { size, needed, open: others.map((one) => one.start), ranges: info.ranges } },
