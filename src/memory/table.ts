@@ -1,5 +1,5 @@
 import { asked } from "../asked.ts";
-import { bareArray, freeze, OwnMap, OwnSet } from "../captured.ts";
+import { bareArray, freeze, OwnSet } from "../captured.ts";
 import { Closable, disposeWith } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { core, ListFlag, NO_ADDRESS, Status } from "../core.ts";
@@ -35,14 +35,14 @@ export class MemsegTable extends Closable {
   readonly #handle: number;
   /** Where the core keeps va -> IOVA, as memsegs state it: the same place as long as it is open. */
   readonly #map: number;
-  /** Not by the core's number: a map's key that comes and goes finds all of its removed entries each time. */
+  /** A map's key that comes and goes finds all of its removed entries each time: so by number in arrays, and by themselves. */
   readonly #lists = new OwnSet<OwnList>();
   readonly #listAt = bareArray<OwnList>();
   /** The same lists by address: no two share any of it. */
   readonly #spans = new OrderedSpans<OwnList>();
   readonly #segments = new OwnSet<Segment>();
-  /** The segment of a memseg, by where that begins: of memory that was allocated. */
-  readonly #segmentAt = new OwnMap<bigint, Segment>();
+  /** The segment of a memseg that was allocated, by the core's number; one that is not in `#segments` has gone. */
+  readonly #segmentOf = bareArray<Segment>();
   readonly #pages: OwnPages | undefined;
   /** @internal Attachments to containers. */
   readonly listeners = new Listeners();
@@ -84,8 +84,7 @@ export class MemsegTable extends Closable {
 
   /** Memsegs whose IOVA is known, and their bytes. */
   get valid(): { readonly count: number; readonly bytes: bigint } {
-    const table = this.#core();
-    return { count: core.knownCount(table), bytes: core.knownBytes(table) };
+    return { count: core.knownCount(this.#core()), bytes: core.knownBytes(this.#handle) };
   }
 
   /** The highest address of a memseg, and the page size of its list; `undefined` when there is none. */
@@ -202,7 +201,7 @@ export class MemsegTable extends Closable {
 
   #remove(va: bigint): void {
     const memseg = this.find(va);
-    if (memseg !== undefined && this.#segmentAt.has(memseg.va)) {
+    if (memseg !== undefined && this.segmentAt(va) !== undefined) {
       throw new DmaWindowError("ERR_SEGMENT", `${hex(va)} belongs to an allocated segment: free it instead`);
     }
     if (memseg === undefined || memseg.va !== va) throw refused(Status.NOT_FOUND, `memseg at ${hex(va)}`);
@@ -238,7 +237,8 @@ export class MemsegTable extends Closable {
       () => this.#walk(own.base, own.base + own.length - 1n),
     );
     this.#segments.add(segment);
-    for (let i = 0; i < memsegs.length; i++) this.#segmentAt.set((memsegs[i] as Memseg).va, segment);
+    for (let i = 0; i < memsegs.length; i++)
+      this.#segmentOf[core.memsegFind(this.#handle, (memsegs[i] as Memseg).va)] = segment;
     return segment;
   }
 
@@ -267,7 +267,6 @@ export class MemsegTable extends Closable {
     const memsegs = [...this.memsegs(segment.va, segment.length)];
     const leftover = this.#forget(own, memsegs);
     this.#segments.delete(segment);
-    for (const memseg of memsegs) this.#segmentAt.delete(memseg.va);
     try {
       this.#needPages().giveBack(own, segment);
     } catch (error) {
@@ -352,7 +351,7 @@ export class MemsegTable extends Closable {
       throw new DmaWindowError("ERR_ATTACHED", "the memory is attached: detach it, or close its containers");
     const left = this.#pages?.end(this.#segments, this.#lists) ?? [];
     this.#segments.clear();
-    this.#segmentAt.clear();
+    this.#segmentOf.length = 0;
     this.#lists.clear();
     this.#spans.clear();
     core.tableClose(this.#handle);
@@ -371,9 +370,10 @@ export class MemsegTable extends Closable {
     return this.#kernel === undefined || isSameKernel(this.#kernel, kernel);
   }
 
-  /** @internal The segment that a memseg is a part of, by where that begins: memsegs of one come and go together. */
+  /** @internal The segment that a memseg is a part of, by an address in it: memsegs of one come and go together. */
   segmentAt(va: bigint): Segment | undefined {
-    return this.#segmentAt.get(va);
+    const segment = this.#segmentOf[core.memsegFind(this.#handle, va)];
+    return segment && this.#segments.has(segment) ? segment : undefined;
   }
 
   #record(list: OwnList, memsegs: readonly Memseg[]): void {
@@ -423,8 +423,7 @@ export class MemsegTable extends Closable {
 
   #own(list: MemsegList): OwnList {
     this.#core();
-    object("list", list);
-    const own = list as OwnList;
+    const own = object("list", list) as OwnList;
     if (!this.#lists.has(own)) throw new DmaWindowError("ERR_NOT_FOUND", "the list is not one of this table's");
     return own;
   }
