@@ -1,5 +1,5 @@
 import { AllocStatus, HANDLE_INDEX_MASK } from "../alloc.ts";
-import { Closable } from "../closable.ts";
+import { Closable, disposing } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { argumentRangeError, DmaWindowError } from "../errors.ts";
 import { begin, end } from "../exclusive.ts";
@@ -390,7 +390,7 @@ export class DmaHeap extends Closable {
   }
 
   /** @internal */
-  override dispose(): void {
+  override [disposing](): void {
     this.close({ force: true });
   }
 

@@ -1,6 +1,6 @@
 import { AllocStatus, HANDLE_INDEX_MASK } from "../alloc.ts";
 import { kindOf } from "../captured.ts";
-import { Closable } from "../closable.ts";
+import { Closable, disposing } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { argumentRangeError, argumentTypeError, coded, DmaWindowError } from "../errors.ts";
 import { count } from "../validate.ts";
@@ -326,7 +326,7 @@ export class DmaPool extends Closable {
   }
 
   /** @internal */
-  override dispose(): void {
+  override [disposing](): void {
     this.close({ force: true });
   }
 
