@@ -1,5 +1,5 @@
 import { AllocStatus, HANDLE_INDEX_MASK } from "../alloc.ts";
-import { Closable } from "../closable.ts";
+import { Closable, disposing } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { argumentRangeError, DmaWindowError } from "../errors.ts";
 import { begin, end } from "../exclusive.ts";
@@ -24,7 +24,7 @@ import {
 import { type DmaPool, makePool, placeIn } from "./pool.ts";
 import { closedError, refusedHandle } from "./refusals.ts";
 import { type HeapStats, statsOf, type TrimResult } from "./stats.ts";
-import { wasm } from "./wasm.ts";
+import { heapAlloc, heapAllocAligned, heapFree, wasm, words } from "./wasm.ts";
 
 const CLOSE_KEYS = keysOf<{ readonly force?: boolean }>({ force: true });
 
@@ -144,7 +144,11 @@ export class DmaHeap extends Closable {
   alloc(bytes: number, align?: number, boundary?: number): number {
     const handle = this.tryAlloc(bytes, align, boundary);
     if (handle > 0) return handle;
-    throw this.#blocks.exhausted({
+    throw this.#exhausted(bytes, align, boundary);
+  }
+
+  #exhausted(bytes: number, align?: number, boundary?: number): DmaWindowError {
+    return this.#blocks.exhausted({
       bytes,
       ...(align === undefined ? {} : { align }),
       ...(boundary === undefined ? {} : { boundary }),
@@ -158,10 +162,8 @@ export class DmaHeap extends Closable {
       const within = boundary === undefined ? 0 : quickShift(boundary);
       if (at >= 0 && within >= 0 && (boundary === undefined || bytes <= boundary)) {
         const handle =
-          at === 6 && within === 0
-            ? wasm.heapAlloc(this.#heap, bytes)
-            : wasm.heapAllocAligned(this.#heap, bytes, at, within);
-        if (wasm.words[this.#word] !== 0) this.#blocks.growth.low();
+          at === 6 && within === 0 ? heapAlloc(this.#heap, bytes) : heapAllocAligned(this.#heap, bytes, at, within);
+        if (words[this.#word] !== 0) this.#blocks.growth.low();
         return handle > 0 ? handle : this.#blocks.refill(bytes, Math.max(at, 6), within);
       }
     }
@@ -186,7 +188,7 @@ export class DmaHeap extends Closable {
    */
   free(handle: number): void {
     if (this.#fast && typeof handle === "number" && (handle | 0) === handle) {
-      if (wasm.heapFree(this.#heap, handle) === AllocStatus.OK) return;
+      if (heapFree(this.#heap, handle) === 0) return;
     }
     this.#freeSlowly(handle);
   }
@@ -388,7 +390,7 @@ export class DmaHeap extends Closable {
   }
 
   /** @internal */
-  override dispose(): void {
+  override [disposing](): void {
     this.close({ force: true });
   }
 

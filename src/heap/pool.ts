@@ -1,6 +1,6 @@
 import { AllocStatus, HANDLE_INDEX_MASK } from "../alloc.ts";
 import { kindOf } from "../captured.ts";
-import { Closable } from "../closable.ts";
+import { Closable, disposing } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { argumentRangeError, argumentTypeError, coded, DmaWindowError } from "../errors.ts";
 import { count } from "../validate.ts";
@@ -15,7 +15,7 @@ import { fill } from "./pattern.ts";
 import { closedError, refusedHandle } from "./refusals.ts";
 import { type Slots, takeSlots } from "./slots.ts";
 import { Waiters } from "./waiters.ts";
-import { wasm } from "./wasm.ts";
+import { poolGet, poolPut, wasm } from "./wasm.ts";
 
 /** Only heaps make pools. */
 let make: (blocks: Blocks, plan: PoolPlan, title: string, guard: boolean, ended: (pool: DmaPool) => void) => DmaPool;
@@ -126,11 +126,15 @@ export class DmaPool extends Closable {
    * `ERR_CLOSED`; in a heap with `guard` `ERR_GUARD`.
    */
   get(): number {
-    const handle = this.tryGet();
+    const handle = this.#fast ? poolGet(this.#pool) : this.#tryGetSlowly();
     if (handle > 0) return handle;
+    throw this.#empty();
+  }
+
+  #empty(): DmaWindowError {
     const waiting = this.#waiters.count;
     const before = waiting === 0 ? "" : `, and ${waiting} wait for one`;
-    throw new DmaWindowError(
+    return new DmaWindowError(
       "ERR_POOL_EMPTY",
       `${this.#title} has no slot free: ${this.live} of ${this.count} are live${before}. Put some, await available(), or make it larger`,
       { facts: { count: this.count, live: this.live, waiting } },
@@ -139,7 +143,7 @@ export class DmaPool extends Closable {
 
   /** The same; -1 when there is none. @throws `ERR_CLOSED`, `ERR_GUARD`. */
   tryGet(): number {
-    if (this.#fast) return wasm.poolGet(this.#pool);
+    if (this.#fast) return poolGet(this.#pool);
     return this.#tryGetSlowly();
   }
 
@@ -148,7 +152,7 @@ export class DmaPool extends Closable {
     if (!this.#waiters.isOpen) return -1;
     this.#settle();
     this.#waiters.took();
-    const handle = this.#careful ? this.#careful.take() : wasm.poolGet(this.#pool);
+    const handle = this.#careful ? this.#careful.take() : poolGet(this.#pool);
     if (handle <= 0) return -1;
     if (this.#zero) fill(this.#blocks.segments, this.vas[this.slot(handle)] as bigint, this.size, 0);
     return handle;
@@ -163,7 +167,7 @@ export class DmaPool extends Closable {
    */
   put(handle: number): void {
     if (this.#fast && typeof handle === "number" && (handle | 0) === handle) {
-      if (wasm.poolPut(this.#pool, handle) === AllocStatus.OK) return;
+      if (poolPut(this.#pool, handle) === 0) return;
     }
     this.#putSlowly(handle);
   }
@@ -172,7 +176,7 @@ export class DmaPool extends Closable {
     this.#check(handle);
     try {
       if (this.#careful) this.#careful.put(handle);
-      else wasm.poolPut(this.#pool, handle);
+      else poolPut(this.#pool, handle);
     } finally {
       this.#waiters.deliver();
       this.#settle();
@@ -322,7 +326,7 @@ export class DmaPool extends Closable {
   }
 
   /** @internal */
-  override dispose(): void {
+  override [disposing](): void {
     this.close({ force: true });
   }
 
