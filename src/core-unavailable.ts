@@ -37,13 +37,13 @@ function standIn<Core extends object>(load: () => Core): Core {
 }
 
 function unavailable(cause: unknown): DmaWindowError {
-  const said = cause instanceof Error ? cause.message : String(cause);
-  const message = `The WebAssembly core, which does all arithmetic with addresses, cannot be used. ${reason(cause, said)}`;
+  const message = `The WebAssembly core, which does all arithmetic with addresses, cannot be used. ${reason(cause)}`;
   return new DmaWindowError("ERR_CORE_UNAVAILABLE", message, { cause });
 }
 
-/** Why, and what to do. */
-function reason(cause: unknown, said: string): string {
+/** Why an engine cannot run a module of ours, and what to do. */
+export function reason(cause: unknown): string {
+  const said = cause instanceof Error ? cause.message : String(cause);
   if (typeof WebAssembly !== "object") {
     return "This engine has no WebAssembly: V8 has none with --jitless, and neither do browsers in lockdown modes. Run without that option.";
   }

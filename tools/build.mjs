@@ -1,12 +1,13 @@
 // Builds dist/ from assembly/ and src/.
 //
 //     node tools/build.mjs         all of it, beside what is there, and puts it in place when it is whole
-//     node tools/build.mjs core    the three builds of the core alone
+//     node tools/build.mjs core    the builds of the core and the allocator alone
 //
 // A build that fails leaves dist/ as it was: a program that is linked to this checkout goes on.
 //
-//     assembly/ -> core.wasm, core.scalar.wasm, core.asserts.wasm -> src/core-wasm.ts: the first two as text
-//     src/      -> JavaScript and types
+//     assembly/       -> core.wasm, core.scalar.wasm, core.asserts.wasm -> src/core-wasm.ts: the first two as text
+//     assembly/alloc/ -> alloc.wasm, alloc.asserts.wasm -> src/alloc-wasm.ts: the first as text
+//     src/            -> JavaScript and types
 
 import { spawnSync } from "node:child_process";
 import {
@@ -35,11 +36,21 @@ const tools = {
   tsc: () => join(dirname(require.resolve("typescript/package.json")), "bin/tsc"),
 };
 
-/** The builds of the core by the name of their file: asc's target, and what `wasm-opt` may use; asserts are left as they are. */
+/**
+ * The builds by the name of their file: asc's target, and what `wasm-opt` may use; asserts are left as they are. The allocator has
+ * a configuration of its own, because asc adds the entries of a target to those that all targets have.
+ */
 const builds = [
   { build: "core", target: "release", features: ["--enable-bulk-memory", "--enable-simd"] },
   { build: "core.scalar", target: "scalar", features: ["--enable-bulk-memory"] },
   { build: "core.asserts", target: "asserts" },
+  {
+    build: "alloc",
+    config: "asconfig.alloc.json",
+    target: "release",
+    features: ["--enable-bulk-memory", "--enable-threads"],
+  },
+  { build: "alloc.asserts", config: "asconfig.alloc.json", target: "asserts" },
 ];
 
 /** The programs that are not here: none where everything can be built. */
@@ -73,25 +84,27 @@ export function build(only) {
 }
 
 function buildCore(directory) {
-  for (const { build, target, features } of builds) {
+  for (const { build, config, target, features } of builds) {
     const file = join(directory, `${build}.wasm`);
-    run("asc", "--target", target, "--outFile", file);
+    run("asc", ...(config ? ["--config", config] : []), "--target", target, "--outFile", file);
     if (features) run("wasm-opt", "-Oz", ...features, file, "-o", file);
   }
   const text = (build) => readFileSync(join(directory, `${build}.wasm`)).toString("base64");
-  writeFileSync(
-    join(root, "src/core-wasm.ts"),
-    [
-      "// Written by tools/build.mjs. Not kept in git.",
-      "",
-      "/** The builds of the core that a process may run, as base64: so they are wherever this module is, in a bundle too. */",
-      'export const CORE_WASM: Readonly<Record<"core" | "core.scalar", string>> = {',
-      `  core: "${text("core")}",`,
-      `  "core.scalar": "${text("core.scalar")}",`,
-      "};",
-      "",
-    ].join("\n"),
-  );
+  writeText("src/core-wasm.ts", [
+    "/** The builds of the core that a process may run, as base64: so they are wherever this module is, in a bundle too. */",
+    'export const CORE_WASM: Readonly<Record<"core" | "core.scalar", string>> = {',
+    `  core: "${text("core")}",`,
+    `  "core.scalar": "${text("core.scalar")}",`,
+    "};",
+  ]);
+  writeText("src/alloc-wasm.ts", [
+    "/** The allocator, as base64, for the same reason as the core. */",
+    `export const ALLOC_WASM: string = "${text("alloc")}";`,
+  ]);
+}
+
+function writeText(path, lines) {
+  writeFileSync(join(root, path), ["// Written by tools/build.mjs. Not kept in git.", "", ...lines, ""].join("\n"));
 }
 
 /** Two renames: there is no moment at which dist/ is half of one build and half of another. */

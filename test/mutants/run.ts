@@ -25,7 +25,14 @@ function copy(): string {
   const tree = mkdtempSync(join(tmpdir(), "dma-window-mutant-"));
   for (const part of ["assembly", "bench", "dist", "docs", "examples", "shim", "src", "test", "tools"])
     cpSync(join(root, part), join(tree, part), { recursive: true });
-  for (const part of ["asconfig.json", "binding.gyp", "package.json", "tsconfig.json", "tsconfig.build.json"])
+  for (const part of [
+    "asconfig.alloc.json",
+    "asconfig.json",
+    "binding.gyp",
+    "package.json",
+    "tsconfig.json",
+    "tsconfig.build.json",
+  ])
     cpSync(join(root, part), join(tree, part));
   for (const part of ["node_modules", "build"]) symlinkSync(join(root, part), join(tree, part));
   return tree;
@@ -68,7 +75,7 @@ async function work(): Promise<void> {
       const noticed = built.code === 0 && !(await passes(tree, noticedBy));
       writeFileSync(path, text);
       if (inCore) {
-        for (const part of ["dist", "src/core-wasm.ts"])
+        for (const part of ["dist", "src/alloc-wasm.ts", "src/core-wasm.ts"])
           cpSync(join(root, part), join(tree, part), { recursive: true });
       }
       // Alone it has to pass, or its failing says nothing of the mutant.

@@ -1,0 +1,50 @@
+/**
+ * A heap, as it lies in the arena.
+ *
+ *     0      64          288        800          1024             25,600               32,512
+ *     | head | 27 bitmaps | 64 keys | 64 contests | 96 magazines  | 27 x 64 lists     |
+ */
+@unmanaged
+export class Heap {
+  /** 1 while fewer bytes are free than `mark`: JavaScript reads this word. */
+  low: u32;
+  /** What the state of a live block of this heap has beside its generation and magazine. */
+  tag: u32;
+  /** Bytes of free blocks, without those in magazines. */
+  free: u64;
+  mark: u64;
+  /** Bytes of all segments. */
+  total: u64;
+  /** Blocks that are live or in a magazine. */
+  taken: u32;
+  /** Runs of segments, by IOVA: see runs.ts. */
+  runs: u32;
+  runCount: u32;
+  runCapacity: u32;
+  /** One bit for each bitmap that is not empty. */
+  levels: u32;
+}
+
+export const BITMAPS: u32 = 64;
+export const KEYS: u32 = 288;
+export const CONTESTS: u32 = 800;
+/** Magazines have 256 bytes and begin with number 1: a count, and 63 handles. */
+export const MAGAZINES: u32 = 768;
+export const LISTS: u32 = 25600;
+export const HEAP_BYTES: u32 = 32512;
+
+/** Magazines of one size each: number m has blocks of m granules. */
+export const PLAIN: u32 = 32;
+/** The others, each for what was last asked of it. */
+export const KEYED: u32 = 64;
+export const ALL_MAGAZINES: u32 = PLAIN + KEYED;
+export const MAGAZINE_ROOM: u32 = 63;
+
+export function record(heap: u32): Heap {
+  return changetype<Heap>(heap);
+}
+
+export function setFree(heap: u32, free: u64): void {
+  record(heap).free = free;
+  record(heap).low = u32(free < record(heap).mark);
+}

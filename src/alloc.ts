@@ -1,0 +1,174 @@
+/**
+ * The allocator of DMA buffers: a second WebAssembly module, the dictionary of its exports, and where it runs.
+ *
+ * It is instantiated on first use, once for each thread, on a shared memory of 256 MiB that it imports and that never grows: so
+ * no typed array over it is ever stale, and a worker can open a second instance on the memory of another thread. All of that is
+ * address space; a page of it takes memory when something was written there.
+ *
+ * **wasm turns undefined and NaN into 0 and takes any bigint modulo 2^64**: whoever calls an export has validated its arguments.
+ * Pointers (heaps, pools, blocks of the arena) are the library's own and never a program's; handles may be any integer.
+ *
+ * No export calls out, throws, or leaves garbage, save the bigints that carry results. Those are below 2^63, so none comes back
+ * negative: all the segments of a heap are less than 2^22 x 256 GiB.
+ */
+import { ALLOC_WASM } from "./alloc-wasm.ts";
+import { fromBase64 } from "./base64.ts";
+import { reason } from "./core-unavailable.ts";
+import { DmaWindowError } from "./errors.ts";
+
+/** What the allocator answers when it refuses. Functions that give a handle or a pointer give the negative of these. */
+export const AllocStatus = {
+  OK: 0,
+  EXHAUSTED: 1,
+  NOT_LIVE: 2,
+  STALE_HANDLE: 3,
+  FOREIGN_HANDLE: 4,
+  UNKNOWN_HANDLE: 5,
+  ZERO_LENGTH: 6,
+  UNALIGNED: 7,
+  WRAPS: 8,
+  OVERLAPS: 9,
+  NOT_FREE: 10,
+  TOO_LARGE: 11,
+  OUT_OF_MEMORY: 12,
+} as const;
+
+/** Pages of 64 KiB of its memory: 128 MiB of descriptors, 128 MiB of heaps, pools and columns. */
+const MEMORY_PAGES = 4096;
+
+/** Descriptors of a memory, and so handles at a time; descriptor 0 is nobody's. */
+export const DESCRIPTORS = 1 << 22;
+/** A handle is the index of a descriptor, and above it the generation: 9 bits, which wrap after 512 times that it is freed. */
+export const HANDLE_INDEX_MASK = DESCRIPTORS - 1;
+export const GENERATION_SHIFT = 22;
+export const GENERATIONS = 512;
+/** Sizes are counted in these. */
+export const GRANULE = 64;
+
+/** Exports of the module. `heap` and `pool` are pointers; statuses are {@link AllocStatus}. */
+export interface AllocExports {
+  // arena: blocks for columns and batches, zeroed, at multiples of 64
+  /** 0: there is no room. Sizes are rounded up, with 64 bytes more, to powers of two. */
+  arenaTake(bytes: number): number;
+  arenaGive(pointer: number): void;
+
+  // heaps
+  /** A heap without memory. The negative of OUT_OF_MEMORY: 4,095 are open already, or there is no room. */
+  heapOpen(): number;
+  /** Nothing of it is live afterwards. */
+  heapClose(heap: number): void;
+  /** Multiples of 64; less than 256 GiB. It becomes one with what it is contiguous with both in IOVAs and in memory. */
+  heapAddSegment(heap: number, iova: bigint, va: bigint, size: bigint): number;
+  /** Memory that is wholly free leaves; magazines have to be flushed before. */
+  heapRemove(heap: number, iova: bigint, size: bigint): number;
+  /** `bytes` as u32: 1 to 4 GiB - 1. At a multiple of 64. */
+  heapAlloc(heap: number, bytes: number): number;
+  /**
+   * At a multiple of `1 << alignShift` (0 to 36; what is less than 6 is 6), in one block of `1 << boundaryShift`; 0: wherever.
+   * TOO_LARGE when the boundary is less than the bytes.
+   */
+  heapAllocAligned(heap: number, bytes: number, alignShift: number, boundaryShift: number): number;
+  /** Any integer may be a handle here. */
+  heapFree(heap: number, handle: number): number;
+  /** What heapFree would say. */
+  heapCheckHandle(heap: number, handle: number): number;
+  /** Empties the magazines into the free lists. An alloc that finds no room does this itself, and looks again. */
+  heapFlush(heap: number): void;
+  heapLiveCount(heap: number): number;
+  /** Bytes, in granules, of what is live. */
+  heapLive(heap: number): bigint;
+  heapTotal(heap: number): bigint;
+  /** Bytes that are free, those in magazines among them. */
+  heapFreeBytes(heap: number): bigint;
+  /** Bytes that are free, without those in magazines. */
+  heapLowFree(heap: number): bigint;
+  /** The heap's first word, an i32 at its pointer, is 1 while heapLowFree is below this, and else 0. */
+  heapSetLow(heap: number, bytes: bigint): void;
+  /** Bytes of the largest free block, without magazines. */
+  heapLargest(heap: number): bigint;
+  /** The next live handle by index; 0 begins, and ends. */
+  heapNextLive(heap: number, handle: number): number;
+  /** The descriptor of the next free block of at least `bytes`, in no order; 0 begins, and ends. Begins anew after each change. */
+  heapNextFree(heap: number, descriptor: number, bytes: bigint): number;
+
+  // pools
+  /** All slots free. `fifo` 1: the slot comes next that was free longest; 0: shortest. At most 2^21 slots. */
+  poolOpen(count: number, fifo: 0 | 1): number;
+  poolClose(pool: number): void;
+  poolGet(pool: number): number;
+  /** Any integer may be a handle here. */
+  poolPut(pool: number, handle: number): number;
+  poolCheckHandle(pool: number, handle: number): number;
+  /** Handles as i32 to `pointer`; how many. */
+  poolGetMany(pool: number, pointer: number, count: number): number;
+  /** How many were put before the first that is refused. */
+  poolPutMany(pool: number, pointer: number, count: number): number;
+  /** Slots that are free. */
+  poolFree(pool: number): number;
+  /** The slot of a handle is its index less this. */
+  poolFirst(pool: number): number;
+  /** The next live handle by slot; 0 begins, and ends. */
+  poolNextLive(pool: number, handle: number): number;
+}
+
+export interface Allocator extends AllocExports {
+  readonly memory: WebAssembly.Memory;
+  /** Columns of the descriptors: `iovas[index * 4]`, `vas[index * 4]`, bytes; exact. A `va` is one while the buffer is live. */
+  readonly iovas: BigUint64Array;
+  readonly vas: BigUint64Array;
+  /** `sizes[index * 8]`, in granules. */
+  readonly sizes: Uint32Array;
+  /** All of the memory. */
+  readonly words: Int32Array;
+}
+
+/** The bytes of the module. */
+export function readAlloc(): Uint8Array<ArrayBuffer> {
+  return fromBase64(ALLOC_WASM);
+}
+
+/** A memory for {@link instantiateAlloc}. @throws RangeError where 256 MiB of addresses cannot be had. */
+export function allocMemory(): WebAssembly.Memory {
+  return new WebAssembly.Memory({ initial: MEMORY_PAGES, maximum: MEMORY_PAGES, shared: true });
+}
+
+/** The allocator on a memory, which may be in use: nothing is written to it. */
+export function instantiateAlloc(memory: WebAssembly.Memory, wasm: BufferSource = readAlloc()): Allocator {
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(wasm), { env: { memory } });
+  const { buffer } = memory;
+  return {
+    ...(instance.exports as unknown as AllocExports),
+    memory,
+    iovas: new BigUint64Array(buffer, 0, DESCRIPTORS * 4),
+    vas: new BigUint64Array(buffer, 24, DESCRIPTORS * 4 - 3),
+    sizes: new Uint32Array(buffer, 8, DESCRIPTORS * 8 - 2),
+    words: new Int32Array(buffer),
+  };
+}
+
+let own: Allocator | undefined;
+
+/**
+ * The allocator of this process or worker, on a memory of its own.
+ *
+ * @throws DmaWindowError `ERR_ALLOC_UNAVAILABLE` where the engine cannot run it, or has no addresses for its memory. The next use
+ *   tries again.
+ */
+export function allocator(): Allocator {
+  own ??= available(() => instantiateAlloc(allocMemory()));
+  return own;
+}
+
+/** The same module on the memory of another thread; it has an instance of its own. */
+export function allocatorOn(memory: WebAssembly.Memory): Allocator {
+  return available(() => instantiateAlloc(memory));
+}
+
+function available(instantiate: () => Allocator): Allocator {
+  try {
+    return instantiate();
+  } catch (cause) {
+    const message = `The allocator of DMA buffers, a WebAssembly module with 256 MiB of shared memory, cannot be used. ${reason(cause)}`;
+    throw new DmaWindowError("ERR_ALLOC_UNAVAILABLE", message, { cause });
+  }
+}
