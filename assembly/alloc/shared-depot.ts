@@ -32,8 +32,8 @@ import {
   PUSH,
   SEEN,
   shared,
-  swap,
   WORKER_BITS,
+  Word,
   worker,
   workerOf,
 } from "./shared-layout";
@@ -44,21 +44,19 @@ function seenAt(self: u32, stack: u32, writer: u32): u32 {
 }
 
 /** The number of the magazine on top: the low bits of a head. */
-// @ts-expect-error: decorator
-@inline
 function numberIn(head: u64): u32 {
-  return <u32>head & ((1 << <u32>NUMBER_BITS) - 1);
+  return <u32>head & ((1 << (<u32>NUMBER_BITS)) - 1);
 }
 
 /** Makes `number` the top of a stack, if that is still as it was seen; by the order of stores that is drawn above. */
 function replace(self: u32, stack: u32, seen: u64, number: u32, at: u32): bool {
   const all = worker(self);
-  store<u64>(seenAt(self, stack, <u32>(seen >> NUMBER_BITS) & ((1 << <u32>WORKER_BITS) - 1)), seen);
+  store<u64>(seenAt(self, stack, <u32>(seen >> NUMBER_BITS) & ((1 << (<u32>WORKER_BITS)) - 1)), seen);
   const tag = (seen >> (NUMBER_BITS + WORKER_BITS)) + 1;
   const attempt = (((tag << WORKER_BITS) | all.id) << NUMBER_BITS) | number;
   all.attempt = attempt;
   all.third = at;
-  return swap(headOf(all.pool, stack), seen, attempt);
+  return Word.swap(headOf(all.pool, stack), seen, attempt);
 }
 
 /** Takes a magazine from a stack into `third`, which is empty; false when there is none. */

@@ -20,7 +20,7 @@
  *
  * 56 handles of a magazine are cells side by side when the pool is made: 448 bytes, seven whole cache lines.
  */
-import { GENERATION_ONE, INDEX_MASK } from "./descriptors";
+import { INDEX_MASK } from "./descriptors";
 
 @unmanaged
 export class SharedPool {
@@ -36,6 +36,18 @@ export class SharedPool {
   cells: u32;
   /** The block, as the arena gave it. */
   block: u32;
+
+  /** The cell of a handle, or of an index. */
+  @inline
+  cellOf(handle: u32): u32 {
+    return this.cells + ((handle & INDEX_MASK) << 3);
+  }
+
+  /** Whether a handle is of a slot of this pool. A negative number is none, and could be what a free cell has. */
+  @inline
+  has(handle: i32): bool {
+    return handle >= 0 && (<u32>handle & INDEX_MASK) - this.first < this.count;
+  }
 }
 
 @unmanaged
@@ -67,6 +79,17 @@ export class Magazine {
   top: u32;
   /** The number of the one below it in a stack. */
   next: u32;
+
+  /** Its handle at a height, from 1 to the top. */
+  @inline
+  get(height: u32): u32 {
+    return load<u32>(changetype<u32>(this) + (height << 2), ENTRIES - 4);
+  }
+
+  @inline
+  set(height: u32, handle: u32): void {
+    store<u32>(changetype<u32>(this) + (height << 2), handle, ENTRIES - 4);
+  }
 }
 
 /** Magazines that are full, that have some handles, and that have none. */
@@ -105,56 +128,34 @@ export const WORKERS_MAX: u32 = 63;
 
 export const FREE: u32 = 0x80000000;
 
-// @ts-expect-error: decorator
-@inline
 export function shared(pool: u32): SharedPool {
   return changetype<SharedPool>(pool);
 }
 
-// @ts-expect-error: decorator
-@inline
 export function worker(self: u32): Worker {
   return changetype<Worker>(self);
 }
 
-// @ts-expect-error: decorator
-@inline
 export function magazine(at: u32): Magazine {
   return changetype<Magazine>(at);
 }
 
 /** The record of a worker, from 1 on. */
-// @ts-expect-error: decorator
-@inline
 export function workerOf(pool: u32, id: u32): u32 {
   return pool + RECORDS - (1 << RECORD_SHIFT) + (id << RECORD_SHIFT);
 }
 
-// @ts-expect-error: decorator
-@inline
 export function headOf(pool: u32, stack: u32): u32 {
   return pool + 128 + (stack << 7);
 }
 
-// @ts-expect-error: decorator
-@inline
-export function cellOf(pool: u32, handle: u32): u32 {
-  return shared(pool).cells + ((handle & INDEX_MASK) << 3);
-}
-
-/** The handle that a slot has after this one. Generations go round. */
-// @ts-expect-error: decorator
-@inline
-export function nextHandle(handle: u32): u32 {
-  return (handle + GENERATION_ONE) & ~FREE;
-}
-
-/**
- * The one compare-exchange of the pool: whether the word was as expected, and is now as wanted. A copy of the module in which this
- * is a load and a store is what the tests have to find.
- */
-// @ts-expect-error: decorator
-@inline
-export function swap(at: u32, expected: u64, wanted: u64): bool {
-  return atomic.cmpxchg<u64>(at, expected, wanted) == expected;
+export class Word {
+  /**
+   * The one compare-exchange of the pool: whether the word was as expected, and is now as wanted. A copy of the module in which it
+   * is a load and a store is what the tests have to find.
+   */
+  @inline
+  static swap(at: u32, expected: u64, wanted: u64): bool {
+    return atomic.cmpxchg<u64>(at, expected, wanted) == expected;
+  }
 }

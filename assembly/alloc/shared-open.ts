@@ -1,18 +1,15 @@
 /** A pool that several workers share is made and unmade by the thread whose memory it lies in; nobody else touches the arena. */
 import { arenaGive, arenaTake } from "./arena";
-import { GENERATION, INDEXES, ofHandle } from "./descriptors";
+import { GENERATION, Handle, INDEXES } from "./descriptors";
 import { firstHandle, giveIndexes, keepHandle, takeIndexes } from "./indexes";
 import {
-  cellOf,
   EMPTY,
-  ENTRIES,
   FREE,
   FULL,
   headOf,
   MAGAZINE_SHIFT,
   magazine,
   NOBODY,
-  nextHandle,
   PARTIAL,
   RECORD_SHIFT,
   RECORDS,
@@ -68,8 +65,8 @@ export function sharedOpen(count: u32, workers: u32): i32 {
     const top = min<u32>(size, first + count - next);
     for (let i = top; i != 0; i--, next++) {
       const handle = firstHandle(next);
-      store<u32>(at + (i << 2), handle, ENTRIES - 4);
-      store<u64>(cellOf(pool, handle), <u64>(FREE | handle));
+      magazine(at).set(i, handle);
+      store<u64>(all.cellOf(handle), <u64>(FREE | handle));
     }
     const head = headOf(pool, top == 0 ? EMPTY : top == size ? FULL : PARTIAL);
     magazine(at).top = top;
@@ -86,8 +83,8 @@ export function sharedClose(pool: u32): u32 {
     if ((atomic.load<u32>(workerOf(pool, id)) & STATE_MASK) != NOBODY) return id;
   }
   for (let index = all.first; index < all.first + all.count; index++) {
-    const handle = load<i32>(cellOf(pool, index));
-    keepHandle(ofHandle(index), (handle < 0 ? handle : nextHandle(handle)) & GENERATION);
+    const handle = load<i32>(all.cellOf(index));
+    keepHandle(Handle.at(index), (handle < 0 ? handle : Handle.after(handle)) & GENERATION);
   }
   giveIndexes(all.first, all.count);
   arenaGive(all.block);
@@ -96,7 +93,7 @@ export function sharedClose(pool: u32): u32 {
 
 /** How many handles a worker has; 0: how many are live. Others may get and put meanwhile. */
 export function sharedHeld(pool: u32, id: u32): u32 {
-  const first = cellOf(pool, shared(pool).first);
+  const first = shared(pool).cellOf(shared(pool).first);
   const end = first + (shared(pool).count << 3);
   let held: u32 = 0;
   for (let cell = first; cell < end; cell += 8) {

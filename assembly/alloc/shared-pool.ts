@@ -14,24 +14,9 @@
  *
  * The order of the stores matters: shared-workers.ts says what a worker that is killed between two of them leaves.
  */
-import { INDEX_MASK } from "./descriptors";
+import { Handle, INDEX_MASK } from "./descriptors";
 import { exchangePrevious, exchangeThird, push, take } from "./shared-depot";
-import {
-  BELL,
-  CALL,
-  cellOf,
-  EMPTY,
-  ENTRIES,
-  FREE,
-  FULL,
-  magazine,
-  nextHandle,
-  PARTIAL,
-  shared,
-  swap,
-  WANTED,
-  worker,
-} from "./shared-layout";
+import { BELL, CALL, EMPTY, FREE, FULL, magazine, PARTIAL, shared, WANTED, Word, worker } from "./shared-layout";
 import * as status from "./status";
 
 /** A handle; the negative of EXHAUSTED: neither this worker's magazines nor the depot have one. */
@@ -39,43 +24,44 @@ export function sharedGet(self: u32): i32 {
   const all = worker(self);
   if (magazine(all.loaded).top == 0 && !refill(self)) return -status.EXHAUSTED;
   const loaded = all.loaded;
-  const top = magazine(loaded).top - 1;
-  const handle = load<u32>(loaded + (top << 2), ENTRIES);
-  store<u64>(cellOf(all.pool, handle), all.stamp | <u64>handle);
-  magazine(loaded).top = top;
+  const top = magazine(loaded).top;
+  const handle = magazine(loaded).get(top);
+  store<u64>(shared(all.pool).cellOf(handle), all.stamp | <u64>handle);
+  magazine(loaded).top = top - 1;
   return handle;
 }
 
 /** Frees a handle, whichever worker has it. OK, or why it is refused: also where another worker puts it at this moment. */
 export function sharedPut(self: u32, handle: i32): i32 {
   const pool = worker(self).pool;
-  if (!isOurs(pool, handle)) return refusal(pool, handle);
-  const cell = cellOf(pool, handle);
+  if (!shared(pool).has(handle)) return refusal(pool, handle);
+  const cell = shared(pool).cellOf(handle);
   const seen = load<u64>(cell);
   if (<i32>seen != handle) return refusal(pool, handle);
   // Where somebody put it meanwhile, or took it over, the answer is another one.
-  return putSeen(self, cell, seen) ? status.OK : sharedPut(self, handle);
+  return Put.ofSeen(self, cell, seen) ? status.OK : sharedPut(self, handle);
 }
 
-/** Frees what was seen live in a cell, if it still is. */
-// @ts-expect-error: decorator
-@inline
-export function putSeen(self: u32, cell: u32, seen: u64): bool {
-  const all = worker(self);
-  const pool = all.pool;
-  const next = nextHandle(<u32>seen);
-  if (magazine(all.loaded).top == shared(pool).size) makeRoom(self);
-  all.putting = next;
-  const isFreed = swap(cell, seen, all.stamp | <u64>(FREE | next));
-  if (isFreed) {
-    const loaded = all.loaded;
-    const top = magazine(loaded).top;
-    store<u32>(loaded + (top << 2), next, ENTRIES);
-    magazine(loaded).top = top + 1;
+export class Put {
+  /** Frees what was seen live in a cell, if it still is. */
+  @inline
+  static ofSeen(self: u32, cell: u32, seen: u64): bool {
+    const all = worker(self);
+    const pool = all.pool;
+    const next = <u32>Handle.after(<i32>seen);
+    if (magazine(all.loaded).top == shared(pool).size) makeRoom(self);
+    all.putting = next;
+    const isFreed = Word.swap(cell, seen, all.stamp | <u64>(FREE | next));
+    if (isFreed) {
+      const loaded = all.loaded;
+      const top = magazine(loaded).top + 1;
+      magazine(loaded).set(top, next);
+      magazine(loaded).top = top;
+    }
+    all.putting = 0;
+    if (load<u32>(pool, WANTED) != 0) answer(self);
+    return isFreed;
   }
-  all.putting = 0;
-  if (load<u32>(pool, WANTED) != 0) answer(self);
-  return isFreed;
 }
 
 /** As many handles as there are, up to `count`, to `at`; how many. */
@@ -99,30 +85,24 @@ export function sharedPutMany(self: u32, at: u32, count: u32): u32 {
 /** Makes this worker the one that has a live handle: what another one got, and handed to it. */
 export function sharedAdopt(self: u32, handle: i32): i32 {
   const pool = worker(self).pool;
-  const answer = sharedCheckHandle(pool, handle);
-  if (answer != status.OK) return answer;
-  const cell = cellOf(pool, handle);
+  if (!shared(pool).has(handle)) return refusal(pool, handle);
+  const cell = shared(pool).cellOf(handle);
   const seen = load<u64>(cell);
-  const isOurs = <i32>seen == handle && swap(cell, seen, worker(self).stamp | <u64>(<u32>handle));
-  return isOurs ? status.OK : sharedAdopt(self, handle);
+  if (<i32>seen != handle) return refusal(pool, handle);
+  return Word.swap(cell, seen, worker(self).stamp | <u64>(<u32>handle)) ? status.OK : sharedAdopt(self, handle);
 }
 
 /** What `sharedPut` would say. */
 export function sharedCheckHandle(pool: u32, handle: i32): i32 {
-  return isOurs(pool, handle) && load<i32>(cellOf(pool, handle)) == handle ? status.OK : refusal(pool, handle);
-}
-
-/** A slot of this pool. A negative number is no handle, and could be what a free cell has. */
-// @ts-expect-error: decorator
-@inline
-function isOurs(pool: u32, handle: i32): bool {
-  return handle >= 0 && (<u32>handle & INDEX_MASK) - shared(pool).first < shared(pool).count;
+  const all = shared(pool);
+  return all.has(handle) && load<i32>(all.cellOf(handle)) == handle ? status.OK : refusal(pool, handle);
 }
 
 function refusal(pool: u32, handle: i32): i32 {
   if (handle < 0 || (handle & INDEX_MASK) == 0) return status.UNKNOWN_HANDLE;
-  if (!isOurs(pool, handle)) return status.FOREIGN_HANDLE;
-  return load<u32>(cellOf(pool, handle)) == (FREE | nextHandle(handle)) ? status.NOT_LIVE : status.STALE_HANDLE;
+  const all = shared(pool);
+  if (!all.has(handle)) return status.FOREIGN_HANDLE;
+  return load<u32>(all.cellOf(handle)) == (FREE | Handle.after(handle)) ? status.NOT_LIVE : status.STALE_HANDLE;
 }
 
 function refill(self: u32): bool {

@@ -24,8 +24,6 @@
 import { settleMagazines } from "./shared-depot";
 import {
   BELL,
-  cellOf,
-  ENTRIES,
   FREE,
   JOINED,
   magazine,
@@ -33,12 +31,12 @@ import {
   RESERVED,
   STATE_MASK,
   shared,
-  swap,
   TICKET_ONE,
+  Word,
   worker,
   workerOf,
 } from "./shared-layout";
-import { giveThird, putSeen, ring, takeRoom } from "./shared-pool";
+import { giveThird, Put, ring, takeRoom } from "./shared-pool";
 
 /** The record of a worker that may come: its state is the ticket. 0: the pool has no more. */
 export function sharedReserve(pool: u32): u32 {
@@ -103,16 +101,16 @@ function settleHandles(self: u32): void {
   const all = worker(self);
   const loaded = all.loaded;
   const top = magazine(loaded).top;
-  const last = top == 0 ? 0 : load<u32>(loaded + (top << 2), ENTRIES - 4);
+  const last = top == 0 ? 0 : magazine(loaded).get(top);
   const putting = all.putting;
   if (putting != 0) {
-    const isFreed = load<u64>(cellOf(all.pool, putting)) == (all.stamp | <u64>(FREE | putting));
+    const isFreed = load<u64>(shared(all.pool).cellOf(putting)) == (all.stamp | <u64>(FREE | putting));
     if (isFreed && last != putting) {
-      store<u32>(loaded + (top << 2), putting, ENTRIES);
+      magazine(loaded).set(top + 1, putting);
       magazine(loaded).top = top + 1;
     }
     all.putting = 0;
-  } else if (top != 0 && load<u32>(cellOf(all.pool, last)) != (FREE | last)) {
+  } else if (top != 0 && load<u32>(shared(all.pool).cellOf(last)) != (FREE | last)) {
     magazine(loaded).top = top - 1;
   }
 }
@@ -120,13 +118,13 @@ function settleHandles(self: u32): void {
 /** What a worker has is put, or becomes nobody's; how many. */
 function sweep(self: u32, isPut: bool): u32 {
   const pool = worker(self).pool;
-  const first = cellOf(pool, shared(pool).first);
+  const first = shared(pool).cellOf(shared(pool).first);
   const end = first + (shared(pool).count << 3);
   let held: u32 = 0;
   for (let cell = first; cell < end; cell += 8) {
     const seen = load<u64>(cell);
     if (<i32>seen < 0 || <u32>(seen >> 32) != worker(self).id) continue;
-    held += isPut ? putSeen(self, cell, seen) : swap(cell, seen, <u64>(<u32>seen));
+    held += isPut ? Put.ofSeen(self, cell, seen) : Word.swap(cell, seen, <u64>(<u32>seen));
   }
   return held;
 }

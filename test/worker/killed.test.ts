@@ -5,7 +5,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Random } from "../support/random.ts";
-import { Audit, type SharedModule } from "./audit.ts";
+import { Audit } from "./audit.ts";
 import { instance, sharedMemory, sharedWasm, stepped } from "./modules.ts";
 
 const test = suite("workers that are killed");
@@ -100,10 +100,9 @@ class Game {
   put(player: Player, from: number[]): void {
     if (from.length === 0) return;
     const handle = this.random.pick(from);
-    const status = module.sharedPut(player.self, handle);
-    // It is gone in either case: somebody put it at the same time.
-    if (status === 0)
-      for (const { held } of this.players) if (held.includes(handle)) held.splice(held.indexOf(handle), 1);
+    // Where it is refused somebody has put it, who may have been killed then: it is gone in either case.
+    module.sharedPut(player.self, handle);
+    for (const { held } of this.players) if (held.includes(handle)) held.splice(held.indexOf(handle), 1);
   }
 
   /** What others do while one is suspended: whole operations, one of them perhaps suspended for another one's. */
