@@ -57,8 +57,11 @@ export interface AllocExports {
   heapOpen(): number;
   /** Nothing of it is live afterwards. */
   heapClose(heap: number): void;
-  /** Multiples of 64; less than 256 GiB. It becomes one with what it is contiguous with both in IOVAs and in memory. */
-  heapAddSegment(heap: number, iova: bigint, va: bigint, size: bigint): number;
+  /**
+   * Multiples of 64; less than 256 GiB. It becomes one with what it is contiguous with both in IOVAs and in memory, unless
+   * `apart` is not 0: then no block lies on both sides of its borders.
+   */
+  heapAddSegment(heap: number, iova: bigint, va: bigint, size: bigint, apart?: number): number;
   /** Memory that is wholly free leaves; magazines have to be flushed before. */
   heapRemove(heap: number, iova: bigint, size: bigint): number;
   /** `bytes` as u32: 1 to 4 GiB - 1. At a multiple of 64. */

@@ -26,13 +26,27 @@ export abstract class Closable extends Plain {
 
   /** Ends it; once more does nothing. */
   abstract close(): void;
+
+  /** @internal What `using` does: it closes, and some end first what would stand in the way. */
+  dispose(): void {
+    this.close();
+  }
+}
+
+/** Closes, after `first`, whatever that throws. */
+export function disposeWith(first: () => void, closable: Closable): void {
+  try {
+    first();
+  } finally {
+    closable.close();
+  }
 }
 
 // Not as a method: where there is no such symbol, as in older browsers, it would be one called "undefined".
 if (typeof Symbol.dispose === "symbol") {
   Object.defineProperty(Closable.prototype, Symbol.dispose, {
     value(this: Closable): void {
-      this.close();
+      this.dispose();
     },
     writable: true,
     configurable: true,

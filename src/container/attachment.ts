@@ -71,7 +71,7 @@ export class Attachment implements MemoryListener {
       if (left.length === 0) this.#dropRegions();
       throw withResidue(error, left);
     }
-    this.#memory.listen(this);
+    this.#memory.listeners.add(this);
   }
 
   /**
@@ -117,12 +117,12 @@ export class Attachment implements MemoryListener {
   /** After {@link unmapAll}: the memory and the window have nothing to do with each other any more. */
   letGo(): void {
     this.#dropRegions();
-    this.#memory.unlisten(this);
+    this.#memory.listeners.remove(this);
   }
 
   /** The window has gone with its container. */
   forget(): void {
-    this.#memory.unlisten(this);
+    this.#memory.listeners.remove(this);
   }
 
   listAdded(list: MemsegList): void {

@@ -1,4 +1,4 @@
-import { Closable, isItself } from "../closable.ts";
+import { Closable, disposeWith, isItself } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { core } from "../core.ts";
 import {
@@ -117,8 +117,12 @@ export class Container extends Closable {
   #createWindow(plan: WindowPlan): Window {
     const made = this.#backend.makeWindow(plan, [...this.#windows]);
     try {
-      const window = new Window({ ...plan, size: made.size }, made, this.#target, (closing) =>
-        this.#closeWindow(closing),
+      const window = new Window(
+        { ...plan, size: made.size },
+        made,
+        this.#target,
+        (closing) => this.#closeWindow(closing),
+        (closing) => this.#endHeaps(closing),
       );
       this.#windows.add(window);
       return window;
@@ -153,21 +157,27 @@ export class Container extends Closable {
     });
   }
 
-  /** Unmaps a memory and forgets it. Not attached: nothing happens. @throws what `window.unmap` throws. */
+  /**
+   * Unmaps a memory and forgets it. Not attached: nothing happens. @throws what `window.unmap` throws; before that `ERR_HELD` for
+   * memory of a heap that is open on the window (facts: heap, live).
+   */
   detach(memory: MemsegTable): void {
     this.#checkOpen();
     checkMemory(memory);
     exclusively("container.detach", () => {
-      const leftover = this.#attachments.get(memory)?.end();
+      const attachment = this.#attachments.get(memory);
+      if (attachment) memory.holds.check("the memory", attachment.window);
+      const leftover = attachment?.end();
       this.#attachments.delete(memory);
       if (leftover) throw leftover;
     });
   }
 
   /**
-   * Unmaps and removes everything in order, and closes the fds. Devices must be idle. Once more does nothing.
+   * Unmaps and removes everything in order, and closes the fds. Devices must be idle. Once more does nothing. `using` closes heaps
+   * over its windows first, whatever is live in them.
    *
-   * @throws `ERR_CLOSE` when something on the way failed; the fds are closed all the same, with which the kernel ends
+   * @throws `ERR_HELD` where a heap is open (facts: heap, live): nothing is changed. `ERR_CLOSE` when something on the way failed; the fds are closed all the same, with which the kernel ends
    * what was left. `residue` says what it had to end. The first of what failed is its `cause`, and gives its `syscall`, `errno`
    * and `facts`.
    */
@@ -175,7 +185,20 @@ export class Container extends Closable {
     if (this.#open) exclusively("container.close", () => this.#close());
   }
 
+  /** @internal */
+  override dispose(): void {
+    disposeWith(() => this.#endHeaps(), this);
+  }
+
+  #endHeaps(window?: Window): void {
+    for (const [memory, attachment] of this.#attachments) {
+      if (window === undefined || attachment.window === window) memory.holds.end(attachment.window);
+    }
+  }
+
   #close(): void {
+    for (const [memory, { window }] of this.#attachments)
+      memory.holds.check("the memory in the container's window", window);
     const errors: unknown[] = [];
     for (const window of this.#windows) attempt(errors, () => window.shut());
     for (const attachment of this.#attachments.values()) attachment.forget();
@@ -232,6 +255,7 @@ export class Container extends Closable {
    */
   #detachAll(window: Window): DmaWindowError | undefined {
     const here = [...this.#attachments].filter(([, attachment]) => attachment.window === window);
+    for (const [memory] of here) memory.holds.check("the memory in the window", window);
     const unmapped: Attachment[] = [];
     let leftover: DmaWindowError | undefined;
     try {

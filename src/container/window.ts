@@ -1,4 +1,4 @@
-import { Closable } from "../closable.ts";
+import { Closable, disposeWith } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { core, NO_ADDRESS, Owner, Status } from "../core.ts";
 import { DmaWindowError } from "../errors.ts";
@@ -53,6 +53,7 @@ export class Window extends Closable {
   /** @internal */
   readonly target: Target;
   readonly #remove: (window: Window) => DmaWindowError | undefined;
+  readonly #endHeaps: (window: Window) => void;
   /** Its IOVAs as numbers; none when it is closed. */
   #span: Span;
   /** Where the core keeps va -> IOVA: the same place as long as the window is there. */
@@ -62,13 +63,14 @@ export class Window extends Closable {
 
   /**
    * @internal Made by a container. `remove` ends what depends on the window and removes it from the kernel; it gives an error
-   * where that went well and something stays locked all the same.
+   * where that went well and something stays locked all the same. `endHeaps` closes the heaps over it.
    */
   constructor(
     plan: Pick<WindowPlan, "size" | "pageShift" | "levels" | "iovaMode">,
     { start, forbidden, allowed }: Pick<MadeWindow, "start" | "forbidden" | "allowed">,
     owner: ContainerTarget,
     remove: (window: Window) => DmaWindowError | undefined,
+    endHeaps: (window: Window) => void = () => {},
   ) {
     super();
     this.start = start;
@@ -86,6 +88,7 @@ export class Window extends Closable {
     }
     this.target = { ...owner, window, start, size: plan.size, pageShift: plan.pageShift, forbidden, allowed };
     this.#remove = remove;
+    this.#endHeaps = endHeaps;
     this.#span = new Span(start, plan.size, plan.pageShift);
     this.#map = core.windowTables(window);
     for (const hole of forbidden) {
@@ -356,15 +359,20 @@ export class Window extends Closable {
 
   /**
    * Unmaps everything, detaches what is attached, and removes the window. Only then, so nothing live is ever in a window
-   * that goes. The device must be idle. Once more does nothing.
+   * that goes. The device must be idle. Once more does nothing. `using` closes heaps over it first, whatever is live in them.
    *
-   * @throws `ERR_WINDOW_IN_USE` when something could not be unmapped: the window stays, and `residue` says what is in it.
+   * @throws `ERR_HELD` where a heap is open over its memory (facts: heap, live): nothing is changed. `ERR_WINDOW_IN_USE` when something could not be unmapped: the window stays, and `residue` says what is in it.
    * `ERR_KERNEL` when an attached memory could not be unmapped, or the window not be removed: it stays too.
    * `ERR_STILL_REGISTERED` when it is closed, and only registrations could not be ended; `ERR_INTERFACE` when it is closed,
    * and the kernel interface threw on the way. `residue` says what else there is.
    */
   close(): void {
     if (this.#open) exclusively("window.close", () => this.shut());
+  }
+
+  /** @internal */
+  override dispose(): void {
+    disposeWith(() => this.#endHeaps(this), this);
   }
 
   /** @internal Closes it in the middle of an operation: its container's. */

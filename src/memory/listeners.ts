@@ -9,6 +9,11 @@ export class Listeners {
     return this.#listeners.size;
   }
 
+  some(holds: (listener: MemoryListener) => boolean): boolean {
+    for (const listener of this.#listeners) if (holds(listener)) return true;
+    return false;
+  }
+
   add(listener: MemoryListener): void {
     this.#listeners.add(listener);
   }

@@ -3,7 +3,7 @@ import { markClass } from "../copies.ts";
 import { argumentRangeError, argumentTypeError, coded, DmaWindowError } from "../errors.ts";
 import { begin, exclusively, end as finish } from "../exclusive.ts";
 import { hex, bytes as inBytes } from "../hex.ts";
-import { LONGEST_VIEW, type Syscalls, sightIn } from "../syscalls.ts";
+import { LONGEST_VIEW, type Sight, type Syscalls, sightIn } from "../syscalls.ts";
 import { size } from "../validate.ts";
 import { type Sights, UnendedView } from "./sights.ts";
 import type { MemsegList } from "./types.ts";
@@ -11,6 +11,13 @@ import type { MemsegList } from "./types.ts";
 /** What only the library does with a segment, out of reach of the programs that have one. */
 let make: (kernel: Syscalls, list: MemsegList, va: bigint, length: bigint, sights: Sights) => Segment;
 let end: (segment: Segment) => Sights;
+let together: (segments: readonly Segment[]) => JointView;
+
+/** One array over several segments that are neighbours. It ends when the first of them does. */
+export interface JointView {
+  readonly va: bigint;
+  readonly view: Uint8Array;
+}
 
 /** Pages that `MemsegTable.allocate` has given. Valid until they are freed. */
 export class Segment {
@@ -24,11 +31,14 @@ export class Segment {
   readonly #sights: Sights;
   /** By where they begin and how long they are: a segment of up to 4 GiB has one at most. */
   readonly #views = new OwnMap<string, Uint8Array>();
+  /** With the segments that each shows. */
+  readonly #joints = new OwnMap<Uint8Array, readonly Segment[]>();
   #freed = false;
 
   static {
     make = (kernel, list, va, length, sights) => new Segment(make, kernel, list, va, length, sights);
     end = (segment) => segment.#end();
+    together = (segments) => (segments[0] as Segment).#together(segments);
   }
 
   /** @internal Made by `MemsegTable.allocate` alone: memory that is nobody's must not be reached. */
@@ -172,14 +182,35 @@ export class Segment {
     });
   }
 
-  /** Ends a view, and keeps what is left of it: also the view itself, where it could not be ended. */
-  #close(view: Uint8Array): void {
-    try {
-      const sight = sightIn(this.#kernel.unview(view));
-      if (sight !== undefined) this.#sights.add(sight);
-    } catch (error) {
-      this.#sights.add(new UnendedView(this.#kernel, view, error));
+  /** One array over this segment and those that follow it. */
+  #together(segments: readonly Segment[]): JointView {
+    const length = segments.reduce((sum, segment) => sum + segment.length, 0n);
+    if (length > LONGEST_VIEW) {
+      throw new DmaWindowError(
+        "ERR_TOO_LARGE",
+        `${inBytes(length)} are more than one array shows: ${inBytes(LONGEST_VIEW)}`,
+      );
     }
+    return exclusively("segment.view", () => {
+      for (let i = 0; i < segments.length; i++) (segments[i] as Segment).#alive();
+      const view = this.#kernel.view(this.va, length);
+      for (let i = 0; i < segments.length; i++) (segments[i] as Segment).#joints.set(view, segments);
+      return { va: this.va, view };
+    });
+  }
+
+  /** Ends a view, and keeps what is left of it, with all that it shows: also the view itself, where it could not be ended. */
+  #close(view: Uint8Array, shown?: readonly Segment[]): void {
+    let sight: Sight | undefined;
+    try {
+      sight = sightIn(this.#kernel.unview(view));
+    } catch (error) {
+      sight = new UnendedView(this.#kernel, view, error);
+    }
+    for (let i = 0; shown !== undefined && i < shown.length; i++) (shown[i] as Segment).#joints.delete(view);
+    if (sight === undefined) return;
+    if (shown === undefined) this.#sights.add(sight);
+    else for (let i = 0; i < shown.length; i++) (shown[i] as Segment).#sights.add(sight);
   }
 
   /** Tries each view, whatever becomes of the others. */
@@ -190,6 +221,9 @@ export class Segment {
       this.#close(view);
     });
     this.#views.clear();
+    this.#joints.forEach((shown, view) => {
+      this.#close(view, shown);
+    });
     return this.#sights;
   }
 
@@ -209,6 +243,11 @@ export function makeSegment(kernel: Syscalls, list: MemsegList, va: bigint, leng
  */
 export function endSegment(segment: Segment): Sights {
   return end(segment).seen();
+}
+
+/** Of segments that are neighbours, by address. @throws `ERR_TOO_LARGE`, `ERR_NO_EXTERNAL_BUFFERS`, and what the kernel throws. */
+export function showTogether(segments: readonly Segment[]): JointView {
+  return together(segments);
 }
 
 function least(a: bigint, b: bigint): bigint {

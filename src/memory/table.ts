@@ -1,6 +1,6 @@
 import { asked } from "../asked.ts";
 import { freeze, OwnMap, OwnSet } from "../captured.ts";
-import { Closable } from "../closable.ts";
+import { Closable, disposeWith } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { core, ListFlag, NO_ADDRESS, Status } from "../core.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError, leftBy, withResidue } from "../errors.ts";
@@ -11,6 +11,7 @@ import { isSameKernel, type Syscalls } from "../syscalls.ts";
 import { address, count, object, size, syscalls } from "../validate.ts";
 import { translateColumns } from "./arrays.ts";
 import { exactly } from "./exact.ts";
+import { Holds } from "./holds.ts";
 import { Listeners } from "./listeners.ts";
 import { type ListOptions, type MemsegTableOptions, type NewMemseg, TABLE_KEYS } from "./options.ts";
 import { OrderedSpans } from "./order.ts";
@@ -20,7 +21,7 @@ import { type PhysicalResolver, physicalRuns } from "./physical.ts";
 import { readList, readMemseg } from "./read.ts";
 import { nameOf, refused } from "./refusals.ts";
 import { Segment } from "./segment.ts";
-import type { MemoryListener, Memseg, MemsegList, OwnList } from "./types.ts";
+import type { Memseg, MemsegList, OwnList } from "./types.ts";
 import { translateByTable } from "./walk.ts";
 
 /**
@@ -39,8 +40,11 @@ export class MemsegTable extends Closable {
   readonly #segments = new OwnSet<Segment>();
   /** The segment of a memseg, by where that begins: of memory that was allocated. */
   readonly #segmentAt = new OwnMap<bigint, Segment>();
-  readonly #listeners = new Listeners();
   readonly #pages: OwnPages | undefined;
+  /** @internal Attachments to containers; and heaps. */
+  readonly listeners = new Listeners();
+  /** @internal */
+  readonly holds = new Holds();
   #open = true;
 
   constructor(options: MemsegTableOptions = {}) {
@@ -123,7 +127,7 @@ export class MemsegTable extends Closable {
     const own = { index, base, length, pageSize, pageShift, external, heap, kept };
     const list: OwnList = freeze(node === undefined ? own : { ...own, node });
     try {
-      this.#listeners.tell(
+      this.listeners.tell(
         (listener) => listener.listAdded(list),
         (listener) => listener.listRemoved(list),
         () => `IOVAs stay set aside for the list at ${hex(base)}`,
@@ -140,7 +144,8 @@ export class MemsegTable extends Closable {
   /**
    * Removes a list without memsegs, and gives its address space back.
    *
-   * @throws `ERR_BUSY`, `ERR_NOT_FOUND`; `ERR_KERNEL` when the list is gone, and only its address space was not taken back.
+   * @throws `ERR_BUSY`, `ERR_NOT_FOUND`; `ERR_HELD` for the list of a heap that is open; `ERR_KERNEL` when the list is gone, and
+   * only its address space was not taken back.
    */
   removeList(list: MemsegList): void {
     exclusively("memory.removeList", () => this.#removeList(list));
@@ -148,9 +153,10 @@ export class MemsegTable extends Closable {
 
   #removeList(list: MemsegList): void {
     const own = this.#own(list);
+    this.holds.checkList(own);
     const status = core.listRemove(this.#core(), own.index);
     if (status !== Status.OK) throw refused(status, `list at ${hex(own.base)}`);
-    this.#listeners.tell(
+    this.listeners.tell(
       (listener) => listener.listRemoved(own),
       (listener) => listener.listAdded(own),
       () => `no IOVAs are set aside for the list at ${hex(own.base)}`,
@@ -240,8 +246,8 @@ export class MemsegTable extends Closable {
    *
    * Its views have length 0 from then on. A buffer that was moved out of one shows harmless memory; see shim/README.md.
    *
-   * @throws `ERR_FREED`; what unmapping throws: the segment then stays as it was, but for `residue`. `ERR_STILL_REGISTERED` when all that
-   * failed was to end its registration: the segment is gone, and its pages stay locked until the container tries again.
+   * @throws `ERR_FREED`; `ERR_HELD` for a segment of a heap (facts: heap, live), which frees it itself. What unmapping throws: the
+   * segment then stays as it was, but for `residue`. `ERR_STILL_REGISTERED` when all that failed was to end its registration: the segment is gone, and its pages stay locked until the container tries again.
    * `ERR_KERNEL` of mmap when it is gone, and its pages could not be given back; `ERR_INTERFACE` when a view may be alive.
    */
   free(segment: Segment): void {
@@ -252,6 +258,7 @@ export class MemsegTable extends Closable {
     if (!(segment instanceof Segment)) throw argumentTypeError("segment", "a Segment of this table", segment);
     if (segment.freed) throw new DmaWindowError("ERR_FREED", `the segment at ${hex(segment.va)} has been freed`);
     if (!this.#segments.has(segment)) throw argumentTypeError("segment", "a Segment of this table", segment);
+    this.holds.checkSegment(segment);
     const own = this.#own(segment.list);
     const memsegs = [...this.memsegs(segment.va, segment.length)];
     const leftover = this.#forget(own, memsegs);
@@ -320,17 +327,24 @@ export class MemsegTable extends Closable {
   }
 
   /**
-   * Frees every segment and gives all address space back. Containers must have let go of it. Once more does nothing.
+   * Frees every segment and gives all address space back. Heaps must be closed (`using` does that), and containers have let go of
+   * it. Once more does nothing.
    *
-   * @throws `ERR_ATTACHED`; `ERR_CLOSE` when the kernel did not take all of the address space: the table is closed all
+   * @throws `ERR_HELD` (facts: heap, live), `ERR_ATTACHED`; `ERR_CLOSE` when the kernel did not take all of the address space: the table is closed all
    * the same, and `residue` says what is left.
    */
   close(): void {
     if (this.#open) exclusively("memory.close", () => this.#close());
   }
 
+  /** @internal */
+  override dispose(): void {
+    disposeWith(() => this.holds.end(), this);
+  }
+
   #close(): void {
-    if (this.#listeners.size > 0)
+    this.holds.check("the memory of the table");
+    if (this.listeners.size > 0)
       throw new DmaWindowError("ERR_ATTACHED", "the memory is attached: detach it, or close its containers");
     const left = this.#pages?.end(this.#segments, this.#lists) ?? [];
     this.#segments.clear();
@@ -358,16 +372,6 @@ export class MemsegTable extends Closable {
     return this.#segmentAt.get(va);
   }
 
-  /** @internal */
-  listen(listener: MemoryListener): void {
-    this.#listeners.add(listener);
-  }
-
-  /** @internal */
-  unlisten(listener: MemoryListener): void {
-    this.#listeners.remove(listener);
-  }
-
   #record(list: OwnList, memsegs: readonly Memseg[]): void {
     const recorded: Memseg[] = [];
     try {
@@ -377,7 +381,7 @@ export class MemsegTable extends Closable {
         if (status !== Status.OK) throw refused(status, `memseg of ${bytes(memseg.length)} at ${hex(memseg.va)}`);
         recorded.push(memseg);
       }
-      this.#listeners.tell(
+      this.listeners.tell(
         (listener) => listener.added(list, memsegs),
         (listener) => listener.removing(list, memsegs),
         () => `${nameOf(memsegs)} are still mapped`,
@@ -390,7 +394,7 @@ export class MemsegTable extends Closable {
 
   /** Unmaps memsegs everywhere, and forgets them. Gives an error for the registrations that could not be ended. */
   #forget(list: MemsegList, memsegs: readonly Memseg[]): DmaWindowError | undefined {
-    const leftovers = this.#listeners.tell(
+    const leftovers = this.listeners.tell(
       (listener) => listener.removing(list, memsegs),
       (listener) => listener.added(list, memsegs),
       () => `${nameOf(memsegs)} are not mapped again`,
@@ -398,7 +402,7 @@ export class MemsegTable extends Closable {
     const [first, ...more] = leftovers.filter((leftover) => leftover !== undefined);
     const left = more.flatMap(({ residue }) => residue?.left ?? []);
     const leftover = first && (withResidue(first, left) as DmaWindowError);
-    for (const memseg of memsegs) core.memsegRemove(this.#core(), memseg.va); // last: nothing throws any more
+    for (const { va } of memsegs) core.memsegRemove(this.#core(), va); // last: nothing throws any more
     return leftover;
   }
 

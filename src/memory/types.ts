@@ -12,6 +12,8 @@ export interface Memseg {
 
 /** What learns of a table's changes while they happen, and may refuse them: an attachment to a container. */
 export interface MemoryListener {
+  /** Where it maps what comes. */
+  readonly window: object;
   /** A list has come. Throws to refuse it. */
   listAdded(list: MemsegList): void;
   /** A list, empty, goes. */

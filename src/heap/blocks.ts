@@ -1,0 +1,106 @@
+/** Blocks of a heap as the allocator gives them, and its memory, which grows. */
+import { GRANULE, HANDLE_INDEX_MASK } from "../alloc.ts";
+import { DmaWindowError } from "../errors.ts";
+import { type Asked, exhausted } from "./exhausted.ts";
+import { Growth } from "./growth.ts";
+import type { HeapPlan } from "./options.ts";
+import { fill } from "./pattern.ts";
+import { Segments } from "./segments.ts";
+import { needAllocator, wasm } from "./wasm.ts";
+
+export class Blocks {
+  readonly title: string;
+  /** The allocator's pointer, 0 when it is closed. */
+  readonly heap: number;
+  readonly segments: Segments;
+  readonly growth: Growth;
+  readonly #plan: HeapPlan;
+  /** What is done to memory that comes, before anybody gets it. */
+  prepare: (va: bigint, length: bigint) => void = () => {};
+  /** Has what only waits given back; gives whether anything was. */
+  reclaim: () => boolean = () => false;
+  /** Bytes that only wait. */
+  quarantined = 0n;
+
+  /** @throws `ERR_ALLOC_UNAVAILABLE`, `ERR_OUT_OF_MEMORY`. */
+  constructor(title: string, plan: HeapPlan) {
+    needAllocator();
+    const heap = wasm.heapOpen();
+    if (heap <= 0) {
+      const said = "no room for another heap in the allocator's memory: a thread has up to 4,095, close one";
+      throw new DmaWindowError("ERR_OUT_OF_MEMORY", said);
+    }
+    this.title = title;
+    this.heap = heap;
+    this.#plan = plan;
+    this.segments = new Segments(plan.memory, plan.list, plan.window, heap);
+    this.growth = new Growth(plan.grow, plan.list, heap, (length) => {
+      this.segments.add(length, this.prepare);
+    });
+  }
+
+  /** A handle, or -1. `align` and `boundary` are shifts. */
+  take(bytes: number, align: number, boundary: number): number {
+    const handle = wasm.heapAllocAligned(this.heap, bytes, align, boundary);
+    if (wasm.words[this.heap >> 2] !== 0) this.growth.low();
+    return handle > 0 ? handle : this.refill(bytes, align, boundary);
+  }
+
+  /** The same, all of it zero. */
+  takeZeroed(bytes: number, align: number, boundary: number): number {
+    const handle = this.take(bytes, align, boundary);
+    if (handle <= 0) return handle;
+    const at = (handle & HANDLE_INDEX_MASK) * 4;
+    try {
+      fill(this.segments, wasm.vas[at] as bigint, (wasm.sizes[at * 2] as number) * GRANULE, 0);
+    } catch (error) {
+      this.give(handle);
+      throw error;
+    }
+    return handle;
+  }
+
+  give(handle: number): void {
+    wasm.heapFree(this.heap, handle);
+  }
+
+  /** What `take` does where nothing fits: whatever may help, and asks once more after each. */
+  refill(bytes: number, align: number, boundary: number): number {
+    const again = (): number => {
+      const handle = wasm.heapAllocAligned(this.heap, bytes, align, boundary);
+      return handle > 0 ? handle : -1;
+    };
+    const anywhere = BigInt(bytes) + (1n << BigInt(align)) + (boundary === 0 ? 0n : BigInt(bytes));
+    // It fits, and there are no descriptors: more memory would not help.
+    if (wasm.heapLargest(this.heap) >= anywhere) return -1;
+    if (this.reclaim()) {
+      const handle = again();
+      if (handle > 0) return handle;
+    }
+    if (this.segments.count > 1 && wasm.heapFreeBytes(this.heap) >= anywhere && this.segments.join(anywhere)) {
+      const handle = again();
+      if (handle > 0) return handle;
+    }
+    return this.growth.plan?.sync && this.growth.tryBy(this.#needed(bytes, align, boundary)) ? again() : -1;
+  }
+
+  /** Bytes of new memory in which a block fits: it begins with a page, and so at a multiple of what is not larger. */
+  #needed(bytes: number, align: number, boundary: number): bigint {
+    const { pageSize } = this.#plan.list;
+    const unit = 1n << BigInt(Math.max(align, boundary));
+    return BigInt(bytes) + (unit > pageSize ? unit - pageSize : 0n);
+  }
+
+  exhausted(asked: Asked): DmaWindowError {
+    const { memory, list, window } = this.#plan;
+    const { title, heap, growth, quarantined } = this;
+    return exhausted(asked, { title, memory, list, window, heap, growth, quarantined });
+  }
+
+  /** Whatever is live. Gives what could not be given back. */
+  end(): string[] {
+    this.growth.stop();
+    wasm.heapClose(this.heap);
+    return this.segments.end();
+  }
+}

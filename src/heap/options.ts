@@ -1,0 +1,218 @@
+/** What heaps and pools are given, checked. */
+
+import { isItself } from "../closable.ts";
+import { Window } from "../container/window.ts";
+import { argumentRangeError, argumentTypeError, DmaWindowError, imitationError } from "../errors.ts";
+import { bytes as inBytes } from "../hex.ts";
+import { keysOf, known } from "../known.ts";
+import { MemsegTable } from "../memory/table.ts";
+import type { MemsegList, OwnList } from "../memory/types.ts";
+import { boolean, count, object, oneOf, size } from "../validate.ts";
+import { blockBytes } from "./block.ts";
+
+/** How a heap gets more memory. All sizes in bytes, rounded up to whole pages of the list. */
+export interface GrowOptions {
+  /** From fewer free bytes than this on the heap grows, off the hot path. Default: a quarter of `step`. */
+  readonly low?: bigint | number;
+  /** How much comes at a time, at least. Default: 2 MiB. */
+  readonly step?: bigint | number;
+  /** The most that the heap will have. Default: what the list can hold. */
+  readonly max?: bigint | number;
+  /**
+   * Whether `alloc` itself grows when nothing is left. Default: true, since a program that allocates in one turn of the event loop
+   * gives nobody else the time to, and an allocation that fails beside free memory surprises more than one that takes a millisecond.
+   * `false`: it never waits for the kernel, and throws `ERR_HEAP_EXHAUSTED` instead.
+   */
+  readonly sync?: boolean;
+}
+
+export interface HeapOptions {
+  /** Where the pages come from; attached to the container that `window` is of. */
+  readonly memory: MemsegTable;
+  /** A list of the table's own: it says how large pages are, of which NUMA node, and how many there can be. */
+  readonly list: MemsegList;
+  /** Whose IOVAs the blocks have. */
+  readonly window: Window;
+  /** What errors call it. Default: a number. */
+  readonly name?: string;
+  /** `false`: only {@link DmaHeap.grow} gives it memory. */
+  readonly grow?: GrowOptions | false;
+  /** Whether blocks are zeroed when they are given out. Default: false. They may show what others wrote. */
+  readonly zero?: boolean;
+  /** For debugging: a pattern behind each block and in freed memory, looked at when a block comes back and before it goes out. Default: false. */
+  readonly guard?: boolean;
+  /** For debugging: how long freed memory lies idle before anybody gets it. Default: none. */
+  readonly quarantine?: { readonly milliseconds: number };
+  /** For debugging: whether {@link DmaHeap.leaks} says where each block was allocated. Default: false. */
+  readonly callSites?: boolean;
+}
+
+/** Where a block must lie. */
+export interface BlockOptions {
+  /** A power of two: the IOVA is a multiple of it. Default: 64, which is also the least. */
+  readonly align?: number;
+  /** A power of two, at least the block's bytes: no multiple of it lies inside the block. Default: none. */
+  readonly boundary?: number;
+}
+
+export interface PoolOptions extends BlockOptions {
+  /** Bytes of a slot. */
+  readonly size: number;
+  /** How many slots: up to 2^21. */
+  readonly count: number;
+  /** Which slot comes next: that which came back last (`stack`, the default), or that which is idle longest (`fifo`). */
+  readonly reuse?: "stack" | "fifo";
+  /** Whether slots are zeroed when they are given out. Default: as the heap. */
+  readonly zero?: boolean;
+}
+
+const HEAP_KEYS = keysOf<HeapOptions>({
+  memory: true,
+  list: true,
+  window: true,
+  name: true,
+  grow: true,
+  zero: true,
+  guard: true,
+  quarantine: true,
+  callSites: true,
+});
+const GROW_KEYS = keysOf<GrowOptions>({ low: true, step: true, max: true, sync: true });
+const QUARANTINE_KEYS = keysOf<NonNullable<HeapOptions["quarantine"]>>({ milliseconds: true });
+const BLOCK_KEYS = keysOf<BlockOptions>({ align: true, boundary: true });
+const POOL_KEYS = keysOf<PoolOptions>({
+  size: true,
+  count: true,
+  align: true,
+  boundary: true,
+  reuse: true,
+  zero: true,
+});
+
+/** Growth, in bytes that are whole pages. */
+export interface GrowPlan {
+  readonly low: bigint;
+  readonly step: bigint;
+  readonly max: bigint;
+  readonly sync: boolean;
+}
+
+/** The debugging aids. */
+export interface Aids {
+  readonly zero: boolean;
+  readonly guard: boolean;
+  /** Milliseconds; 0: none. */
+  readonly quarantine: number;
+  readonly callSites: boolean;
+}
+
+export interface HeapPlan extends Aids {
+  readonly memory: MemsegTable;
+  readonly list: OwnList;
+  readonly window: Window;
+  readonly name: string;
+  readonly grow: GrowPlan | undefined;
+}
+
+const STEP = 2n << 20n;
+let unnamed = 0;
+
+/** @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`; `ERR_NOT_ATTACHED` for memory that the window does not map; `ERR_NOT_FOUND`. */
+export function readHeap(options: HeapOptions): HeapPlan {
+  known("options", object("options", options), HEAP_KEYS);
+  const { memory, list, window, name = `${++unnamed}`, grow = {}, quarantine } = options;
+  if (!(memory instanceof MemsegTable)) throw argumentTypeError("memory", "a MemsegTable", memory);
+  if (!isItself(memory)) throw imitationError("memory", "a MemsegTable");
+  if (!(window instanceof Window)) throw argumentTypeError("window", "a Window", window);
+  if (!isItself(window)) throw imitationError("window", "a Window");
+  if (typeof name !== "string") throw argumentTypeError("name", "a string", name);
+  const own = ownList(memory, list);
+  if (quarantine !== undefined) known("quarantine", object("quarantine", quarantine), QUARANTINE_KEYS);
+  const plan = {
+    memory,
+    list: own,
+    window,
+    name,
+    grow: grow === false ? undefined : readGrowth(grow, own),
+    zero: boolean("zero", options.zero ?? false),
+    guard: boolean("guard", options.guard ?? false),
+    quarantine: quarantine === undefined ? 0 : count("quarantine.milliseconds", quarantine.milliseconds),
+    callSites: boolean("callSites", options.callSites ?? false),
+  };
+  if (window.closed) throw new DmaWindowError("ERR_CLOSED", "the window is closed");
+  if (memory.listeners.some((listener) => listener.window === window)) return plan;
+  throw new DmaWindowError(
+    "ERR_NOT_ATTACHED",
+    "the memory is not attached to the window, so no device could reach what is allocated from it: container.attach(memory, window) first",
+  );
+}
+
+function ownList(memory: MemsegTable, list: MemsegList): OwnList {
+  object("list", list);
+  if (!memory.lists.includes(list)) throw new DmaWindowError("ERR_NOT_FOUND", "the list is not one of the memory's");
+  const own = list as OwnList;
+  if (!own.kept) throw argumentTypeError("list", "a list of the table's own, added without base", list);
+  if (own.external && !own.heap)
+    throw argumentTypeError("list", "a list that is mapped with the table: external with heap, or neither", list);
+  return own;
+}
+
+function readGrowth(grow: GrowOptions, list: OwnList): GrowPlan {
+  if (typeof grow !== "object" || grow === null) throw argumentTypeError("grow", "an object or false", grow);
+  known("grow", grow, GROW_KEYS);
+  const whole = (name: string, value: bigint | number) => wholePages(size(`grow.${name}`, value), list.pageSize);
+  const max = grow.max === undefined ? list.length : whole("max", grow.max);
+  const step = least(whole("step", grow.step ?? STEP), max);
+  const low = grow.low === undefined ? step / 4n : size("grow.low", grow.low);
+  if (max === 0n) throw argumentRangeError("grow.max", "at least 1", grow.max);
+  if (step === 0n) throw argumentRangeError("grow.step", "at least 1", grow.step);
+  if (max > list.length) {
+    throw argumentRangeError("grow.max", `at most the list's ${inBytes(list.length)}, or a larger list`, grow.max);
+  }
+  if (low >= max)
+    throw argumentRangeError("grow.low", `less than the most that the heap can have, ${inBytes(max)}`, low);
+  return { low, step, max, sync: boolean("grow.sync", grow.sync ?? true) };
+}
+
+/** @throws `ERR_INVALID_ARG_TYPE`. */
+export function readBlock(options: BlockOptions): BlockOptions {
+  known("options", object("options", options), BLOCK_KEYS);
+  return options;
+}
+
+export interface PoolPlan {
+  readonly size: number;
+  readonly count: number;
+  readonly align: number | undefined;
+  readonly boundary: number | undefined;
+  readonly fifo: boolean;
+  readonly zero: boolean;
+}
+
+/** More have no place in the allocator's memory. */
+const SLOTS_MAX = 2 ** 21;
+
+/** @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`. */
+export function readPool(options: PoolOptions, heapZeroes: boolean): PoolPlan {
+  known("options", object("options", options), POOL_KEYS);
+  const { align, boundary } = options;
+  const slots = count("count", options.count);
+  if (slots === 0 || slots > SLOTS_MAX) throw argumentRangeError("count", `from 1 to 2^21 slots`, options.count);
+  return {
+    size: blockBytes("size", options.size),
+    count: slots,
+    align,
+    boundary,
+    fifo: oneOf("reuse", options.reuse ?? "stack", ["stack", "fifo"]) === "fifo",
+    zero: boolean("zero", options.zero ?? heapZeroes),
+  };
+}
+
+/** Rounded up. */
+export function wholePages(length: bigint, pageSize: bigint): bigint {
+  return ((length + pageSize - 1n) / pageSize) * pageSize;
+}
+
+export function least(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
+}

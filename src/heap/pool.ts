@@ -1,0 +1,434 @@
+import { AllocStatus, HANDLE_INDEX_MASK } from "../alloc.ts";
+import { kindOf } from "../captured.ts";
+import { Closable } from "../closable.ts";
+import { markClass } from "../copies.ts";
+import { argumentRangeError, argumentTypeError, coded, DmaWindowError } from "../errors.ts";
+import { count } from "../validate.ts";
+import { giveBatch, pointerOf, takeBatch } from "./batches.ts";
+import { alignShift, boundaryShift } from "./block.ts";
+import type { Blocks } from "./blocks.ts";
+import { CarefulSlots, GUARD } from "./careful-slots.ts";
+import type { HeapDamage } from "./damage.ts";
+import { type HeapLeak, type HeapPart, nameLeaks } from "./leaks.ts";
+import type { PoolPlan } from "./options.ts";
+import { fill } from "./pattern.ts";
+import { closedError, refusedHandle } from "./refusals.ts";
+import { type Slots, takeSlots } from "./slots.ts";
+import { Waiters } from "./waiters.ts";
+import { wasm } from "./wasm.ts";
+
+/** Only heaps make pools. */
+let make: (blocks: Blocks, plan: PoolPlan, title: string, guard: boolean, ended: (pool: DmaPool) => void) => DmaPool;
+
+/**
+ * Buffers of one size, which a device can reach, each with its IOVA. Made by {@link DmaHeap.pool}, out of whose memory they are.
+ *
+ * A slot is named by a handle, a whole number from 1 to 2^31 - 1: the index of the slot, and above it how often it was put (modulo
+ * 512). So a handle that was put is refused until its slot was put 512 times more, and one of another pool or heap always.
+ *
+ *     const rx = heap.pool({ size: 2048, count: 1024 });
+ *     const handle = rx.get();
+ *     ring[tail] = rx.iovas[rx.slot(handle)]; // what the device is told
+ *     rx.bytes(handle)[0] = 1; // the same memory
+ *     rx.put(handle);
+ */
+export class DmaPool extends Closable {
+  /** Bytes of a slot. */
+  readonly size: number;
+  /** How many slots there are. */
+  readonly count: number;
+  /** The IOVA of each slot, at {@link slot} of a handle. Stay as they are; not to be written to. */
+  readonly iovas: BigUint64Array;
+  /** The address of each slot, likewise. */
+  readonly vas: BigUint64Array;
+
+  readonly #title: string;
+  readonly #blocks: Blocks;
+  readonly #slots: Slots;
+  readonly #careful: CarefulSlots | undefined;
+  readonly #zero: boolean;
+  readonly #ended: (pool: DmaPool) => void;
+  readonly #waiters = new Waiters(() => this.#freeSlots());
+  /** The allocator's. */
+  readonly #pool: number;
+  readonly #first: number;
+  /** Arrays over slots, once they were asked for. */
+  #views: (Uint8Array | undefined)[] | undefined;
+  readonly #batches = new Set<Int32Array>();
+  #scratch: Int32Array | undefined;
+  #open = true;
+  /** Whether get and put have nothing to do but that. */
+  #fast: boolean;
+
+  static {
+    make = (...of) => new DmaPool(make, ...of);
+  }
+
+  /** @internal Made by a heap. */
+  constructor(
+    key: unknown,
+    blocks: Blocks,
+    plan: PoolPlan,
+    title: string,
+    guard: boolean,
+    ended: (pool: DmaPool) => void,
+  ) {
+    if (key !== make) throw coded(new TypeError("pools are made by pool of a DmaHeap"), "ERR_INVALID_ARG_TYPE");
+    super();
+    const { size, count: slots, align, boundary } = plan;
+    const wanted = { align: alignShift(align), boundary: boundaryShift(boundary, size), guard: guard ? GUARD : 0 };
+    const taken = takeSlots(blocks, { ...wanted, size, count: slots });
+    if (taken === undefined) throw blocks.exhausted({ bytes: size, align, boundary });
+    try {
+      this.#careful = guard ? new CarefulSlots(title, blocks, taken, size, plan.fifo) : undefined;
+      this.#pool = this.#careful ? 0 : wasm.poolOpen(slots, plan.fifo ? 1 : 0);
+      if (this.#pool < 0) {
+        throw new DmaWindowError(
+          "ERR_OUT_OF_MEMORY",
+          `no room for ${slots} slots in the allocator's memory: close other pools`,
+        );
+      }
+    } catch (error) {
+      taken.release();
+      throw error;
+    }
+    this.#first = this.#careful ? 0 : wasm.poolFirst(this.#pool);
+    this.size = size;
+    this.count = slots;
+    this.iovas = taken.iovas;
+    this.vas = taken.vas;
+    this.#title = title;
+    this.#blocks = blocks;
+    this.#slots = taken;
+    this.#zero = plan.zero;
+    this.#ended = ended;
+    this.#fast = !guard && !plan.zero;
+  }
+
+  get closed(): boolean {
+    return !this.#open;
+  }
+
+  /** Slots that nobody has. 0 when it is closed. */
+  get free(): number {
+    return this.#open ? this.#freeSlots() : 0;
+  }
+
+  /** Slots that somebody has. */
+  get live(): number {
+    return this.#open ? this.count - this.#freeSlots() : 0;
+  }
+
+  /**
+   * A slot. One crossing, about 4 ns, no garbage. What it holds is what was written last, unless the pool zeroes.
+   *
+   * @throws `ERR_POOL_EMPTY` (facts: count, waiting), also for slots that those who wait at {@link available} come first for;
+   * `ERR_CLOSED`; in a heap with `guard` `ERR_GUARD`.
+   */
+  get(): number {
+    const handle = this.tryGet();
+    if (handle > 0) return handle;
+    const waiting = this.#waiters.count;
+    const before = waiting === 0 ? "" : `, and ${waiting} wait for one`;
+    throw new DmaWindowError(
+      "ERR_POOL_EMPTY",
+      `${this.#title} has no slot free: ${this.live} of ${this.count} are live${before}. Put some, await available(), or make it larger`,
+      { facts: { count: this.count, live: this.live, waiting } },
+    );
+  }
+
+  /** The same; -1 when there is none. @throws `ERR_CLOSED`, `ERR_GUARD`. */
+  tryGet(): number {
+    if (this.#fast) return wasm.poolGet(this.#pool);
+    return this.#tryGetSlowly();
+  }
+
+  #tryGetSlowly(): number {
+    if (!this.#open) throw closedError(this.#title);
+    if (!this.#waiters.isOpen) return -1;
+    this.#settle();
+    const handle = this.#careful ? this.#careful.take() : wasm.poolGet(this.#pool);
+    if (handle <= 0) return -1;
+    if (this.#zero) fill(this.#blocks.segments, this.vas[this.slot(handle)] as bigint, this.size, 0);
+    return handle;
+  }
+
+  /**
+   * Gives a slot back. One crossing, about 4 ns, no garbage. The device must be done with it; arrays over it stay, and show what
+   * the next owner writes.
+   *
+   * @throws with nothing changed: `ERR_NOT_LIVE`, `ERR_STALE_HANDLE`, `ERR_FOREIGN_HANDLE`, `ERR_INVALID_ARG_TYPE`,
+   * `ERR_OUT_OF_RANGE`, `ERR_CLOSED`. `ERR_GUARD` in a heap with `guard`, where the slot is free all the same.
+   */
+  put(handle: number): void {
+    if (this.#fast && typeof handle === "number" && (handle | 0) === handle) {
+      if (wasm.poolPut(this.#pool, handle) === AllocStatus.OK) return;
+    }
+    this.#putSlowly(handle);
+  }
+
+  #putSlowly(handle: number): void {
+    this.#check(handle);
+    try {
+      if (this.#careful) this.#careful.put(handle);
+      else wasm.poolPut(this.#pool, handle);
+    } finally {
+      this.#waiters.deliver();
+      this.#settle();
+    }
+  }
+
+  /**
+   * As many slots as there are, up to `count`, into `handles`; gives how many. One crossing; a few ns for each slot, without a copy
+   * where `handles` is of {@link batch}.
+   *
+   * @param count Default: all that `handles` has room for.
+   * @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`, `ERR_CLOSED`, `ERR_GUARD`.
+   */
+  getMany(handles: Int32Array, count?: number): number {
+    const wanted = this.#many(handles, count);
+    if (!this.#fast) return this.#getEach(handles, wanted);
+    const pointer = pointerOf(handles);
+    if (pointer !== 0) return wasm.poolGetMany(this.#pool, pointer, wanted);
+    const scratch = this.#scratchOf(wanted);
+    const got = wasm.poolGetMany(this.#pool, scratch.byteOffset, wanted);
+    for (let i = 0; i < got; i++) handles[i] = scratch[i] as number;
+    return got;
+  }
+
+  #getEach(handles: Int32Array, wanted: number): number {
+    for (let got = 0; got < wanted; got++) {
+      const handle = this.tryGet();
+      if (handle <= 0) return got;
+      handles[got] = handle;
+    }
+    return wanted;
+  }
+
+  /**
+   * Gives slots back, in order. One crossing, likewise.
+   *
+   * @throws as {@link put}, for the first that is refused: those before it are put, and `facts.index` says which it is.
+   */
+  putMany(handles: Int32Array, count?: number): void {
+    const wanted = this.#many(handles, count);
+    let put = 0;
+    if (this.#fast) {
+      let pointer = pointerOf(handles);
+      if (pointer === 0) {
+        const scratch = this.#scratchOf(wanted);
+        for (let i = 0; i < wanted; i++) scratch[i] = handles[i] as number;
+        pointer = scratch.byteOffset;
+      }
+      put = wasm.poolPutMany(this.#pool, pointer, wanted);
+      if (put === wanted) return;
+    }
+    try {
+      for (; put < wanted; put++) this.#putSlowly(handles[put] as number);
+    } catch (error) {
+      if (!(error instanceof DmaWindowError)) throw error;
+      const facts = { ...error.facts, index: put };
+      throw new DmaWindowError(error.code, `handles[${put}]: ${error.message}`, { facts, cause: error });
+    }
+  }
+
+  /**
+   * An array of `count` handles in the allocator's memory, for {@link getMany} and {@link putMany} without a copy. Ends with the
+   * pool; what is written to it then reaches nobody's slots.
+   *
+   * @throws `ERR_OUT_OF_RANGE`, `ERR_OUT_OF_MEMORY`, `ERR_CLOSED`.
+   */
+  batch(count: number): Int32Array {
+    if (!this.#open) throw closedError(this.#title);
+    const batch = takeBatch(this.#countOf(count, this.count));
+    this.#batches.add(batch);
+    return batch;
+  }
+
+  /** Where a slot is in {@link iovas} and {@link vas}: 0 for the first. Of a handle that is this pool's; it is not looked at. */
+  slot(handle: number): number {
+    if (this.#careful) return this.#careful.slotOf(handle);
+    return (handle & HANDLE_INDEX_MASK) - this.#first;
+  }
+
+  /**
+   * The memory of a slot itself, as many bytes as {@link size}: the same array each time. About 6 ns once it was made, about a
+   * microsecond the first time. It outlives {@link put}; after the heap was closed it has length 0.
+   *
+   * @throws as {@link put}; `ERR_NO_EXTERNAL_BUFFERS` on engines that cannot show memory (Electron): see {@link read} and {@link write}.
+   */
+  bytes(handle: number): Uint8Array {
+    this.#check(handle);
+    const slot = this.slot(handle);
+    const view = this.#views?.[slot];
+    return view !== undefined && view.byteLength > 0 ? view : this.#show(slot);
+  }
+
+  #show(slot: number): Uint8Array {
+    this.#views ??= new Array<Uint8Array | undefined>(this.count);
+    const view = this.#blocks.segments.show(this.vas[slot] as bigint, this.size);
+    this.#views[slot] = view;
+    return view;
+  }
+
+  /** Copies out of a slot, from `offset` on, as many bytes as `into` has. On every engine. @throws as {@link put}. */
+  read(handle: number, offset: number, into: Uint8Array): void {
+    this.#blocks.segments.read(this.#place(handle, offset, into), into);
+  }
+
+  /** Copies into a slot, likewise. */
+  write(handle: number, offset: number, from: Uint8Array): void {
+    this.#blocks.segments.write(this.#place(handle, offset, from), from);
+  }
+
+  #place(handle: number, offset: number, bytes: Uint8Array): bigint {
+    this.#check(handle);
+    return (this.vas[this.slot(handle)] as bigint) + BigInt(placeIn(this.size, offset, bytes));
+  }
+
+  /**
+   * Until a slot is free for the caller, who takes it next: `await pool.available(); const handle = pool.get();`. Those who wait are
+   * told one after the other in the order in which they came, and before anybody else gets a slot. At once when one is free and
+   * nobody waits.
+   *
+   * Rejects with `ERR_CLOSED` when the pool is closed, and when it was.
+   */
+  available(): Promise<void> {
+    if (!this.#open) return Promise.reject(closedError(this.#title));
+    if (this.#waiters.count === 0 && this.#freeSlots() > 0 && this.#waiters.isOpen) return Promise.resolve();
+    const waiting = this.#waiters.wait();
+    this.#fast = false;
+    this.#waiters.deliver();
+    return waiting;
+  }
+
+  /**
+   * Ends the pool: its memory is the heap's again. Once more does nothing. `using` closes it whatever is live.
+   *
+   * @param options `force`: also when slots are live. Their handles are refused from then on; the device must be idle.
+   * @throws `ERR_POOL_IN_USE` when slots are live (facts: live): the message names the first of them.
+   */
+  close(options: { readonly force?: boolean } = {}): void {
+    if (!this.#open) return;
+    if (this.live > 0 && options.force !== true) {
+      const said = `${this.#title} has ${this.live} slots live: ${nameLeaks(this.live, this.#leaks())}`;
+      throw new DmaWindowError(
+        "ERR_POOL_IN_USE",
+        `${said}. Put them, or close({ force: true }) once the device is idle`,
+        {
+          facts: { live: this.live },
+        },
+      );
+    }
+    this.#shut();
+  }
+
+  /** @internal */
+  override dispose(): void {
+    this.close({ force: true });
+  }
+
+  /** @internal What the heap needs of it. */
+  get part(): HeapPart & { check(): HeapDamage[] } {
+    const pool = this;
+    return {
+      get liveCount() {
+        return pool.live;
+      },
+      leaks: () => this.#leaks(),
+      shut: () => this.#shut(),
+      check: () => this.#careful?.check() ?? [],
+    };
+  }
+
+  /** @internal Bytes of the heap that it takes. */
+  get takes(): bigint {
+    return this.#slots.bytes;
+  }
+
+  #shut(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#fast = false;
+    this.#waiters.reject(closedError(this.#title));
+    if (this.#careful) this.#careful.close();
+    else wasm.poolClose(this.#pool);
+    this.#slots.release();
+    for (const batch of this.#batches) giveBatch(batch);
+    if (this.#scratch) giveBatch(this.#scratch);
+    this.#batches.clear();
+    this.#views = undefined;
+    this.#ended(this);
+  }
+
+  *#leaks(): Generator<HeapLeak, void, void> {
+    const next = (handle: number) => this.#careful?.next(handle) ?? wasm.poolNextLive(this.#pool, handle);
+    for (let handle = next(0); handle !== 0; handle = next(handle)) {
+      const slot = this.slot(handle);
+      const where = { iova: this.iovas[slot] as bigint, va: this.vas[slot] as bigint };
+      yield { handle, ...where, bytes: this.size, pool: this.#title };
+    }
+  }
+
+  #freeSlots(): number {
+    return this.#careful ? this.#careful.free : wasm.poolFree(this.#pool);
+  }
+
+  #settle(): void {
+    this.#fast = this.#open && !this.#careful && !this.#zero && this.#waiters.count === 0;
+  }
+
+  /** @throws for what is no handle of a slot that is live. */
+  #check(handle: number): void {
+    if (!this.#open) throw closedError(this.#title);
+    const isHandle = typeof handle === "number" && (handle | 0) === handle;
+    const status = isHandle ? this.#statusOf(handle) : AllocStatus.UNKNOWN_HANDLE;
+    if (status !== AllocStatus.OK) throw refusedHandle(handle, status, { title: this.#title, part: "slot" });
+  }
+
+  #statusOf(handle: number): number {
+    return this.#careful ? this.#careful.statusOf(handle) : wasm.poolCheckHandle(this.#pool, handle);
+  }
+
+  /** How many of an array's handles are meant. */
+  #many(handles: Int32Array, wanted: number | undefined): number {
+    if (!this.#open) throw closedError(this.#title);
+    if (kindOf(handles) !== "Int32Array") throw argumentTypeError("handles", "an Int32Array", handles);
+    return wanted === undefined ? handles.length : this.#countOf(wanted, handles.length, 0);
+  }
+
+  #countOf(value: number, most: number, least = 1): number {
+    const number = count("count", value);
+    if (number >= least && number <= most) return number;
+    throw argumentRangeError("count", `from ${least} to ${most}`, value);
+  }
+
+  #scratchOf(room: number): Int32Array {
+    if (this.#scratch !== undefined && this.#scratch.length >= room) return this.#scratch;
+    const larger = takeBatch(Math.max(room, 64));
+    if (this.#scratch) giveBatch(this.#scratch);
+    this.#scratch = larger;
+    return larger;
+  }
+}
+
+markClass(DmaPool, "DmaPool");
+
+/** A pool with memory of its own. @throws `ERR_HEAP_EXHAUSTED`, `ERR_OUT_OF_MEMORY`, `ERR_OUT_OF_RANGE`; nothing is left. */
+export function makePool(
+  blocks: Blocks,
+  plan: PoolPlan,
+  title: string,
+  guard: boolean,
+  ended: (pool: DmaPool) => void,
+): DmaPool {
+  return make(blocks, plan, title, guard, ended);
+}
+
+/** An offset from which all of `bytes` lies within `size`. @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`. */
+export function placeIn(size: number, offset: number, bytes: Uint8Array): number {
+  if (kindOf(bytes) !== "Uint8Array") throw argumentTypeError("bytes", "a Uint8Array", bytes);
+  const start = count("offset", offset);
+  if (start + bytes.length <= size) return start;
+  throw argumentRangeError("offset", `such that ${bytes.length} bytes from there lie within ${size}`, offset);
+}

@@ -1,0 +1,49 @@
+/** How much a heap has. */
+import type { Blocks } from "./blocks.ts";
+import { wasm } from "./wasm.ts";
+
+/** What a heap has, in bytes, and how many. */
+export interface HeapStats {
+  /** Of all its segments: `live` + `pooled` + `free` + `quarantined`. */
+  readonly total: bigint;
+  /** Of blocks that are live, in whole granules. */
+  readonly live: bigint;
+  readonly liveCount: number;
+  /** Of the blocks that pools lie in. */
+  readonly pooled: bigint;
+  readonly free: bigint;
+  /** The most that is free in a row, in one segment. What is kept for the next block of the same size does not count. */
+  readonly largest: bigint;
+  /** Freed, and not free yet. */
+  readonly quarantined: bigint;
+  readonly segments: number;
+  /** How often it grew. */
+  readonly growths: number;
+}
+
+/** What {@link DmaHeap.trim} could do. */
+export interface TrimResult {
+  /** Bytes that went back to the operating system. */
+  readonly returned: bigint;
+  /** Segments that they were. */
+  readonly segments: number;
+  /** Bytes that are free and stay, since something is live in the same segment. */
+  readonly kept: bigint;
+}
+
+/** `pooled`: bytes of pools; `liveCount`: blocks that somebody has. */
+export function statsOf({ heap, segments, growth, quarantined }: Blocks, pooled: bigint, liveCount: number): HeapStats {
+  const total = wasm.heapTotal(heap);
+  const free = wasm.heapFreeBytes(heap);
+  return {
+    total,
+    live: total - free - pooled - quarantined,
+    liveCount,
+    pooled,
+    free,
+    largest: wasm.heapLargest(heap),
+    quarantined,
+    segments: segments.count,
+    growths: growth.count,
+  };
+}

@@ -1,0 +1,10 @@
+/** The allocator of this thread, as heaps and pools call it: one object, so that V8 sees one function at each call. */
+import { type Allocator, allocator } from "../alloc.ts";
+
+/** There from the first {@link needAllocator} on. */
+export let wasm: Allocator;
+
+/** @throws `ERR_ALLOC_UNAVAILABLE`. */
+export function needAllocator(): void {
+  wasm ??= allocator();
+}
