@@ -52,8 +52,11 @@ export class SharedPool {
 
 @unmanaged
 export class Worker {
-  /** A ticket << 2 | NOBODY, RESERVED or JOINED. */
-  state: u32;
+  /**
+   * Where its state is: a ticket << 2 | NOBODY, RESERVED or JOINED. Not in the pool, since a ticket may be shown when the pool is
+   * gone: seats are seats for ever, and their tickets only rise.
+   */
+  seat: u32;
   id: u32;
   pool: u32;
   /** Its magazines: shared-depot.ts. */

@@ -26,11 +26,12 @@ const LINE: u32 = 128;
 const COUNT_MAX: u32 = INDEXES >> 1;
 
 /**
- * A pool of `count` slots, all free, for up to `workers` workers at a time. The negative of a status: no room.
+ * A pool of `count` slots, all free, for up to `workers` workers at a time, whose seats are words at `seats` that are given to
+ * nobody else but pools, ever. The negative of a status: no room.
  *
  * A magazine has at most 56 handles, and so few that all magazines of all workers hold no more than half of them.
  */
-export function sharedOpen(count: u32, workers: u32): i32 {
+export function sharedOpen(count: u32, workers: u32, seats: u32): i32 {
   if (count == 0 || workers == 0) return -status.ZERO_LENGTH;
   if (count > COUNT_MAX || workers > WORKERS_MAX) return -status.TOO_LARGE;
   const size = min<u32>(SIZE_MAX, max<u32>(1, count / (workers << 2)));
@@ -55,6 +56,7 @@ export function sharedOpen(count: u32, workers: u32): i32 {
   all.block = block;
   for (let id: u32 = 1; id <= workers; id++) {
     const one = worker(workerOf(pool, id));
+    one.seat = seats + ((id - 1) << 2);
     one.id = id;
     one.pool = pool;
     one.stamp = (<u64>id) << 32;
@@ -80,7 +82,7 @@ export function sharedOpen(count: u32, workers: u32): i32 {
 export function sharedClose(pool: u32): u32 {
   const all = shared(pool);
   for (let id: u32 = 1; id <= all.workers; id++) {
-    if ((atomic.load<u32>(workerOf(pool, id)) & STATE_MASK) != NOBODY) return id;
+    if ((atomic.load<u32>(worker(workerOf(pool, id)).seat) & STATE_MASK) != NOBODY) return id;
   }
   for (let index = all.first; index < all.first + all.count; index++) {
     const handle = load<i32>(all.cellOf(index));

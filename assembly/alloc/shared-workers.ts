@@ -38,25 +38,29 @@ import {
 } from "./shared-layout";
 import { giveThird, Put, ring, takeRoom } from "./shared-pool";
 
-/** The record of a worker that may come: its state is the ticket. 0: the pool has no more. */
+/** The record of a worker that may come: what its seat has is the ticket. 0: the pool has no more. */
 export function sharedReserve(pool: u32): u32 {
   for (let id: u32 = 1; id <= shared(pool).workers; id++) {
     const self = workerOf(pool, id);
-    const state = atomic.load<u32>(self);
-    if ((state & STATE_MASK) == NOBODY && change(self, state, state + RESERVED)) return self;
+    const seat = worker(self).seat;
+    const state = atomic.load<u32>(seat);
+    if ((state & STATE_MASK) == NOBODY && change(seat, state, state + RESERVED)) return self;
   }
   return 0;
 }
 
-/** Whether the ticket was good: it is for one worker, once. */
-export function sharedJoin(self: u32, ticket: u32): bool {
-  if ((ticket & STATE_MASK) != RESERVED || !change(self, ticket, ticket + (JOINED - RESERVED))) return false;
+/**
+ * Whether the ticket was good: it is for one worker, once, and void when the pool is closed. The record is not looked at before
+ * that is known. A worker that is there keeps the pool from being closed.
+ */
+export function sharedJoin(self: u32, seat: u32, ticket: u32): bool {
+  if ((ticket & STATE_MASK) != RESERVED || !change(seat, ticket, ticket + (JOINED - RESERVED))) return false;
   moor(self);
   return true;
 }
 
-function change(self: u32, from: u32, to: u32): bool {
-  return atomic.cmpxchg<u32>(self, from, to) == from;
+function change(seat: u32, from: u32, to: u32): bool {
+  return atomic.cmpxchg<u32>(seat, from, to) == from;
 }
 
 /** Gives a worker the magazines that it has not. */
@@ -84,8 +88,9 @@ export function sharedLeave(self: u32): u32 {
 /** Ends a worker that is gone, and frees what it had: how many. A ticket that nobody came with is void. */
 export function sharedRecover(self: u32): u32 {
   const all = worker(self);
-  const state = atomic.load<u32>(self);
-  if ((state & STATE_MASK) == RESERVED) change(self, state, state + (TICKET_ONE - RESERVED));
+  const seat = all.seat;
+  const state = atomic.load<u32>(seat);
+  if ((state & STATE_MASK) == RESERVED) change(seat, state, state + (TICKET_ONE - RESERVED));
   if ((state & STATE_MASK) != JOINED) return 0;
   settleMagazines(self);
   if (all.third != 0) giveThird(self);
@@ -137,5 +142,5 @@ function unmoor(self: u32): void {
   all.third = all.previous;
   all.previous = 0;
   giveThird(self);
-  atomic.store<u32>(self, all.state + (TICKET_ONE - JOINED));
+  atomic.add<u32>(all.seat, TICKET_ONE - JOINED);
 }

@@ -3,10 +3,10 @@
 /** What a module for shared pools exports, as far as the tests use it. */
 export interface SharedModule {
   arenaTake(bytes: number): number;
-  sharedOpen(count: number, workers: number): number;
+  sharedOpen(count: number, workers: number, seats: number): number;
   sharedClose(pool: number): number;
   sharedReserve(pool: number): number;
-  sharedJoin(self: number, ticket: number): number;
+  sharedJoin(self: number, seat: number, ticket: number): number;
   sharedLeave(self: number): number;
   sharedRecover(self: number): number;
   sharedGet(self: number): number;
@@ -58,6 +58,16 @@ export class Audit {
   /** The record of a worker, from 1 on. */
   record(id: number): number {
     return this.pool + RECORDS + (id - 1) * RECORD_BYTES;
+  }
+
+  /** Where the state of a worker is. */
+  seat(self: number): number {
+    return this.word(self);
+  }
+
+  /** A ticket << 2, and 1: reserved, 2: joined. */
+  state(self: number): number {
+    return this.word(this.seat(self));
   }
 
   cell(slot: number): Cell {

@@ -15,6 +15,8 @@ const rounds = Number(process.env.DMA_WINDOW_KILLS ?? 300);
 class Killed extends Error {}
 
 const memory = sharedMemory();
+/** Anywhere that nobody else uses. */
+const seats = 1024;
 let onStep = () => {};
 const module = instance(stepped(sharedWasm()), memory, () => onStep());
 
@@ -58,7 +60,7 @@ class Game {
 
   constructor(random: Random, count: number, workers: number) {
     this.random = random;
-    this.pool = module.sharedOpen(count, workers);
+    this.pool = module.sharedOpen(count, workers, seats);
     assert.ok(this.pool > 0);
     this.audit = new Audit(memory, this.pool);
   }
@@ -70,7 +72,7 @@ class Game {
   join(): Player | undefined {
     const self = this.reserve();
     if (self === 0) return undefined;
-    assert.is(module.sharedJoin(self, this.audit.word(self)), 1);
+    assert.is(module.sharedJoin(self, this.audit.seat(self), this.audit.state(self)), 1);
     const player = { self, id: this.audit.word(self + 4), held: [] };
     this.players.push(player);
     return player;
@@ -136,7 +138,7 @@ class Game {
       );
     }
     module.sharedRecover(player.self);
-    assert.is(this.audit.word(player.self) & 3, 0);
+    assert.is(this.audit.state(player.self) & 3, 0);
     assert.equal(this.audit.live().get(player.id), undefined);
   }
 
@@ -219,22 +221,22 @@ test(`are recovered wherever they were (DMA_WINDOW_SEED=${seed})`, () => {
       game.busy.delete(player);
       if (killed) {
         game.recover(player, random.once(2));
-      } else if ((game.audit.word(player.self) & 3) === 0) {
+      } else if ((game.audit.state(player.self) & 3) === 0) {
         game.players.splice(game.players.indexOf(player), 1);
       }
       game.check(how);
       // Somebody comes, and may be killed doing so.
       const self = game.reserve();
       if (self !== 0) {
-        const ticket = game.audit.word(self);
+        const [seat, ticket] = [game.audit.seat(self), game.audit.state(self)];
         if (
           until(
             random.below(60),
-            () => module.sharedJoin(self, ticket),
+            () => module.sharedJoin(self, seat, ticket),
             () => game.others(1),
           )
         ) {
-          if ((game.audit.word(self) & 3) === 1) kills--;
+          if ((game.audit.state(self) & 3) === 1) kills--;
           kills++;
           module.sharedRecover(self);
           game.check(how);

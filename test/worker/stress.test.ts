@@ -83,7 +83,7 @@ async function race(bytes: typeof wasm) {
   const mine = instance(bytes, one);
   const all = table(bytes, one, mine, rounds, WORKERS + 1);
   const self = mine.sharedReserve(all.pool);
-  mine.sharedJoin(self, all.audit.word(self));
+  mine.sharedJoin(self, all.audit.seat(self), all.audit.state(self));
   const handles = shared(rounds);
   for (let i = 0; i < rounds; i++) handles[i] = mine.sharedGet(self);
   const data = { handles, turn: shared(rounds), workers: WORKERS, rounds };

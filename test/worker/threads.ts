@@ -11,6 +11,9 @@ export interface Table {
   readonly audit: Audit;
 }
 
+/** Anywhere that nobody else uses. */
+const SEATS = 1024;
+
 /** A pool, made by the thread that runs this. */
 export function table(
   wasm: Bytes,
@@ -19,7 +22,7 @@ export function table(
   count: number,
   workers: number,
 ): Table {
-  const pool = module.sharedOpen(count, workers);
+  const pool = module.sharedOpen(count, workers, SEATS);
   if (pool <= 0) throw new Error(`no pool: ${pool}`);
   return { wasm, memory, module, pool, audit: new Audit(memory, pool) };
 }
@@ -28,7 +31,15 @@ export function table(
 export function begin({ wasm, memory, module, pool, audit }: Table, program: string, data: object): [Worker, number] {
   const self = module.sharedReserve(pool);
   if (self === 0) throw new Error("no ticket is left");
-  const workerData = { wasm, memory, self, ticket: audit.word(self), first: audit.first, ...data };
+  const workerData = {
+    wasm,
+    memory,
+    self,
+    seat: audit.seat(self),
+    ticket: audit.state(self),
+    first: audit.first,
+    ...data,
+  };
   return [new Worker(new URL(`./programs/${program}.mjs`, import.meta.url), { workerData, execArgv: [] }), self];
 }
 

@@ -1,7 +1,7 @@
 // A worker that gets and puts until it is terminated. It joins by the ticket that it was made with.
 import { parentPort, workerData } from "node:worker_threads";
 
-const { wasm, memory, self, ticket, seed, most } = workerData;
+const { wasm, memory, self, seat, ticket, seed, most } = workerData;
 const { sharedJoin, sharedGet, sharedPut } = new WebAssembly.Instance(new WebAssembly.Module(wasm), {
   env: { memory },
 }).exports;
@@ -15,7 +15,7 @@ function below(end) {
 }
 
 parentPort.postMessage("begun");
-if (sharedJoin(self, ticket) !== 1) throw new Error("the ticket is not good");
+if (sharedJoin(self, seat, ticket) !== 1) throw new Error("the ticket is not good");
 const held = [];
 for (;;) {
   const run = 1 + below(100);

@@ -1,12 +1,12 @@
 // A worker that puts handles of a list, at the same time as others put the same ones.
 import { parentPort, workerData } from "node:worker_threads";
 
-const { wasm, memory, self, ticket, handles, turn, workers, rounds } = workerData;
+const { wasm, memory, self, seat, ticket, handles, turn, workers, rounds } = workerData;
 const { sharedJoin, sharedPut, sharedLeave } = new WebAssembly.Instance(new WebAssembly.Module(wasm), {
   env: { memory },
 }).exports;
 
-if (sharedJoin(self, ticket) !== 1) throw new Error("the ticket is not good");
+if (sharedJoin(self, seat, ticket) !== 1) throw new Error("the ticket is not good");
 let accepted = 0;
 let refused = 0;
 for (let round = 0; round < rounds; round++) {

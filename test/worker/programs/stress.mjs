@@ -2,7 +2,7 @@
 // that has none, has found two owners. Some handles go through a mailbox, so that others put what this one got.
 import { parentPort, workerData } from "node:worker_threads";
 
-const { wasm, memory, self, ticket, first, operations, seed, owners, mailbox, most, start, go } = workerData;
+const { wasm, memory, self, seat, ticket, first, operations, seed, owners, mailbox, most, start, go } = workerData;
 const { sharedJoin, sharedGet, sharedPut, sharedLeave } = new WebAssembly.Instance(new WebAssembly.Module(wasm), {
   env: { memory },
 }).exports;
@@ -34,7 +34,7 @@ function put(handle) {
   puts++;
 }
 
-if (sharedJoin(self, ticket) !== 1) throw new Error("the ticket is not good");
+if (sharedJoin(self, seat, ticket) !== 1) throw new Error("the ticket is not good");
 Atomics.add(start, 0, 1);
 Atomics.notify(start, 0);
 while (Atomics.load(start, 0) < go) Atomics.wait(start, 0, go - 1, 10);
