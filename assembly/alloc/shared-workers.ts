@@ -142,5 +142,6 @@ function unmoor(self: u32): void {
   all.third = all.previous;
   all.previous = 0;
   giveThird(self);
+  all.thread = 0;
   atomic.add<u32>(all.seat, TICKET_ONE - JOINED);
 }

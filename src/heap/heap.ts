@@ -20,9 +20,12 @@ import {
   readBlock,
   readHeap,
   readPool,
+  readSharedPool,
+  type SharedPoolOptions,
 } from "./options.ts";
 import { type DmaPool, makePool, placeIn } from "./pool.ts";
 import { closedError, refusedHandle } from "./refusals.ts";
+import { makeSharedPool, SharedPool } from "./shared-pool.ts";
 import { type HeapStats, statsOf, type TrimResult } from "./stats.ts";
 import { wasm } from "./wasm.ts";
 
@@ -65,7 +68,7 @@ export class DmaHeap extends Closable {
   readonly #plan: HeapPlan;
   readonly #blocks: Blocks;
   readonly #careful: Careful | undefined;
-  readonly #pools = new Set<DmaPool>();
+  readonly #pools = new Set<DmaPool | SharedPool>();
   readonly #holder: Holder;
   /** The allocator's. */
   readonly #heap: number;
@@ -275,6 +278,23 @@ export class DmaHeap extends Closable {
   }
 
   /**
+   * A pool of slots of one size that worker threads share with this one. It grows as for {@link pool}. Its slots have no guards, also
+   * in a heap with `guard`.
+   *
+   * @throws as {@link pool}, and `ERR_ALLOC_UNAVAILABLE`.
+   */
+  sharedPool(options: SharedPoolOptions): SharedPool {
+    if (!this.#open) throw closedError(this.#blocks.title);
+    const plan = readSharedPool(options, this.#plan.zero);
+    const title = `shared pool ${this.#poolsMade + 1} of ${this.#blocks.title}`;
+    const ended = (pool: SharedPool) => this.#pools.delete(pool);
+    const pool = makeSharedPool({ blocks: this.#blocks, space: this.#plan.memory.space, title, ended }, plan);
+    this.#poolsMade++;
+    this.#pools.add(pool);
+    return pool;
+  }
+
+  /**
    * Grows now, by at least `bytes`, in whole pages of the list.
    *
    * @throws `ERR_HEAP_MAXIMUM` (facts: wanted, most), what `memory.allocate` throws, `ERR_NOT_ATTACHED`, `ERR_BUSY`, `ERR_CLOSED`. Heap,
@@ -395,6 +415,7 @@ export class DmaHeap extends Closable {
   #shut(): void {
     if (!this.#open) return;
     this.#begin("heap.close");
+    for (const pool of this.#pools) if (pool instanceof SharedPool) pool.checkNobody();
     for (const pool of this.#pools) pool.part.shut();
     this.#open = false;
     this.#fast = false;

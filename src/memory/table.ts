@@ -7,7 +7,7 @@ import { argumentRangeError, argumentTypeError, DmaWindowError, leftBy, withResi
 import { exclusively } from "../exclusive.ts";
 import { bytes, hex } from "../hex.ts";
 import { known } from "../known.ts";
-import { isSameKernel, type Syscalls } from "../syscalls.ts";
+import { isSameKernel, type Syscalls, spaceOf } from "../syscalls.ts";
 import { address, count, object, size, syscalls } from "../validate.ts";
 import { translateColumns } from "./arrays.ts";
 import { exactly } from "./exact.ts";
@@ -360,6 +360,11 @@ export class MemsegTable extends Closable {
   /** @internal Whether it asks where its own memory lies. */
   get asksPhysical(): boolean {
     return this.#physical !== undefined;
+  }
+
+  /** @internal Whose memory its addresses are of, as far as is known: see `Syscalls.space`. */
+  get space(): unknown {
+    return this.#kernel && spaceOf(this.#kernel);
   }
 
   /** @internal Whether its addresses mean the same to a kernel: also where it has none of its own. */
