@@ -362,11 +362,6 @@ export class MemsegTable extends Closable {
     return this.#physical !== undefined;
   }
 
-  /** @internal Whose memory its addresses are of, as far as is known: see `Syscalls.space`. */
-  get space(): unknown {
-    return this.#kernel && spaceOf(this.#kernel);
-  }
-
   /** @internal Whether its addresses mean the same to a kernel: also where it has none of its own. */
   isOf(kernel: Syscalls): boolean {
     return this.#kernel === undefined || isSameKernel(this.#kernel, kernel);
