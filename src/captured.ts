@@ -23,9 +23,12 @@ export const bufferOf = getter<ArrayBufferLike>(typedArray, "buffer");
 /** Of an ArrayBuffer, in bytes. @throws TypeError for what is none. */
 export const bufferLengthOf = getter<number>(ArrayBuffer.prototype, "byteLength");
 
+/** One for all calls, which makes them no garbage. */
+const NO_ARGUMENTS = freeze([]);
+
 function getter<R>(of: object, name: string | symbol): (value: unknown) => R {
   const get = Object.getOwnPropertyDescriptor(of, name)?.get as (this: unknown) => R;
-  return (value) => apply(get, value, []);
+  return (value) => apply(get, value, NO_ARGUMENTS);
 }
 
 /** To be visited by `forEach`: the iterators of these are those of everybody. The constructors pass nothing on, also no iterator. */

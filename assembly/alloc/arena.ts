@@ -2,7 +2,7 @@
  * The arena: blocks of powers of two, bumped off once and then kept in one free list per size. Heaps, pools and columns of
  * JavaScript lie in them. A block's first 64 bytes hold its shift, and its content is aligned to 64 bytes and zero.
  */
-import { ARENA, ARENA_LISTS, globals, MEMORY_END } from "./memory";
+import { ARENA, ARENA_LISTS, ARENA_USED, MEMORY_END } from "./memory";
 
 const HEADER: u32 = 64;
 
@@ -16,10 +16,10 @@ export function arenaTake(bytes: u32): u32 {
     store<u32>(head, load<u32>(at));
     memory.fill(at + HEADER, 0, (1 << shift) - HEADER);
   } else {
-    const all = globals();
-    at = ARENA + all.arenaUsed;
+    const used = load<u32>(ARENA_USED);
+    at = ARENA + used;
     if ((<u32>1) << shift > MEMORY_END - at) return 0;
-    all.arenaUsed += 1 << shift; // never written to before, so zero
+    store<u32>(ARENA_USED, used + (1 << shift)); // never written to before, so zero
   }
   store<u32>(at, shift, 4);
   return at + HEADER;

@@ -2,7 +2,7 @@
  * The memory of the allocator: a shared one, of 256 MiB, that never grows and of which only pages that were written to exist.
  *
  *     0                                     128 MiB                              256 MiB
- *     | descriptors, 32 bytes each          | globals | arena: blocks            |
+ *     | descriptors, 32 bytes each          | heads, owners | arena: blocks      |
  *
  * **All zeros is the state in which nothing was ever done**, so nobody has to begin. And all state is in this memory: a module
  * that keeps any in globals or data segments would write it anew whenever a worker instantiates it on memory that is in use.
@@ -13,7 +13,7 @@ export const DESCRIPTORS_END: u32 = 128 << 20;
 /** Where memory ends. */
 export const MEMORY_END: u32 = 256 << 20;
 
-/** What all heaps and pools of a memory share. */
+/** What all heaps and pools of a memory share; in the first 12 bytes of descriptor 0, which are those that no link reaches. */
 @unmanaged
 export class Globals {
   /** The first of the descriptors that were given back; 0: none. */
@@ -22,18 +22,17 @@ export class Globals {
   usedDescriptors: u32;
   /** Indexes that pools have taken, from the top downwards. */
   takenIndexes: u32;
-  /** Bytes of the arena that were ever taken. */
-  arenaUsed: u32;
 }
-
-const GLOBALS: u32 = DESCRIPTORS_END;
-/** Behind the globals: 32 heads of free lists of the arena, and as many of free ranges of indexes, one for each power of two. */
-export const ARENA_LISTS: u32 = GLOBALS + 128;
-export const INDEX_LISTS: u32 = GLOBALS + 256;
-/** One byte for each owner: 1, its heap is open. */
-export const OWNERS: u32 = GLOBALS + 4096;
-export const ARENA: u32 = GLOBALS + 8192;
 
 export function globals(): Globals {
-  return changetype<Globals>(GLOBALS);
+  return changetype<Globals>(0);
 }
+
+/** Bytes of the arena that were ever taken. */
+export const ARENA_USED: u32 = DESCRIPTORS_END;
+/** 32 heads of free lists of the arena, and as many of free ranges of indexes, one for each power of two. */
+export const ARENA_LISTS: u32 = DESCRIPTORS_END + 128;
+export const INDEX_LISTS: u32 = DESCRIPTORS_END + 256;
+/** One byte for each owner: 1, its heap is open. */
+export const OWNERS: u32 = DESCRIPTORS_END + 4096;
+export const ARENA: u32 = DESCRIPTORS_END + 8192;

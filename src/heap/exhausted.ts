@@ -79,14 +79,14 @@ function advice(asked: Asked, { growth, list, window }: Place, room: Room): stri
   if (room.largest >= BigInt(asked.bytes) && asked.align === undefined && asked.boundary === undefined) {
     return "All descriptors are taken (2^22 for all heaps of a thread): allocate fewer and larger blocks, or use a pool";
   }
-  if (plan !== undefined && room.total + pages > plan.max) {
-    return `It may not grow beyond grow.max, ${inBytes(plan.max)}: free blocks, or make it with more`;
-  }
   if (pages > room.listRoom) {
     return (
       `Free blocks, or make another heap on a list of its own: memory.addList({ pageSize, maxBytes }), for which the window ` +
       `has room up to ${inBytes(window.largestHole)}`
     );
+  }
+  if (plan !== undefined && room.total + pages > plan.max) {
+    return `It may not grow beyond grow.max, ${inBytes(plan.max)}: free blocks, or make it with more`;
   }
   if (error !== undefined) return `It could not grow: ${messageOf(error)}`;
   if (room.hugepages !== undefined && BigInt(room.hugepages) * list.pageSize < pages) {

@@ -27,7 +27,7 @@ import { type DmaPool, makePool, placeIn } from "./pool.ts";
 import { closedError, refusedHandle } from "./refusals.ts";
 import { makeSharedPool, SharedPool } from "./shared-pool.ts";
 import { type HeapStats, statsOf, type TrimResult } from "./stats.ts";
-import { wasm } from "./wasm.ts";
+import { heapAlloc, heapAllocAligned, heapFree, wasm, words } from "./wasm.ts";
 
 const CLOSE_KEYS = keysOf<{ readonly force?: boolean }>({ force: true });
 
@@ -147,7 +147,11 @@ export class DmaHeap extends Closable {
   alloc(bytes: number, align?: number, boundary?: number): number {
     const handle = this.tryAlloc(bytes, align, boundary);
     if (handle > 0) return handle;
-    throw this.#blocks.exhausted({
+    throw this.#exhausted(bytes, align, boundary);
+  }
+
+  #exhausted(bytes: number, align?: number, boundary?: number): DmaWindowError {
+    return this.#blocks.exhausted({
       bytes,
       ...(align === undefined ? {} : { align }),
       ...(boundary === undefined ? {} : { boundary }),
@@ -161,10 +165,8 @@ export class DmaHeap extends Closable {
       const within = boundary === undefined ? 0 : quickShift(boundary);
       if (at >= 0 && within >= 0 && (boundary === undefined || bytes <= boundary)) {
         const handle =
-          at === 6 && within === 0
-            ? wasm.heapAlloc(this.#heap, bytes)
-            : wasm.heapAllocAligned(this.#heap, bytes, at, within);
-        if (wasm.words[this.#word] !== 0) this.#blocks.growth.low();
+          at === 6 && within === 0 ? heapAlloc(this.#heap, bytes) : heapAllocAligned(this.#heap, bytes, at, within);
+        if (words[this.#word] !== 0) this.#blocks.growth.low();
         return handle > 0 ? handle : this.#blocks.refill(bytes, Math.max(at, 6), within);
       }
     }
@@ -189,7 +191,7 @@ export class DmaHeap extends Closable {
    */
   free(handle: number): void {
     if (this.#fast && typeof handle === "number" && (handle | 0) === handle) {
-      if (wasm.heapFree(this.#heap, handle) === AllocStatus.OK) return;
+      if (heapFree(this.#heap, handle) === 0) return;
     }
     this.#freeSlowly(handle);
   }

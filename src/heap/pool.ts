@@ -15,7 +15,7 @@ import { fill } from "./pattern.ts";
 import { closedError, refusedHandle } from "./refusals.ts";
 import { type Slots, takeSlots } from "./slots.ts";
 import { Waiters } from "./waiters.ts";
-import { wasm } from "./wasm.ts";
+import { poolGet, poolPut, wasm } from "./wasm.ts";
 
 /** Only heaps make pools. */
 let make: (blocks: Blocks, plan: PoolPlan, title: string, guard: boolean, ended: (pool: DmaPool) => void) => DmaPool;
@@ -78,7 +78,7 @@ export class DmaPool extends Closable {
     const { size, count: slots, align, boundary } = plan;
     const wanted = { align: alignShift(align), boundary: boundaryShift(boundary, size), guard: guard ? GUARD : 0 };
     const taken = takeSlots(blocks, { ...wanted, size, count: slots });
-    if (taken === undefined) throw blocks.exhausted({ bytes: size, align, boundary });
+    if (taken === undefined) throw blocks.exhausted({ bytes: size * slots, align, boundary });
     try {
       this.#careful = guard ? new CarefulSlots(title, blocks, taken, size, plan.fifo) : undefined;
       this.#pool = this.#careful ? 0 : wasm.poolOpen(slots, plan.fifo ? 1 : 0);
@@ -126,11 +126,15 @@ export class DmaPool extends Closable {
    * `ERR_CLOSED`; in a heap with `guard` `ERR_GUARD`.
    */
   get(): number {
-    const handle = this.tryGet();
+    const handle = this.#fast ? poolGet(this.#pool) : this.#tryGetSlowly();
     if (handle > 0) return handle;
+    throw this.#empty();
+  }
+
+  #empty(): DmaWindowError {
     const waiting = this.#waiters.count;
     const before = waiting === 0 ? "" : `, and ${waiting} wait for one`;
-    throw new DmaWindowError(
+    return new DmaWindowError(
       "ERR_POOL_EMPTY",
       `${this.#title} has no slot free: ${this.live} of ${this.count} are live${before}. Put some, await available(), or make it larger`,
       { facts: { count: this.count, live: this.live, waiting } },
@@ -139,7 +143,7 @@ export class DmaPool extends Closable {
 
   /** The same; -1 when there is none. @throws `ERR_CLOSED`, `ERR_GUARD`. */
   tryGet(): number {
-    if (this.#fast) return wasm.poolGet(this.#pool);
+    if (this.#fast) return poolGet(this.#pool);
     return this.#tryGetSlowly();
   }
 
@@ -147,7 +151,8 @@ export class DmaPool extends Closable {
     if (!this.#open) throw closedError(this.#title);
     if (!this.#waiters.isOpen) return -1;
     this.#settle();
-    const handle = this.#careful ? this.#careful.take() : wasm.poolGet(this.#pool);
+    this.#waiters.took();
+    const handle = this.#careful ? this.#careful.take() : poolGet(this.#pool);
     if (handle <= 0) return -1;
     if (this.#zero) fill(this.#blocks.segments, this.vas[this.slot(handle)] as bigint, this.size, 0);
     return handle;
@@ -162,7 +167,7 @@ export class DmaPool extends Closable {
    */
   put(handle: number): void {
     if (this.#fast && typeof handle === "number" && (handle | 0) === handle) {
-      if (wasm.poolPut(this.#pool, handle) === AllocStatus.OK) return;
+      if (poolPut(this.#pool, handle) === 0) return;
     }
     this.#putSlowly(handle);
   }
@@ -171,7 +176,7 @@ export class DmaPool extends Closable {
     this.#check(handle);
     try {
       if (this.#careful) this.#careful.put(handle);
-      else wasm.poolPut(this.#pool, handle);
+      else poolPut(this.#pool, handle);
     } finally {
       this.#waiters.deliver();
       this.#settle();
@@ -288,18 +293,15 @@ export class DmaPool extends Closable {
 
   /**
    * Until a slot is free for the caller, who takes it next: `await pool.available(); const handle = pool.get();`. Those who wait are
-   * told one after the other in the order in which they came, and before anybody else gets a slot. At once when one is free and
-   * nobody waits.
+   * told one after the other in the order in which they came, each when a slot is free for it, and before anybody else gets one. A
+   * slot is kept for whoever was told until the next turn of the event loop, and not for longer.
    *
    * Rejects with `ERR_CLOSED` when the pool is closed, and when it was.
    */
   available(): Promise<void> {
     if (!this.#open) return Promise.reject(closedError(this.#title));
-    if (this.#waiters.count === 0 && this.#freeSlots() > 0 && this.#waiters.isOpen) return Promise.resolve();
-    const waiting = this.#waiters.wait();
     this.#fast = false;
-    this.#waiters.deliver();
-    return waiting;
+    return this.#waiters.wait();
   }
 
   /**

@@ -42,6 +42,7 @@ export function takeSlots(blocks: Blocks, wanted: SlotsWanted): Slots | undefine
   let bytes = 0n;
   const release = () => {
     for (const handle of taken.splice(0)) giveBack(blocks, handle);
+    wasm.heapFlush(blocks.heap); // nobody asks for blocks of these sizes again
   };
   growFor(blocks, layout, wanted.count);
   let piece = layout.most(wanted.count);

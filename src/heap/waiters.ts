@@ -2,18 +2,23 @@
  * Who waits for a slot, in the order in which they came. One after the other is told, and has the time to take a slot before the
  * next one is told, so no slot is promised twice; one who does not take it keeps it from nobody.
  *
- *     put ── deliver ── tell the first ── some microtasks: its `get` ── tell the next, while slots are free
+ *     put ── deliver ── tell the first ── its `get` ── tell the next, while slots are free
+ *                              └────────── a turn of the event loop, when it takes none ──┘
  */
 interface Waiter {
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
 
+/** What awaits a promise goes on within this many microtasks, also behind an async function or two of the program's. */
+const MICROTASKS = 8;
+
 export class Waiters {
   readonly #free: () => number;
   readonly #waiting: Waiter[] = [];
   #isDelivering = false;
   #isTold = false;
+  #hasTaken = false;
 
   /** `free`: how many slots are. */
   constructor(free: () => number) {
@@ -30,9 +35,16 @@ export class Waiters {
   }
 
   wait(): Promise<void> {
-    const { promise, waiter } = promised();
-    this.#waiting.push(waiter);
-    return promise;
+    const waiting = new Promise<void>((resolve, reject) => {
+      this.#waiting.push({ resolve, reject });
+    });
+    this.deliver();
+    return waiting;
+  }
+
+  /** Somebody takes a slot. */
+  took(): void {
+    this.#hasTaken = true;
   }
 
   /** Slots may have come free. */
@@ -48,22 +60,22 @@ export class Waiters {
   }
 
   async #tell(): Promise<void> {
-    await undefined; // whoever put the slot goes on first
+    await undefined; // whoever put the slot, or asked, goes on first
     while (this.#waiting.length > 0 && this.#free() > 0) {
       this.#isTold = true;
+      this.#hasTaken = false;
       this.#waiting.shift()?.resolve();
-      // What awaits the promise goes on within two microtasks, behind an async function of the program's within five.
-      for (let i = 0; i < 6; i++) await undefined;
+      for (let i = 0; i < MICROTASKS && !this.#hasTaken; i++) await undefined;
+      if (!this.#hasTaken && this.#waiting.length > 0) await turn();
       this.#isTold = false;
     }
     this.#isDelivering = false;
   }
 }
 
-function promised(): { readonly promise: Promise<void>; readonly waiter: Waiter } {
-  let waiter: Waiter = { resolve: () => {}, reject: () => {} };
-  const promise = new Promise<void>((resolve, reject) => {
-    waiter = { resolve, reject };
+function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    if (typeof setImmediate === "function") setImmediate(resolve);
+    else setTimeout(resolve, 0);
   });
-  return { promise, waiter };
 }

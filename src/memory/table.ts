@@ -41,9 +41,9 @@ export class MemsegTable extends Closable {
   /** The segment of a memseg, by where that begins: of memory that was allocated. */
   readonly #segmentAt = new OwnMap<bigint, Segment>();
   readonly #pages: OwnPages | undefined;
-  /** @internal Attachments to containers; and heaps. */
+  /** @internal Attachments to containers. */
   readonly listeners = new Listeners();
-  /** @internal */
+  /** @internal Heaps. */
   readonly holds = new Holds();
   #open = true;
 
@@ -142,10 +142,8 @@ export class MemsegTable extends Closable {
   }
 
   /**
-   * Removes a list without memsegs, and gives its address space back.
-   *
-   * @throws `ERR_BUSY`, `ERR_NOT_FOUND`; `ERR_HELD` for the list of a heap that is open; `ERR_KERNEL` when the list is gone, and
-   * only its address space was not taken back.
+   * Removes a list without memsegs, and gives its address space back. @throws `ERR_BUSY`, `ERR_NOT_FOUND`; `ERR_HELD` for the list
+   * of a heap that is open; `ERR_KERNEL` when the list is gone, and only its address space was not taken back.
    */
   removeList(list: MemsegList): void {
     exclusively("memory.removeList", () => this.#removeList(list));

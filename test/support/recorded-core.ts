@@ -53,8 +53,11 @@ function* changes(now: Uint32Array, before: Uint32Array): Generator<[from: numbe
   if (from >= 0) yield [from, to];
 }
 
-export class Recording {
-  readonly #core: Core;
+/** What is recorded: the core, or another module whose memory is looked at in the same way. */
+export type Recorded = Pick<Core, "memory" | "u64" | "u32">;
+
+export class Recording<Module extends Recorded = Core> {
+  readonly #core: Module;
   readonly #watched = new Map<string, Watched>();
   readonly #stages: { name: string; code: string[]; hash: bigint }[] = [];
   readonly #data: Buffer[] = [];
@@ -62,12 +65,12 @@ export class Recording {
   /** Calls that are made again. */
   calls = 0;
 
-  constructor(core: Core) {
+  constructor(core: Module) {
     this.#core = core;
   }
 
   /** Goes through a stage: what `play` does with the core that it is given is made again by the function of that name. */
-  stage(name: string, play: (core: Core) => void): void {
+  stage(name: string, play: (core: Module) => void): void {
     this.#stages.push({ name, code: [], hash: 0n });
     this.#watched.clear();
     play(this.#proxy());
@@ -92,12 +95,12 @@ export class Recording {
       ${run.join("\n")})`;
   }
 
-  #proxy(): Core {
+  #proxy(): Module {
     return new Proxy(this.#core, {
-      get: (core, name: keyof Core) => {
+      get: (core, name: string) => {
         if (name === "u64") return (at: number, length: number) => this.#watch(at, length * 8) && core.u64(at, length);
         if (name === "u32") return (at: number, length: number) => this.#watch(at, length * 4) && core.u32(at, length);
-        const member = core[name];
+        const member = core[name as keyof Module];
         if (typeof member !== "function" || name === "bytes") return member;
         return (...parameters: (number | bigint)[]) => this.#call(name, member as never, parameters);
       },

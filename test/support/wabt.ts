@@ -50,24 +50,32 @@ export const FEATURES = [
   "reference-types",
 ] as const;
 
-export type Feature = (typeof FEATURES)[number];
+/** `threads` wabt takes for unfinished; it has to be asked for. */
+export type Feature = (typeof FEATURES)[number] | "threads";
+
+/** Shared memories and atomics, for all tools but the validator. */
+const THREADS = "--enable-threads";
 
 /** Whether a module is valid for an engine that has these features and no others. */
 export function isValid(wasm: Uint8Array, features: readonly Feature[]): boolean {
   const without = FEATURES.filter((feature) => !features.includes(feature)).map((feature) => `--disable-${feature}`);
-  return withFile(wasm, (path) => tool("wasm-validate", [...without, path]).ok);
+  const threads = features.includes("threads") ? [THREADS] : [];
+  return withFile(wasm, (path) => tool("wasm-validate", [...without, ...threads, path]).ok);
 }
 
 /**
  * A module with more functions behind its own: `text` gives them, in the text format, and is told the index that a function
- * of the module is exported under. The module's own code stays what it is, byte for byte, or this fails.
+ * of the module is exported under. A memory that it imports becomes its own, since the interpreter has none to give. The module's
+ * own code stays what it is, byte for byte, or this fails.
  */
 export function extended(
   wasm: Uint8Array,
   text: (indexOf: (name: string) => number) => string,
 ): Uint8Array<ArrayBuffer> {
   return withFile(wasm, (path, folder) => {
-    const module = must(tool("wasm2wat", [path])).trimEnd();
+    const module = must(tool("wasm2wat", [THREADS, path]))
+      .trimEnd()
+      .replace(/\(import "\w+" "\w+" (\(memory .*?\))\)$/m, "$1");
     const found = module.matchAll(/\(export "(\w+)" \(func (\d+)\)\)/g);
     const exported = new Map([...found].map(([, name, index]) => [name, Number(index)]));
     const indexOf = (name: string): number => {
@@ -78,7 +86,7 @@ export function extended(
     const [from, to] = [join(folder, "extended.wat"), join(folder, "extended.wasm")];
     // The last parenthesis closes the module.
     writeFileSync(from, `${module.slice(0, -1)}\n${text(indexOf)})`);
-    must(tool("wat2wasm", [from, "-o", to]));
+    must(tool("wat2wasm", [THREADS, from, "-o", to]));
     const result = readFileSync(to);
     if (!result.includes(codeOf(wasm))) throw new Error("the module's code is not in the longer one as it was");
     return new Uint8Array(result);
@@ -100,7 +108,7 @@ export function rewritten(wasm: Uint8Array, change: (text: string) => string): U
 /** Runs an export without parameters in the interpreter, and gives its results, which are i64, as u64. */
 export function interpret(wasm: Uint8Array, name: string): bigint[] {
   return withFile(wasm, (path) => {
-    const said = must(tool("wasm-interp", [path, "--run-export", name]));
+    const said = must(tool("wasm-interp", [THREADS, path, "--run-export", name]));
     if (!/^\w+\(\) => (i64:\d+(, )?)+$/.test(said.trim())) throw new Error(said);
     return [...said.matchAll(/i64:(\d+)/g)].map(([, value = ""]) => BigInt(value));
   });

@@ -1,0 +1,114 @@
+/** Memory under a heap is not taken away: not by hand, and by `using` only with the heap. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { DmaHeap } from "../../src/heap/heap.ts";
+import { failure } from "../support/failure.ts";
+import { no } from "../support/faulty.ts";
+import { attached, HUGE, ready } from "./ready.ts";
+
+test("what would take memory from under a heap is refused, with its name and what is live, and changes nothing", () => {
+  const all = ready({ name: "rx" });
+  const { heap, memory, list, window, container, model } = all;
+  const handle = heap.alloc(64);
+  const pool = heap.pool({ size: 64, count: 2 });
+  pool.get();
+  const segment = memory.segmentAt((heap.vaOf(handle) / HUGE) * HUGE);
+  assert.ok(segment);
+  const before = model.hash();
+  for (const take of [
+    () => memory.free(segment as NonNullable<typeof segment>),
+    () => memory.close(),
+    () => container.detach(memory),
+    () => window.close(),
+    () => container.close(),
+  ]) {
+    const error = failure("ERR_HELD", take);
+    assert.match(error.message, 'heap "rx"');
+    assert.match(error.message, "2 blocks of it are live");
+    assert.equal(error.facts, { heap: 'heap "rx"', live: 2 });
+  }
+  failure("ERR_HELD", () => memory.removeList(list));
+  assert.is(model.hash(), before);
+  assert.is(heap.bytes(handle).length, 64);
+  heap.close({ force: true });
+  window.close();
+  container.close();
+  memory.close();
+  assert.equal(model.leaks(), []);
+});
+
+test("an empty heap holds too: what it grows by later is to be mapped", () => {
+  const { heap, memory, list, window, container } = ready({ grow: false });
+  assert.is(memory.size, 0);
+  failure("ERR_HELD", () => memory.removeList(list));
+  failure("ERR_HELD", () => container.detach(memory));
+  failure("ERR_HELD", () => window.close());
+  heap.close();
+  memory.removeList(list);
+  container.detach(memory);
+});
+
+test("another container lets go of the memory as ever", () => {
+  const one = attached({ groups: [26, 27] });
+  const { memory, list, window, container } = one;
+  const heap = new DmaHeap({ memory, list, window });
+  failure("ERR_HELD", () => container.detach(memory));
+  heap.close();
+  container.detach(memory);
+});
+
+for (const order of ["heap last", "heap left open", "an exception"] as const) {
+  test(`using ends all in order, and leaves nothing: ${order}`, () => {
+    const { memory, list, window, container, model } = attached();
+    const heap = new DmaHeap({ memory, list, window });
+    heap.buffer(4096);
+    const pool = heap.pool({ size: 2048, count: 16 });
+    pool.get();
+    const bytes = heap.bytes(heap.alloc(64));
+    // As `using container`, `using memory`, `using window`, `using heap` end: the last first.
+    const ends = order === "heap last" ? [heap, window, memory, container] : [window, memory, container];
+    for (const one of ends) one[Symbol.dispose]();
+    assert.is(heap.closed, true);
+    assert.is(pool.closed, true);
+    assert.is(bytes.length, 0);
+    assert.is(window.closed, true);
+    failure("ERR_CLOSED", () => heap.alloc(64));
+    assert.equal(model.leaks(), []);
+  });
+}
+
+test("using a container or a memory alone closes the heap over them too", () => {
+  for (const which of ["container", "memory"] as const) {
+    const all = attached();
+    const { memory, list, window, container, model } = all;
+    const heap = new DmaHeap({ memory, list, window });
+    heap.alloc(64);
+    if (which === "memory") {
+      // It is attached still, which it says as ever: with the heap closed.
+      failure("ERR_ATTACHED", () => memory[Symbol.dispose]());
+    } else {
+      container[Symbol.dispose]();
+    }
+    assert.is(heap.closed, true);
+    container.close();
+    memory.close();
+    assert.equal(model.leaks(), []);
+  }
+});
+
+test("segments that cannot be unmapped are the memory's once the heap is closed, and are named", () => {
+  const { heap, memory, kernel, container, model } = ready({ grow: { step: HUGE } });
+  heap.grow(HUGE);
+  heap.alloc(64);
+  kernel.fail({ call: "UNMAP_DMA", answer: no.EINVAL, times: 1 });
+  const error = failure("ERR_CLOSE", () => heap.close({ force: true }));
+  assert.is(error.residue?.left.length, 1);
+  assert.match(error.residue?.left[0] ?? "", "a segment of 2 MiB at 0x");
+  assert.is(heap.closed, true);
+  assert.is(memory.size, 1, "one stays");
+  container.close();
+  memory.close();
+  assert.equal(model.leaks(), []);
+});
+
+test.run();
