@@ -20,7 +20,6 @@ import {
   readBlock,
   readHeap,
   readPool,
-  readSharedPool,
   type SharedPoolOptions,
 } from "./options.ts";
 import { type DmaPool, makePool, placeIn } from "./pool.ts";
@@ -280,17 +279,13 @@ export class DmaHeap extends Closable {
   }
 
   /**
-   * A pool of slots of one size that worker threads share with this one. It grows as for {@link pool}. Its slots have no guards, also
-   * in a heap with `guard`.
-   *
-   * @throws as {@link pool}, and `ERR_ALLOC_UNAVAILABLE`.
+   * A pool of slots of one size that worker threads share with this one; without guards, also in a heap with `guard`. It grows as for
+   * {@link pool}. @throws as that does, and `ERR_ALLOC_UNAVAILABLE`.
    */
   sharedPool(options: SharedPoolOptions): SharedPool {
     if (!this.#open) throw closedError(this.#blocks.title);
-    const plan = readSharedPool(options, this.#plan.zero);
-    const title = `shared pool ${this.#poolsMade + 1} of ${this.#blocks.title}`;
     const ended = (pool: SharedPool) => this.#pools.delete(pool);
-    const pool = makeSharedPool({ blocks: this.#blocks, space: this.#plan.memory.space, title, ended }, plan);
+    const pool = makeSharedPool(this.#blocks, this.#plan, options, this.#poolsMade + 1, ended);
     this.#poolsMade++;
     this.#pools.add(pool);
     return pool;

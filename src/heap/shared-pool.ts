@@ -2,6 +2,7 @@ import type { Worker } from "node:worker_threads";
 import { cellAt, Seat, SHARED, type SharedAllocator, sharedAllocatorOn } from "../alloc-shared.ts";
 import { markClass } from "../copies.ts";
 import { argumentRangeError, argumentTypeError, coded, DmaWindowError } from "../errors.ts";
+import { spaceOf } from "../syscalls.ts";
 import { type Part, SharedSlots } from "../worker/slots.ts";
 import { isRunning, thisThread } from "../worker/thread.ts";
 import { checkSpace, makeToken, type SharedPoolToken } from "../worker/token.ts";
@@ -9,7 +10,7 @@ import { alignShift, boundaryShift } from "./block.ts";
 import type { Blocks } from "./blocks.ts";
 import type { HeapDamage } from "./damage.ts";
 import { type HeapLeak, type HeapPart, nameLeaks } from "./leaks.ts";
-import type { SharedPoolPlan } from "./options.ts";
+import { type HeapPlan, readSharedPool, type SharedPoolOptions, type SharedPoolPlan } from "./options.ts";
 import { giveSeats, takeSeats } from "./seats.ts";
 import { type Slots, takeSlots } from "./slots.ts";
 import { wasm } from "./wasm.ts";
@@ -316,7 +317,15 @@ function noRoom(count: number): DmaWindowError {
 
 markClass(SharedPool, "SharedPool");
 
-/** A pool with memory of its own. @throws `ERR_HEAP_EXHAUSTED`, `ERR_OUT_OF_MEMORY`, `ERR_OUT_OF_RANGE`; nothing is left. */
-export function makeSharedPool(of: Of, plan: SharedPoolPlan): SharedPool {
-  return make(of, plan);
+/** A pool with memory of its own. @throws `ERR_HEAP_EXHAUSTED`, `ERR_OUT_OF_MEMORY`, `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`; nothing is left. */
+export function makeSharedPool(
+  blocks: Blocks,
+  { memory, zero }: HeapPlan,
+  options: SharedPoolOptions,
+  number: number,
+  ended: (pool: SharedPool) => void,
+): SharedPool {
+  const title = `shared pool ${number} of ${blocks.title}`;
+  const space = memory.kernel && spaceOf(memory.kernel);
+  return make({ blocks, space, title, ended }, readSharedPool(options, zero));
 }
