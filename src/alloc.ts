@@ -167,7 +167,8 @@ export function allocatorOn(memory: WebAssembly.Memory): Allocator {
   return available(() => instantiateAlloc(memory));
 }
 
-function available(instantiate: () => Allocator): Allocator {
+/** @throws DmaWindowError `ERR_ALLOC_UNAVAILABLE` where `instantiate` throws. */
+export function available<Instance>(instantiate: () => Instance): Instance {
   try {
     return instantiate();
   } catch (cause) {

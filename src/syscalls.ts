@@ -145,6 +145,12 @@ export interface Syscalls {
    */
   readonly identity?: unknown;
 
+  /**
+   * Whose memory it is that {@link view} shows, where that is another one's: a software kernel on real memory has that of Linux. As
+   * {@link identity}.
+   */
+  readonly space?: unknown;
+
   /** The interface behind this one, where there is one. */
   readonly inner?: Syscalls | undefined;
 
@@ -237,9 +243,20 @@ export function isSameKernel(one: Syscalls, other: Syscalls): boolean {
 const DEPTH_MAX = 100;
 
 function identityOf(kernel: Syscalls): unknown {
+  return first(kernel, ({ identity }) => identity);
+}
+
+/** Whose memory an interface shows; `undefined` where it does not say. */
+export function spaceOf(kernel: Syscalls): unknown {
+  return first(kernel, ({ space, identity }) => space ?? identity);
+}
+
+/** What the first interface has to say that says something, of this one and those behind it. */
+function first(kernel: Syscalls, say: (kernel: Syscalls) => unknown): unknown {
   let at: Syscalls | undefined = kernel;
   for (let depth = 0; at !== undefined && at !== null && depth < DEPTH_MAX; depth++) {
-    if (at.identity !== undefined) return at.identity;
+    const said = say(at);
+    if (said !== undefined) return said;
     at = at.inner;
   }
   return undefined;

@@ -52,6 +52,13 @@ const builds = [
     features: ["--enable-bulk-memory", "--enable-threads"],
   },
   { build: "alloc.asserts", config: "asconfig.alloc.json", target: "asserts" },
+  {
+    build: "alloc.shared",
+    config: "asconfig.shared.json",
+    target: "release",
+    features: ["--enable-bulk-memory", "--enable-threads"],
+  },
+  { build: "alloc.shared.asserts", config: "asconfig.shared.json", target: "asserts" },
 ];
 
 /** The programs that are not here: none where everything can be built. */
@@ -103,6 +110,10 @@ function buildCore(directory, prefix) {
   writeText("src/alloc-wasm.ts", [
     "/** The allocator, as base64, for the same reason as the core. */",
     `export const ALLOC_WASM: string = "${text("alloc")}";`,
+  ]);
+  writeText("src/alloc-shared-wasm.ts", [
+    "/** The module for pools that workers share, as base64, for the same reason as the core. */",
+    `export const ALLOC_SHARED_WASM: string = "${text("alloc.shared")}";`,
   ]);
 }
 

@@ -15,7 +15,7 @@ import { bytes, hex } from "../hex.ts";
 import { CONTAINER, type IommuInfo } from "../iommu.ts";
 import { MemsegTable } from "../memory/table.ts";
 import type { WindowPlan } from "../plan/index.ts";
-import type { Syscalls } from "../syscalls.ts";
+import { isSameKernel, type Syscalls } from "../syscalls.ts";
 import { Attachment } from "./attachment.ts";
 import type { Backend } from "./backend/backend.ts";
 import { endIdle } from "./calls.ts";
@@ -294,7 +294,7 @@ export class Container extends Closable {
 
   /** Its pages are in the address space of the process that the container's kernel knows, or they are nowhere. */
   #checkKernel(memory: MemsegTable): void {
-    if (memory.isOf(this.#kernel)) return;
+    if (isSameKernel(memory.kernel ?? this.#kernel, this.#kernel)) return;
     throw new DmaWindowError(
       "ERR_OTHER_KERNEL",
       "the memory was made with another kernel than the container: its addresses mean other memory there, or none. " +

@@ -20,9 +20,11 @@ import {
   readBlock,
   readHeap,
   readPool,
+  type SharedPoolOptions,
 } from "./options.ts";
 import { type DmaPool, makePool, placeIn } from "./pool.ts";
 import { closedError, refusedHandle } from "./refusals.ts";
+import { makeSharedPool, SharedPool } from "./shared-pool.ts";
 import { type HeapStats, statsOf, type TrimResult } from "./stats.ts";
 import { heapAlloc, heapAllocAligned, heapFree, wasm, words } from "./wasm.ts";
 
@@ -65,7 +67,7 @@ export class DmaHeap extends Closable {
   readonly #plan: HeapPlan;
   readonly #blocks: Blocks;
   readonly #careful: Careful | undefined;
-  readonly #pools = new Set<DmaPool>();
+  readonly #pools = new Set<DmaPool | SharedPool>();
   readonly #holder: Holder;
   /** The allocator's. */
   readonly #heap: number;
@@ -277,6 +279,19 @@ export class DmaHeap extends Closable {
   }
 
   /**
+   * A pool of slots of one size that worker threads share with this one; without guards, also in a heap with `guard`. It grows as for
+   * {@link pool}. @throws as that does, and `ERR_ALLOC_UNAVAILABLE`.
+   */
+  sharedPool(options: SharedPoolOptions): SharedPool {
+    if (!this.#open) throw closedError(this.#blocks.title);
+    const ended = (pool: SharedPool) => this.#pools.delete(pool);
+    const pool = makeSharedPool(this.#blocks, this.#plan, options, this.#poolsMade + 1, ended);
+    this.#poolsMade++;
+    this.#pools.add(pool);
+    return pool;
+  }
+
+  /**
    * Grows now, by at least `bytes`, in whole pages of the list.
    *
    * @throws `ERR_HEAP_MAXIMUM` (facts: wanted, most), what `memory.allocate` throws, `ERR_NOT_ATTACHED`, `ERR_BUSY`, `ERR_CLOSED`. Heap,
@@ -397,6 +412,7 @@ export class DmaHeap extends Closable {
   #shut(): void {
     if (!this.#open) return;
     this.#begin("heap.close");
+    for (const pool of this.#pools) if (pool instanceof SharedPool) pool.checkNobody();
     for (const pool of this.#pools) pool.part.shut();
     this.#open = false;
     this.#fast = false;

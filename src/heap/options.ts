@@ -66,6 +66,20 @@ export interface PoolOptions extends BlockOptions {
   readonly zero?: boolean;
 }
 
+export interface SharedPoolOptions extends BlockOptions {
+  /** Bytes of a slot. */
+  readonly size: number;
+  /** How many slots: up to 2^21. */
+  readonly count: number;
+  /**
+   * How many workers can be members at a time, besides the thread that makes the pool: 1 to 62. Default: 4. Each has magazines of
+   * `count / (4 * (workers + 1))` slots, at most 56.
+   */
+  readonly workers?: number;
+  /** Whether slots are zeroed when they are given out. Default: as the heap. */
+  readonly zero?: boolean;
+}
+
 const HEAP_KEYS = keysOf<HeapOptions>({
   memory: true,
   list: true,
@@ -86,6 +100,15 @@ const POOL_KEYS = keysOf<PoolOptions>({
   align: true,
   boundary: true,
   reuse: true,
+  zero: true,
+});
+
+const SHARED_KEYS = keysOf<SharedPoolOptions>({
+  size: true,
+  count: true,
+  align: true,
+  boundary: true,
+  workers: true,
   zero: true,
 });
 
@@ -206,6 +229,21 @@ export function readPool(options: PoolOptions, heapZeroes: boolean): PoolPlan {
     fifo: oneOf("reuse", options.reuse ?? "stack", ["stack", "fifo"]) === "fifo",
     zero: boolean("zero", options.zero ?? heapZeroes),
   };
+}
+
+export type SharedPoolPlan = Omit<PoolPlan, "fifo"> & { readonly workers: number };
+
+/** As many as a head of the depot has numbers for, less the thread that makes the pool. */
+const WORKERS_MAX = 62;
+
+/** @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`. */
+export function readSharedPool(options: SharedPoolOptions, heapZeroes: boolean): SharedPoolPlan {
+  known("options", object("options", options), SHARED_KEYS);
+  const { workers: wanted = 4, ...rest } = options;
+  const workers = count("workers", wanted);
+  if (workers === 0 || workers > WORKERS_MAX) throw argumentRangeError("workers", `from 1 to ${WORKERS_MAX}`, wanted);
+  const { fifo: _, ...plan } = readPool(rest, heapZeroes);
+  return { ...plan, workers };
 }
 
 /** Rounded up. */

@@ -24,6 +24,8 @@ export interface SlotsWanted {
 export interface Slots {
   readonly iovas: BigUint64Array;
   readonly vas: BigUint64Array;
+  /** The blocks that they lie in. */
+  readonly runs: readonly { readonly va: bigint; readonly iova: bigint; readonly length: bigint }[];
   /** Bytes of the heap that they take. */
   readonly bytes: bigint;
   /** Gives the memory back to the heap. */
@@ -36,6 +38,7 @@ export function takeSlots(blocks: Blocks, wanted: SlotsWanted): Slots | undefine
   const iovas = new BigUint64Array(wanted.count);
   const vas = new BigUint64Array(wanted.count);
   const taken: number[] = [];
+  const runs: { va: bigint; iova: bigint; length: bigint }[] = [];
   let bytes = 0n;
   const release = () => {
     for (const handle of taken.splice(0)) giveBack(blocks, handle);
@@ -50,9 +53,12 @@ export function takeSlots(blocks: Blocks, wanted: SlotsWanted): Slots | undefine
       lend(handle);
       taken.push(handle);
       const at = (handle & HANDLE_INDEX_MASK) * 4;
-      layout.place(wasm.iovas[at] as bigint, iovas, done, piece);
-      layout.place(wasm.vas[at] as bigint, vas, done, piece);
-      bytes += BigInt(wasm.sizes[at * 2] as number) << 6n;
+      const [iova, va] = [wasm.iovas[at] as bigint, wasm.vas[at] as bigint];
+      const length = BigInt(wasm.sizes[at * 2] as number) << 6n;
+      layout.place(iova, iovas, done, piece);
+      layout.place(va, vas, done, piece);
+      runs.push({ va, iova, length });
+      bytes += length;
       done += piece;
     } else if (piece > 1) {
       piece = layout.less(piece);
@@ -61,7 +67,7 @@ export function takeSlots(blocks: Blocks, wanted: SlotsWanted): Slots | undefine
       return undefined;
     }
   }
-  return { iovas, vas, bytes, release };
+  return { iovas, vas, runs, bytes, release };
 }
 
 /** All that is missing at once, so that it is one segment, and one map. */

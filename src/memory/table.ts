@@ -8,7 +8,7 @@ import { exclusively } from "../exclusive.ts";
 import { bytes, hex } from "../hex.ts";
 import { known } from "../known.ts";
 import type { MappedFacts } from "../plan/index.ts";
-import { isSameKernel, type Syscalls } from "../syscalls.ts";
+import type { Syscalls } from "../syscalls.ts";
 import { address, count, object, size, syscalls } from "../validate.ts";
 import { translateColumns } from "./arrays.ts";
 import { exactly } from "./exact.ts";
@@ -365,9 +365,9 @@ export class MemsegTable extends Closable {
     return this.#physical !== undefined;
   }
 
-  /** @internal Whether its addresses mean the same to a kernel: also where it has none of its own. */
-  isOf(kernel: Syscalls): boolean {
-    return this.#kernel === undefined || isSameKernel(this.#kernel, kernel);
+  /** @internal The kernel that its addresses mean something to; `undefined`: they may to any. */
+  get kernel(): Syscalls | undefined {
+    return this.#kernel;
   }
 
   /** @internal The segment that a memseg is a part of, by an address in it: memsegs of one come and go together. */

@@ -42,6 +42,7 @@ class Kernel implements ModelKernel {
   readonly files: MachineFiles;
   /** There is one of these for each process. */
   readonly identity: object = Object.freeze({});
+  readonly space: unknown;
   readonly #machine: Machine;
   readonly #process: Process;
   readonly #reader = new StructReader();
@@ -49,6 +50,7 @@ class Kernel implements ModelKernel {
   constructor(machine: Machine, process: Process) {
     this.pageSize = machine.pageSize;
     this.files = withProcess(machine.files, process);
+    this.space = process.borrowedFrom ?? this.identity;
     this.#machine = machine;
     this.#process = process;
   }

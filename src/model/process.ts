@@ -55,6 +55,11 @@ export class Process {
     return this.locked.limits.privileged;
   }
 
+  /** Whose memory it is, where that is known of real memory. */
+  get borrowedFrom(): unknown {
+    return this.#source === "simulated" ? undefined : this.#source.identity;
+  }
+
   /** A child: its own copy of the memory, the same open files, nothing registered or locked. (`kernel/fork.c: dup_mm`) */
   fork(): Process {
     if (this.#source !== "simulated") throw new ModelUnknown("fork of a process that runs on real memory");

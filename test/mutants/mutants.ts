@@ -175,7 +175,7 @@ export const mutants: readonly Mutant[] = [
   {
     broken: "memory of another kernel is attached",
     file: "src/container/container.ts",
-    from: "    if (memory.isOf(this.#kernel)) return;\n",
+    from: "    if (isSameKernel(memory.kernel ?? this.#kernel, this.#kernel)) return;\n",
     to: "    if (memory !== undefined) return;\n",
     noticedBy: "test/memory/other-kernels.test.ts",
   },

@@ -27,6 +27,7 @@ function copy(): string {
     cpSync(join(root, part), join(tree, part), { recursive: true });
   for (const part of [
     "asconfig.alloc.json",
+    "asconfig.shared.json",
     "asconfig.json",
     "binding.gyp",
     "package.json",
@@ -85,7 +86,7 @@ async function work(): Promise<void> {
       const noticed = built.code === 0 && !(await passes(tree, noticedBy));
       writeFileSync(path, text);
       if (inCore) {
-        for (const part of ["dist", "src/alloc-wasm.ts", "src/core-wasm.ts"])
+        for (const part of ["dist", "src/alloc-shared-wasm.ts", "src/alloc-wasm.ts", "src/core-wasm.ts"])
           cpSync(join(root, part), join(tree, part), { recursive: true });
       }
       // Alone it has to pass, or its failing says nothing of the mutant.

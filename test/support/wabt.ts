@@ -93,6 +93,18 @@ export function extended(
   });
 }
 
+/** A module with shared memory whose text, one instruction on a line and with a name for each function, was changed. */
+export function rewritten(wasm: Uint8Array, change: (text: string) => string): Uint8Array<ArrayBuffer> {
+  return withFile(wasm, (path, folder) => {
+    const threads = "--enable-threads";
+    const [from, to] = [join(folder, "rewritten.wat"), join(folder, "rewritten.wasm")];
+    must(tool("wasm2wat", [threads, "--generate-names", path, "-o", from]));
+    writeFileSync(from, change(readFileSync(from, "utf8")));
+    must(tool("wat2wasm", [threads, from, "-o", to]));
+    return new Uint8Array(readFileSync(to));
+  });
+}
+
 /** Runs an export without parameters in the interpreter, and gives its results, which are i64, as u64. */
 export function interpret(wasm: Uint8Array, name: string): bigint[] {
   return withFile(wasm, (path) => {

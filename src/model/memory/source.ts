@@ -8,7 +8,7 @@ import { RealBacking } from "./real-backing.ts";
 /** Where memory comes from. `linuxKernel()` is one: the model then works on this process's own memory. */
 export type MemorySource = Pick<
   Syscalls,
-  "mmap" | "munmap" | "bindNode" | "populate" | "view" | "unview" | "read" | "write" | "physicalAddresses"
+  "mmap" | "munmap" | "bindNode" | "populate" | "view" | "unview" | "read" | "write" | "physicalAddresses" | "identity"
 >;
 
 /** What a kernel answers for a physical address that it does not know. */
