@@ -1,5 +1,5 @@
 // A window sized once; memory that comes and goes in it. Runs anywhere: the kernel is the software one.
-import { MapFlag, MemsegTable, modelKernel, openContainer, Protection, planWindow } from "dma-window";
+import { DmaHeap, MapFlag, MemsegTable, modelKernel, openContainer, Protection, planWindow } from "dma-window";
 
 const platform = process.argv[2] ?? "powernv"; // or pseries, type1, noiommu
 const noIommu = platform === "noiommu"; // then IOVAs are physical addresses, and nothing protects memory
@@ -13,9 +13,19 @@ const plan = planWindow({ memory, info: container.info(), growTo: 64n << 30n });
 const window = container.createWindow(plan);
 container.attach(memory); // memory that comes is mapped, memory that goes is unmapped first
 
-const segment = memory.allocate(hugepages, 2); // throws if it cannot be mapped; nothing is left behind
-segment.bytes.fill(0x2a); // what the device will read
-console.log(`a device finds ${segment.length} bytes at IOVA 0x${window.iovaOf(segment.va).toString(16)}`);
+const heap = new DmaHeap({ memory, list: hugepages, window }); // buffers of any size; it grows by hugepages, the window does not
+const commands = heap.buffer(4096, { align: 4096 }); // an object, for what lives long
+commands.bytes.fill(0x2a); // what the device will read
+console.log(`a device finds ${commands.length} bytes at IOVA 0x${commands.iova.toString(16)}`);
+
+const packets = heap.pool({ size: 2048, count: 512, boundary: 4096 }); // for what comes and goes
+const packet = packets.get(); // a handle: a small integer
+packets.bytes(packet).fill(1); // the same array each time
+const ring = new BigUint64Array(64); // the device's format
+ring[0] = packets.iovas[packets.slot(packet)]; // u64 to u64, no garbage
+packets.put(packet); // once the device is done with it
+
+const segment = memory.allocate(hugepages, 2); // whole pages; throws if it cannot be mapped, and leaves nothing behind
 
 const pages = BigUint64Array.from([segment.va, segment.va + 4096n, 0n]);
 const iovas = new BigUint64Array(3);
@@ -50,5 +60,8 @@ if (!noIommu) {
 
 kernel.munmap(buffers, 16n << 21n); // what was mapped by hand is unmapped first
 memory.free(segment);
+commands.close();
+packets.close();
+heap.close(); // says what is still live; its pages go back
 container.close(); // unmaps, unregisters, removes the window, closes the fds
 memory.close();
