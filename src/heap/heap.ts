@@ -3,9 +3,8 @@ import { Closable, disposing } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { argumentRangeError, DmaWindowError } from "../errors.ts";
 import { begin, end } from "../exclusive.ts";
-import { keysOf, known } from "../known.ts";
 import type { Holder } from "../memory/holds.ts";
-import { object, size } from "../validate.ts";
+import { size } from "../validate.ts";
 import { alignShift, blockBytes, boundaryShift, GRANULE, quickShift } from "./block.ts";
 import { Blocks } from "./blocks.ts";
 import { type DmaBuffer, makeBuffer } from "./buffer.ts";
@@ -18,6 +17,7 @@ import {
   type HeapPlan,
   type PoolOptions,
   readBlock,
+  readForce,
   readHeap,
   readPool,
 } from "./options.ts";
@@ -25,8 +25,6 @@ import { type DmaPool, makePool, placeIn } from "./pool.ts";
 import { closedError, refusedHandle } from "./refusals.ts";
 import { type HeapStats, statsOf, type TrimResult } from "./stats.ts";
 import { heapAlloc, heapAllocAligned, heapFree, wasm, words } from "./wasm.ts";
-
-const CLOSE_KEYS = keysOf<{ readonly force?: boolean }>({ force: true });
 
 /** The most that can be asked for, less 1. */
 const LAST = 2 ** 32 - GRANULE - 1;
@@ -324,11 +322,7 @@ export class DmaHeap extends Closable {
   }
 
   #liveBlocks(): number {
-    if (this.#careful) return this.#careful.liveCount;
-    let live = 0;
-    for (let handle = wasm.heapNextLive(this.#heap, 0); handle !== 0; live++)
-      handle = wasm.heapNextLive(this.#heap, handle);
-    return live;
+    return this.#careful ? this.#careful.liveCount : this.#blocks.liveCount;
   }
 
   /** Why it could not grow by itself last; `undefined` when it could, or did not have to. It tries again after a second. */
@@ -375,10 +369,10 @@ export class DmaHeap extends Closable {
    * is closed, and segments could not be freed: `residue` names them, and they are the memory's from then on. `ERR_BUSY`.
    */
   close(options: { readonly force?: boolean } = {}): void {
-    known("options", object("options", options), CLOSE_KEYS);
+    const force = readForce(options);
     if (!this.#open) return;
     const live = this.liveCount;
-    if (live > 0 && options.force !== true) {
+    if (live > 0 && !force) {
       const said = `${this.#blocks.title} has ${live} live: ${nameLeaks(live, this.#leaks())}`;
       throw new DmaWindowError(
         "ERR_HEAP_IN_USE",

@@ -80,6 +80,7 @@ const HEAP_KEYS = keysOf<HeapOptions>({
 const GROW_KEYS = keysOf<GrowOptions>({ low: true, step: true, max: true, sync: true });
 const QUARANTINE_KEYS = keysOf<NonNullable<HeapOptions["quarantine"]>>({ milliseconds: true });
 const BLOCK_KEYS = keysOf<BlockOptions>({ align: true, boundary: true });
+const CLOSE_KEYS = keysOf<{ readonly force?: boolean }>({ force: true });
 const POOL_KEYS = keysOf<PoolOptions>({
   size: true,
   count: true,
@@ -206,6 +207,12 @@ export function readPool(options: PoolOptions, heapZeroes: boolean): PoolPlan {
     fifo: oneOf("reuse", options.reuse ?? "stack", ["stack", "fifo"]) === "fifo",
     zero: boolean("zero", options.zero ?? heapZeroes),
   };
+}
+
+/** What `close` is given. @throws `ERR_INVALID_ARG_TYPE`. */
+export function readForce(options: { readonly force?: boolean }): boolean {
+  known("options", object("options", options), CLOSE_KEYS);
+  return boolean("force", options.force ?? false);
 }
 
 /** Rounded up. */

@@ -47,7 +47,7 @@ export function takeSlots(blocks: Blocks, wanted: SlotsWanted): Slots | undefine
     piece = Math.min(piece, wanted.count - done);
     const handle = takePiece(blocks, layout, piece);
     if (handle > 0) {
-      lend(handle);
+      lend(blocks, handle);
       taken.push(handle);
       const at = (handle & HANDLE_INDEX_MASK) * 4;
       layout.place(wasm.iovas[at] as bigint, iovas, done, piece);
@@ -82,12 +82,14 @@ const STATE_WORD = 3;
 const LIVE = 1 << 19;
 
 /** A block is taken, and its handle is nobody's. */
-function lend(handle: number): void {
+function lend(blocks: Blocks, handle: number): void {
+  blocks.lent++;
   const at = (handle & HANDLE_INDEX_MASK) * 8 + STATE_WORD;
   wasm.words[at] = (wasm.words[at] as number) & ~LIVE;
 }
 
 function giveBack(blocks: Blocks, handle: number): void {
+  blocks.lent--;
   const at = (handle & HANDLE_INDEX_MASK) * 8 + STATE_WORD;
   wasm.words[at] = (wasm.words[at] as number) | LIVE;
   blocks.give(handle);
