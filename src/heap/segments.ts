@@ -37,8 +37,9 @@ const EXACT = 1n << 53n;
 const WINDOW_SHIFT = 32n;
 const WINDOW_MASK = (1n << WINDOW_SHIFT) - 1n;
 const PART = 1n << 30n;
-const JOIN = 0;
-const APART = 1;
+/** Bits of what memory is no part of, below it and above. */
+const BELOW = 1;
+const ABOVE = 2;
 
 const NOTHING = { from: 0, to: 0, view: new Uint8Array(0) };
 
@@ -186,8 +187,9 @@ export class Segments {
       if (first === undefined || last === undefined) continue;
       const size = last.iova + last.size - first.iova;
       if (size < bytes || !this.#canShow(first.va, last.va + last.size)) continue;
-      this.#take([first, ...rest]);
-      if (wasm.heapAddSegment(this.#heap, first.iova, first.va, size, JOIN) === AllocStatus.OK) return true;
+      if (!this.#take([first, ...rest])) continue;
+      const apart = (this.begins(first.va) ? BELOW : 0) | (this.#of(last.va)?.end === last.va + last.size ? ABOVE : 0);
+      if (wasm.heapAddSegment(this.#heap, first.iova, first.va, size, apart) === AllocStatus.OK) return true;
       this.#give([first, ...rest]);
     }
     return false;
@@ -232,11 +234,13 @@ export class Segments {
     return rows;
   }
 
+  /** Whether one array shows all segments of a range, or none can be had at all. */
   #canShow(va: bigint, end: bigint): boolean {
-    const together = this.#all.filter((held) => held.segment.va < end && va < held.end);
-    if (this.#jointOf(va, end)) return true;
+    const together = this.#all.filter((held) => held.segment.va < end && va < held.end).map(({ segment }) => segment);
+    const [first, last] = [together[0] as Segment, together.at(-1) as Segment];
+    if (first === last || this.#jointOf(first.va, last.va + last.length)) return true;
     try {
-      this.#joints.push(showTogether(together.map(({ segment }) => segment)));
+      this.#joints.push(showTogether(together));
       return true;
     } catch (error) {
       return error instanceof DmaWindowError && error.code === "ERR_NO_EXTERNAL_BUFFERS";
@@ -290,7 +294,7 @@ export class Segments {
   /** Hands runs to the allocator: all or none. */
   #give(runs: readonly Run[]): void {
     for (const [index, { iova, va, size }] of runs.entries()) {
-      const status = wasm.heapAddSegment(this.#heap, iova, va, size, APART);
+      const status = wasm.heapAddSegment(this.#heap, iova, va, size, BELOW | ABOVE);
       if (status === AllocStatus.OK) continue;
       for (const given of runs.slice(0, index)) wasm.heapRemove(this.#heap, given.iova, given.size);
       throw new DmaWindowError(
