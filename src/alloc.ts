@@ -59,7 +59,7 @@ export interface AllocExports {
   heapClose(heap: number): void;
   /**
    * Multiples of 64; less than 256 GiB. It becomes one with what it is contiguous with both in IOVAs and in memory, unless
-   * `apart` is not 0: then no block lies on both sides of its borders.
+   * `apart` has a bit: 1 for what lies below, 2 for what lies above. No block lies on both sides of such a border.
    */
   heapAddSegment(heap: number, iova: bigint, va: bigint, size: bigint, apart?: number): number;
   /** Memory that is wholly free leaves; magazines have to be flushed before. */

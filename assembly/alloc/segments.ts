@@ -15,8 +15,9 @@ function overlap(start: u64, size: u64, other: u64, otherSize: u64): bool {
 }
 
 /**
- * The heap gets memory, all of it free. It becomes one with what it is contiguous with in both ways, unless `apart` is not 0: no
- * block ever lies on both sides of such a border. OK, or a status, and nothing happened.
+ * The heap gets memory, all of it free. It becomes one with what it is contiguous with in both ways, unless `apart` has a bit: 1 for
+ * what lies below it, 2 for what lies above. No block ever lies on both sides of such a border. OK, or a status, and nothing
+ * happened.
  */
 export function heapAddSegment(heap: u32, iova: u64, va: u64, size: u64, apart: u32): i32 {
   if (((iova | va | size) & 63) != 0) return status.UNALIGNED;
@@ -47,8 +48,8 @@ export function heapAddSegment(heap: u32, iova: u64, va: u64, size: u64, apart: 
   run.size = size;
   run.first = at;
   run.end = end;
-  if (apart == 0 && index + 1 < record(heap).runCount) joinIfMet(heap, index);
-  if (apart == 0 && index != 0) joinIfMet(heap, index - 1);
+  if ((apart & 2) == 0 && index + 1 < record(heap).runCount) joinIfMet(heap, index);
+  if ((apart & 1) == 0 && index != 0) joinIfMet(heap, index - 1);
   record(heap).total += size;
   record(heap).taken++;
   give(heap, at);

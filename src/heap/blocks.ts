@@ -21,6 +21,10 @@ export class Blocks {
   reclaim: () => boolean = () => false;
   /** Bytes that only wait. */
   quarantined = 0n;
+  /** Blocks that pools lie in. */
+  lent = 0;
+  /** So many bytes in a row did not come when the heap grew by them: physical memory is in pieces. Nobody grows for that again. */
+  #hopeless = 1n << 64n;
 
   /** @throws `ERR_ALLOC_UNAVAILABLE`, `ERR_OUT_OF_MEMORY`. */
   constructor(title: string, plan: HeapPlan) {
@@ -60,6 +64,11 @@ export class Blocks {
     return handle;
   }
 
+  /** Blocks that somebody has. */
+  get liveCount(): number {
+    return wasm.heapLiveCount(this.heap) - this.lent;
+  }
+
   give(handle: number): void {
     wasm.heapFree(this.heap, handle);
   }
@@ -81,7 +90,16 @@ export class Blocks {
       const handle = again();
       if (handle > 0) return handle;
     }
-    return this.growth.plan?.sync && this.growth.tryBy(this.#needed(bytes, align, boundary)) ? again() : -1;
+    const needed = this.#needed(bytes, align, boundary);
+    if (needed >= this.#hopeless) return -1;
+    if (!this.growth.plan?.sync) {
+      this.growth.ask(needed);
+      return -1;
+    }
+    if (!this.growth.tryBy(needed)) return -1;
+    const handle = again();
+    if (handle <= 0) this.#hopeless = needed;
+    return handle;
   }
 
   /** Bytes of new memory in which a block fits: it begins with a page, and so at a multiple of what is not larger. */

@@ -30,6 +30,10 @@ export class Growth {
   readonly #add: (length: bigint) => void;
   #isOpen = true;
   #isUnderWay = false;
+  /** After it failed in the background nobody tries there for a while. */
+  #isResting = false;
+  /** Bytes that somebody could not have. */
+  #asked = 0n;
   #error: unknown;
   #count = 0;
 
@@ -64,28 +68,46 @@ export class Growth {
   /** Few bytes are free: to be called until the word is 0 again, which it is at once. */
   low(): void {
     wasm.heapSetLow(this.#heap, 0n);
-    if (this.#isUnderWay) return;
+    this.#schedule();
+  }
+
+  /** Somebody asked for so many, and does not wait for the kernel. */
+  ask(bytes: bigint): void {
+    if (this.plan === undefined) return;
+    if (bytes > this.#asked) this.#asked = bytes;
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#isUnderWay || this.#isResting) return;
     this.#isUnderWay = true;
     soon(() => this.#inBackground());
   }
 
   #inBackground(): void {
     this.#isUnderWay = false;
+    const bytes = this.#asked;
+    this.#asked = 0n;
     if (!this.#isOpen || this.plan === undefined) return;
-    if (wasm.heapLowFree(this.#heap) < this.plan.low) this.tryBy(this.#list.pageSize);
+    this.#error = undefined;
+    if (bytes > 0n || wasm.heapLowFree(this.#heap) < this.plan.low) this.tryBy(bytes > 0n ? bytes : 1n);
     if (this.#error === undefined) this.arm();
-    else this.#later();
+    else this.#rest();
   }
 
-  #later(): void {
-    const timer = setTimeout(() => this.arm(), RETRY_MILLISECONDS);
+  #rest(): void {
+    this.#isResting = true;
+    const timer = setTimeout(() => {
+      this.#isResting = false;
+      if (this.#isOpen) this.arm();
+    }, RETRY_MILLISECONDS);
     (timer as { unref?: () => void }).unref?.();
   }
 
   /** Grows by a step, or by `bytes` where that is more, or no more can be had. Gives whether it did; `error` says why not. */
   tryBy(bytes: bigint): boolean {
     const { plan } = this;
-    const least = wholePages(bytes, this.#list.pageSize);
+    const least = wholePages(bytes, this.#list.pageSize); // 1 byte is a page
     if (plan === undefined || least > this.#most()) return false;
     const wanted = this.#atMost(least > plan.step ? least : plan.step);
     try {

@@ -32,11 +32,16 @@ interface Held {
   readonly views: Uint8Array[];
 }
 
+/** Up to here addresses are exact as numbers. */
+const EXACT = 1n << 53n;
 const WINDOW_SHIFT = 32n;
 const WINDOW_MASK = (1n << WINDOW_SHIFT) - 1n;
 const PART = 1n << 30n;
-const JOIN = 0;
-const APART = 1;
+/** Bits of what memory is no part of, below it and above. */
+const BELOW = 1;
+const ABOVE = 2;
+
+const NOTHING = { from: 0, to: 0, view: new Uint8Array(0) };
 
 export class Segments {
   readonly #memory: MemsegTable;
@@ -47,6 +52,8 @@ export class Segments {
   /** By address. */
   #all: Held[] = [];
   #joints: JointView[] = [];
+  /** What was shown last: up to 4 GiB. A view that has ended has length 0. */
+  #last: { readonly from: number; readonly to: number; readonly view: Uint8Array } = NOTHING;
   /** What is being freed, and therefore is not held. */
   #leaving: Segment | undefined;
 
@@ -119,6 +126,16 @@ export class Segments {
     return left;
   }
 
+  /**
+   * The memory at an address that is exact as a number, where it lies in the segment that was shown last, and is shown as one array:
+   * as almost always. `undefined`: ask {@link show}.
+   */
+  showQuickly(va: number, length: number): Uint8Array | undefined {
+    const { from, to, view } = this.#last;
+    if (va < from || va + length > to || view.byteLength === 0) return undefined;
+    return new Uint8Array(view.buffer, view.byteOffset + (va - from), length);
+  }
+
   /** The memory itself. @throws `ERR_NO_EXTERNAL_BUFFERS`, `ERR_BUSY`, and for what is not in the heap. */
   show(va: bigint, length: number): Uint8Array {
     const held = this.#of(va);
@@ -135,6 +152,9 @@ export class Segments {
       const rest = segment.length - start;
       view = segment.view(start, rest > WINDOW_MASK ? WINDOW_MASK + 1n : rest);
       views[index] = view;
+    }
+    if (held.end <= EXACT && index === 0) {
+      this.#last = { from: Number(segment.va), to: Number(segment.va) + view.byteLength, view };
     }
     return new Uint8Array(view.buffer, view.byteOffset + Number(offset & WINDOW_MASK), length);
   }
@@ -167,8 +187,9 @@ export class Segments {
       if (first === undefined || last === undefined) continue;
       const size = last.iova + last.size - first.iova;
       if (size < bytes || !this.#canShow(first.va, last.va + last.size)) continue;
-      this.#take([first, ...rest]);
-      if (wasm.heapAddSegment(this.#heap, first.iova, first.va, size, JOIN) === AllocStatus.OK) return true;
+      if (!this.#take([first, ...rest])) continue;
+      const apart = (this.begins(first.va) ? BELOW : 0) | (this.#of(last.va)?.end === last.va + last.size ? ABOVE : 0);
+      if (wasm.heapAddSegment(this.#heap, first.iova, first.va, size, apart) === AllocStatus.OK) return true;
       this.#give([first, ...rest]);
     }
     return false;
@@ -213,11 +234,13 @@ export class Segments {
     return rows;
   }
 
+  /** Whether one array shows all segments of a range, or none can be had at all. */
   #canShow(va: bigint, end: bigint): boolean {
-    const together = this.#all.filter((held) => held.segment.va < end && va < held.end);
-    if (this.#jointOf(va, end)) return true;
+    const together = this.#all.filter((held) => held.segment.va < end && va < held.end).map(({ segment }) => segment);
+    const [first, last] = [together[0] as Segment, together.at(-1) as Segment];
+    if (first === last || this.#jointOf(first.va, last.va + last.length)) return true;
     try {
-      this.#joints.push(showTogether(together.map(({ segment }) => segment)));
+      this.#joints.push(showTogether(together));
       return true;
     } catch (error) {
       return error instanceof DmaWindowError && error.code === "ERR_NO_EXTERNAL_BUFFERS";
@@ -271,7 +294,7 @@ export class Segments {
   /** Hands runs to the allocator: all or none. */
   #give(runs: readonly Run[]): void {
     for (const [index, { iova, va, size }] of runs.entries()) {
-      const status = wasm.heapAddSegment(this.#heap, iova, va, size, APART);
+      const status = wasm.heapAddSegment(this.#heap, iova, va, size, BELOW | ABOVE);
       if (status === AllocStatus.OK) continue;
       for (const given of runs.slice(0, index)) wasm.heapRemove(this.#heap, given.iova, given.size);
       throw new DmaWindowError(
