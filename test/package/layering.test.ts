@@ -156,13 +156,15 @@ layers("let a plan be made without a kernel and without a container", () => {
 });
 
 layers("let containers and memory know the seam, and neither of the kernels behind it", () => {
-  for (const one of ["container", "memory", "baseline", "heap"]) {
+  for (const one of ["container", "memory", "baseline", "heap", "worker"]) {
     mayImport(one, (to) => !["linux", "model", "cli", "index.ts"].includes(to));
   }
 });
 
 layers("let heaps lie over containers and memory, which know that they are held and not by whom", () => {
-  const wrong = imports.filter(({ from, to }) => to.startsWith("src/heap/") && !["heap", "index.ts"].includes(part(from)));
+  const wrong = imports.filter(
+    ({ from, to }) => to.startsWith("src/heap/") && !["heap", "index.ts"].includes(part(from)),
+  );
   assert.equal(wrong, []);
 });
 
