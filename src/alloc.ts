@@ -64,7 +64,7 @@ export interface AllocExports {
   heapAddSegment(heap: number, iova: bigint, va: bigint, size: bigint, apart?: number): number;
   /** Memory that is wholly free leaves; magazines have to be flushed before. */
   heapRemove(heap: number, iova: bigint, size: bigint): number;
-  /** `bytes` as u32: 1 to 4 GiB - 1. At a multiple of 64. */
+  /** `bytes` as u32: 1 to 4 GiB - 64. At a multiple of 64. */
   heapAlloc(heap: number, bytes: number): number;
   /**
    * At a multiple of `1 << alignShift` (0 to 36; what is less than 6 is 6), in one block of `1 << boundaryShift`; 0: wherever.

@@ -17,6 +17,9 @@ export function isItself(value: Closable): boolean {
   return made.has(value);
 }
 
+/** The method behind `Symbol.dispose`, on every engine: the library's own. */
+export const disposing: unique symbol = Symbol("disposing");
+
 /** An object with `close()`, which `using` calls where the engine knows `Symbol.dispose`. */
 export abstract class Closable extends Plain {
   constructor() {
@@ -28,7 +31,7 @@ export abstract class Closable extends Plain {
   abstract close(): void;
 
   /** @internal What `using` does: it closes, and some end first what would stand in the way. */
-  dispose(): void {
+  [disposing](): void {
     this.close();
   }
 }
@@ -46,7 +49,7 @@ export function disposeWith(first: () => void, closable: Closable): void {
 if (typeof Symbol.dispose === "symbol") {
   Object.defineProperty(Closable.prototype, Symbol.dispose, {
     value(this: Closable): void {
-      this.dispose();
+      this[disposing]();
     },
     writable: true,
     configurable: true,

@@ -2,6 +2,7 @@
 //
 //     node tools/build.mjs         all of it, beside what is there, and puts it in place when it is whole
 //     node tools/build.mjs core    the builds of the core and the allocator alone
+//     node tools/build.mjs alloc   those of the allocator alone
 //
 // A build that fails leaves dist/ as it was: a program that is linked to this checkout goes on.
 //
@@ -78,8 +79,8 @@ export function build(only) {
   const fresh = join(root, `.dist-${process.pid}`);
   try {
     mkdirSync(fresh);
-    buildCore(fresh);
-    if (only === "core") {
+    buildCore(fresh, only === "alloc" ? only : "");
+    if (only !== undefined) {
       for (const name of readdirSync(fresh)) renameSync(join(fresh, name), join(dist, name));
     } else {
       run("tsc", "-p", "tsconfig.build.json", "--outDir", fresh);
@@ -90,13 +91,15 @@ export function build(only) {
   }
 }
 
-function buildCore(directory) {
-  for (const { build, config, target, features } of builds) {
+/** The builds whose names begin with `prefix`. The text of the others is that of the files in dist/. */
+function buildCore(directory, prefix) {
+  for (const { build, config, target, features } of builds.filter((each) => each.build.startsWith(prefix))) {
     const file = join(directory, `${build}.wasm`);
     run("asc", ...(config ? ["--config", config] : []), "--target", target, "--outFile", file);
     if (features) run("wasm-opt", "-Oz", ...features, file, "-o", file);
   }
-  const text = (build) => readFileSync(join(directory, `${build}.wasm`)).toString("base64");
+  const text = (build) =>
+    readFileSync(join(build.startsWith(prefix) ? directory : dist, `${build}.wasm`)).toString("base64");
   writeText("src/core-wasm.ts", [
     "/** The builds of the core that a process may run, as base64: so they are wherever this module is, in a bundle too. */",
     'export const CORE_WASM: Readonly<Record<"core" | "core.scalar", string>> = {',

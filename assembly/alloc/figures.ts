@@ -1,7 +1,7 @@
 /** How much a heap has. */
 import { block, GRANULE_SHIFT } from "./descriptors";
 import { ALL_MAGAZINES, PLAIN, record, setFree } from "./heap-record";
-import { Key, Magazine } from "./magazines";
+import { Magazine } from "./magazines";
 import { CLASSES, classFrom, firstIn } from "./tlsf";
 
 /** Blocks in magazines. */
@@ -25,7 +25,7 @@ export function heapTotal(heap: u32): u64 {
 export function heapFreeBytes(heap: u32): u64 {
   let granules: u64 = 0;
   for (let number: u32 = 1; number <= ALL_MAGAZINES; number++) {
-    const size: u32 = number <= PLAIN ? number : <u32>Key.in(heap, number);
+    const size: u32 = number <= PLAIN ? number : <u32>Magazine.key(heap, number);
     granules += <u64>Magazine.count(heap, number) * size;
   }
   return record(heap).free + (granules << GRANULE_SHIFT);

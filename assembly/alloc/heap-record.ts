@@ -1,8 +1,8 @@
 /**
  * A heap, as it lies in the arena.
  *
- *     0      64          288        800          1024             25,600               32,512
- *     | head | 27 bitmaps | 64 keys | 64 contests | 96 magazines  | 27 x 64 lists     |
+ *     0      64          512                      25,344            32,256
+ *     | head | 27 bitmaps | 97 magazines of 256   | 27 x 64 lists   |
  */
 @unmanaged
 export class Heap {
@@ -26,19 +26,23 @@ export class Heap {
 }
 
 export const BITMAPS: u32 = 64;
-export const KEYS: u32 = 288;
-export const CONTESTS: u32 = 800;
-/** Magazines have 256 bytes and begin with number 1: a count, and 63 handles. */
-export const MAGAZINES: u32 = 768;
-export const LISTS: u32 = 25600;
-export const HEAP_BYTES: u32 = 32512;
+/**
+ * Magazines, each count u32, limit u16, contests u16, key u64, and 60 handles: see magazines.ts. Number 0 stays empty.
+ */
+export const MAGAZINES: u32 = 512;
+export const LIMIT: u32 = MAGAZINES + 4;
+export const CONTESTS: u32 = MAGAZINES + 6;
+export const KEYS: u32 = MAGAZINES + 8;
+export const HANDLES: u32 = MAGAZINES + 16;
+export const ROOM: u32 = 60;
+export const LISTS: u32 = 25344;
+export const HEAP_BYTES: u32 = 32256;
 
 /** Magazines of one size each: number m has blocks of m granules. */
 export const PLAIN: u32 = 32;
 /** The others, each for what was last asked of it. */
 export const KEYED: u32 = 64;
 export const ALL_MAGAZINES: u32 = PLAIN + KEYED;
-export const MAGAZINE_ROOM: u32 = 63;
 
 export function record(heap: u32): Heap {
   return changetype<Heap>(heap);

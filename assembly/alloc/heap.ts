@@ -15,14 +15,16 @@ import {
   OWNERS_END,
   release,
 } from "./descriptors";
-import { HEAP_BYTES, MAGAZINE_ROOM, PLAIN, record } from "./heap-record";
-import { contest, fitsKey, Key, Magazine, obtain, putAway } from "./magazines";
+import { HEAP_BYTES, PLAIN, record } from "./heap-record";
+import { contest, Key, Magazine, obtain, putAway } from "./magazines";
 import { globals, OWNERS } from "./memory";
 import { reserveRun, runAt } from "./runs";
 import * as status from "./status";
 
 /** Alignments up to 64 GiB: more granules than that, and a search could not count them. */
 const ALIGN_MAX: u32 = 36;
+/** Granules of 4 GiB: a size that the largest `bytes` has, and 0 too. */
+const SIZES_END: u32 = 1 << 26;
 
 /** A heap without memory. The negative of a status: there is no room for it. */
 export function heapOpen(): i32 {
@@ -64,24 +66,28 @@ export function heapAlloc(heap: u32, bytes: u32): i32 {
   return Magazine.pop(heap, size, count);
 }
 
-/** The same at a multiple of 2^align, and within one block of 2^boundary; `boundary` 0: wherever. */
+/**
+ * The same at a multiple of 2^align, and within one block of 2^boundary; `boundary` 0: wherever. What a magazine has as its key was
+ * looked at when it became that, so it is not looked at again.
+ */
 export function heapAllocAligned(heap: u32, bytes: u32, align: u32, boundary: u32): i32 {
-  if (bytes == 0) return -status.ZERO_LENGTH;
-  if (align > ALIGN_MAX || (boundary - 1 < 31 && bytes > (<u32>1) << boundary)) return -status.TOO_LARGE;
-  // Granules neither cross boundaries of 64 bytes or less nor end in the middle of them, and no block crosses 2^64.
-  if (boundary <= GRANULE_SHIFT || boundary > 63) boundary = 0;
-  align = max<u32>(align, GRANULE_SHIFT);
   const size = ((bytes - 1) >> GRANULE_SHIFT) + 1;
-  if (size <= PLAIN && align == GRANULE_SHIFT && boundary == 0) return heapAlloc(heap, bytes);
   const key = Key.of(size, align, boundary);
   const number = Key.magazine(key);
-  if (Key.in(heap, number) == key) {
+  const own = Magazine.key(heap, number) == key;
+  if (own) {
     const count = Magazine.count(heap, number);
     if (count != 0) return Magazine.pop(heap, number, count);
-  } else {
-    contest(heap, number, key);
   }
-  return obtain(heap, number, size, align, boundary);
+  if (bytes == 0) return -status.ZERO_LENGTH;
+  if (size >= SIZES_END || align > ALIGN_MAX || (boundary - 1 < 31 && bytes > (<u32>1) << boundary)) {
+    return -status.TOO_LARGE;
+  }
+  // Granules neither cross boundaries of 64 bytes or less nor end in the middle of them, and no block crosses 2^64.
+  const crossing: u32 = boundary > GRANULE_SHIFT && boundary < 64 ? boundary : 0;
+  const start = max<u32>(align, GRANULE_SHIFT);
+  if (size <= PLAIN && start == GRANULE_SHIFT && crossing == 0) return heapAlloc(heap, bytes);
+  return obtain(heap, own ? number : contest(heap, number, key), size, start, crossing);
 }
 
 /** OK, or why a handle is refused; then nothing happened. */
@@ -93,8 +99,7 @@ export function heapFree(heap: u32, handle: i32): i32 {
   block(at).state = (next & GENERATION) | (state & (MAGAZINE | OWNER));
   const number = (state & MAGAZINE) >> MAGAZINE_SHIFT;
   const count = Magazine.count(heap, number);
-  if (number <= PLAIN ? count < MAGAZINE_ROOM : fitsKey(heap, number, count, at))
-    Magazine.push(heap, number, count, next);
+  if (count < Magazine.limit(heap, number)) Magazine.push(heap, number, count, next);
   else putAway(heap, number, count, next);
   return status.OK;
 }

@@ -2,11 +2,13 @@
  * Magazines: blocks that were freed and are kept as they are for the next one who asks for the same. So nearly all pairs of
  * alloc and free touch a counter, a handle and one descriptor.
  *
- * The first 32 have blocks of one size each, up to 2 KiB. The other 64 are for larger sizes, alignments and boundaries: what is
- * asked for names one of them by its hash, and the magazine keeps what fits its key. A key that comes again and again to a
- * magazine of another one takes it over.
+ * Numbers 1 to 32 have blocks of as many granules, up to 2 KiB. The other 64 are for larger sizes, alignments and boundaries:
+ * what is asked for is a key, whose hash names one of them, and the first key that comes has it. Another one is served from the
+ * free lists, and its blocks name magazine 0, which never takes any; a key that comes again and again takes the magazine over.
+ *
+ * A magazine takes blocks that name it while it has fewer than its limit. After a takeover it is 0 for ever, for then also blocks
+ * name it that were made for the former key, and each has to be looked at.
  */
-
 import { carve, give } from "./blocks";
 import {
   acquire,
@@ -21,7 +23,7 @@ import {
   OWNER,
 } from "./descriptors";
 import { Place, padIn, search } from "./fit";
-import { ALL_MAGAZINES, CONTESTS, KEYS, MAGAZINE_ROOM, MAGAZINES, PLAIN, record } from "./heap-record";
+import { ALL_MAGAZINES, CONTESTS, HANDLES, KEYS, LIMIT, MAGAZINES, PLAIN, ROOM, record } from "./heap-record";
 import { vaOf } from "./runs";
 import { EXHAUSTED } from "./status";
 
@@ -51,11 +53,21 @@ export class Magazine {
     return load<u32>(Magazine.at(heap, number), MAGAZINES);
   }
 
+  @inline
+  static limit(heap: u32, number: u32): u32 {
+    return load<u16>(Magazine.at(heap, number), LIMIT);
+  }
+
+  @inline
+  static key(heap: u32, number: u32): u64 {
+    return load<u64>(Magazine.at(heap, number), KEYS);
+  }
+
   /** The last handle of one that has `count`, at least 1; live. */
   @inline
   static pop(heap: u32, number: u32, count: u32): i32 {
     const magazine = Magazine.at(heap, number);
-    const handle = load<i32>(magazine + (count << 2), MAGAZINES);
+    const handle = load<i32>(magazine + (count << 2), HANDLES - 4);
     store<u32>(magazine, count - 1, MAGAZINES);
     block(Handle.at(handle)).state = (handle & GENERATION) | (number << MAGAZINE_SHIFT) | record(heap).tag;
     return handle;
@@ -64,44 +76,34 @@ export class Magazine {
   @inline
   static push(heap: u32, number: u32, count: u32, handle: i32): void {
     const magazine = Magazine.at(heap, number);
-    store<i32>(magazine + (count << 2), handle, MAGAZINES + 4);
+    store<i32>(magazine + (count << 2), handle, HANDLES);
     store<u32>(magazine, count + 1, MAGAZINES);
   }
 }
 
-/** What is asked of a magazine with a key: | boundary : 8 | align : 8 | size : 32 |. */
+/** What is asked of a magazine with a key: | boundary : 8 | align : 8 | granules : 32 |. */
 export class Key {
   @inline
   static of(size: u32, align: u32, boundary: u32): u64 {
-    return <u64>size | ((<u64>align) << ALIGN_SHIFT) | ((<u64>boundary) << BOUNDARY_SHIFT);
+    return <u64>size | ((<u64>(align | (boundary << (BOUNDARY_SHIFT - ALIGN_SHIFT)))) << ALIGN_SHIFT);
   }
 
-  /** The magazine of a key: its two halves hashed by multiplying, of which the highest six bits count. */
+  /** The magazine of a key: hashed by multiplying, of which the highest six bits count. */
   @inline
   static magazine(key: u64): u32 {
-    const mixed = <u32>key ^ (<u32>(key >> ALIGN_SHIFT) * 0x85ebca6b);
+    const mixed = <u32>key ^ ((<u32>(key >> ALIGN_SHIFT)) << 15);
     return PLAIN + 1 + ((mixed * 0x9e3779b1) >> 26);
-  }
-
-  /** Where the key of a magazine lies, less KEYS. */
-  @inline
-  static at(heap: u32, number: u32): u32 {
-    return heap + ((number - (PLAIN + 1)) << 3);
-  }
-
-  @inline
-  static in(heap: u32, number: u32): u64 {
-    return load<u64>(Key.at(heap, number), KEYS);
   }
 }
 
 /** The first `count` blocks of a magazine, which are those that lay there longest, become free. */
 function spill(heap: u32, number: u32, count: u32): void {
-  const magazine = Magazine.at(heap, number) + MAGAZINES;
-  const left = load<u32>(magazine) - count;
-  for (let i: u32 = 1; i <= count; i++) give(heap, Handle.at(load<i32>(magazine + (i << 2))));
-  memory.copy(magazine + 4, magazine + 4 + (count << 2), left << 2);
-  store<u32>(magazine, left);
+  const magazine = Magazine.at(heap, number);
+  const handles = magazine + HANDLES;
+  const left = load<u32>(magazine, MAGAZINES) - count;
+  for (let i: u32 = 0; i < count; i++) give(heap, Handle.at(load<i32>(handles + (i << 2))));
+  memory.copy(handles, handles + (count << 2), left << 2);
+  store<u32>(magazine, left, MAGAZINES);
 }
 
 /** All that the magazines hold becomes free. */
@@ -109,40 +111,50 @@ export function heapFlush(heap: u32): void {
   for (let number: u32 = 1; number <= ALL_MAGAZINES; number++) spill(heap, number, Magazine.count(heap, number));
 }
 
-/** What is asked for by a key that the magazine does not have: takes it over when it is empty, or was asked often enough. */
-export function contest(heap: u32, number: u32, key: u64): void {
-  const at = heap + number - (PLAIN + 1);
-  const contests = <u32>load<u8>(at, CONTESTS) + 1;
+/**
+ * Something is asked of a magazine that has another key: the number of the magazine if it is its own from now on, else 0. It is
+ * when there was no other, or that one has nothing there, or this was asked for often enough.
+ */
+export function contest(heap: u32, number: u32, key: u64): u32 {
+  const magazine = Magazine.at(heap, number);
+  const contests = <u32>load<u16>(magazine, CONTESTS) + 1;
   const count = Magazine.count(heap, number);
   if (count != 0 && contests < CONTEST_MAX) {
-    store<u8>(at, <u8>contests, CONTESTS);
-    return;
+    store<u16>(magazine, <u16>contests, CONTESTS);
+    return 0;
   }
   spill(heap, number, count);
-  store<u8>(at, 0, CONTESTS);
-  store<u64>(Key.at(heap, number), key, KEYS);
+  const limit = Magazine.key(heap, number) == 0 ? min<u32>(ROOM, max<u32>(LEAST, KEYED_GRANULES / <u32>key)) : 0;
+  store<u32>(magazine, limit, LIMIT);
+  store<u64>(magazine, key, KEYS);
+  return number;
 }
 
-/** Whether a magazine with a key that has `count` blocks takes this one too. */
-export function fitsKey(heap: u32, number: u32, count: u32, at: u32): bool {
-  const key = Key.in(heap, number);
+/** Whether a magazine that was taken over, and has `count` blocks, takes this one too. */
+function fitsKey(heap: u32, number: u32, count: u32, at: u32): bool {
+  const key = Magazine.key(heap, number);
   const size = block(at).size;
   if (size != <u32>key) return false;
-  if (count >= LEAST && (count == MAGAZINE_ROOM || count * size >= KEYED_GRANULES)) return false;
+  if (count >= LEAST && (count == ROOM || count * size >= KEYED_GRANULES)) return false;
   const iova = block(at).iova;
+  const align = (key >> ALIGN_SHIFT) & 63;
   const boundary = <u32>(key >> BOUNDARY_SHIFT);
-  const mask = ((<u64>1) << ((key >> ALIGN_SHIFT) & 63)) - 1;
-  return (iova & mask) == 0 && (boundary == 0 || !Place.crosses(iova, iova + (block(at).bytes - 1), boundary));
+  return (
+    <u64>ctz<u64>(iova) >= align && (boundary == 0 || !Place.crosses(iova, iova + (block(at).bytes - 1), boundary))
+  );
 }
 
 /** Where a block that was freed goes when its magazine does not just take it. */
 export function putAway(heap: u32, number: u32, count: u32, handle: i32): void {
-  if (number > PLAIN) {
-    give(heap, Handle.at(handle));
+  const at = Handle.at(handle);
+  if (number - 1 < PLAIN) {
+    spill(heap, number, SPILL);
+    count -= SPILL;
+  } else if (number == 0 || Magazine.limit(heap, number) != 0 || !fitsKey(heap, number, count, at)) {
+    give(heap, at);
     return;
   }
-  spill(heap, number, SPILL);
-  Magazine.push(heap, number, count - SPILL, handle);
+  Magazine.push(heap, number, count, handle);
 }
 
 /**
@@ -153,7 +165,7 @@ export function obtain(heap: u32, number: u32, size: u32, align: u32, boundary: 
   for (let again = 0; again < 2; again++) {
     const from = search(heap, size, align, boundary, again != 0);
     if (from != 0) {
-      const batch = number <= PLAIN && fresh() > BATCH ? min<u32>(BATCH, block(from).size / size) : 1;
+      const batch = number - 1 < PLAIN && fresh() > BATCH ? min<u32>(BATCH, block(from).size / size) : 1;
       const at = carve(heap, from, padIn(from, size, align, boundary), size * batch);
       if (at != 0) {
         cut(heap, at, number, size, batch);
@@ -169,18 +181,18 @@ export function obtain(heap: u32, number: u32, size: u32, align: u32, boundary: 
 /** Makes blocks of `size` granules out of one of `batch` times as many; all but the first go into the magazine, which is empty. */
 function cut(heap: u32, first: u32, number: u32, size: u32, batch: u32): void {
   const bits = (number << MAGAZINE_SHIFT) | (record(heap).tag & OWNER);
-  const magazine = Magazine.at(heap, number) + MAGAZINES;
+  const magazine = Magazine.at(heap, number);
   let iova = block(first).iova;
   let va = vaOf(heap, iova);
   let at = first;
   let left = batch;
   while (true) {
+    left--;
     block(at).iova = iova;
     block(at).size = size;
     block(at).state = (block(at).state & GENERATION) | bits;
     block(at).va = va;
-    left--;
-    if (at != first) store<i32>(magazine + ((left + 1) << 2), Handle.of(at));
+    if (at != first) store<i32>(magazine + (left << 2), Handle.of(at), HANDLES);
     if (left == 0) break;
     const next = acquire();
     linkAfter(at, next);
@@ -188,7 +200,8 @@ function cut(heap: u32, first: u32, number: u32, size: u32, batch: u32): void {
     iova += (<u64>size) << GRANULE_SHIFT;
     va += (<u64>size) << GRANULE_SHIFT;
   }
-  if (batch == 1) return;
-  store<u32>(magazine, batch - 1);
+  if (number - 1 >= PLAIN) return;
+  store<u32>(magazine, batch - 1, MAGAZINES);
+  store<u32>(magazine, ROOM, LIMIT);
   record(heap).taken += batch - 1;
 }

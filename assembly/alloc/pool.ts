@@ -116,16 +116,47 @@ export function poolPut(pool: u32, handle: i32): i32 {
 
 /** Up to `count` handles to `pointer`; how many. */
 export function poolGetMany(pool: u32, pointer: u32, count: u32): u32 {
-  const got = min<u32>(count, record(pool).free);
-  for (let i: u32 = 0; i < got; i++) store<i32>(pointer + (i << 2), poolGet(pool));
+  const all = record(pool);
+  const current = all.current;
+  const mask = all.mask;
+  const got = min<u32>(count, all.free);
+  if (got == 0) return 0;
+  all.free -= got;
+  // One of them stays as it is.
+  let place = all.head + (all.fifo != 0 ? 0 : all.free + got - 1);
+  const step = all.fifo != 0 ? 1 : -1;
+  if (all.fifo != 0) all.head = (place + got) & mask;
+  const end = pointer + (got << 2);
+  do {
+    const handle = load<i32>(pool + ((place & mask) << 2), RING);
+    store<i32>(pointer, handle);
+    store<i32>(current + ((handle & INDEX_MASK) << 2), handle);
+    place += step;
+    pointer += 4;
+  } while (pointer != end);
   return got;
 }
 
 /** `count` handles from `pointer`, up to the first that is refused: how many came before it. */
 export function poolPutMany(pool: u32, pointer: u32, count: u32): u32 {
-  let put: u32 = 0;
-  while (put < count && poolPut(pool, load<i32>(pointer + (put << 2))) == status.OK) put++;
-  return put;
+  const all = record(pool);
+  const first = all.first;
+  const slots = all.count;
+  const mask = all.mask;
+  const toCurrent = all.current;
+  const begin = all.head + all.free;
+  let place = begin;
+  for (const end = pointer + (count << 2); pointer != end; pointer += 4) {
+    const handle = load<i32>(pointer);
+    const index = <u32>handle & INDEX_MASK;
+    const current = toCurrent + (index << 2);
+    if (index - first >= slots || load<i32>(current) != handle) break;
+    store<i32>(current, 0);
+    store<i32>(pool + ((place & mask) << 2), Handle.after(handle), RING);
+    place++;
+  }
+  all.free += place - begin;
+  return place - begin;
 }
 
 /** What poolPut would say. */

@@ -1,4 +1,4 @@
-import { Closable, disposeWith, isItself } from "../closable.ts";
+import { Closable, disposeWith, disposing, isItself } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { core } from "../core.ts";
 import {
@@ -186,7 +186,7 @@ export class Container extends Closable {
   }
 
   /** @internal */
-  override dispose(): void {
+  override [disposing](): void {
     disposeWith(() => this.#endHeaps(), this);
   }
 

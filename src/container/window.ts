@@ -1,4 +1,4 @@
-import { Closable, disposeWith } from "../closable.ts";
+import { Closable, disposeWith, disposing } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { core, NO_ADDRESS, Owner, Status } from "../core.ts";
 import { DmaWindowError } from "../errors.ts";
@@ -371,7 +371,7 @@ export class Window extends Closable {
   }
 
   /** @internal */
-  override dispose(): void {
+  override [disposing](): void {
     disposeWith(() => this.#endHeaps(this), this);
   }
 

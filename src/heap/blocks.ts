@@ -21,6 +21,8 @@ export class Blocks {
   reclaim: () => boolean = () => false;
   /** Bytes that only wait. */
   quarantined = 0n;
+  /** Blocks that pools lie in. */
+  lent = 0;
 
   /** @throws `ERR_ALLOC_UNAVAILABLE`, `ERR_OUT_OF_MEMORY`. */
   constructor(title: string, plan: HeapPlan) {
@@ -58,6 +60,11 @@ export class Blocks {
       throw error;
     }
     return handle;
+  }
+
+  /** Blocks that somebody has. */
+  get liveCount(): number {
+    return wasm.heapLiveCount(this.heap) - this.lent;
   }
 
   give(handle: number): void {

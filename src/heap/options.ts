@@ -94,6 +94,7 @@ const HEAP_KEYS = keysOf<HeapOptions>({
 const GROW_KEYS = keysOf<GrowOptions>({ low: true, step: true, max: true, sync: true });
 const QUARANTINE_KEYS = keysOf<NonNullable<HeapOptions["quarantine"]>>({ milliseconds: true });
 const BLOCK_KEYS = keysOf<BlockOptions>({ align: true, boundary: true });
+const CLOSE_KEYS = keysOf<{ readonly force?: boolean }>({ force: true });
 const POOL_KEYS = keysOf<PoolOptions>({
   size: true,
   count: true,
@@ -244,6 +245,12 @@ export function readSharedPool(options: SharedPoolOptions, heapZeroes: boolean):
   if (workers === 0 || workers > WORKERS_MAX) throw argumentRangeError("workers", `from 1 to ${WORKERS_MAX}`, wanted);
   const { fifo: _, ...plan } = readPool(rest, heapZeroes);
   return { ...plan, workers };
+}
+
+/** What `close` is given. @throws `ERR_INVALID_ARG_TYPE`. */
+export function readForce(options: { readonly force?: boolean }): boolean {
+  known("options", object("options", options), CLOSE_KEYS);
+  return boolean("force", options.force ?? false);
 }
 
 /** Rounded up. */

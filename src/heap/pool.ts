@@ -1,6 +1,6 @@
 import { AllocStatus, HANDLE_INDEX_MASK } from "../alloc.ts";
 import { kindOf } from "../captured.ts";
-import { Closable } from "../closable.ts";
+import { Closable, disposing } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { argumentRangeError, argumentTypeError, coded, DmaWindowError } from "../errors.ts";
 import { count } from "../validate.ts";
@@ -10,7 +10,7 @@ import type { Blocks } from "./blocks.ts";
 import { CarefulSlots, GUARD } from "./careful-slots.ts";
 import type { HeapDamage } from "./damage.ts";
 import { type HeapLeak, type HeapPart, nameLeaks } from "./leaks.ts";
-import type { PoolPlan } from "./options.ts";
+import { type PoolPlan, readForce } from "./options.ts";
 import { fill } from "./pattern.ts";
 import { closedError, refusedHandle } from "./refusals.ts";
 import { type Slots, takeSlots } from "./slots.ts";
@@ -311,8 +311,9 @@ export class DmaPool extends Closable {
    * @throws `ERR_POOL_IN_USE` when slots are live (facts: live): the message names the first of them.
    */
   close(options: { readonly force?: boolean } = {}): void {
+    const force = readForce(options);
     if (!this.#open) return;
-    if (this.live > 0 && options.force !== true) {
+    if (this.live > 0 && !force) {
       const said = `${this.#title} has ${this.live} slots live: ${nameLeaks(this.live, this.#leaks())}`;
       throw new DmaWindowError(
         "ERR_POOL_IN_USE",
@@ -326,7 +327,7 @@ export class DmaPool extends Closable {
   }
 
   /** @internal */
-  override dispose(): void {
+  override [disposing](): void {
     this.close({ force: true });
   }
 

@@ -50,7 +50,7 @@ export function takeSlots(blocks: Blocks, wanted: SlotsWanted): Slots | undefine
     piece = Math.min(piece, wanted.count - done);
     const handle = takePiece(blocks, layout, piece);
     if (handle > 0) {
-      lend(handle);
+      lend(blocks, handle);
       taken.push(handle);
       const at = (handle & HANDLE_INDEX_MASK) * 4;
       const [iova, va] = [wasm.iovas[at] as bigint, wasm.vas[at] as bigint];
@@ -88,12 +88,14 @@ const STATE_WORD = 3;
 const LIVE = 1 << 19;
 
 /** A block is taken, and its handle is nobody's. */
-function lend(handle: number): void {
+function lend(blocks: Blocks, handle: number): void {
+  blocks.lent++;
   const at = (handle & HANDLE_INDEX_MASK) * 8 + STATE_WORD;
   wasm.words[at] = (wasm.words[at] as number) & ~LIVE;
 }
 
 function giveBack(blocks: Blocks, handle: number): void {
+  blocks.lent--;
   const at = (handle & HANDLE_INDEX_MASK) * 8 + STATE_WORD;
   wasm.words[at] = (wasm.words[at] as number) | LIVE;
   blocks.give(handle);

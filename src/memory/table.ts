@@ -1,6 +1,6 @@
 import { asked } from "../asked.ts";
 import { freeze, OwnMap, OwnSet } from "../captured.ts";
-import { Closable, disposeWith } from "../closable.ts";
+import { Closable, disposeWith, disposing } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { core, ListFlag, NO_ADDRESS, Status } from "../core.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError, leftBy, withResidue } from "../errors.ts";
@@ -336,7 +336,7 @@ export class MemsegTable extends Closable {
   }
 
   /** @internal */
-  override dispose(): void {
+  override [disposing](): void {
     disposeWith(() => this.holds.end(), this);
   }
 

@@ -95,8 +95,9 @@ eachBuild("edge values", (test, fresh) => {
     const heap = heapWith(alloc, MIB);
     assert.is(named(alloc.heapAlloc(heap, 0)), "ZERO_LENGTH");
     assert.is(named(alloc.heapAllocAligned(heap, 0, 12, 12)), "ZERO_LENGTH");
-    assert.is(named(alloc.heapAlloc(heap, 2 ** 32 - 1)), "EXHAUSTED");
-    assert.is(named(alloc.heapAlloc(heap, 2 ** 32 - 63)), "EXHAUSTED");
+    assert.is(named(alloc.heapAlloc(heap, 2 ** 32 - 1)), "TOO_LARGE");
+    assert.is(named(alloc.heapAlloc(heap, 2 ** 32 - 63)), "TOO_LARGE");
+    assert.is(named(alloc.heapAlloc(heap, 2 ** 32 - 64)), "EXHAUSTED");
     structureOf(alloc, heap);
   });
 
@@ -117,6 +118,28 @@ eachBuild("edge values", (test, fresh) => {
           const { iova } = placed(alloc, handle);
           assert.is(iova & ((1n << BigInt(align)) - 1n), 0n);
           if (boundary) assert.is(iova >> BigInt(boundary), (iova + BigInt(bytes) - 1n) >> BigInt(boundary));
+          handles.push(handle);
+        }
+      }
+      for (const handle of handles) assert.is(alloc.heapFree(heap, handle), 0);
+      structureOf(alloc, heap);
+    }
+  });
+
+  test("many keys of one size take magazines over from each other, and each block is what was asked for", () => {
+    const alloc = fresh();
+    const heap = heapWith(alloc, 64n * MIB, HIGH + 64n);
+    const keys: (readonly [align: number, boundary: number])[] = [];
+    for (let align = 0; align <= 14; align++)
+      for (let boundary = 12; boundary <= 20; boundary++) keys.push([align, boundary]);
+    for (let round = 0; round < 6; round++) {
+      const handles: number[] = [];
+      for (const [align, boundary] of round % 2 === 0 ? keys : keys.toReversed()) {
+        for (let i = 0; i < 12; i++) {
+          const handle = given(alloc.heapAllocAligned(heap, 3000, align, boundary));
+          const { iova } = placed(alloc, handle);
+          assert.is(iova & ((1n << BigInt(align)) - 1n), 0n);
+          assert.is(iova >> BigInt(boundary), (iova + 2999n) >> BigInt(boundary));
           handles.push(handle);
         }
       }

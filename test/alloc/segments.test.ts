@@ -68,6 +68,14 @@ eachBuild("segments", (test, fresh) => {
     }
   });
 
+  test("stay apart where that is asked for, and no buffer lies on both sides", () => {
+    const alloc = fresh();
+    const heap = heapWith(alloc, MIB);
+    assert.is(named(alloc.heapAddSegment(heap, HIGH + MIB, VA + MIB, MIB, 1)), "OK");
+    assert.is(named(alloc.heapAlloc(heap, (1 << 20) + 64)), "EXHAUSTED");
+    for (let i = 0; i < 2; i++) assert.is(placed(alloc, given(alloc.heapAlloc(heap, 1 << 20))).iova % MIB, 0n);
+  });
+
   test("the end of all addresses is a segment's end as any other, and nobody's neighbour at 0", () => {
     const alloc = fresh();
     const heap = heapWith(alloc, MIB, TOP - MIB, TOP - MIB);

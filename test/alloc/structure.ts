@@ -6,7 +6,8 @@ import * as assert from "uvu/assert";
 import { type Allocator, HANDLE_INDEX_MASK } from "../../src/alloc.ts";
 
 const [FREE, LIVE, OWNER, GENERATION] = [1 << 20, 1 << 19, 4095, 511 << 22];
-const [BITMAPS, KEYS, MAGAZINES, LISTS, LEVELS] = [64, 288, 768, 25600, 27];
+const [BITMAPS, MAGAZINES, LISTS, LEVELS] = [64, 512, 25344, 27];
+const [KEY, HANDLES, ROOM] = [8, 16, 60];
 const [PLAIN, ALL] = [32, 96];
 
 export interface Block {
@@ -75,8 +76,8 @@ export function structureOf(alloc: Allocator, heap: number): Structure {
       } else {
         assert.is(long(next, 24), va + sum, "the memory behind the IOVA");
         const number = (state >> 12) & 127;
-        assert.ok(number >= 1 && number <= ALL, "a magazine that there is");
-        if (number <= PLAIN) assert.is(granules, number, "a magazine of its size");
+        assert.ok(number <= ALL, "a magazine that there is");
+        if (number > 0 && number <= PLAIN) assert.is(granules, number, "a magazine of its size");
       }
       const handle = (state & GENERATION) | (next >> 5);
       const block: Block = { at: next, iova: iova + sum, granules, state: kind as Block["state"], handle };
@@ -126,17 +127,16 @@ export function structureOf(alloc: Allocator, heap: number): Structure {
   assert.is(word(heap), long(heap, 8) < long(heap, 16) ? 1 : 0, "the low mark");
 
   const parked = new Set<number>();
-  for (let number = 1; number <= ALL; number++) {
+  for (let number = 0; number <= ALL; number++) {
     const at = heap + MAGAZINES + number * 256;
-    assert.ok(word(at) <= 63, "no magazine holds more than it has room for");
-    for (let i = 1; i <= word(at); i++) {
-      const handle = word(at, i * 4);
+    assert.ok(word(at) <= (number === 0 ? 0 : ROOM), "no magazine holds more than it has room for");
+    for (let i = 0; i < word(at); i++) {
+      const handle = word(at, HANDLES + i * 4);
       const block = byAddress.get((handle & HANDLE_INDEX_MASK) << 5);
       assert.is(block?.handle, handle, "a magazine has handles as they will be");
       assert.is(block?.state, "magazine");
       assert.is((word(block?.at ?? 0, 12) >> 12) & 127, number, "of blocks that name it");
-      if (number > PLAIN)
-        assert.is(block?.granules, Number(long(heap, KEYS + (number - 33) * 8) & 0xffffffffn), "of its key");
+      if (number > PLAIN) assert.is(block?.granules, word(at, KEY), "of its key");
       assert.not(parked.has(handle), "once");
       parked.add(handle);
     }

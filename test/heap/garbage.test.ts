@@ -13,7 +13,8 @@ test("alloc, free, get, put, batches and columns leave no garbage", () => {
   const child = spawnSync(process.execPath, [...flags, GARBAGE], { encoding: "utf8" });
   assert.is(child.status, 0, child.stderr);
   const used: Record<string, number> = JSON.parse(child.stdout);
-  for (const [operation, bytes] of Object.entries(used)) assert.ok(bytes < 0.5, `${operation}: ${bytes} bytes for each`);
+  for (const [operation, bytes] of Object.entries(used))
+    assert.ok(bytes < 0.5, `${operation}: ${bytes} bytes for each`);
   assert.is(Object.keys(used).length, 10);
 });
 

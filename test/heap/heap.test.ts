@@ -249,7 +249,7 @@ test("closing says what is live, and force closes all the same", () => {
   const slot = pool.get();
   const error = failure("ERR_HEAP_IN_USE", () => heap.close());
   assert.is(error.facts?.live, 8);
-  assert.match(error.message, `handle ${handles[0]} (64 bytes at IOVA 0x`);
+  assert.match(error.message, /: handle \d+ \(64 bytes at IOVA 0x/);
   assert.match(error.message, "and 3 more");
   assert.is(heap.closed, false);
   const leak = heap.leaks().find(({ handle }) => handle === slot);
