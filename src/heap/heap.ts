@@ -286,15 +286,11 @@ export class DmaHeap extends Closable {
     return pool;
   }
 
-  /**
-   * A pool of slots of one size that worker threads share with this one; without guards, also in a heap with `guard`. It grows as for
-   * {@link pool}. @throws as that does, and `ERR_ALLOC_UNAVAILABLE`.
-   */
+  /** A pool that worker threads share with this one; it has no guards. As {@link pool}; also `ERR_ALLOC_UNAVAILABLE`. */
   sharedPool(options: SharedPoolOptions): SharedPool {
     if (!this.#open) throw closedError(this.#blocks.title);
-    const ended = (pool: SharedPool) => this.#pools.delete(pool);
-    const pool = makeSharedPool(this.#blocks, this.#plan, options, this.#poolsMade + 1, ended);
-    this.#poolsMade++;
+    const number = ++this.#poolsMade;
+    const pool = makeSharedPool(this.#blocks, this.#plan, options, number, (it) => this.#pools.delete(it));
     this.#pools.add(pool);
     return pool;
   }
