@@ -1,6 +1,7 @@
 /** Blocks of a heap as the allocator gives them, and its memory, which grows. */
 import { GRANULE, HANDLE_INDEX_MASK } from "../alloc.ts";
 import { DmaWindowError } from "../errors.ts";
+import { rounded } from "./block.ts";
 import { type Asked, exhausted } from "./exhausted.ts";
 import { Growth } from "./growth.ts";
 import type { HeapPlan } from "./options.ts";
@@ -79,14 +80,15 @@ export class Blocks {
       const handle = wasm.heapAllocAligned(this.heap, bytes, align, boundary);
       return handle > 0 ? handle : -1;
     };
-    const anywhere = BigInt(bytes) + (1n << BigInt(align)) + (boundary === 0 ? 0n : BigInt(bytes));
-    // It fits, and there are no descriptors: more memory would not help.
+    const length = BigInt(rounded(bytes));
+    const anywhere = length + (1n << BigInt(align)) - 64n + (boundary === 0 ? 0n : length);
+    // It fits wherever that begins, and there are no descriptors: more memory would not help.
     if (wasm.heapLargest(this.heap) >= anywhere) return -1;
     if (this.reclaim()) {
       const handle = again();
       if (handle > 0) return handle;
     }
-    if (this.segments.count > 1 && wasm.heapFreeBytes(this.heap) >= anywhere && this.segments.join(anywhere)) {
+    if (this.segments.count > 1 && this.segments.join(rounded(bytes), align, boundary)) {
       const handle = again();
       if (handle > 0) return handle;
     }
@@ -106,7 +108,7 @@ export class Blocks {
   #needed(bytes: number, align: number, boundary: number): bigint {
     const { pageSize } = this.#plan.list;
     const unit = 1n << BigInt(Math.max(align, boundary));
-    return BigInt(bytes) + (unit > pageSize ? unit - pageSize : 0n);
+    return BigInt(rounded(bytes)) + (unit > pageSize ? unit - pageSize : 0n);
   }
 
   exhausted(asked: Asked): DmaWindowError {

@@ -202,8 +202,9 @@ export class DmaHeap extends Closable {
     else this.#blocks.give(handle);
   }
 
-  /** Where a block is in {@link iovas} and {@link vas}, and half of where in {@link sizes}. Of a live handle of this heap; it is not looked at. */
+  /** Where a block is in {@link iovas} and {@link vas}, and half of where in {@link sizes}. Of a live handle of this heap; whether it is one is not looked at. */
   slot(handle: number): number {
+    if (typeof handle !== "number") this.#check(handle);
     return this.#careful === undefined ? (handle & HANDLE_INDEX_MASK) << 2 : this.#careful.slotOf(handle);
   }
 

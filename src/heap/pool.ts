@@ -250,8 +250,9 @@ export class DmaPool extends Closable {
     return batch;
   }
 
-  /** Where a slot is in {@link iovas} and {@link vas}: 0 for the first. Of a handle that is this pool's; it is not looked at. */
+  /** Where a slot is in {@link iovas} and {@link vas}: 0 for the first. Of a live handle of this pool; whether it is one is not looked at. */
   slot(handle: number): number {
+    if (typeof handle !== "number") this.#check(handle);
     if (this.#careful) return this.#careful.slotOf(handle);
     return (handle & HANDLE_INDEX_MASK) - this.#first;
   }

@@ -54,6 +54,10 @@ export class Segments {
   #joints: JointView[] = [];
   /** What was shown last: up to 4 GiB. A view that has ended has length 0. */
   #last: { readonly from: number; readonly to: number; readonly view: Uint8Array } = NOTHING;
+  /** Whether any two are neighbours for program and device. */
+  #hasBorders = false;
+  /** What was last looked for between neighbours in vain, and how much was free then. */
+  #searched = { free: 0n, bytes: 0 };
   /** What is being freed, and therefore is not held. */
   #leaving: Segment | undefined;
 
@@ -178,15 +182,22 @@ export class Segments {
   }
 
   /**
-   * Makes neighbours one where free memory lies on both sides of their border, and with that at least `bytes` in a row. Gives
-   * whether it did. Only where one array can show both, or none can be had at all: a block there is like any other.
+   * Makes neighbours one where free memory lies on both sides of their border, and there is room for a block with that; `align` and
+   * `boundary` are shifts. Gives whether it did. Only where one array can show both, or none can be had at all: a block there is
+   * like any other.
    */
-  join(bytes: bigint): boolean {
+  join(bytes: number, align: number, boundary: number): boolean {
+    // Whoever asks again and again, with nothing freed meanwhile, is not to wait for a search each time.
+    const free = wasm.heapFreeBytes(this.#heap);
+    if (!this.#hasBorders || free < BigInt(bytes)) return false;
+    if (free === this.#searched.free && bytes >= this.#searched.bytes) return false;
+    this.#searched = { free, bytes };
     for (const [first, ...rest] of this.#freeRows()) {
       const last = rest.at(-1);
       if (first === undefined || last === undefined) continue;
       const size = last.iova + last.size - first.iova;
-      if (size < bytes || !this.#canShow(first.va, last.va + last.size)) continue;
+      if (!fits(first.iova, size, BigInt(bytes), align, boundary) || !this.#canShow(first.va, last.va + last.size))
+        continue;
       if (!this.#take([first, ...rest])) continue;
       const apart = (this.begins(first.va) ? BELOW : 0) | (this.#of(last.va)?.end === last.va + last.size ? ABOVE : 0);
       if (wasm.heapAddSegment(this.#heap, first.iova, first.va, size, apart) === AllocStatus.OK) return true;
@@ -333,10 +344,20 @@ export class Segments {
   #insert(held: Held): void {
     const at = this.#all.findIndex(({ segment }) => segment.va > held.segment.va);
     this.#all.splice(at < 0 ? this.#all.length : at, 0, held);
+    this.#lookForBorders();
   }
 
   #drop(segment: Segment): void {
     this.#all = this.#all.filter((held) => held.segment !== segment);
+    this.#lookForBorders();
+  }
+
+  #lookForBorders(): void {
+    this.#searched = { free: 0n, bytes: 0 };
+    this.#hasBorders = this.#all.some(({ runs }, i) => {
+      const [run, next] = [runs.at(-1), this.#all[i + 1]?.runs[0]];
+      return run && next && run.va + run.size === next.va && run.iova + run.size === next.iova;
+    });
   }
 
   #of(va: bigint): Held | undefined {
@@ -350,6 +371,19 @@ export class Segments {
     const held = this.#all[low];
     return held !== undefined && held.segment.va <= va ? held : undefined;
   }
+}
+
+/** Whether a block has room in `size` bytes from `iova` on. */
+function fits(iova: bigint, size: bigint, bytes: bigint, align: number, boundary: number): boolean {
+  let start = up(iova, align);
+  if (boundary > 0 && start >> BigInt(boundary) !== (start + bytes - 1n) >> BigInt(boundary))
+    start = up(start, boundary);
+  return start + bytes <= iova + size;
+}
+
+function up(iova: bigint, shift: number): bigint {
+  const mask = (1n << BigInt(shift)) - 1n;
+  return (iova + mask) & ~mask;
 }
 
 function nameOf({ va, length }: Segment): string {
