@@ -60,7 +60,13 @@ export function heapClose(heap: u32): void {
 /** A handle of at least `bytes`, which begin at a multiple of 64; the negative of a status. */
 export function heapAlloc(heap: u32, bytes: u32): i32 {
   const size = (bytes + 63) >> GRANULE_SHIFT;
-  if (size - 1 >= PLAIN) return heapAllocAligned(heap, bytes, GRANULE_SHIFT, 0);
+  if (size - 1 >= PLAIN) {
+    const key = Key.of(size, GRANULE_SHIFT, 0);
+    const number = Key.magazine(key);
+    const count = Magazine.count(heap, number);
+    if (count == 0 || Magazine.key(heap, number) != key) return heapAllocAligned(heap, bytes, GRANULE_SHIFT, 0);
+    return Magazine.pop(heap, number, count);
+  }
   const count = Magazine.count(heap, size);
   if (count == 0) return obtain(heap, size, size, GRANULE_SHIFT, 0);
   return Magazine.pop(heap, size, count);

@@ -119,6 +119,27 @@ test("has the statuses and the layout of the dictionary", () => {
   assert.is(GENERATIONS, 2 ** (31 - GENERATION_SHIFT));
 });
 
+test("says why where there are no addresses for its memory, and is tried again by the next use", () => {
+  const { Memory } = WebAssembly;
+  try {
+    WebAssembly.Memory = class {
+      constructor() {
+        throw new RangeError("WebAssembly.Memory(): could not allocate memory");
+      }
+    } as unknown as typeof Memory;
+    assert.throws(
+      () => allocator(),
+      (error: Error & { code: string }) =>
+        error.code === "ERR_ALLOC_UNAVAILABLE" &&
+        /256 MiB.*ulimit -v/.test(error.message) &&
+        error.cause instanceof RangeError,
+    );
+  } finally {
+    WebAssembly.Memory = Memory;
+  }
+  assert.ok(allocator().heapOpen() > 0);
+});
+
 test("runs once for a thread, on first use, and in a worker on the memory of another", async () => {
   assert.is(allocator(), allocator());
   const alloc = allocator();

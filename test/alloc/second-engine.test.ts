@@ -34,7 +34,7 @@ function heaps(alloc: Watchable): number {
   alloc.u64(0, WATCHED / 8);
   const random = new Random(11);
   const heap = alloc.heapOpen();
-  for (const at of [2n, 0n, 1n, 5n]) alloc.heapAddSegment(heap, HIGH + at * MIB, (1n << 44n) + at * MIB, MIB);
+  for (const at of [2n, 0n, 1n, 5n]) alloc.heapAddSegment(heap, HIGH + at * MIB, (1n << 44n) + at * MIB, MIB, 0);
   const live: number[] = [];
   const calls = 4000;
   for (let i = 0; i < calls; i++) {
