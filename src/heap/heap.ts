@@ -72,12 +72,10 @@ export class DmaHeap extends Closable {
   readonly #holder: Holder;
   /** The allocator's. */
   readonly #heap: number;
-  /** Where the allocator says that few bytes are free. */
-  readonly #word: number;
   #poolsMade = 0;
   #open = true;
-  /** Whether alloc and free have nothing to do but that. */
-  #fast: boolean;
+  /** The same, where alloc and free have nothing to do but that; else 0. */
+  #quick = 0;
 
   /**
    * A heap with a first step of memory, unless `grow` is false.
@@ -93,7 +91,6 @@ export class DmaHeap extends Closable {
     this.#plan = plan;
     this.#blocks = new Blocks(title, plan);
     this.#heap = this.#blocks.heap;
-    this.#word = this.#heap >> 2;
     try {
       const isWatched = plan.guard || plan.quarantine > 0 || plan.callSites;
       this.#careful = isWatched ? new Careful(this.#blocks, plan) : undefined;
@@ -104,7 +101,7 @@ export class DmaHeap extends Closable {
       this.#blocks.end();
       throw error;
     }
-    this.#fast = !this.#careful && !plan.zero;
+    if (!this.#careful && !plan.zero) this.#quick = this.#heap;
     const { iovas, vas, sizes } = this.#careful ?? wasm;
     this.iovas = iovas;
     this.vas = vas;
@@ -160,13 +157,14 @@ export class DmaHeap extends Closable {
 
   /** The same; -1 where {@link alloc} throws `ERR_HEAP_EXHAUSTED`. It grows as that does. */
   tryAlloc(bytes: number, align?: number, boundary?: number): number {
-    if (this.#fast && typeof bytes === "number" && bytes >>> 0 === bytes && (bytes - 1) >>> 0 <= LAST) {
+    const heap = this.#quick;
+    if (heap !== 0 && typeof bytes === "number" && bytes >>> 0 === bytes && (bytes - 1) >>> 0 <= LAST) {
       const at = align === undefined ? 6 : quickShift(align);
       const within = boundary === undefined ? 0 : quickShift(boundary);
       if (at >= 0 && within >= 0 && (boundary === undefined || bytes <= boundary)) {
-        const handle =
-          at === 6 && within === 0 ? heapAlloc(this.#heap, bytes) : heapAllocAligned(this.#heap, bytes, at, within);
-        if (words[this.#word] !== 0) this.#blocks.growth.low();
+        const handle = at === 6 && within === 0 ? heapAlloc(heap, bytes) : heapAllocAligned(heap, bytes, at, within);
+        // Few bytes are free: the allocator says so in its first word of the heap.
+        if (words[heap >> 2] !== 0) this.#blocks.growth.low();
         return handle > 0 ? handle : this.#blocks.refill(bytes, Math.max(at, 6), within);
       }
     }
@@ -190,8 +188,9 @@ export class DmaHeap extends Closable {
    * `ERR_OUT_OF_RANGE`, `ERR_CLOSED`. `ERR_GUARD` in a heap with `guard`: it is freed all the same.
    */
   free(handle: number): void {
-    if (this.#fast && typeof handle === "number" && (handle | 0) === handle) {
-      if (heapFree(this.#heap, handle) === 0) return;
+    const heap = this.#quick;
+    if (heap !== 0 && typeof handle === "number" && (handle | 0) === handle) {
+      if (heapFree(heap, handle) === 0) return;
     }
     this.#freeSlowly(handle);
   }
@@ -416,7 +415,7 @@ export class DmaHeap extends Closable {
     for (const pool of this.#pools) if (pool instanceof SharedPool) pool.checkNobody();
     for (const pool of this.#pools) pool.part.shut();
     this.#open = false;
-    this.#fast = false;
+    this.#quick = 0;
     this.#careful?.close();
     const left = this.#blocks.end();
     this.#plan.memory.holds.remove(this.#holder);

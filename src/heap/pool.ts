@@ -57,8 +57,8 @@ export class DmaPool extends Closable {
   readonly #batches = new Set<Int32Array>();
   #scratch: Int32Array | undefined;
   #open = true;
-  /** Whether get and put have nothing to do but that. */
-  #fast: boolean;
+  /** The same, where get and put have nothing to do but that; else 0. */
+  #quick = 0;
 
   static {
     make = (...of) => new DmaPool(make, ...of);
@@ -102,7 +102,7 @@ export class DmaPool extends Closable {
     this.#slots = taken;
     this.#zero = plan.zero;
     this.#ended = ended;
-    this.#fast = !guard && !plan.zero;
+    this.#settle();
   }
 
   get closed(): boolean {
@@ -126,7 +126,8 @@ export class DmaPool extends Closable {
    * `ERR_CLOSED`; in a heap with `guard` `ERR_GUARD`.
    */
   get(): number {
-    const handle = this.#fast ? poolGet(this.#pool) : this.#tryGetSlowly();
+    const quick = this.#quick;
+    const handle = quick !== 0 ? poolGet(quick) : this.#tryGetSlowly();
     if (handle > 0) return handle;
     throw this.#empty();
   }
@@ -143,8 +144,8 @@ export class DmaPool extends Closable {
 
   /** The same; -1 when there is none. @throws `ERR_CLOSED`, `ERR_GUARD`. */
   tryGet(): number {
-    if (this.#fast) return poolGet(this.#pool);
-    return this.#tryGetSlowly();
+    const quick = this.#quick;
+    return quick !== 0 ? poolGet(quick) : this.#tryGetSlowly();
   }
 
   #tryGetSlowly(): number {
@@ -166,8 +167,9 @@ export class DmaPool extends Closable {
    * `ERR_OUT_OF_RANGE`, `ERR_CLOSED`. `ERR_GUARD` in a heap with `guard`, where the slot is free all the same.
    */
   put(handle: number): void {
-    if (this.#fast && typeof handle === "number" && (handle | 0) === handle) {
-      if (poolPut(this.#pool, handle) === 0) return;
+    const quick = this.#quick;
+    if (quick !== 0 && typeof handle === "number" && (handle | 0) === handle) {
+      if (poolPut(quick, handle) === 0) return;
     }
     this.#putSlowly(handle);
   }
@@ -192,7 +194,7 @@ export class DmaPool extends Closable {
    */
   getMany(handles: Int32Array, count?: number): number {
     const wanted = this.#many(handles, count);
-    if (!this.#fast) return this.#getEach(handles, wanted);
+    if (this.#quick === 0) return this.#getEach(handles, wanted);
     const pointer = pointerOf(handles);
     if (pointer !== 0) return wasm.poolGetMany(this.#pool, pointer, wanted);
     const scratch = this.#scratchOf(wanted);
@@ -218,7 +220,7 @@ export class DmaPool extends Closable {
   putMany(handles: Int32Array, count?: number): void {
     const wanted = this.#many(handles, count);
     let put = 0;
-    if (this.#fast) {
+    if (this.#quick !== 0) {
       let pointer = pointerOf(handles);
       if (pointer === 0) {
         const scratch = this.#scratchOf(wanted);
@@ -301,7 +303,7 @@ export class DmaPool extends Closable {
    */
   available(): Promise<void> {
     if (!this.#open) return Promise.reject(closedError(this.#title));
-    this.#fast = false;
+    this.#quick = 0;
     return this.#waiters.wait();
   }
 
@@ -353,7 +355,7 @@ export class DmaPool extends Closable {
   #shut(): void {
     if (!this.#open) return;
     this.#open = false;
-    this.#fast = false;
+    this.#quick = 0;
     this.#waiters.reject(closedError(this.#title));
     if (this.#careful) this.#careful.close();
     else wasm.poolClose(this.#pool);
@@ -379,7 +381,8 @@ export class DmaPool extends Closable {
   }
 
   #settle(): void {
-    this.#fast = this.#open && !this.#careful && !this.#zero && this.#waiters.count === 0;
+    const isQuick = this.#open && !this.#careful && !this.#zero && this.#waiters.count === 0;
+    this.#quick = isQuick ? this.#pool : 0;
   }
 
   /** @throws for what is no handle of a slot that is live. */
