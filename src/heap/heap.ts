@@ -10,6 +10,7 @@ import { Blocks } from "./blocks.ts";
 import { type DmaBuffer, makeBuffer } from "./buffer.ts";
 import { Careful } from "./careful.ts";
 import type { HeapDamage } from "./damage.ts";
+import { hotCalls } from "./hot.ts";
 import { type HeapLeak, nameLeaks } from "./leaks.ts";
 import {
   type BlockOptions,
@@ -26,7 +27,10 @@ import { type DmaPool, makePool, placeIn } from "./pool.ts";
 import { closedError, refusedHandle } from "./refusals.ts";
 import { makeSharedPool, SharedPool } from "./shared-pool.ts";
 import { type HeapStats, statsOf, type TrimResult } from "./stats.ts";
-import { heapAlloc, heapAllocAligned, heapFree, wasm, words } from "./wasm.ts";
+import { wasm } from "./wasm.ts";
+
+/** See hot.ts. */
+const hot = hotCalls;
 
 /** Where a descriptor has the address, in words. */
 const VA_WORD = 6;
@@ -162,9 +166,10 @@ export class DmaHeap extends Closable {
       const at = align === undefined ? 6 : quickShift(align);
       const within = boundary === undefined ? 0 : quickShift(boundary);
       if (at >= 0 && within >= 0 && (boundary === undefined || bytes <= boundary)) {
-        const handle = at === 6 && within === 0 ? heapAlloc(heap, bytes) : heapAllocAligned(heap, bytes, at, within);
+        const handle =
+          at === 6 && within === 0 ? hot.heapAlloc(heap, bytes) : hot.heapAllocAligned(heap, bytes, at, within);
         // Few bytes are free: the allocator says so in its first word of the heap.
-        if (words[heap >> 2] !== 0) this.#blocks.growth.low();
+        if (hot.words[heap >> 2] !== 0) this.#blocks.growth.low();
         return handle > 0 ? handle : this.#blocks.refill(bytes, Math.max(at, 6), within);
       }
     }
@@ -190,7 +195,7 @@ export class DmaHeap extends Closable {
   free(handle: number): void {
     const heap = this.#quick;
     if (heap !== 0 && typeof handle === "number" && (handle | 0) === handle) {
-      if (heapFree(heap, handle) === 0) return;
+      if (hot.heapFree(heap, handle) === 0) return;
     }
     this.#freeSlowly(handle);
   }
@@ -241,7 +246,7 @@ export class DmaHeap extends Closable {
     const length = this.#sizeOf(handle);
     if (this.#careful === undefined) {
       const at = (handle & HANDLE_INDEX_MASK) * 8 + VA_WORD;
-      const va = ((words[at + 1] as number) >>> 0) * 2 ** 32 + ((words[at] as number) >>> 0); // exact, or in no segment
+      const va = ((hot.words[at + 1] as number) >>> 0) * 2 ** 32 + ((hot.words[at] as number) >>> 0); // exact, or in no segment
       const shown = this.#blocks.segments.showQuickly(va, length);
       if (shown !== undefined) return shown;
     }
