@@ -2,9 +2,10 @@
 import { GRANULE, HANDLE_INDEX_MASK } from "../alloc.ts";
 import { DmaWindowError } from "../errors.ts";
 import { rounded } from "./block.ts";
-import { type Asked, exhausted } from "./exhausted.ts";
+import type { Asked } from "./exhausted.ts";
+import type { Ground } from "./ground.ts";
 import { Growth } from "./growth.ts";
-import type { HeapPlan } from "./options.ts";
+import type { GrowPlan } from "./options.ts";
 import { fill } from "./pattern.ts";
 import { Segments } from "./segments.ts";
 import { needAllocator, wasm } from "./wasm.ts";
@@ -15,7 +16,7 @@ export class Blocks {
   readonly heap: number;
   readonly segments: Segments;
   readonly growth: Growth;
-  readonly #plan: HeapPlan;
+  readonly #ground: Ground;
   /** What is done to memory that comes, before anybody gets it. */
   prepare: (va: bigint, length: bigint) => void = () => {};
   /** Has what only waits given back; gives whether anything was. */
@@ -28,7 +29,7 @@ export class Blocks {
   #hopeless = 1n << 64n;
 
   /** @throws `ERR_ALLOC_UNAVAILABLE`, `ERR_OUT_OF_MEMORY`. */
-  constructor(title: string, plan: HeapPlan) {
+  constructor(title: string, ground: Ground, grow: GrowPlan | undefined) {
     needAllocator();
     const heap = wasm.heapOpen();
     if (heap <= 0) {
@@ -37,10 +38,10 @@ export class Blocks {
     }
     this.title = title;
     this.heap = heap;
-    this.#plan = plan;
-    this.segments = new Segments(plan.memory, plan.list, plan.window, heap);
-    this.growth = new Growth(plan.grow, plan.list, heap, (length) => {
-      this.segments.add(length, this.prepare);
+    this.#ground = ground;
+    this.segments = new Segments(ground, heap);
+    this.growth = new Growth(grow, ground, heap, (length) => {
+      this.segments.grow(length, this.prepare);
     });
   }
 
@@ -106,15 +107,14 @@ export class Blocks {
 
   /** Bytes of new memory in which a block fits: it begins with a page, and so at a multiple of what is not larger. */
   #needed(bytes: number, align: number, boundary: number): bigint {
-    const { pageSize } = this.#plan.list;
+    const { pageSize } = this.#ground;
     const unit = 1n << BigInt(Math.max(align, boundary));
     return BigInt(rounded(bytes)) + (unit > pageSize ? unit - pageSize : 0n);
   }
 
   exhausted(asked: Asked): DmaWindowError {
-    const { memory, list, window } = this.#plan;
     const { title, heap, growth, quarantined } = this;
-    return exhausted(asked, { title, memory, list, window, heap, growth, quarantined });
+    return this.#ground.exhausted(asked, { title, heap, growth, quarantined });
   }
 
   /** Whatever is live. Gives what could not be given back. */

@@ -18,8 +18,7 @@ import { type Slots, takeSlots } from "./slots.ts";
 import { Waiters } from "./waiters.ts";
 import { wasm } from "./wasm.ts";
 
-/** See hot.ts. */
-const hot = hotCalls;
+const hot = hotCalls; // see hot.ts
 
 /** Only heaps make pools. */
 let make: (blocks: Blocks, plan: PoolPlan, title: string, guard: boolean, ended: (pool: DmaPool) => void) => DmaPool;
@@ -410,7 +409,7 @@ export class DmaPool extends Closable {
   #many(handles: Int32Array, batch: Batch | undefined, wanted: number | undefined): number {
     if (!this.#open) throw closedError(this.#title);
     if (kindOf(handles) !== "Int32Array") throw argumentTypeError("handles", "an Int32Array", handles);
-    const most = batch === undefined ? lengthOf(handles) / 4 : batch.count; // bytes of an Int32Array
+    const most = batch === undefined ? lengthOf(handles) / 4 : batch.count;
     return wanted === undefined ? most : this.#countOf(wanted, most, 0);
   }
 

@@ -226,6 +226,7 @@ export class SharedPool extends SharedSlots {
       },
       leaks: () => this.#leaks(),
       shut: () => this.#shut(),
+      checkNobody: () => this.checkNobody(),
       check: () => [],
     };
   }
