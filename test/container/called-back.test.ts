@@ -168,9 +168,8 @@ const OTHERS = [
     "Window.unmapAll",
     "Window.forget",
     "MemsegTable.asksPhysical",
-    "MemsegTable.isOf",
+    "MemsegTable.kernel",
     "MemsegTable.segmentAt",
-    "MemsegTable.asksPhysical",
   ],
   ...["Segment.bytes", "Segment.view"],
 ];
