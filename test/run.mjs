@@ -1,5 +1,5 @@
-// Runs the tests: all, or those of one folder (node test/run.mjs plan). Each folder is a process of its own, as many at a time
-// as there are processors: so memory that one folder's tests leave to the collector is not the next one's burden.
+// Runs the tests: all, or those of some folders (node test/run.mjs plan kernels/hardware). Each folder is a process of its own, as
+// many at a time as there are processors: so memory that one folder's tests leave to the collector is not the next one's burden.
 //
 // uvu ends with exit code 0 when its own reporter crashes, for example on a thrown value that is no Error; the rest of that
 // file is then missing from the count. So what counts here is that as many tests passed as there are.
@@ -13,22 +13,29 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const uvu = join(root, "node_modules/uvu/bin.js");
 const colour = process.stdout.isTTY ? [] : ["--no-color"];
 
-const waiting = process.argv[2] === undefined ? folders() : [process.argv[2]];
+const files = readdirSync(join(root, "test"), { recursive: true }).filter((name) => name.endsWith(".test.ts"));
+const asked = process.argv.slice(2).map((name) => name.replace(/^(\.\/)?test\//, "").replace(/\/+$/, ""));
+const unknown = asked.filter((name) => testsIn(name).length === 0);
+if (unknown.length > 0) {
+  console.error(`no tests in ${unknown.join(", ")}; there are ${folders().sort().join(", ")}`);
+  process.exit(2);
+}
+
+const waiting = asked.length > 0 ? [...new Set(asked)] : folders();
 const sum = { total: 0, passed: 0, good: true };
 await Promise.all(Array.from({ length: Math.min(availableParallelism(), waiting.length) }, lane));
 console.log(`\n${sum.passed} passed, ${sum.total - sum.passed} failed`);
 process.exitCode = sum.good ? 0 : 1;
 
+function testsIn(folder) {
+  return files.filter((name) => name.startsWith(`${folder}/`));
+}
+
 /** The folders that have tests; those with the most text first, which take longest as a rule. */
 function folders() {
-  const size = (folder) =>
-    readdirSync(join(root, "test", folder), { recursive: true })
-      .filter((name) => name.endsWith(".test.ts"))
-      .reduce((bytes, name) => bytes + statSync(join(root, "test", folder, name)).size, 0);
-  return readdirSync(join(root, "test"), { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map(({ name }) => ({ name, bytes: size(name) }))
-    .filter(({ bytes }) => bytes > 0)
+  const bytes = (folder) => testsIn(folder).reduce((sum, name) => sum + statSync(join(root, "test", name)).size, 0);
+  return [...new Set(files.map((name) => name.split("/")[0]))]
+    .map((name) => ({ name, bytes: bytes(name) }))
     .sort((a, b) => b.bytes - a.bytes)
     .map(({ name }) => name);
 }

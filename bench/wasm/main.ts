@@ -1,4 +1,4 @@
 /** `npm run wasm:report` */
-import { coreReport } from "./report.ts";
+import { wasmReport } from "./report.ts";
 
-console.log(coreReport(true));
+console.log(wasmReport());

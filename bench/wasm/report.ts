@@ -1,5 +1,5 @@
 /**
- * Where the core's bytes go: the sections of each build, and its largest functions.
+ * Where the bytes of the modules go, of the core and of the allocator: the sections of each build, and its largest functions.
  *
  *     npm run wasm:report
  */
@@ -9,15 +9,30 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Build, coreFile } from "../../test/support/core-files.ts";
 import { textTable } from "../harness/table.ts";
 import { type FunctionSize, type ModuleSizes, moduleSizes } from "./sections.ts";
 
 const LARGEST = 20;
-const BUILDS: readonly { readonly build: Build; readonly target: string }[] = [
-  { build: "core", target: "release" },
-  { build: "core.scalar", target: "scalar" },
-  { build: "core.asserts", target: "asserts" },
+
+/** A file in dist/, and how asc makes it. */
+interface Build {
+  readonly build: string;
+  readonly config: string;
+  readonly target: string;
+}
+
+const CORE: readonly Build[] = [
+  { build: "core", config: "asconfig.json", target: "release" },
+  { build: "core.scalar", config: "asconfig.json", target: "scalar" },
+  { build: "core.asserts", config: "asconfig.json", target: "asserts" },
+];
+const ALLOCATOR: readonly Build[] = [
+  { build: "alloc", config: "asconfig.alloc.json", target: "release" },
+  { build: "alloc.asserts", config: "asconfig.alloc.json", target: "asserts" },
+];
+const SHARED_POOLS: readonly Build[] = [
+  { build: "alloc.shared", config: "asconfig.shared.json", target: "release" },
+  { build: "alloc.shared.asserts", config: "asconfig.shared.json", target: "asserts" },
 ];
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -26,12 +41,12 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
  * The functions' names. A release has none, so the same target is built once more with them: where every function is as large as
  * in the release, it is the same one. Otherwise, and without the compiler, only exported functions have a name.
  */
-function withNames({ functions }: ModuleSizes, target: string): readonly FunctionSize[] {
+function withNames({ functions }: ModuleSizes, { config, target }: Build): readonly FunctionSize[] {
   const directory = mkdtempSync(join(tmpdir(), "dma-window-names-"));
   try {
     const asc = createRequire(import.meta.url).resolve("assemblyscript/bin/asc.js");
     const file = join(directory, "named.wasm");
-    execFileSync(process.execPath, [asc, "--target", target, "--debug", "--outFile", file], {
+    execFileSync(process.execPath, [asc, "--config", config, "--target", target, "--debug", "--outFile", file], {
       cwd: root,
       stdio: "pipe",
     });
@@ -70,11 +85,21 @@ function functionTable(build: string, functions: readonly FunctionSize[]): strin
 
 /** `names`: with the names of functions that are not exported. Every build is made once more for them: some seconds. */
 export function coreReport(names: boolean): string {
-  const modules = BUILDS.map(({ build, target }) => ({ build, target, sizes: moduleSizes(coreFile(build)) }));
+  return report(CORE, names);
+}
+
+/** Of all modules, with the names of functions. */
+export function wasmReport(): string {
+  return [CORE, ALLOCATOR, SHARED_POOLS].map((builds) => report(builds, true)).join("\n\n");
+}
+
+function report(builds: readonly Build[], names: boolean): string {
+  const modules = builds.map((each) => ({
+    ...each,
+    sizes: moduleSizes(readFileSync(join(root, "dist", `${each.build}.wasm`))),
+  }));
   return [
     sectionTable(modules),
-    ...modules.map(({ build, target, sizes }) =>
-      functionTable(build, names ? withNames(sizes, target) : sizes.functions),
-    ),
+    ...modules.map((each) => functionTable(each.build, names ? withNames(each.sizes, each) : each.sizes.functions)),
   ].join("\n\n");
 }

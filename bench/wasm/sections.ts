@@ -4,6 +4,7 @@
  *     module      | "\0asm" : 4 | version : 4 | sections ... |
  *     section     | id : 1 | length : LEB128 | content |                  id 0: a name first, then anything
  *     code        | count | of each function: length, body |              the imported ones come before them in the numbering
+ *     imports     | count | of each: module, name, kind : 1, type |       kind 0: a function; the type's length depends on the kind
  *     exports     | count | of each: name, kind : 1, index |              kind 0: a function
  *     "name"      | subsections: id : 1, length, content | 1: count, of each function: index, name |
  */
@@ -77,6 +78,43 @@ class Reader {
   }
 }
 
+/** Of a table or a memory. */
+function skipLimits(reader: Reader): void {
+  const flags = reader.byte(); // 1: with a maximum, 2: shared
+  reader.number();
+  if ((flags & 1) !== 0) reader.number();
+}
+
+/** By kind, what stands behind it: of a function, a table, a memory, a global. */
+const skipType: readonly ((reader: Reader) => void)[] = [
+  (reader) => reader.number(),
+  (reader) => {
+    reader.byte();
+    skipLimits(reader);
+  },
+  skipLimits,
+  (reader) => {
+    reader.byte();
+    reader.byte();
+  },
+];
+
+/** How many functions an import section has. */
+function importedFunctions(section: Uint8Array): number {
+  const reader = new Reader(section);
+  let functions = 0;
+  for (let left = reader.number(); left > 0; left--) {
+    reader.text();
+    reader.text();
+    const kind = reader.byte();
+    const skip = skipType[kind];
+    if (skip === undefined) throw new RangeError(`an import of kind ${kind}, which is not known here`);
+    skip(reader);
+    if (kind === 0) functions++;
+  }
+  return functions;
+}
+
 /** Functions by index, of an export section. */
 function exportedFunctions(section: Uint8Array): Map<number, string> {
   const reader = new Reader(section);
@@ -121,7 +159,7 @@ export function moduleSizes(bytes: Uint8Array): ModuleSizes {
       name = inside.text();
       if (name === "name") named = namedFunctions(inside);
     } else if (id === 2) {
-      imported = inside.number(); // the core has none, and what else could be imported would be counted with it
+      imported = importedFunctions(content);
     } else if (id === 7) {
       exported = exportedFunctions(content);
     } else if (id === 10) {

@@ -2,9 +2,16 @@
 import type { Cause } from "./cause.ts";
 import { containerCauses } from "./container.ts";
 import { groupCauses } from "./group.ts";
-import { memoryCauses } from "./memory.ts";
+import { madviseCauses } from "./memory/madvise.ts";
+import { mbindCauses } from "./memory/mbind.ts";
+import { mmapCauses } from "./memory/mmap.ts";
+import { munmapCauses } from "./memory/munmap.ts";
 import { openCauses } from "./open.ts";
-import { spaprCauses } from "./spapr.ts";
+import { eehCauses } from "./spapr/eeh.ts";
+import { mapCauses } from "./spapr/maps.ts";
+import { registrationCauses } from "./spapr/registrations.ts";
+import { version1Causes } from "./spapr/version1.ts";
+import { windowCauses } from "./spapr/windows.ts";
 import { type1Causes } from "./type1.ts";
 
 export const causes: readonly Cause[] = [
@@ -12,6 +19,13 @@ export const causes: readonly Cause[] = [
   ...groupCauses,
   ...containerCauses,
   ...type1Causes,
-  ...spaprCauses,
-  ...memoryCauses,
+  ...windowCauses,
+  ...registrationCauses,
+  ...mapCauses,
+  ...eehCauses,
+  ...version1Causes,
+  ...mmapCauses,
+  ...munmapCauses,
+  ...madviseCauses,
+  ...mbindCauses,
 ];

@@ -4,22 +4,11 @@
  */
 import { suite, test } from "uvu";
 import * as assert from "uvu/assert";
-import type { ModelOptions } from "../../src/model/index.ts";
 import { agreed, covers } from "../support/agreement.ts";
 import { failure } from "../support/failure.ts";
 import { no } from "../support/faulty.ts";
 import { type Program, ready } from "../support/program.ts";
-
-const PAGE = 4096n;
-
-const batchAt = (va: bigint) => [0n, 8n, 16n].map((page) => ({ va: va + page * PAGE, length: 2n * PAGE }));
-
-const machines: readonly [string, ModelOptions][] = [
-  ["PowerNV", { platform: "powernv" }],
-  ["an LPAR", { platform: "pseries", pageSize: 4096 }],
-  ["type1 v2", { platform: "type1" }],
-  ["type1 v1", { platform: "type1", iommuVersion: 1 }],
-];
+import { batchAt, leavesNothing, machines, mapBatch, mends, PAGE } from "./interfaces.ts";
 
 /** The next `times` batches lose their answers: it throws, or says that all is done and writes nothing. Gives the way back. */
 function lose({ kernel }: Program, times: number, how: "throws" | "is silent" = "throws"): () => void {
@@ -36,25 +25,20 @@ function lose({ kernel }: Program, times: number, how: "throws" | "is silent" = 
   };
 }
 
-for (const [name, options] of machines) {
+for (const { name, options } of machines) {
   const lost = suite(name);
 
   lost("answers to unmaps: they are done, or may be mapped still and are unmapped later", () => {
     for (const times of [1, 2, 3, 4, 5]) {
       const { program, window, va } = ready(options);
-      const placed = window.mapMany(batchAt(va)).map((iova) => ({ iova, length: 2n * PAGE }));
+      const placed = mapBatch(window, va);
       const mend = lose(program, times);
       const error = failure("ERR_INTERFACE", () => window.unmapMany(placed));
       const left = error.residue?.left ?? [];
       if (times === 1) assert.equal(left, []);
       covers(program, window, left);
       mend();
-      for (const run of [...window.maps()]) window.unmap(run);
-      assert.equal(program.model.live(program.group), []);
-      window.mapMany(batchAt(va));
-      agreed(program, window);
-      program.container.close();
-      assert.equal(program.model.leaks(), []);
+      mends(program, window, va);
     }
   });
 
@@ -66,12 +50,7 @@ for (const [name, options] of machines) {
       covers(program, window, error.residue?.left ?? []);
       if (times <= 2) assert.equal(error.residue, undefined);
       mend();
-      for (const run of [...window.maps()]) window.unmap(run);
-      assert.equal(program.model.live(program.group), []);
-      window.mapMany(batchAt(va));
-      agreed(program, window);
-      program.container.close();
-      assert.equal(program.model.leaks(), []);
+      mends(program, window, va);
     }
   });
 
@@ -90,21 +69,19 @@ for (const [name, options] of machines) {
     assert.is(error.residue?.left.length, 3);
     program.kernel.ioctlBatch = once;
     window.close();
-    program.container.close();
-    assert.equal(program.model.leaks(), []);
+    leavesNothing(program);
   });
 
   lost("an interface that says that all was unmapped, and wrote it into a copy", () => {
     const { program, window, va } = ready(options);
-    const placed = window.mapMany(batchAt(va)).map((iova) => ({ iova, length: 2n * PAGE }));
+    const placed = mapBatch(window, va);
     lose(program, 1, "is silent");
     const error = failure("ERR_INTERFACE", () => window.unmapMany(placed));
     covers(program, window, error.residue?.left ?? []);
     window.unmapMany(placed);
     window.mapMany(batchAt(va));
     agreed(program, window);
-    program.container.close();
-    assert.equal(program.model.leaks(), []);
+    leavesNothing(program);
   });
 
   lost("a segment is freed: it is gone, or may be mapped still, and its place can be used again", () => {
@@ -149,7 +126,7 @@ for (const [name, options] of machines) {
 
 test("registrations that an earlier failure left are ended, and the answers are lost", () => {
   const { program, window, va } = ready();
-  const placed = window.mapMany(batchAt(va)).map((iova) => ({ iova, length: 2n * PAGE }));
+  const placed = mapBatch(window, va);
   program.kernel.fail({ call: "UNREGISTER_MEMORY", times: 3, answer: no.EIO });
   assert.is(failure("ERR_STILL_REGISTERED", () => window.unmapMany(placed)).residue?.left.length, 3);
   lose(program, 1);
@@ -161,7 +138,7 @@ test("registrations that an earlier failure left are ended, and the answers are 
 
 test("registrations are ended, and an interface says so and writes it into a copy: they are asked for once more", () => {
   const { program, window, va } = ready();
-  const placed = window.mapMany(batchAt(va)).map((iova) => ({ iova, length: 2n * PAGE }));
+  const placed = mapBatch(window, va);
   program.kernel.fail({ call: "UNREGISTER_MEMORY", times: 3, answer: no.EIO });
   failure("ERR_STILL_REGISTERED", () => window.unmapMany(placed));
   lose(program, 1, "is silent");

@@ -6,22 +6,11 @@ import { suite, test } from "uvu";
 import * as assert from "uvu/assert";
 import { core } from "../../src/core.ts";
 import { DmaWindowError } from "../../src/errors.ts";
-import type { ModelOptions } from "../../src/model/index.ts";
 import { agree, agreed, covers } from "../support/agreement.ts";
 import { failure } from "../support/failure.ts";
 import { no } from "../support/faulty.ts";
 import { type Program, ready } from "../support/program.ts";
-
-const PAGE = 4096n;
-
-const batchAt = (va: bigint) => [0n, 8n, 16n].map((page) => ({ va: va + page * PAGE, length: 2n * PAGE }));
-
-const machines: readonly [string, ModelOptions, number][] = [
-  ["PowerNV", { platform: "powernv" }, 6],
-  ["an LPAR", { platform: "pseries", pageSize: 4096 }, 6],
-  ["type1 v2", { platform: "type1" }, 3],
-  ["type1 v1", { platform: "type1", iommuVersion: 1 }, 3],
-];
+import { batchAt, leavesNothing, machines, mapBatch, mends, PAGE } from "./interfaces.ts";
 
 /** From the `nth` struct call on, `times` of them throw, before or after the kernel has done them; gives the way back. */
 function breakAt(
@@ -44,7 +33,7 @@ function breakAt(
   };
 }
 
-for (const [name, options, calls] of machines) {
+for (const { name, options, calls } of machines) {
   const thrown = suite(name);
   const begin = () => ready(options);
 
@@ -63,8 +52,7 @@ for (const [name, options, calls] of machines) {
         agreed(program, window);
         window.mapMany(batchAt(va));
         agreed(program, window);
-        program.container.close();
-        assert.equal(program.model.leaks(), []);
+        leavesNothing(program);
       }
     }
   });
@@ -73,15 +61,14 @@ for (const [name, options, calls] of machines) {
     for (const when of ["before", "after"] as const) {
       for (let nth = 0; nth < calls; nth++) {
         const { program, window, va } = begin();
-        const placed = window.mapMany(batchAt(va)).map((iova) => ({ iova, length: 2n * PAGE }));
+        const placed = mapBatch(window, va);
         const mend = breakAt(program, nth, when, 1);
         const error = failure("ERR_INTERFACE", () => window.unmapMany(placed));
         mend();
         assert.is(error.residue, undefined);
         assert.is(window.liveBytes, 0n);
         agreed(program, window);
-        program.container.close();
-        assert.equal(program.model.leaks(), []);
+        leavesNothing(program);
       }
     }
   });
@@ -96,13 +83,7 @@ for (const [name, options, calls] of machines) {
         assert.ok(left.length > 0, "nothing is said to be left");
         covers(program, window, left);
         mend();
-        for (const run of [...window.maps()]) window.unmap(run);
-        assert.equal(program.model.live(program.group), []);
-        // What may have been registered is asked for once more, and then used again.
-        window.mapMany(batchAt(va));
-        agreed(program, window);
-        program.container.close();
-        assert.equal(program.model.leaks(), []);
+        mends(program, window, va);
       }
     }
   });
@@ -119,8 +100,7 @@ for (const [name, options, calls] of machines) {
         covers(program, window, left);
         mend();
         window.close();
-        program.container.close();
-        assert.equal(program.model.leaks(), []);
+        leavesNothing(program);
       }
     }
   });
@@ -129,17 +109,12 @@ for (const [name, options, calls] of machines) {
     for (const when of ["before", "after"] as const) {
       for (let nth = 0; nth < calls; nth++) {
         const { program, window, va } = begin();
-        const placed = window.mapMany(batchAt(va)).map((iova) => ({ iova, length: 2n * PAGE }));
+        const placed = mapBatch(window, va);
         const mend = breakAt(program, nth, when);
         const error = failure(nth === 5 ? "ERR_STILL_REGISTERED" : "ERR_INTERFACE", () => window.unmapMany(placed));
         covers(program, window, error.residue?.left ?? []);
         mend();
-        const rest = [...window.maps()];
-        for (const run of rest) window.unmap(run);
-        window.mapMany(batchAt(va));
-        agreed(program, window);
-        program.container.close();
-        assert.equal(program.model.leaks(), []);
+        mends(program, window, va);
       }
     }
   });
@@ -158,7 +133,7 @@ for (const [name, options, calls] of machines) {
     failure("ERR_INTERFACE", () => window.mapMany(batchAt(va)));
     agreed(program, window);
     assert.is(window.liveBytes, 0n);
-    const placed = window.mapMany(batchAt(va)).map((iova) => ({ iova, length: 2n * PAGE }));
+    const placed = mapBatch(window, va);
     once();
     assert.is(failure("ERR_INTERFACE", () => window.unmapMany(placed)).residue, undefined);
     assert.is(window.liveBytes, 0n);

@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import type { AddressRange } from "../../src/iommu.ts";
 import { planWindow } from "../../src/plan/index.ts";
 import { failure, thrownBy } from "../support/failure.ts";
-import { agreeOnMaps } from "../support/other-iommus.ts";
+import { agreeOnMaps, randomRanges } from "../support/other-iommus.ts";
 import { KiB, MiB, Program } from "../support/program.ts";
 import { Random } from "../support/random.ts";
 
@@ -93,12 +93,7 @@ test("whatever the ranges, lists and windows beside: what is made can be attache
   let [made, over] = [0, 0];
   for (let seed = 1; seed <= 300; seed++) {
     const random = new Random(seed);
-    const ranges: { start: bigint; last: bigint }[] = [];
-    for (let at = BigInt(random.below(5)) * PAGE; ranges.length < 5; ) {
-      const length = BigInt(1 + random.below(1500)) * PAGE;
-      ranges.push({ start: at, last: at + length - 1n });
-      at += length + BigInt(1 + random.below(300)) * PAGE;
-    }
+    const ranges = randomRanges(random, { count: 5, first: 5, longest: 1500, gap: 300 });
     const program = new Program({ platform: "type1", ranges });
     const { container } = program;
     const memory = program.memory();

@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import type { AddressRange } from "../../src/iommu.ts";
 import { type ListFacts, planWindow } from "../../src/plan/index.ts";
 import { failure } from "../support/failure.ts";
-import { agreeOnMaps } from "../support/other-iommus.ts";
+import { agreeOnMaps, randomRanges } from "../support/other-iommus.ts";
 import { GiB, KiB, MiB, Program } from "../support/program.ts";
 import { Random } from "../support/random.ts";
 
@@ -208,12 +208,7 @@ test("whatever the ranges and lists: every order of them gives the same window a
   let [planned, over] = [0, 0];
   for (let seed = 1; seed <= 60; seed++) {
     const random = new Random(seed);
-    const ranges: { start: bigint; last: bigint }[] = [];
-    for (let at = BigInt(random.below(600)) * PAGE; ranges.length < 3; ) {
-      const length = BigInt(1 + random.below(2500)) * PAGE;
-      ranges.push({ start: at, last: at + length - 1n });
-      at += length + BigInt(1 + random.below(600)) * PAGE;
-    }
+    const ranges = randomRanges(random, { count: 3, first: 600, longest: 2500, gap: 600 });
     const shapes = Array.from({ length: 2 + random.below(2) }, (): Shape => {
       const pageSize = random.below(2) === 0 ? 2n * MiB : PAGE;
       return [pageSize, pageSize * BigInt(1 + random.below(pageSize === PAGE ? 1200 : 3))];
@@ -237,12 +232,7 @@ test("whatever the ranges and lists: what is planned can be attached, in any con
   let [planned, over, odd] = [0, 0, 0];
   for (let seed = 1; seed <= 300; seed++) {
     const random = new Random(seed);
-    const ranges: { start: bigint; last: bigint }[] = [];
-    for (let at = BigInt(random.below(5)) * PAGE; ranges.length < 5; ) {
-      const length = BigInt(1 + random.below(1500)) * PAGE;
-      ranges.push({ start: at, last: at + length - 1n });
-      at += length + BigInt(1 + random.below(300)) * PAGE;
-    }
+    const ranges = randomRanges(random, { count: 5, first: 5, longest: 1500, gap: 300 });
     const program = onType1(ranges);
     const memory = program.memory();
     const count = 1 + random.below(5);

@@ -21,6 +21,26 @@ export interface WrongSize {
   readonly gone: boolean;
 }
 
+/** Where the memory of {@link requestsIn} begins. */
+export const MEMORY = 1n << 40n;
+
+/**
+ * What makes requests by number of page: `pages` of the window's from its page `page` on, to as many of the memory from its page
+ * `memory` on. Both ways.
+ */
+export function requestsIn({
+  start,
+  pageShift,
+}: WindowShape): (page: number, pages?: number, memory?: number) => Request {
+  const bytes = (pages: number): bigint => BigInt(pages) << BigInt(pageShift);
+  return (page, pages = 1, memory = page) => ({
+    va: MEMORY + bytes(memory),
+    iova: start + bytes(page),
+    length: bytes(pages),
+    permission: 3,
+  });
+}
+
 const obey: Answer = () => undefined;
 
 export interface WindowShape {

@@ -2,17 +2,13 @@
 import * as assert from "uvu/assert";
 import { Owner, Status } from "../../src/core.ts";
 import { NoIommuTwin } from "../reference/other-kernels.ts";
-import type { Request } from "../reference/requests.ts";
-import { Bench } from "./drive.ts";
+import { Bench, MEMORY, requestsIn } from "./drive.ts";
 import { eachBuild, show } from "./support.ts";
 
 const PAGE = 1n << 21n;
-const MEMORY = 1n << 40n;
 const shape = { start: 0n, size: 64n * PAGE, pageShift: 21 };
 
-function at(page: number, pages: number, memory = page): Request {
-  return { va: MEMORY + BigInt(memory) * PAGE, iova: BigInt(page) * PAGE, length: BigInt(pages) * PAGE, permission: 3 };
-}
+const at = requestsIn(shape);
 
 eachBuild("no IOMMU", (test, core) => {
   const bare = () => Bench.on(core, (windows) => new NoIommuTwin(windows), shape);

@@ -3,17 +3,14 @@ import * as assert from "uvu/assert";
 import { Status } from "../../src/core.ts";
 import { VfioCall } from "../../src/syscalls.ts";
 import type { Request } from "../reference/requests.ts";
-import { Bench } from "./drive.ts";
+import { Bench, requestsIn } from "./drive.ts";
 import { eachBuild } from "./support.ts";
 
 const PAGE = 4096n;
 const low = { start: 0n, size: 64n * PAGE, pageShift: 12 };
 const high = { start: 1n << 59n, size: 16n << 16n, pageShift: 16 };
-const MEMORY = 1n << 40n;
 
-function at(page: number, pages: number, memory = page): Request {
-  return { va: MEMORY + BigInt(memory) * PAGE, iova: BigInt(page) * PAGE, length: BigInt(pages) * PAGE, permission: 3 };
-}
+const at = requestsIn(low);
 
 /** 64 KiB of memory, from that page of 4 KiB on, in the high window. */
 function inHigh(slot: number, slots: number, memory: number): Request {

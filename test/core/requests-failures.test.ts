@@ -3,25 +3,17 @@ import * as assert from "uvu/assert";
 import { Status } from "../../src/core.ts";
 import { VfioCall } from "../../src/syscalls.ts";
 import type { Request } from "../reference/requests.ts";
-import { type Answer, Bench } from "./drive.ts";
+import { type Answer, Bench, MEMORY, requestsIn } from "./drive.ts";
 import { eachBuild, show } from "./support.ts";
 
 const PAGE = 4096n;
 const START = 1n << 59n;
 const shape = { start: START, size: 64n * PAGE, pageShift: 12 };
-const MEMORY = 1n << 40n;
 
 /** -EINVAL, -ENOMEM, and the positive answers that mean failure: an unaligned IOVA, and only some pages locked. */
 const refusals = [-22, -12, 1, 7];
 
-function at(page: number, pages: number, memory = page): Request {
-  return {
-    va: MEMORY + BigInt(memory) * PAGE,
-    iova: START + BigInt(page) * PAGE,
-    length: BigInt(pages) * PAGE,
-    permission: 3,
-  };
-}
+const at = requestsIn(shape);
 
 /** Refuses the calls with these indexes. */
 function refuse(result: number, ...indexes: number[]): Answer {

@@ -2,21 +2,14 @@
 import * as assert from "uvu/assert";
 import { NO_ADDRESS, Owner, Status } from "../../src/core.ts";
 import type { Request } from "../reference/requests.ts";
-import { Bench, type WindowShape } from "./drive.ts";
+import { Bench, requestsIn, type WindowShape } from "./drive.ts";
 import { eachBuild, edges, show } from "./support.ts";
 
 const TWO_64 = 1n << 64n;
 const PAGE = 4096n;
 const small: WindowShape = { start: 1n << 59n, size: 64n * PAGE, pageShift: 12 };
 
-function at(page: number, pages = 1, memory = page): Request {
-  return {
-    va: (1n << 40n) + BigInt(memory) * PAGE,
-    iova: small.start + BigInt(page) * PAGE,
-    length: BigInt(pages) * PAGE,
-    permission: 3,
-  };
-}
+const at = requestsIn(small);
 
 eachBuild("refused requests", (test, core) => {
   /** Runs `use` on a window and fails if it leaves anything behind. */

@@ -3,25 +3,16 @@ import * as assert from "uvu/assert";
 import { NO_ADDRESS, Status } from "../../src/core.ts";
 import { VfioCall } from "../../src/syscalls.ts";
 import { Type1KernelTwin } from "../reference/other-kernels.ts";
-import type { Request } from "../reference/requests.ts";
-import { type Answer, Bench } from "./drive.ts";
+import { type Answer, Bench, MEMORY, requestsIn } from "./drive.ts";
 import { eachBuild, edges, show } from "./support.ts";
 
 const TWO_64 = 1n << 64n;
 const PAGE = 4096n;
-const MEMORY = 1n << 40n;
 const START = 1n << 32n;
 const shape = { start: START, size: 64n * PAGE, pageShift: 12 };
 const { IOMMU_MAP_DMA: MAP, IOMMU_UNMAP_DMA: UNMAP } = VfioCall;
 
-function at(page: number, pages: number, memory = page): Request {
-  return {
-    va: MEMORY + BigInt(memory) * PAGE,
-    iova: START + BigInt(page) * PAGE,
-    length: BigInt(pages) * PAGE,
-    permission: 3,
-  };
-}
+const at = requestsIn(shape);
 
 /** Answers UNMAP number `index` with 0 and a size that is wrong. */
 function wrongly(size: bigint, gone: boolean, ...indexes: number[]): Answer {

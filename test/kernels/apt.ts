@@ -2,21 +2,12 @@
  * Packages of another architecture and other releases of Debian, fetched by this machine's apt with a state of its own: the
  * machine's own lists, configuration and installed packages stay as they are.
  */
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isSilence, mirrorIn, type Package, type PackageFile, packageFilesIn, packagesIn } from "./packages.ts";
 import { persist, Refused, run } from "./run.ts";
 import type { Suite } from "./suites.ts";
+import { inPassing } from "./unpack.ts";
 
 /** Seconds for an index, and for a question that apt answers from it. */
 const FOR_INDEX = 150;
@@ -108,7 +99,10 @@ export class Apt {
   #download(conf: string, files: readonly PackageFile[]): void {
     const absent = files.filter((file) => !isWhole(this.debs, file));
     mkdirSync(this.debs, { recursive: true });
-    const coming = mkdtempSync(join(this.#directory, "coming-"));
+    inPassing(this.#directory, "coming", (coming) => this.#downloadInto(coming, conf, absent));
+  }
+
+  #downloadInto(coming: string, conf: string, absent: readonly PackageFile[]): void {
     try {
       const size = absent.reduce((sum, file) => sum + file.size, 0);
       const names = absent.map(({ name, version }) => `${name}=${version}`);
@@ -120,7 +114,6 @@ export class Apt {
       // What arrived need not come again, though others did not.
       for (const file of absent)
         if (isWhole(coming, file)) renameSync(join(coming, file.file), join(this.debs, file.file));
-      rmSync(coming, { recursive: true, force: true });
     }
   }
 

@@ -1,14 +1,5 @@
 /** The kernels that guests boot: out of the cache, or of the first suite that has one. */
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Apt } from "./apt.ts";
 import { type Candidate, firstOf, NoneThere, type PassedOver } from "./candidates.ts";
@@ -16,7 +7,7 @@ import { cpio, directory, type Entry, file, link, program } from "./cpio.ts";
 import type { Architecture } from "./guests.ts";
 import { type Package, packageOf } from "./packages.ts";
 import { kernelSuites, programSuites } from "./suites.ts";
-import { find, isIn, output, settle, unpack } from "./unpack.ts";
+import { find, inPassing, isIn, output, settle, unpack } from "./unpack.ts";
 import { compare, isOf, linuxOf } from "./versions.ts";
 
 /** What is asked of a kernel. */
@@ -183,10 +174,9 @@ async function make(
   const busybox = await busyboxOf(shop);
   say(`unpacking ${basename(deb)}`);
   mkdirSync(join(cache, "kernels"), { recursive: true });
-  const unpacked = mkdtempSync(join(cache, "unpacking-"));
-  const made = join(unpacked, "made");
   const at = join(cache, "kernels", directoryOf(one));
-  try {
+  inPassing(cache, "unpacking", (unpacked) => {
+    const made = join(unpacked, "made");
     mkdirSync(made);
     try {
       const others = architecture.modules.filter((name) => !name.startsWith("vfio"));
@@ -200,9 +190,7 @@ async function make(
     renameSync(find(join(unpacked, "boot"), architecture.kernelFile), join(made, "kernel"));
     writeFileSync(join(made, "about.json"), JSON.stringify(about));
     settle(made, at, () => readAbout(shop, at) !== undefined);
-  } finally {
-    rmSync(unpacked, { recursive: true, force: true });
-  }
+  });
   return kernelIn(at, { ...one, suite }, isCached);
 }
 
@@ -255,12 +243,9 @@ async function busyboxOf({ apt, cache, say }: Shop): Promise<Uint8Array> {
   }
 
   function programIn(deb: string): Uint8Array {
-    const unpacked = mkdtempSync(join(cache, "unpacking-"));
-    try {
+    return inPassing(cache, "unpacking", (unpacked) => {
       unpack(deb, unpacked, "*/bin/busybox");
       return readFileSync(find(unpacked, "busybox"));
-    } finally {
-      rmSync(unpacked, { recursive: true, force: true });
-    }
+    });
   }
 }

@@ -1,5 +1,5 @@
 /** Node for the guests, with the libraries that it needs: out of the cache, Debian's, or npm's over Debian's libraries. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Candidate, firstOf, type PassedOver } from "./candidates.ts";
 import { cpio, type Entry, entriesIn, link, program } from "./cpio.ts";
@@ -8,7 +8,7 @@ import type { Shop, Wish } from "./kernels.ts";
 import { Npm } from "./npm.ts";
 import { packageOf } from "./packages.ts";
 import { librarySuites, nodeSuites, type Suite } from "./suites.ts";
-import { output, settle, unpack } from "./unpack.ts";
+import { inPassing, output, settle, unpack } from "./unpack.ts";
 
 /** Where a Node is from, for the report. */
 export interface NodeOrigin {
@@ -110,10 +110,9 @@ function make({ architecture, cache, say }: Shop, from: string, debs: readonly s
   say(`packing Node for ${architecture.debian}: ${from}`);
   const at = join(cache, "node", from.replace(/[^\w.+~@-]+/g, "_"));
   mkdirSync(join(cache, "node"), { recursive: true });
-  const unpacked = mkdtempSync(join(cache, "unpacking-"));
-  const made = join(unpacked, "made");
-  const root = join(unpacked, "root");
-  try {
+  inPassing(cache, "unpacking", (unpacked) => {
+    const made = join(unpacked, "made");
+    const root = join(unpacked, "root");
     mkdirSync(made);
     for (const deb of debs) unpack(deb, root, ".");
     if (archive !== undefined) {
@@ -123,9 +122,7 @@ function make({ architecture, cache, say }: Shop, from: string, debs: readonly s
     writeFileSync(layerIn(made), output("zstd", ["-q", "-3", "-T0", "-c"], cpio(entriesOf(architecture, root))));
     writeFileSync(join(made, "about.json"), JSON.stringify({ from }));
     settle(made, at, () => existsSync(layerIn(at)));
-  } finally {
-    rmSync(unpacked, { recursive: true, force: true });
-  }
+  });
   return { layer: layerIn(at), origin: origin(from, false) };
 }
 

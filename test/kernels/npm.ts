@@ -1,7 +1,8 @@
 /** A package of npm's registry, by this machine's npm: it becomes no dependency of anything. */
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { persist, run } from "./run.ts";
+import { inPassing } from "./unpack.ts";
 
 /** Seconds for 50 MB, and milliseconds in which nothing comes. */
 const FOR_PACKAGE = 300;
@@ -39,14 +40,11 @@ export class Npm {
 
   /** npm compares what arrived with the registry's own sum; the file gets its name when it is whole. */
   #pack(wanted: string, path: string): void {
-    const coming = mkdtempSync(join(this.#directory, "coming-"));
-    try {
+    inPassing(this.#directory, "coming", (coming) => {
       run({ program: "npm", args: ["pack", wanted, ...options], cwd: coming, seconds: FOR_PACKAGE });
       const [file] = readdirSync(coming).filter((name) => name.endsWith(".tgz"));
       if (file === undefined) throw new Error(`npm left no archive of ${wanted}`);
       renameSync(join(coming, file), path);
-    } finally {
-      rmSync(coming, { recursive: true, force: true });
-    }
+    });
   }
 }

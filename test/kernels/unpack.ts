@@ -1,6 +1,6 @@
 /** What is wanted of a package, unpacked. */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 /** Nothing that is unpacked, packed or compiled here takes as long. */
@@ -24,6 +24,17 @@ export function output(program: string, args: readonly string[], input?: Uint8Ar
   throw new Error(
     `${program} ${args.join(" ")}: ${error?.message ?? stderr.toString().trim().split("\n").slice(-3).join("; ")}`,
   );
+}
+
+/** A directory below `parent` for what is half done, as long as `work` takes; {@link sweep} removes those of runs that were killed. */
+export function inPassing<T>(parent: string, what: "coming" | "unpacking", work: (directory: string) => T): T {
+  mkdirSync(parent, { recursive: true });
+  const directory = mkdtempSync(join(parent, `${what}-`));
+  try {
+    return work(directory);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
 }
 
 /** Puts a directory that is ready in its place, unless another run of the harness was faster. */

@@ -146,3 +146,14 @@ export function withoutDefaultWindow(options: ModelOptions = {}): Rig {
   assert.is(program.remove(0n), 0);
   return program;
 }
+
+/** xorshift32: the same storm on every run. */
+export function dice(seed: number): (sides: number) => number {
+  let state = seed;
+  return (sides) => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) % sides;
+  };
+}

@@ -2,20 +2,9 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { modelKernel } from "../../src/model/index.ts";
 import { SortedRanges } from "../../src/model/sorted.ts";
-import { KiB, MiB, Rig } from "./rig.ts";
+import { dice, KiB, MiB, Rig } from "./rig.ts";
 
 const page = 4n * KiB;
-
-/** xorshift32: the same storm on every run. */
-function dice(seed: number): (sides: number) => number {
-  let state = seed;
-  return (sides) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % sides;
-  };
-}
 
 const storms = suite("a storm of calls");
 

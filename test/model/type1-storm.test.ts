@@ -3,18 +3,7 @@ import * as assert from "uvu/assert";
 import { modelKernel } from "../../src/model/index.ts";
 import { IommuType, Protection } from "../../src/syscalls.ts";
 import { Type1Twin } from "../reference/type1.ts";
-import { answer, KiB, Rig, RW } from "./rig.ts";
-
-/** xorshift32: the same storm on every run. */
-function dice(seed: number): (sides: number) => number {
-  let state = seed;
-  return (sides) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % sides;
-  };
-}
+import { answer, dice, KiB, Rig, RW } from "./rig.ts";
 
 const storms = suite("type1: a storm of calls");
 

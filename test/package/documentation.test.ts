@@ -79,9 +79,34 @@ for (const platform of ["powernv", "pseries", "type1", "noiommu"]) {
   test(`the README's blocks run one behind the other, on ${platform}`, () => {
     const run = spawnSync(process.execPath, ["examples/static-window.mjs", platform], { cwd: root, encoding: "utf8" });
     assert.is(run.status, 0, run.stderr);
-    assert.match(run.stdout, /^a device finds 4194304 bytes .*\n2 of 3 addresses are mapped\nTCE \d+ of the window\n$/);
+    assert.match(
+      run.stdout,
+      /^a device finds 4096 bytes at IOVA 0x[0-9a-f]+\n2 of 3 addresses are mapped\nTCE \d+ of the window\n$/,
+    );
   });
 }
+
+const ring = (platform: string) =>
+  spawnSync(process.execPath, ["examples/ring.mjs", platform], { cwd: root, encoding: "utf8" });
+
+for (const platform of ["powernv", "pseries", "type1", "noiommu"]) {
+  test(`the example of a ring moves all bytes right while its heap grows eightfold, on ${platform}`, () => {
+    const { status, stdout, stderr } = ring(platform);
+    assert.is(status, 0, stderr);
+    const [, moved, before, after] =
+      /^(\d+) bytes moved, 0 wrong; (\d+) MiB became (\d+) MiB\nthe ring is still at IOVA 0x[0-9a-f]+\n$/
+        .exec(stdout)
+        ?.map(Number) ?? [];
+    assert.ok(Number(moved) > 0 && Number(before) > 0 && Number(after) >= 8 * Number(before), stdout);
+  });
+}
+
+test("the README shows what the example of a ring says", () => {
+  const readme = readFileSync(join(root, "README.md"), "utf8");
+  const shown = /`node (examples\/ring\.mjs) (\w+)`[^`]*```\n([^`]*)```/.exec(readme);
+  assert.ok(shown, "an example of a ring, and what it says");
+  assert.is(ring(shown[2] as string).stdout, shown[3]);
+});
 
 test("documents lead to files that exist", () => {
   for (const document of ["README.md", ...filesIn("docs").filter((file) => file.endsWith(".md"))]) {

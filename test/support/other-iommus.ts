@@ -10,6 +10,7 @@ import { type PlanRequest, planWindow } from "../../src/plan/index.ts";
 import type { Syscalls } from "../../src/syscalls.ts";
 import { type FaultyKernel, faulty } from "./faulty.ts";
 import { GROUP, MiB, Program } from "./program.ts";
+import type { Random } from "./random.ts";
 import { recording } from "./recording.ts";
 
 /** A container, a window of 16 MiB with pages of 4 KiB, and 64 of them to map, on type1. */
@@ -22,6 +23,21 @@ export function readyOnType1(
   const va = program.allocate(64n * BigInt(program.model.pageSize));
   program.record.take();
   return { program, window, va };
+}
+
+/** Ranges as an IOMMU of type1 allows them, in pages of 4 KiB: a first hole of less than `first`, lengths to `longest`, gaps to `gap`. */
+export function randomRanges(
+  random: Random,
+  { count, first, longest, gap }: Readonly<Record<"count" | "first" | "longest" | "gap", number>>,
+): readonly { readonly start: bigint; readonly last: bigint }[] {
+  const pages = (number: number): bigint => BigInt(number) << 12n;
+  const ranges: { start: bigint; last: bigint }[] = [];
+  for (let at = pages(random.below(first)); ranges.length < count; ) {
+    const length = pages(1 + random.below(longest));
+    ranges.push({ start: at, last: at + length - 1n });
+    at += length + pages(1 + random.below(gap));
+  }
+  return ranges;
 }
 
 /** Fails unless the kernel has a map for each thing that the windows say is mapped, and no other, in the same pieces. */
