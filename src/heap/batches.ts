@@ -3,34 +3,36 @@
  * are and never as anything else: a program that keeps one after its pool was closed can spoil handles, which are checked, and no
  * table.
  */
+import { OwnWeakMap } from "../captured.ts";
 import { DmaWindowError } from "../errors.ts";
 import { wasm } from "./wasm.ts";
 
 /** Those that nobody has, by the power of two that they have room for. */
 const idle = new Map<number, Int32Array[]>();
-/** Those that programs have. */
-const inUse = new WeakSet<Int32Array>();
+/** Those that programs have, and where they lie: of an array itself nothing is asked, which may have properties that say something else. */
+const inUse = new OwnWeakMap<Int32Array, Int32Array>();
 
 /** The pointer of a batch's array, 0 for any other. */
 export function pointerOf(handles: Int32Array): number {
-  return inUse.has(handles) ? handles.byteOffset : 0;
+  return inUse.get(handles)?.byteOffset ?? 0;
 }
 
 /** An array of `count` handles. @throws `ERR_OUT_OF_MEMORY`. */
 export function takeBatch(count: number): Int32Array {
   const room = 2 ** Math.ceil(Math.log2(count));
   const whole = idle.get(room)?.pop() ?? make(room);
-  const batch = whole.subarray(0, count);
-  inUse.add(batch);
+  const batch = new Int32Array(whole.buffer, whole.byteOffset, count);
+  inUse.set(batch, whole);
   return batch;
 }
 
 export function giveBatch(batch: Int32Array): void {
-  if (!inUse.delete(batch)) return;
-  const room = 2 ** Math.ceil(Math.log2(batch.length));
-  const others = idle.get(room) ?? [];
-  others.push(new Int32Array(batch.buffer, batch.byteOffset, room));
-  idle.set(room, others);
+  const whole = inUse.get(batch);
+  if (whole === undefined) return;
+  inUse.delete(batch);
+  const others = idle.get(whole.length) ?? [];
+  others.push(whole);
+  idle.set(whole.length, others);
 }
 
 function make(room: number): Int32Array {

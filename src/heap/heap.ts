@@ -20,6 +20,7 @@ import {
   readForce,
   readHeap,
   readPool,
+  readSharedPool,
   type SharedPoolOptions,
 } from "./options.ts";
 import { type DmaPool, makePool, placeIn } from "./pool.ts";
@@ -277,20 +278,20 @@ export class DmaHeap extends Closable {
    * what the heap grew by.
    */
   pool(options: PoolOptions): DmaPool {
-    if (!this.#open) throw closedError(this.#blocks.title);
     const plan = readPool(options, this.#plan.zero);
-    const title = `pool ${this.#poolsMade + 1} of ${this.#blocks.title}`;
+    if (!this.#open) throw closedError(this.#blocks.title); // asked now: a getter of the options may have closed it
+    const title = `pool ${++this.#poolsMade} of ${this.#blocks.title}`;
     const pool = makePool(this.#blocks, plan, title, this.#plan.guard, (ended) => this.#pools.delete(ended));
-    this.#poolsMade++;
     this.#pools.add(pool);
     return pool;
   }
 
   /** A pool that worker threads share with this one; it has no guards. As {@link pool}; also `ERR_ALLOC_UNAVAILABLE`. */
   sharedPool(options: SharedPoolOptions): SharedPool {
+    const plan = readSharedPool(options, this.#plan.zero);
     if (!this.#open) throw closedError(this.#blocks.title);
-    const number = ++this.#poolsMade;
-    const pool = makeSharedPool(this.#blocks, this.#plan, options, number, (it) => this.#pools.delete(it));
+    const ended = (it: SharedPool) => this.#pools.delete(it);
+    const pool = makeSharedPool(this.#blocks, this.#plan.memory, plan, ++this.#poolsMade, ended);
     this.#pools.add(pool);
     return pool;
   }
@@ -353,9 +354,7 @@ export class DmaHeap extends Closable {
 
   /**
    * Looks at all guards, and all memory that is free: gives what was written to by somebody who does not have it. Nothing in a heap
-   * without `guard`. Reads all that is free.
-   *
-   * @throws `ERR_CLOSED`, `ERR_BUSY`.
+   * without `guard`. Reads all that is free. @throws `ERR_CLOSED`, `ERR_BUSY`.
    */
   check(): readonly HeapDamage[] {
     this.#begin("heap.check");

@@ -1,5 +1,5 @@
 import { AllocStatus, HANDLE_INDEX_MASK } from "../alloc.ts";
-import { kindOf } from "../captured.ts";
+import { kindOf, lengthOf } from "../captured.ts";
 import { Closable, disposing } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { argumentRangeError, argumentTypeError, coded, DmaWindowError } from "../errors.ts";
@@ -401,7 +401,8 @@ export class DmaPool extends Closable {
   #many(handles: Int32Array, wanted: number | undefined): number {
     if (!this.#open) throw closedError(this.#title);
     if (kindOf(handles) !== "Int32Array") throw argumentTypeError("handles", "an Int32Array", handles);
-    return wanted === undefined ? handles.length : this.#countOf(wanted, handles.length, 0);
+    const room = lengthOf(handles) >> 2; // of the array, whatever a property of it says
+    return wanted === undefined ? room : this.#countOf(wanted, room, 0);
   }
 
   #countOf(value: number, most: number, least = 1): number {
@@ -436,6 +437,7 @@ export function makePool(
 export function placeIn(size: number, offset: number, bytes: Uint8Array): number {
   if (kindOf(bytes) !== "Uint8Array") throw argumentTypeError("bytes", "a Uint8Array", bytes);
   const start = count("offset", offset);
-  if (start + bytes.length <= size) return start;
-  throw argumentRangeError("offset", `such that ${bytes.length} bytes from there lie within ${size}`, offset);
+  const length = lengthOf(bytes);
+  if (start + length <= size) return start;
+  throw argumentRangeError("offset", `such that ${length} bytes from there lie within ${size}`, offset);
 }
