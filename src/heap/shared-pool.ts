@@ -5,6 +5,7 @@ import { markClass } from "../copies.ts";
 import { argumentRangeError, argumentTypeError, coded, DmaWindowError } from "../errors.ts";
 import type { MemsegTable } from "../memory/table.ts";
 import { spaceOf } from "../syscalls.ts";
+import { columnBytes, writeFacts } from "../worker/facts.ts";
 import { type Part, SharedSlots } from "../worker/slots.ts";
 import { isRunning, thisThread } from "../worker/thread.ts";
 import { checkSpace, makeToken, type SharedPoolToken } from "../worker/token.ts";
@@ -102,7 +103,7 @@ export class SharedPool extends SharedSlots {
     const { space, title } = this.#of;
     checkSpace(space, `${title} cannot be shared with other threads`);
     const { words, memory } = this.#shared;
-    const { pool, columns, size, count, runs, zero } = this.#part;
+    const { pool } = this.#part;
     const self = this.#shared.sharedReserve(pool);
     if (self === 0) {
       throw new DmaWindowError(
@@ -115,8 +116,7 @@ export class SharedPool extends SharedSlots {
     const id = words[(self + SHARED.id) >> 2] as number;
     if (worker !== undefined) this.#tokens.set(worker, [...(this.#tokens.get(worker) ?? []), id]);
     const ticket = words[seat >> 2] as number;
-    const place = { memory, pool, self, seat, ticket, columns };
-    return makeToken({ worker: id, ...place, title, size, count, zero, runs });
+    return makeToken({ worker: id, memory, pool, self, seat, ticket, title });
   }
 
   /** The workers that are members, and those that may come. */
@@ -294,7 +294,8 @@ function open(of: Of, plan: SharedPoolPlan): { readonly part: Part; readonly slo
   if (slots === undefined) throw blocks.exhausted({ bytes: size * count, align, boundary });
   const undo: (() => void)[] = [() => slots.release()];
   try {
-    const columns = wasm.arenaTake(count * 16);
+    const { runs } = slots;
+    const columns = wasm.arenaTake(columnBytes(count, runs.length));
     if (columns === 0) throw noRoom(count);
     undo.push(() => wasm.arenaGive(columns));
     const seats = takeSeats(plan.workers + 1);
@@ -306,7 +307,9 @@ function open(of: Of, plan: SharedPoolPlan): { readonly part: Part; readonly slo
     const self = shared.sharedReserve(pool);
     const seat = shared.words[self >> 2] as number;
     shared.sharedJoin(self, seat, shared.words[seat >> 2] as number);
-    return { part: { shared, pool, self, columns, title, size, count, runs: slots.runs, zero }, slots, seats };
+    const facts = { columns, size, count, runs, zero };
+    writeFacts(shared, pool, facts);
+    return { part: { shared, pool, self, title, ...facts }, slots, seats };
   } catch (error) {
     for (const each of undo.reverse()) each();
     throw error;
