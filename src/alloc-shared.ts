@@ -46,10 +46,12 @@ export interface SharedAllocator extends SharedExports {
 export const SHARED = {
   first: 8,
   cells: 20,
+  facts: 64,
   bell: 516,
   call: 520,
   seat: 0,
   id: 4,
+  pool: 8,
   thread: 56,
   batch: 1792,
   batchLength: 64,

@@ -2,7 +2,7 @@
  * A pool that several workers share: what lies where. It is one block of the arena, in lines of 128 bytes (two cache lines, which
  * processors fetch together), so that what one worker writes all the time is on no line of another one.
  *
- *     pool   +0       facts, written before anybody else knows the pool
+ *     pool   +0       facts, written before anybody else knows the pool; from +64 on those of src/worker/facts.ts
  *            +128     head of FULL      u64 ┐
  *            +256     head of PARTIAL   u64 ├ the depot: three stacks of magazines
  *            +384     head of EMPTY     u64 ┘

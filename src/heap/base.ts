@@ -231,8 +231,8 @@ export abstract class HeapBase extends Closable {
    * what the heap grew by.
    */
   pool(options: PoolOptions): DmaPool {
-    this.alive();
     const plan = readPool(options, this.#aids.zero);
+    this.alive(); // asked now: a getter of the options may have closed it
     return this.addPool<DmaPool>((number, ended) =>
       makePool(this.#blocks, plan, `pool ${number} of ${this.#blocks.title}`, this.#aids.guard, ended),
     );

@@ -3,6 +3,7 @@
  * are and never as anything else: a program that keeps one after its pool was closed can spoil handles, which are checked, and no
  * table.
  */
+import { OwnWeakMap } from "../captured.ts";
 import { DmaWindowError } from "../errors.ts";
 import { wasm } from "./wasm.ts";
 
@@ -15,7 +16,7 @@ export interface Batch {
 }
 
 /** Those that programs have. */
-const inUse = new WeakMap<Int32Array, Batch>();
+const inUse = new OwnWeakMap<Int32Array, Batch>();
 
 /** Of an array that is a batch; `undefined` of anything else. About 10 ns, no garbage. */
 export function batchOf(handles: Int32Array): Batch | undefined {
@@ -26,7 +27,7 @@ export function batchOf(handles: Int32Array): Batch | undefined {
 export function takeBatch(count: number): Int32Array {
   const room = 2 ** Math.ceil(Math.log2(count));
   const whole = idle.get(room)?.pop() ?? make(room);
-  const batch = whole.subarray(0, count);
+  const batch = new Int32Array(whole.buffer, whole.byteOffset, count);
   inUse.set(batch, { pointer: whole.byteOffset, count });
   return batch;
 }

@@ -5,7 +5,7 @@ import { size } from "../validate.ts";
 import { HeapBase } from "./base.ts";
 import { Blocks } from "./blocks.ts";
 import { ListGround } from "./ground.ts";
-import { type HeapOptions, type HeapPlan, readHeap, type SharedPoolOptions } from "./options.ts";
+import { type HeapOptions, type HeapPlan, readHeap, readSharedPool, type SharedPoolOptions } from "./options.ts";
 import { makeSharedPool, type SharedPool } from "./shared-pool.ts";
 
 /**
@@ -71,9 +71,10 @@ export class DmaHeap extends HeapBase {
 
   /** A pool that worker threads share with this one; it has no guards. As {@link pool}; also `ERR_ALLOC_UNAVAILABLE`. */
   sharedPool(options: SharedPoolOptions): SharedPool {
+    const plan = readSharedPool(options, this.#plan.zero);
     this.alive();
     return this.addPool<SharedPool>((number, ended) =>
-      makeSharedPool(this.#blocks, this.#plan, options, number, ended),
+      makeSharedPool(this.#blocks, this.#plan.memory, plan, number, ended),
     );
   }
 

@@ -409,8 +409,8 @@ export class DmaPool extends Closable {
   #many(handles: Int32Array, batch: Batch | undefined, wanted: number | undefined): number {
     if (!this.#open) throw closedError(this.#title);
     if (kindOf(handles) !== "Int32Array") throw argumentTypeError("handles", "an Int32Array", handles);
-    const most = batch === undefined ? lengthOf(handles) / 4 : batch.count;
-    return wanted === undefined ? most : this.#countOf(wanted, most, 0);
+    const room = batch === undefined ? lengthOf(handles) >> 2 : batch.count; // of the array, whatever a property of it says
+    return wanted === undefined ? room : this.#countOf(wanted, room, 0);
   }
 
   #countOf(value: number, most: number, least = 1): number {
@@ -445,6 +445,7 @@ export function makePool(
 export function placeIn(size: number, offset: number, bytes: Uint8Array): number {
   if (kindOf(bytes) !== "Uint8Array") throw argumentTypeError("bytes", "a Uint8Array", bytes);
   const start = count("offset", offset);
-  if (start + bytes.length <= size) return start;
-  throw argumentRangeError("offset", `such that ${bytes.length} bytes from there lie within ${size}`, offset);
+  const length = lengthOf(bytes);
+  if (start + length <= size) return start;
+  throw argumentRangeError("offset", `such that ${length} bytes from there lie within ${size}`, offset);
 }

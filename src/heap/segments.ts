@@ -9,6 +9,7 @@
  * back by itself. Only a block that fits nowhere else makes neighbours one: see {@link Segments.join}.
  */
 import { AllocStatus } from "../alloc.ts";
+import { bufferOf, lengthOf, startOf } from "../captured.ts";
 import { DmaWindowError, leftBy, withResidue } from "../errors.ts";
 import { hex, bytes as inBytes } from "../hex.ts";
 import type { JointView } from "../memory/segment.ts";
@@ -160,12 +161,12 @@ export class Segments {
 
   /** Copies out of the heap. */
   read(va: bigint, into: Uint8Array): void {
-    this.#each(va, into.byteLength, (segment, offset, from, to) => segment.read(offset, into.subarray(from, to)));
+    this.#each(va, lengthOf(into), (segment, offset, from, to) => segment.read(offset, partOf(into, from, to)));
   }
 
   /** Copies into the heap. */
   write(va: bigint, bytes: Uint8Array): void {
-    this.#each(va, bytes.byteLength, (segment, offset, from, to) => segment.write(offset, bytes.subarray(from, to)));
+    this.#each(va, lengthOf(bytes), (segment, offset, from, to) => segment.write(offset, partOf(bytes, from, to)));
   }
 
   /** The memory behind an IOVA of the heap. */
@@ -361,6 +362,11 @@ function fits(iova: bigint, size: bigint, bytes: bigint, align: number, boundary
 function up(iova: bigint, shift: number): bigint {
   const mask = (1n << BigInt(shift)) - 1n;
   return (iova + mask) & ~mask;
+}
+
+/** A part of an array as it is, whatever properties of it say: else a copy could go beyond a block. */
+function partOf(bytes: Uint8Array, from: number, to: number): Uint8Array {
+  return new Uint8Array(bufferOf(bytes), startOf(bytes) + from, to - from);
 }
 
 function nameOf({ va, length }: Piece): string {

@@ -3,7 +3,9 @@ import { cellAt, Seat, SHARED, type SharedAllocator, sharedAllocatorOn } from ".
 import { disposing } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { argumentRangeError, argumentTypeError, coded, DmaWindowError } from "../errors.ts";
+import type { MemsegTable } from "../memory/table.ts";
 import { spaceOf } from "../syscalls.ts";
+import { columnBytes, writeFacts } from "../worker/facts.ts";
 import { type Part, SharedSlots } from "../worker/slots.ts";
 import { isRunning, thisThread } from "../worker/thread.ts";
 import { checkSpace, makeToken, type SharedPoolToken } from "../worker/token.ts";
@@ -11,7 +13,7 @@ import { alignShift, boundaryShift } from "./block.ts";
 import type { Blocks } from "./blocks.ts";
 import type { HeapDamage } from "./damage.ts";
 import { type HeapLeak, type HeapPart, nameLeaks } from "./leaks.ts";
-import { type HeapPlan, readForce, readSharedPool, type SharedPoolOptions, type SharedPoolPlan } from "./options.ts";
+import { readForce, type SharedPoolPlan } from "./options.ts";
 import { giveSeats, takeSeats } from "./seats.ts";
 import { type Slots, takeSlots } from "./slots.ts";
 import { wasm } from "./wasm.ts";
@@ -96,12 +98,12 @@ export class SharedPool extends SharedSlots {
    * memory, as on a software kernel with simulated memory; `ERR_CLOSED`.
    */
   token(worker?: Worker): SharedPoolToken {
-    this.#alive();
     if (worker !== undefined) isWorker(worker);
+    this.#alive(); // asked now: what was given may have closed it
     const { space, title } = this.#of;
     checkSpace(space, `${title} cannot be shared with other threads`);
     const { words, memory } = this.#shared;
-    const { pool, columns, size, count, runs, zero } = this.#part;
+    const { pool } = this.#part;
     const self = this.#shared.sharedReserve(pool);
     if (self === 0) {
       throw new DmaWindowError(
@@ -114,8 +116,7 @@ export class SharedPool extends SharedSlots {
     const id = words[(self + SHARED.id) >> 2] as number;
     if (worker !== undefined) this.#tokens.set(worker, [...(this.#tokens.get(worker) ?? []), id]);
     const ticket = words[seat >> 2] as number;
-    const place = { memory, pool, self, seat, ticket, columns };
-    return makeToken({ worker: id, ...place, title, size, count, zero, runs });
+    return makeToken({ worker: id, memory, pool, self, seat, ticket, title });
   }
 
   /** The workers that are members, and those that may come. */
@@ -142,8 +143,8 @@ export class SharedPool extends SharedSlots {
    * known only of a Worker. `ERR_NOT_FOUND` for a Worker without a token, `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`, `ERR_CLOSED`.
    */
   recover(worker: number | Worker): number {
-    this.#alive();
     const ids = typeof worker === "number" ? [this.#numberOf(worker)] : this.#idsOf(worker);
+    this.#alive();
     for (const id of ids) if (this.#stateOf(id) === Seat.JOINED) this.#checkEnded(id);
     return ids.reduce((sum, id) => sum + this.#shared.sharedRecover(this.#recordOf(id)), 0);
   }
@@ -291,10 +292,11 @@ function open(of: Of, plan: SharedPoolPlan): { readonly part: Part; readonly slo
   const wanted = { align: alignShift(align), boundary: boundaryShift(boundary, size), guard: 0 };
   shared ??= sharedAllocatorOn(wasm.memory);
   const slots = takeSlots(blocks, { ...wanted, size, count });
-  if (slots === undefined) throw blocks.exhausted({ bytes: size, align, boundary });
+  if (slots === undefined) throw blocks.exhausted({ bytes: size * count, align, boundary });
   const undo: (() => void)[] = [() => slots.release()];
   try {
-    const columns = wasm.arenaTake(count * 16);
+    const { runs } = slots;
+    const columns = wasm.arenaTake(columnBytes(count, runs.length));
     if (columns === 0) throw noRoom(count);
     undo.push(() => wasm.arenaGive(columns));
     const seats = takeSeats(plan.workers + 1);
@@ -306,7 +308,9 @@ function open(of: Of, plan: SharedPoolPlan): { readonly part: Part; readonly slo
     const self = shared.sharedReserve(pool);
     const seat = shared.words[self >> 2] as number;
     shared.sharedJoin(self, seat, shared.words[seat >> 2] as number);
-    return { part: { shared, pool, self, columns, title, size, count, runs: slots.runs, zero }, slots, seats };
+    const facts = { columns, size, count, runs, zero };
+    writeFacts(shared, pool, facts);
+    return { part: { shared, pool, self, title, ...facts }, slots, seats };
   } catch (error) {
     for (const each of undo.reverse()) each();
     throw error;
@@ -323,12 +327,12 @@ markClass(SharedPool, "SharedPool");
 /** A pool with memory of its own. @throws `ERR_HEAP_EXHAUSTED`, `ERR_OUT_OF_MEMORY`, `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`; nothing is left. */
 export function makeSharedPool(
   blocks: Blocks,
-  { memory, zero }: HeapPlan,
-  options: SharedPoolOptions,
+  { kernel }: MemsegTable,
+  plan: SharedPoolPlan,
   number: number,
   ended: (pool: SharedPool) => void,
 ): SharedPool {
   const title = `shared pool ${number} of ${blocks.title}`;
-  const space = memory.kernel && spaceOf(memory.kernel);
-  return make({ blocks, space, title, ended }, readSharedPool(options, zero));
+  const space = kernel && spaceOf(kernel);
+  return make({ blocks, space, title, ended }, plan);
 }

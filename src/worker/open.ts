@@ -6,6 +6,7 @@ import { hex } from "../hex.ts";
 import { keysOf, known } from "../known.ts";
 import { type Sight, type Syscalls, sightIn, spaceOf } from "../syscalls.ts";
 import { object, syscalls } from "../validate.ts";
+import { isPool, readFacts } from "./facts.ts";
 import { type Part, type PoolRun, SharedSlots } from "./slots.ts";
 import { thisThread } from "./thread.ts";
 import { checkSpace, readToken, type SharedPoolToken } from "./token.ts";
@@ -123,26 +124,27 @@ export class WorkerPool extends SharedSlots {
  * Opens a shared pool in a worker, by a token that the pool's maker sent. About a millisecond: a module is instantiated, and memory is
  * seen when the first slot is looked at.
  *
- * @throws `ERR_TOKEN_USED` for a token that was used, or revoked, or whose pool is closed; `ERR_OTHER_MEMORY` where the kernel does not
+ * @throws `ERR_TOKEN_USED` for a token that was used, revoked, or changed, or whose pool is closed; `ERR_OTHER_MEMORY` where the kernel does not
  * see this process's memory, as a software kernel's simulated memory; `ERR_INVALID_ARG_TYPE` for what is no token, or came from another
  * process; `ERR_ALLOC_UNAVAILABLE`.
  */
 export function openSharedPool(token: SharedPoolToken, options: OpenSharedPoolOptions): WorkerPool {
   known("options", object("options", options), KEYS);
   const kernel = syscalls("kernel", options.kernel);
-  const { memory, pool, self, seat, ticket, columns, title, size, count, runs, zero, worker } = readToken(token);
+  const given = { ...readToken(token) };
+  const { memory, pool, self, seat, ticket, title, worker } = given;
   checkSpace(spaceOf(kernel), `${title} cannot be opened through this kernel`);
   const shared = sharedAllocatorOn(memory);
-  if (shared.sharedJoin(self, seat, ticket) !== 1) {
+  if (!isPool(shared, given) || shared.sharedJoin(self, seat, ticket) !== 1) {
     throw new DmaWindowError(
       "ERR_TOKEN_USED",
-      `the token of worker ${worker} for ${title} is not good any more: it was used, or recovered, or the pool is closed. Each worker needs one of its own: token()`,
+      `the token of worker ${worker} for ${title} is not good any more: it was used, recovered or changed, or the pool is closed. Each worker needs one of its own: token()`,
       { facts: { worker } },
     );
   }
   const thread = thisThread();
   new DataView(memory.buffer).setBigUint64(self + SHARED.thread, thread, true);
-  return make(kernel, { shared, pool, self, columns, title, size, count, runs, zero });
+  return make(kernel, { shared, pool, self, title, ...readFacts(shared, pool) });
 }
 
 markClass(WorkerPool, "WorkerPool");

@@ -1,6 +1,6 @@
 import { AllocStatus, HANDLE_INDEX_MASK } from "../alloc.ts";
 import { SHARED, type SharedAllocator } from "../alloc-shared.ts";
-import { kindOf } from "../captured.ts";
+import { kindOf, lengthOf } from "../captured.ts";
 import { Closable } from "../closable.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError } from "../errors.ts";
 import { refusedHandle } from "../refused-handle.ts";
@@ -304,9 +304,10 @@ export abstract class SharedSlots extends Closable {
   #many(handles: Int32Array, wanted?: number): number {
     this.#alive();
     if (kindOf(handles) !== "Int32Array") throw argumentTypeError("handles", "an Int32Array", handles);
-    if (wanted === undefined) return handles.length;
+    const room = lengthOf(handles) >> 2; // of the array, whatever a property of it says
+    if (wanted === undefined) return room;
     const number = count("count", wanted);
-    if (number <= handles.length) return number;
-    throw argumentRangeError("count", `at most ${handles.length}, the length of handles`, wanted);
+    if (number <= room) return number;
+    throw argumentRangeError("count", `at most ${room}, the length of handles`, wanted);
   }
 }

@@ -1,6 +1,5 @@
 /** What a thread is sent to open a pool that it shares. */
 import { argumentTypeError, DmaWindowError } from "../errors.ts";
-import type { PoolRun } from "./slots.ts";
 
 /**
  * Opens a {@link SharedPool} in one worker of this process, once: `new Worker(file, { workerData: pool.token() })`, or by
@@ -15,12 +14,7 @@ export interface SharedPoolToken {
   readonly self: number;
   readonly seat: number;
   readonly ticket: number;
-  readonly columns: number;
   readonly title: string;
-  readonly size: number;
-  readonly count: number;
-  readonly zero: boolean;
-  readonly runs: readonly PoolRun[];
 }
 
 const KIND = "dma-window.shared-pool";

@@ -179,6 +179,16 @@ if (memory) {
     assert.is(await codeLater(member.do("open", two, "model")), "ERR_OTHER_MEMORY");
     assert.is(await codeLater(member.do("open", { ...two, memory: undefined })), "ERR_INVALID_ARG_TYPE");
     assert.is(await codeLater(member.do("open", {})), "ERR_INVALID_ARG_TYPE");
+    for (const [name, values] of Object.entries({
+      pool: [0, 128, two.pool + 128, two.pool + 4, 2 ** 30, -128, 1.5, "", NaN, undefined],
+      self: [0, one.self, two.self + 3, two.self + 2048, 2 ** 30, undefined],
+      seat: [0, 1, one.seat, two.seat + 1, 2 ** 30, null],
+      ticket: [0, 1.5, two.ticket + 1, two.ticket - 1, "1"],
+      worker: [0, one.worker, two.worker + 1, 64, "2"],
+    }))
+      for (const value of values) {
+        assert.is(await codeLater(member.do("open", { ...two, [name]: value })), "ERR_TOKEN_USED", `${name}: ${value}`);
+      }
     assert.is(pool.recover(two.worker), 0);
     assert.is(await codeLater(member.do("open", two)), "ERR_TOKEN_USED");
     const three = pool.token();

@@ -1,0 +1,117 @@
+/** Programs that lie: getters that close what is at work, arrays whose properties say something else, memory written to. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { DmaHeap } from "../../src/heap/heap.ts";
+import { failure } from "../support/failure.ts";
+import { MiB } from "../support/program.ts";
+import { ready } from "./ready.ts";
+
+/** Array with a property that is not the array's own. */
+function lying<T extends object>(array: T, name: string, said: PropertyDescriptor): T {
+  return Object.defineProperty(array, name, said);
+}
+
+test("a getter of a pool's options that closes the heap gets no pool in what is another heap's by then", () => {
+  for (const kind of ["pool", "sharedPool"] as const) {
+    const { heap, memory, list, window, model, container } = ready();
+    let next: DmaHeap | undefined;
+    const options = {
+      count: 100,
+      get size() {
+        heap.close();
+        next = new DmaHeap({ memory, list, window, grow: false });
+        return 2048;
+      },
+    };
+    failure("ERR_CLOSED", () => heap[kind](options));
+    assert.is(next?.stats.total, 0n);
+    assert.is(next?.tryAlloc(64), -1);
+    next?.close();
+    container.close();
+    memory.close();
+    assert.equal(model.leaks(), []);
+  }
+});
+
+test("a Worker whose threadId closes the pool gets no token of it", () => {
+  const { heap } = ready();
+  const pool = heap.sharedPool({ size: 64, count: 4 });
+  const worker = {
+    get threadId() {
+      pool.close();
+      return 1;
+    },
+  };
+  failure("ERR_CLOSED", () => pool.token(worker as never));
+  heap.close();
+});
+
+test("a batch has the room that it was made with, whatever its properties say", () => {
+  const { heap } = ready();
+  const pool = heap.pool({ size: 64, count: 1024 });
+  const batches = Array.from({ length: 4 }, () => pool.batch(4).fill(-1));
+  const liar = lying(batches[0] as Int32Array, "length", { value: 1024 });
+  assert.is(pool.getMany(liar), 4);
+  assert.throws(() => pool.getMany(liar, 5), /count/);
+  lying(batches[1] as Int32Array, "byteOffset", { value: 2 ** 28 - 4 });
+  assert.is(pool.getMany(batches[1] as Int32Array), 4);
+  for (const batch of batches.slice(2)) assert.equal([...batch], [-1, -1, -1, -1]);
+  for (const batch of batches.slice(0, 2)) pool.putMany(batch);
+  assert.is(pool.free, 1024);
+  pool.close();
+  // The batches are somebody else's now, each with the room that it had.
+  const others = heap.pool({ size: 64, count: 1024 });
+  const larger = [others.batch(1024), others.batch(4), others.batch(4)];
+  assert.is(others.getMany(larger[0] as Int32Array), 1024);
+  assert.is(new Set(larger[0]).size, 1024);
+  others.close({ force: true });
+  heap.close();
+});
+
+test("an array whose length closes the pool closes nothing: it is not asked", () => {
+  const { heap } = ready();
+  for (const pool of [heap.pool({ size: 64, count: 8 }), heap.sharedPool({ size: 64, count: 8 })]) {
+    const get = () => {
+      pool.close({ force: true });
+      return 8;
+    };
+    assert.is(pool.getMany(lying(new Int32Array(4), "length", { get })), 4);
+    assert.is(pool.closed, false);
+    pool.close({ force: true });
+  }
+  heap.close();
+});
+
+test("a copy ends where the block does, whatever an array says of its length", () => {
+  const { heap } = ready();
+  const pool = heap.pool({ size: 64, count: 4 });
+  const [first, second] = [pool.get(), pool.get()] as const;
+  const zeros = new Uint8Array(64);
+  pool.write(second, 0, zeros);
+  const liars = [
+    lying(new Uint8Array(192).fill(7), "length", { value: 8 }),
+    lying(new Uint8Array(8).fill(7), "subarray", { value: () => new Uint8Array(192).fill(7) }),
+  ];
+  assert.throws(() => pool.write(first, 0, liars[0] as Uint8Array), /offset/);
+  pool.write(first, 60 - 4, liars[1] as Uint8Array);
+  const seen = new Uint8Array(64).fill(1);
+  pool.read(second, 0, seen);
+  assert.equal(seen, zeros);
+  const handle = heap.alloc(64);
+  assert.throws(() => heap.write(handle, 0, liars[0] as Uint8Array), /offset/);
+  heap.close({ force: true });
+});
+
+test("a shared pool that is too large says how much that is, and which call helps", () => {
+  const { heap } = ready({ grow: false });
+  heap.grow(2n * MiB);
+  const { message, facts } = failure("ERR_HEAP_EXHAUSTED", () => heap.sharedPool({ size: 2048, count: 4000 }));
+  assert.is(facts?.bytes, 2048 * 4000);
+  const advised = /heap\.grow\((\d+)\)/.exec(message)?.[1];
+  assert.ok(advised, message);
+  heap.grow(BigInt(advised as string));
+  heap.sharedPool({ size: 2048, count: 4000 }).close();
+  heap.close();
+});
+
+test.run();
