@@ -249,6 +249,7 @@ export abstract class HeapBase extends Closable {
    */
   trim(): TrimResult {
     this.begin("heap.trim");
+    this.#blocks.collect();
     this.#blocks.reclaim();
     wasm.heapFlush(this.#heap);
     try {

@@ -20,6 +20,8 @@ export class Blocks {
   prepare: (va: bigint, length: bigint) => void = () => {};
   /** Has what only waits given back; gives whether anything was. */
   reclaim: () => boolean = () => false;
+  /** Takes what came back from other threads; gives whether anything did. */
+  collect: () => boolean = () => false;
   /** Bytes that only wait. */
   quarantined = 0n;
   /** Blocks that pools lie in. */
@@ -80,6 +82,10 @@ export class Blocks {
       const handle = wasm.heapAllocAligned(this.heap, bytes, align, boundary);
       return handle > 0 ? handle : -1;
     };
+    if (this.collect()) {
+      const handle = again();
+      if (handle > 0) return handle;
+    }
     const anywhere = BigInt(bytes) + (1n << BigInt(align)) + (boundary === 0 ? 0n : BigInt(bytes));
     // It fits, and there are no descriptors: more memory would not help.
     if (wasm.heapLargest(this.heap) >= anywhere) return -1;
