@@ -6,10 +6,19 @@ export type { DmaBuffer } from "./heap/buffer.ts";
 export type { HeapDamage } from "./heap/damage.ts";
 export { DmaHeap } from "./heap/heap.ts";
 export type { HeapLeak } from "./heap/leaks.ts";
-export type { BlockOptions, GrowOptions, HeapOptions, PoolOptions, SharedPoolOptions } from "./heap/options.ts";
+export type { HeapLoan } from "./heap/loans.ts";
+export type {
+  AidOptions,
+  BlockOptions,
+  GrowOptions,
+  HeapOptions,
+  PoolOptions,
+  SharedPoolOptions,
+} from "./heap/options.ts";
 export type { DmaPool } from "./heap/pool.ts";
 export type { PoolWorker, SharedPool } from "./heap/shared-pool.ts";
 export type { HeapStats, TrimResult } from "./heap/stats.ts";
+export { type OpenHeapOptions, openHeap, type WorkerHeap } from "./heap/worker-heap.ts";
 export type { AddressRange, HugepageFacts, IommuInfo, NodeFacts, NoIommuInfo, SpaprInfo, Type1Info } from "./iommu.ts";
 export { addressOf, type LinuxKernelOptions, linuxKernel } from "./linux/index.ts";
 export type { ListOptions, MemsegTableOptions, NewMemseg } from "./memory/options.ts";
@@ -44,5 +53,6 @@ export { type HugepagePool, readHugepages } from "./system/hugepages.ts";
 export { type Iomem, parseIomem, readIomem } from "./system/iomem.ts";
 export { type NumaNode, numaNodeOf, readNodes } from "./system/nodes.ts";
 export { type PagemapOptions, physicalAddresses } from "./system/pagemap.ts";
+export type { HeapToken } from "./worker/heap-token.ts";
 export { type OpenSharedPoolOptions, openSharedPool, type WorkerPool } from "./worker/open.ts";
 export type { SharedPoolToken } from "./worker/token.ts";

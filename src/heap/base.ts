@@ -2,7 +2,7 @@ import { AllocStatus, HANDLE_INDEX_MASK } from "../alloc.ts";
 import { Closable, disposing } from "../closable.ts";
 import { DmaWindowError } from "../errors.ts";
 import { begin, end } from "../exclusive.ts";
-import { alignShift, blockBytes, boundaryShift, GRANULE, quickShift } from "./block.ts";
+import { alignShift, blockBytes, boundaryShift, GRANULE, placeIn, quickShift } from "./block.ts";
 import type { Blocks } from "./blocks.ts";
 import { type DmaBuffer, makeBuffer } from "./buffer.ts";
 import { Careful } from "./careful.ts";
@@ -10,7 +10,7 @@ import type { HeapDamage } from "./damage.ts";
 import { hotCalls } from "./hot.ts";
 import { type HeapLeak, type HeapPart, nameLeaks } from "./leaks.ts";
 import { type Aids, type BlockOptions, type PoolOptions, readBlock, readForce, readPool } from "./options.ts";
-import { type DmaPool, makePool, placeIn } from "./pool.ts";
+import { type DmaPool, makePool } from "./pool.ts";
 import { closedError, refusedHandle } from "./refusals.ts";
 import { type HeapStats, statsOf, type TrimResult } from "./stats.ts";
 import { wasm } from "./wasm.ts";
@@ -254,6 +254,7 @@ export abstract class HeapBase extends Closable {
    */
   trim(): TrimResult {
     this.begin("heap.trim");
+    this.#blocks.collect();
     this.#blocks.reclaim();
     wasm.heapFlush(this.#heap);
     try {

@@ -21,6 +21,8 @@ export class Blocks {
   prepare: (va: bigint, length: bigint) => void = () => {};
   /** Has what only waits given back; gives whether anything was. */
   reclaim: () => boolean = () => false;
+  /** Takes what came back from other threads; gives whether anything did. */
+  collect: () => boolean = () => false;
   /** Bytes that only wait. */
   quarantined = 0n;
   /** Blocks that pools lie in. */
@@ -81,6 +83,10 @@ export class Blocks {
       const handle = wasm.heapAllocAligned(this.heap, bytes, align, boundary);
       return handle > 0 ? handle : -1;
     };
+    if (this.collect()) {
+      const handle = again();
+      if (handle > 0) return handle;
+    }
     const length = BigInt(rounded(bytes));
     const anywhere = length + (1n << BigInt(align)) - 64n + (boundary === 0 ? 0n : length);
     // It fits wherever that begins, and there are no descriptors: more memory would not help.

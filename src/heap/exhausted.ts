@@ -34,42 +34,67 @@ export interface Place {
 }
 
 export function exhausted(asked: Asked, place: Place, source: Source): DmaWindowError {
-  const { title, heap, growth, quarantined } = place;
+  const { growth } = place;
   const { list, window } = source;
-  const total = wasm.heapTotal(heap);
-  const free = wasm.heapFreeBytes(heap);
-  const largest = wasm.heapLargest(heap);
+  const figures = figuresOf(place);
   const listRoom = list.length - usedOf(source);
   const windowRoom = window.iovaMode === "pa" ? window.largestHole : listRoom;
   const hugepages = freeHugepages(source);
   const facts = {
     ...asked,
-    live: total - free - quarantined,
-    free,
-    largest,
-    total,
+    ...figures,
     listRoom,
     windowRoom,
     ...(growth.plan === undefined ? {} : { max: growth.plan.max }),
     ...(hugepages === undefined ? {} : { hugepages }),
-    ...(quarantined === 0n ? {} : { quarantined }),
   };
-  const about =
-    `${title} has no ${wordsOf(asked)}: of its ${inBytes(total)}, ${inBytes(facts.live)} are live and ${inBytes(free)} free, ` +
-    `${inBytes(largest)} of them in a row; its list and the window have room for ${inBytes(listRoom)} more` +
-    (quarantined === 0n ? "" : `; ${inBytes(quarantined)} are in quarantine`);
-  const { error } = growth;
-  return new DmaWindowError(
-    "ERR_HEAP_EXHAUSTED",
-    `${about}. ${advice(asked, growth, source, { ...facts, hugepages })}`,
-    {
-      facts,
-      ...(error === undefined ? {} : { cause: error }),
-    },
+  const about = `${aboutOf(asked, place, figures)}; its list and the window have room for ${inBytes(listRoom)} more`;
+  const help = advice(asked, growth, source, { ...facts, hugepages });
+  return refusal(about, place, help, facts, growth.error);
+}
+
+/** The same of a heap that has what it was lent. */
+export function exhaustedLoan(asked: Asked, place: Place): DmaWindowError {
+  const figures = figuresOf(place);
+  const isFull = figures.largest >= BigInt(asked.bytes) && asked.align === undefined && asked.boundary === undefined;
+  const help = isFull ? NO_DESCRIPTORS : "Free blocks, or have more lent to it: add(token)";
+  return refusal(aboutOf(asked, place, figures), place, help, { ...asked, ...figures });
+}
+
+const NO_DESCRIPTORS =
+  "All descriptors are taken (2^22 for all heaps of a thread): allocate fewer and larger blocks, or use a pool";
+
+interface Figures {
+  readonly live: bigint;
+  readonly free: bigint;
+  readonly largest: bigint;
+  readonly total: bigint;
+  readonly quarantined?: bigint;
+}
+
+function figuresOf({ heap, quarantined }: Place): Figures {
+  const total = wasm.heapTotal(heap);
+  const free = wasm.heapFreeBytes(heap);
+  const largest = wasm.heapLargest(heap);
+  return { live: total - free - quarantined, free, largest, total, ...(quarantined === 0n ? {} : { quarantined }) };
+}
+
+function aboutOf(asked: Asked, { title }: Place, { total, live, free, largest }: Figures): string {
+  return (
+    `${title} has no ${wordsOf(asked)}: of its ${inBytes(total)}, ${inBytes(live)} are live and ${inBytes(free)} free, ` +
+    `${inBytes(largest)} of them in a row`
   );
 }
 
-export function wordsOf({ bytes, align, boundary }: Asked): string {
+function refusal(about: string, { quarantined }: Place, help: string, facts: object, cause?: unknown): DmaWindowError {
+  const waiting = quarantined === 0n ? "" : `; ${inBytes(quarantined)} are in quarantine`;
+  return new DmaWindowError("ERR_HEAP_EXHAUSTED", `${about}${waiting}. ${help}`, {
+    facts: { ...facts },
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+function wordsOf({ bytes, align, boundary }: Asked): string {
   const at = align === undefined ? "" : ` at a multiple of ${inBytes(BigInt(align))}`;
   const within = boundary === undefined ? "" : ` within ${inBytes(BigInt(boundary))}`;
   return `${inBytes(BigInt(bytes))}${at}${within} free`;
@@ -85,7 +110,7 @@ interface Room {
 function advice(asked: Asked, { plan, error }: Growth, { list, window }: Source, room: Room): string {
   const pages = wholePages(BigInt(asked.bytes), list.pageSize);
   if (room.largest >= BigInt(asked.bytes) && asked.align === undefined && asked.boundary === undefined) {
-    return "All descriptors are taken (2^22 for all heaps of a thread): allocate fewer and larger blocks, or use a pool";
+    return NO_DESCRIPTORS;
   }
   if (pages > room.listRoom) {
     return (

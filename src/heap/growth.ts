@@ -34,6 +34,8 @@ export class Growth {
   #isResting = false;
   /** Bytes that somebody could not have. */
   #asked = 0n;
+  /** Bytes that others have, and that are to come back. */
+  lent = 0n;
   #error: unknown;
   #count = 0;
 
@@ -128,8 +130,8 @@ export class Growth {
     }
   }
 
-  /** Grows by whole pages. @throws `ERR_HEAP_MAXIMUM`, `ERR_BUSY`, and what `memory.allocate` throws. */
-  by(bytes: bigint): void {
+  /** Whole pages for so many bytes, for which there is room. @throws `ERR_HEAP_MAXIMUM`, `ERR_BUSY`. */
+  room(bytes: bigint): bigint {
     const length = wholePages(bytes, this.#ground.pageSize);
     const most = this.#most();
     if (length > most) {
@@ -142,7 +144,12 @@ export class Growth {
     }
     begin("heap.grow"); // of which memory.allocate is one: no half of it is done in the middle of another operation
     end();
-    this.#add(length);
+    return length;
+  }
+
+  /** Grows by whole pages. @throws `ERR_HEAP_MAXIMUM`, `ERR_BUSY`, and what `memory.allocate` throws. */
+  by(bytes: bigint): void {
+    this.#add(this.room(bytes));
     this.#count++;
     this.#error = undefined;
     this.arm();
@@ -154,7 +161,7 @@ export class Growth {
 
   #most(): bigint {
     const max = this.plan?.max ?? this.#ground.length;
-    const total = wasm.heapTotal(this.#heap);
+    const total = wasm.heapTotal(this.#heap) + this.lent;
     return total > max ? 0n : max - total;
   }
 

@@ -26,17 +26,10 @@ export interface GrowOptions {
   readonly sync?: boolean;
 }
 
-export interface HeapOptions {
-  /** Where the pages come from; attached to the container that `window` is of. */
-  readonly memory: MemsegTable;
-  /** A list of the table's own: it says how large pages are, of which NUMA node, and how many there can be. */
-  readonly list: MemsegList;
-  /** Whose IOVAs the blocks have. */
-  readonly window: Window;
+/** What any heap can be told. */
+export interface AidOptions {
   /** What errors call it. Default: a number. */
   readonly name?: string;
-  /** `false`: only {@link DmaHeap.grow} gives it memory. */
-  readonly grow?: GrowOptions | false;
   /** Whether blocks are zeroed when they are given out. Default: false. They may show what others wrote. */
   readonly zero?: boolean;
   /** For debugging: a pattern behind each block and in freed memory, looked at when a block comes back and before it goes out. Default: false. */
@@ -45,6 +38,17 @@ export interface HeapOptions {
   readonly quarantine?: { readonly milliseconds: number };
   /** For debugging: whether {@link DmaHeap.leaks} says where each block was allocated. Default: false. */
   readonly callSites?: boolean;
+}
+
+export interface HeapOptions extends AidOptions {
+  /** Where the pages come from; attached to the container that `window` is of. */
+  readonly memory: MemsegTable;
+  /** A list of the table's own: it says how large pages are, of which NUMA node, and how many there can be. */
+  readonly list: MemsegList;
+  /** Whose IOVAs the blocks have. */
+  readonly window: Window;
+  /** `false`: only {@link DmaHeap.grow} gives it memory. */
+  readonly grow?: GrowOptions | false;
 }
 
 /** Where a block must lie. */
@@ -92,7 +96,7 @@ const HEAP_KEYS = keysOf<HeapOptions>({
   callSites: true,
 });
 const GROW_KEYS = keysOf<GrowOptions>({ low: true, step: true, max: true, sync: true });
-const QUARANTINE_KEYS = keysOf<NonNullable<HeapOptions["quarantine"]>>({ milliseconds: true });
+const QUARANTINE_KEYS = keysOf<NonNullable<AidOptions["quarantine"]>>({ milliseconds: true });
 const BLOCK_KEYS = keysOf<BlockOptions>({ align: true, boundary: true });
 const CLOSE_KEYS = keysOf<{ readonly force?: boolean }>({ force: true });
 const POOL_KEYS = keysOf<PoolOptions>({
@@ -144,24 +148,20 @@ let unnamed = 0;
 /** @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`; `ERR_NOT_ATTACHED` for memory that the window does not map; `ERR_NOT_FOUND`. */
 export function readHeap(options: HeapOptions): HeapPlan {
   known("options", object("options", options), HEAP_KEYS);
-  const { memory, list, window, name = `${++unnamed}`, grow = {}, quarantine } = options;
+  const { memory, list, window, grow = {} } = options;
   if (!(memory instanceof MemsegTable)) throw argumentTypeError("memory", "a MemsegTable", memory);
   if (!isItself(memory)) throw imitationError("memory", "a MemsegTable");
   if (!(window instanceof Window)) throw argumentTypeError("window", "a Window", window);
   if (!isItself(window)) throw imitationError("window", "a Window");
-  if (typeof name !== "string") throw argumentTypeError("name", "a string", name);
+  const name = nameIn(options);
   const own = ownList(memory, list);
-  if (quarantine !== undefined) known("quarantine", object("quarantine", quarantine), QUARANTINE_KEYS);
   const plan = {
     memory,
     list: own,
     window,
     name,
     grow: grow === false ? undefined : readGrowth(grow, own),
-    zero: boolean("zero", options.zero ?? false),
-    guard: boolean("guard", options.guard ?? false),
-    quarantine: quarantine === undefined ? 0 : count("quarantine.milliseconds", quarantine.milliseconds),
-    callSites: boolean("callSites", options.callSites ?? false),
+    ...readAids(options),
   };
   if (window.closed) throw new DmaWindowError("ERR_CLOSED", "the window is closed");
   if (memory.listeners.some((listener) => listener.window === window)) return plan;
@@ -169,6 +169,23 @@ export function readHeap(options: HeapOptions): HeapPlan {
     "ERR_NOT_ATTACHED",
     "the memory is not attached to the window, so no device could reach what is allocated from it: container.attach(memory, window) first",
   );
+}
+
+/** @throws `ERR_INVALID_ARG_TYPE`. */
+export function nameIn({ name = `${++unnamed}` }: AidOptions): string {
+  if (typeof name !== "string") throw argumentTypeError("name", "a string", name);
+  return name;
+}
+
+/** @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`. */
+export function readAids({ zero = false, guard = false, quarantine, callSites = false }: AidOptions): Aids {
+  if (quarantine !== undefined) known("quarantine", object("quarantine", quarantine), QUARANTINE_KEYS);
+  return {
+    zero: boolean("zero", zero),
+    guard: boolean("guard", guard),
+    quarantine: quarantine === undefined ? 0 : count("quarantine.milliseconds", quarantine.milliseconds),
+    callSites: boolean("callSites", callSites),
+  };
 }
 
 function ownList(memory: MemsegTable, list: MemsegList): OwnList {

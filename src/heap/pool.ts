@@ -5,7 +5,7 @@ import { markClass } from "../copies.ts";
 import { argumentRangeError, argumentTypeError, coded, DmaWindowError } from "../errors.ts";
 import { count } from "../validate.ts";
 import { type Batch, batchOf, giveBatch, takeBatch } from "./batches.ts";
-import { alignShift, boundaryShift } from "./block.ts";
+import { alignShift, boundaryShift, placeIn } from "./block.ts";
 import type { Blocks } from "./blocks.ts";
 import { CarefulSlots, GUARD } from "./careful-slots.ts";
 import type { HeapDamage } from "./damage.ts";
@@ -439,13 +439,4 @@ export function makePool(
   ended: (pool: DmaPool) => void,
 ): DmaPool {
   return make(blocks, plan, title, guard, ended);
-}
-
-/** An offset from which all of `bytes` lies within `size`. @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`. */
-export function placeIn(size: number, offset: number, bytes: Uint8Array): number {
-  if (kindOf(bytes) !== "Uint8Array") throw argumentTypeError("bytes", "a Uint8Array", bytes);
-  const start = count("offset", offset);
-  const length = lengthOf(bytes);
-  if (start + length <= size) return start;
-  throw argumentRangeError("offset", `such that ${length} bytes from there lie within ${size}`, offset);
 }

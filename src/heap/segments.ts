@@ -16,12 +16,15 @@ import type { JointView } from "../memory/segment.ts";
 import type { Ground, Piece, Run } from "./ground.ts";
 import { wasm } from "./wasm.ts";
 
-interface Held {
+/** A segment, whether the allocator has it or not. */
+export interface Held {
   readonly segment: Piece;
   readonly runs: readonly Run[];
   readonly end: bigint;
   /** Arrays over it, 4 GiB each, made when they are asked for. */
   readonly views: Uint8Array[];
+  /** Whether another thread had it, and may have it again. */
+  wasLent: boolean;
 }
 
 /** Up to here addresses are exact as numbers. */
@@ -75,22 +78,67 @@ export class Segments {
   /** Hands a segment to the allocator after `prepare`. @throws likewise: then the segment is freed. */
   add(segment: Piece, prepare: (va: bigint, length: bigint) => void): void {
     try {
-      const runs = this.#hold(segment);
+      const { runs } = this.#hold(segment);
       prepare(segment.va, segment.length);
       this.#give(runs);
     } catch (error) {
-      this.#drop(segment);
-      throw withResidue(
-        error,
-        leftBy(() => this.#ground.free(segment), `${nameOf(segment)} stays in the memory, and in no heap`),
-      );
+      throw this.#undone(segment, error);
     }
   }
 
-  #hold(segment: Piece): readonly Run[] {
+  #hold(segment: Piece): Held {
     const runs = this.#ground.runsOf(segment);
-    this.#insert({ segment, runs, end: segment.va + segment.length, views: [] });
-    return runs;
+    const held = { segment, runs, end: segment.va + segment.length, views: [], wasLent: false };
+    this.#insert(held);
+    return held;
+  }
+
+  #undone(segment: Piece, error: unknown): unknown {
+    this.#drop(segment);
+    const left = `${nameOf(segment)} stays in the memory, and in no heap`;
+    return withResidue(
+      error,
+      leftBy(() => this.#ground.free(segment), left),
+    );
+  }
+
+  /** A new segment, which the allocator does not get. @throws as {@link grow}. */
+  lendNew(length: bigint): Held {
+    const segment = this.#ground.take(length);
+    try {
+      return this.#hold(segment);
+    } catch (error) {
+      throw this.#undone(segment, error);
+    }
+  }
+
+  /** One that was lent before, and of which nothing is live, taken from the allocator: of `bytes` at least, and not of much more. */
+  lendAgain(bytes: bigint): Held | undefined {
+    const fit = this.#all.filter(
+      ({ wasLent, segment: { length } }) => wasLent && length >= bytes && length < 2n * bytes,
+    );
+    if (fit.length > 0) wasm.heapFlush(this.#heap);
+    const held = fit.find(({ runs }) => this.#take(runs));
+    if (held) held.wasLent = false;
+    return held;
+  }
+
+  /** The allocator gets what was lent, after `prepare`. @throws `ERR_OUT_OF_MEMORY`, `ERR_BUSY`; it can be tried again. */
+  takeBack(held: Held, prepare: (va: bigint, length: bigint) => void): void {
+    prepare(held.segment.va, held.segment.length);
+    this.#give(held.runs);
+    held.wasLent = true;
+  }
+
+  /** Frees what the allocator does not have. @throws what `memory.free` throws. */
+  discard({ segment }: Held): void {
+    this.#leaving = segment;
+    try {
+      this.#ground.free(segment);
+    } finally {
+      this.#leaving = undefined;
+      if (segment.freed) this.#drop(segment);
+    }
   }
 
   /**
@@ -306,16 +354,11 @@ export class Segments {
 
   /** Frees what the allocator has let go of; or gives it back to it. */
   #giveUp(held: Held): void {
-    const { segment } = held;
-    this.#leaving = segment;
     try {
-      this.#ground.free(segment);
+      this.discard(held);
     } catch (error) {
-      if (!segment.freed) this.#give(held.runs);
+      if (!held.segment.freed) this.#give(held.runs);
       throw error;
-    } finally {
-      this.#leaving = undefined;
-      if (segment.freed) this.#drop(segment);
     }
   }
 

@@ -2,16 +2,16 @@ import type { Worker } from "node:worker_threads";
 import { cellAt, Seat, SHARED, type SharedAllocator, sharedAllocatorOn } from "../alloc-shared.ts";
 import { disposing } from "../closable.ts";
 import { markClass } from "../copies.ts";
-import { argumentRangeError, argumentTypeError, coded, DmaWindowError } from "../errors.ts";
+import { argumentRangeError, coded, DmaWindowError } from "../errors.ts";
 import type { MemsegTable } from "../memory/table.ts";
 import { spaceOf } from "../syscalls.ts";
 import { columnBytes, writeFacts } from "../worker/facts.ts";
 import { type Part, SharedSlots } from "../worker/slots.ts";
-import { isRunning, thisThread } from "../worker/thread.ts";
 import { checkSpace, makeToken, type SharedPoolToken } from "../worker/token.ts";
 import { alignShift, boundaryShift } from "./block.ts";
 import type { Blocks } from "./blocks.ts";
 import type { HeapDamage } from "./damage.ts";
+import { checkEnded, isWorker, Tokens } from "./ended.ts";
 import { type HeapLeak, type HeapPart, nameLeaks } from "./leaks.ts";
 import { readForce, type SharedPoolPlan } from "./options.ts";
 import { giveSeats, takeSeats } from "./seats.ts";
@@ -29,9 +29,6 @@ interface Of {
 
 let make: (of: Of, plan: SharedPoolPlan) => SharedPool;
 let shared: SharedAllocator | undefined;
-
-/** How long a thread that has ended may still be in /proc. */
-const LINGERS = 200;
 
 /** Threads that are members, or may come by a token. */
 export interface PoolWorker {
@@ -64,7 +61,7 @@ export class SharedPool extends SharedSlots {
   readonly #seats: number;
   readonly #workers: number;
   /** Which numbers the tokens had that were made for a worker. */
-  readonly #tokens = new WeakMap<Worker, number[]>();
+  readonly #tokens = new Tokens();
 
   static {
     make = (of, plan) => new SharedPool(make, of, plan);
@@ -114,7 +111,7 @@ export class SharedPool extends SharedSlots {
     }
     const seat = words[self >> 2] as number;
     const id = words[(self + SHARED.id) >> 2] as number;
-    if (worker !== undefined) this.#tokens.set(worker, [...(this.#tokens.get(worker) ?? []), id]);
+    if (worker !== undefined) this.#tokens.add(worker, id);
     const ticket = words[seat >> 2] as number;
     return makeToken({ worker: id, memory, pool, self, seat, ticket, title });
   }
@@ -143,9 +140,12 @@ export class SharedPool extends SharedSlots {
    * known only of a Worker. `ERR_NOT_FOUND` for a Worker without a token, `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`, `ERR_CLOSED`.
    */
   recover(worker: number | Worker): number {
-    const ids = typeof worker === "number" ? [this.#numberOf(worker)] : this.#idsOf(worker);
+    const { title } = this.#of;
+    const ids = typeof worker === "number" ? [this.#numberOf(worker)] : this.#tokens.ofEnded(worker, title);
     this.#alive();
-    for (const id of ids) if (this.#stateOf(id) === Seat.JOINED) this.#checkEnded(id);
+    for (const id of ids) {
+      if (this.#stateOf(id) === Seat.JOINED) checkEnded(() => this.#threadOf(id), title, `worker ${id}`);
+    }
     return ids.reduce((sum, id) => sum + this.#shared.sharedRecover(this.#recordOf(id)), 0);
   }
 
@@ -154,24 +154,8 @@ export class SharedPool extends SharedSlots {
     throw argumentRangeError("worker", `the number of a worker, as token() says it`, worker);
   }
 
-  #idsOf(worker: Worker): readonly number[] {
-    isWorker(worker);
-    if (worker.threadId !== -1) throw running(this.#of.title, `the thread ${worker.threadId}`);
-    const ids = this.#tokens.get(worker);
-    if (ids !== undefined) return ids;
-    const said = `no token of ${this.#of.title} was made for this Worker: give it to token(worker), or recover(token.worker)`;
-    throw new DmaWindowError("ERR_NOT_FOUND", said);
-  }
-
-  /** A thread that was waited for is in /proc for a moment more. */
-  #checkEnded(id: number): void {
-    const at = this.#recordOf(id) + SHARED.thread;
-    const thread = new DataView(this.#shared.memory.buffer).getBigUint64(at, true);
-    const nothing = new Int32Array(new SharedArrayBuffer(4));
-    for (let waited = 0; isRunning(thread) === true; waited++) {
-      if (waited === LINGERS || thread === thisThread()) throw running(this.#of.title, `worker ${id}`);
-      Atomics.wait(nothing, 0, 0, 1);
-    }
+  #threadOf(id: number): bigint {
+    return new DataView(this.#shared.memory.buffer).getBigUint64(this.#recordOf(id) + SHARED.thread, true);
   }
 
   /**
@@ -273,16 +257,6 @@ export class SharedPool extends SharedSlots {
   #alive(): void {
     if (this.closed) throw new DmaWindowError("ERR_CLOSED", `${this.#of.title} is closed`);
   }
-}
-
-function isWorker(worker: unknown): asserts worker is Worker {
-  if (typeof (worker as Partial<Worker> | null)?.threadId === "number") return;
-  throw argumentTypeError("worker", "a Worker of node:worker_threads, or the number that token() gave", worker);
-}
-
-function running(title: string, who: string): DmaWindowError {
-  const said = `${who} still runs, and what it has of ${title} cannot be taken back: await worker.terminate() first`;
-  return new DmaWindowError("ERR_WORKER_RUNNING", said);
 }
 
 /** Takes all that a pool needs, and joins it; or nothing. */

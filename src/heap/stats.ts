@@ -16,6 +16,8 @@ export interface HeapStats {
   readonly largest: bigint;
   /** Freed, and not free yet. */
   readonly quarantined: bigint;
+  /** Of segments that other threads have, for heaps of their own: not in `total`. */
+  readonly lent: bigint;
   readonly segments: number;
   /** How often it grew. */
   readonly growths: number;
@@ -43,6 +45,7 @@ export function statsOf({ heap, segments, growth, quarantined }: Blocks, pooled:
     free,
     largest: wasm.heapLargest(heap),
     quarantined,
+    lent: growth.lent,
     segments: segments.count,
     growths: growth.count,
   };

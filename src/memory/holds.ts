@@ -13,6 +13,8 @@ export interface Holder {
   readonly window: object;
   /** How many parts somebody has. */
   readonly liveCount: number;
+  /** What else stands against it, in words. */
+  readonly about?: string | undefined;
   holds(segment: Segment): boolean;
   /** Ends it, whatever is live: what `using` does to what lies over it. */
   shut(): void;
@@ -80,9 +82,10 @@ export class Holds {
   }
 }
 
-function held({ title, liveCount }: Holder, what: string, advice: string): DmaWindowError {
+function held({ title, liveCount, about }: Holder, what: string, advice: string): DmaWindowError {
   const live = liveCount === 1 ? "1 block of it is live" : `${liveCount} blocks of it are live`;
-  return new DmaWindowError("ERR_HELD", `${what} is held by ${title}, and ${live}: ${advice}`, {
+  const more = about === undefined ? "" : `; it has ${about}`;
+  return new DmaWindowError("ERR_HELD", `${what} is held by ${title}, and ${live}${more}: ${advice}`, {
     facts: { heap: title, live: liveCount },
   });
 }

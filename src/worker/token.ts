@@ -32,8 +32,18 @@ export function checkSpace(space: unknown, what: string): void {
 
 /** @throws `ERR_INVALID_ARG_TYPE` for what is no token, or has lost its memory on the way, as in JSON or to another process. */
 export function readToken(token: SharedPoolToken): SharedPoolToken {
-  const { kind, memory } = (typeof token === "object" && token !== null ? token : {}) as Partial<SharedPoolToken>;
-  if (kind !== KIND) throw argumentTypeError("token", "what token() of a SharedPool gave", token);
+  return readShared(token, KIND, "what token() of a SharedPool gave");
+}
+
+/** What has that kind, and shared memory. @throws likewise. */
+export function readShared<Token extends { readonly kind: string; readonly memory: WebAssembly.Memory }>(
+  token: Token,
+  kind: Token["kind"],
+  expected: string,
+): Token {
+  const given = (typeof token === "object" && token !== null ? token : {}) as Partial<Token>;
+  if (given.kind !== kind) throw argumentTypeError("token", expected, token);
+  const { memory } = given;
   const buffer: unknown = memory instanceof WebAssembly.Memory ? memory.buffer : undefined;
   if (typeof SharedArrayBuffer === "function" && buffer instanceof SharedArrayBuffer) return token;
   throw argumentTypeError("token.memory", "shared memory, as it is sent to a worker of the same process", memory);

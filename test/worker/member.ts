@@ -1,4 +1,4 @@
-/** A worker thread that has a shared pool open, as an object whose methods are done over there. */
+/** A worker thread that has a shared pool open, or a heap of its own, as an object whose methods are done over there. */
 import { Worker } from "node:worker_threads";
 
 interface Message {
@@ -9,11 +9,12 @@ interface Message {
 }
 
 export class Member {
-  readonly worker = new Worker(new URL("./programs/member.mjs", import.meta.url), { execArgv: [] });
+  readonly worker: Worker;
   readonly #waiting = new Map<number, (message: Message) => void>();
   #last = 0;
 
-  constructor() {
+  constructor(program: "member" | "heaps" = "member") {
+    this.worker = new Worker(new URL(`./programs/${program}.mjs`, import.meta.url), { execArgv: [] });
     this.worker.on("message", (message: Message) => {
       this.#waiting.get(message.id)?.(message);
       this.#waiting.delete(message.id);
