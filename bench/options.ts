@@ -6,7 +6,7 @@ import type { Group } from "./harness/group.ts";
 
 export const USAGE = `npm run bench -- [options]
 
-  --quick        everything once over, in less than a minute; nothing is written
+  --quick        everything once over, in some two minutes; nothing is written
   --only NAME    one group (${groups.map(({ name }) => name).join(", ")})
                  or the group of one row; may be given several times; nothing is written
   --json         the rows as one line of JSON; nothing is written

@@ -2,9 +2,11 @@
  * A pool: slots of one size. What is free are whole handles, on a stack or in a ring, so `poolGet` looks nothing up; what is live
  * stands in an array by slot, so `poolPut` makes one comparison.
  *
- *     | head: 64 bytes | free handles, `capacity` of 4 bytes | current, one for each slot |
+ *     | head: 64 bytes | current, `capacity` of 4 bytes | free handles, as many |
  *
- * `current` has the handle of a slot that is live, and 0 of one that is free, which is no handle.
+ * `current` has the handle of a slot that is live, at its index modulo the capacity: a power of two, so no two slots of a pool meet
+ * there, and a handle of somebody else finds another handle than itself. Of a slot that is free it has what itself would be looked
+ * for elsewhere. So what is put needs one comparison, and no look at where it belongs.
  */
 import { arenaGive, arenaTake } from "./arena";
 import { GENERATION, Handle, INDEX_MASK, INDEXES } from "./descriptors";
@@ -21,8 +23,8 @@ class Pool {
   mask: u32;
   first: u32;
   count: u32;
-  /** Where `current` would have the handle of index 0. */
-  current: u32;
+  /** Where free handles lie. */
+  ring: u32;
 
   /** The slot of a handle; at least the count for one of somebody else. */
   @inline
@@ -30,13 +32,20 @@ class Pool {
     return (<u32>handle & INDEX_MASK) - this.first;
   }
 
+  /** What `current` has for a slot that is free: something that is looked for elsewhere. */
+  @inline
+  static notLive(handle: i32): i32 {
+    return handle ^ 1;
+  }
+
+  /** Where `current` has what belongs to a handle's index, less CURRENT. */
   @inline
   currentOf(handle: i32): u32 {
-    return this.current + ((<u32>handle & INDEX_MASK) << 2);
+    return changetype<u32>(this) + ((<u32>handle & this.mask) << 2);
   }
 }
 
-const RING: u32 = 64;
+const CURRENT: u32 = 64;
 const COUNT_MAX: u32 = INDEXES >> 1;
 
 function record(pool: u32): Pool {
@@ -47,8 +56,8 @@ function record(pool: u32): Pool {
 export function poolOpen(count: u32, fifo: u32): i32 {
   if (count == 0) return -status.ZERO_LENGTH;
   if (count > COUNT_MAX) return -status.TOO_LARGE;
-  const capacity = (<u32>1) << (32 - clz<u32>(count - 1));
-  const pool = arenaTake(RING + ((capacity + count) << 2));
+  const capacity = (<u32>2) << (31 - clz<u32>((count - 1) | 1));
+  const pool = arenaTake(CURRENT + (capacity << 3));
   if (pool == 0) return -status.OUT_OF_MEMORY;
   const first = takeIndexes(count);
   if (first == 0) {
@@ -61,11 +70,12 @@ export function poolOpen(count: u32, fifo: u32): i32 {
   all.mask = capacity - 1;
   all.first = first;
   all.count = count;
-  all.current = pool + RING + ((capacity - first) << 2);
+  all.ring = pool + CURRENT + (capacity << 2);
+  for (let i: u32 = 0; i < capacity; i++) store<i32>(all.currentOf(first + i), Pool.notLive(first + i), CURRENT);
   // The lowest slot comes first, whichever way handles are taken.
   for (let i: u32 = 0; i < count; i++) {
     const place = fifo != 0 ? i : count - 1 - i;
-    store<i32>(pool + (place << 2), firstHandle(first + i), RING);
+    store<i32>(all.ring + (place << 2), firstHandle(first + i));
   }
   return pool;
 }
@@ -74,12 +84,13 @@ export function poolOpen(count: u32, fifo: u32): i32 {
 export function poolClose(pool: u32): void {
   const all = record(pool);
   for (let i: u32 = 0; i < all.free; i++) {
-    const handle = load<i32>(pool + (((all.head + i) & all.mask) << 2), RING);
+    const handle = load<i32>(all.ring + (((all.head + i) & all.mask) << 2));
     keepHandle(Handle.at(handle), handle & GENERATION);
   }
   for (let i: u32 = 0; i < all.count; i++) {
-    const handle = load<i32>(all.currentOf(all.first + i));
-    if (handle != 0) keepHandle(Handle.at(handle), Handle.after(handle) & GENERATION);
+    const handle = load<i32>(all.currentOf(all.first + i), CURRENT);
+    if (((handle ^ (all.first + i)) & INDEX_MASK) == 0)
+      keepHandle(Handle.at(handle), Handle.after(handle) & GENERATION);
   }
   giveIndexes(all.first, all.count);
   arenaGive(pool);
@@ -90,26 +101,31 @@ export function poolGet(pool: u32): i32 {
   const all = record(pool);
   const free = all.free - 1;
   if (<i32>free < 0) return -status.EXHAUSTED;
-  let place = free;
-  if (all.fifo != 0) {
-    place = all.head;
-    all.head = (place + 1) & all.mask;
-  }
-  const handle = load<i32>(pool + (place << 2), RING);
+  if (all.fifo != 0) return oldest(pool);
+  const handle = load<i32>(all.ring + (free << 2));
   all.free = free;
-  store<i32>(all.currentOf(handle), handle);
+  store<i32>(all.currentOf(handle), handle, CURRENT);
+  return handle;
+}
+
+function oldest(pool: u32): i32 {
+  const all = record(pool);
+  const head = all.head;
+  const handle = load<i32>(all.ring + (head << 2));
+  all.head = (head + 1) & all.mask;
+  all.free--;
+  store<i32>(all.currentOf(handle), handle, CURRENT);
   return handle;
 }
 
 /** OK, or why a handle is refused; then nothing happened. */
 export function poolPut(pool: u32, handle: i32): i32 {
   const all = record(pool);
-  if (all.slot(handle) >= all.count) return refusal(pool, handle);
   const current = all.currentOf(handle);
-  if (load<i32>(current) != handle) return refusal(pool, handle);
-  store<i32>(current, 0);
+  if (load<i32>(current, CURRENT) != handle) return refusal(pool, handle);
+  store<i32>(current, Pool.notLive(handle), CURRENT);
   const free = all.free;
-  store<i32>(pool + (((all.head + free) & all.mask) << 2), Handle.after(handle), RING);
+  store<i32>(all.ring + (((all.head + free) & all.mask) << 2), Handle.after(handle));
   all.free = free + 1;
   return status.OK;
 }
@@ -117,43 +133,36 @@ export function poolPut(pool: u32, handle: i32): i32 {
 /** Up to `count` handles to `pointer`; how many. */
 export function poolGetMany(pool: u32, pointer: u32, count: u32): u32 {
   const all = record(pool);
-  const current = all.current;
   const mask = all.mask;
+  const ring = all.ring;
   const got = min<u32>(count, all.free);
-  if (got == 0) return 0;
+  const fifo = all.fifo != 0;
+  let place = fifo ? all.head : all.free - 1;
+  const step: u32 = fifo ? 1 : -1;
+  if (fifo) all.head = (place + got) & mask;
   all.free -= got;
-  // One of them stays as it is.
-  let place = all.head + (all.fifo != 0 ? 0 : all.free + got - 1);
-  const step = all.fifo != 0 ? 1 : -1;
-  if (all.fifo != 0) all.head = (place + got) & mask;
-  const end = pointer + (got << 2);
-  do {
-    const handle = load<i32>(pool + ((place & mask) << 2), RING);
+  for (const end = pointer + (got << 2); pointer != end; pointer += 4) {
+    const handle = load<i32>(ring + ((place & mask) << 2));
     store<i32>(pointer, handle);
-    store<i32>(current + ((handle & INDEX_MASK) << 2), handle);
+    store<i32>(pool + ((handle & mask) << 2), handle, CURRENT);
     place += step;
-    pointer += 4;
-  } while (pointer != end);
+  }
   return got;
 }
 
 /** `count` handles from `pointer`, up to the first that is refused: how many came before it. */
 export function poolPutMany(pool: u32, pointer: u32, count: u32): u32 {
   const all = record(pool);
-  const first = all.first;
-  const slots = all.count;
   const mask = all.mask;
-  const toCurrent = all.current;
+  const ring = all.ring;
   const begin = all.head + all.free;
   let place = begin;
   for (const end = pointer + (count << 2); pointer != end; pointer += 4) {
     const handle = load<i32>(pointer);
-    const index = <u32>handle & INDEX_MASK;
-    const current = toCurrent + (index << 2);
-    if (index - first >= slots || load<i32>(current) != handle) break;
-    store<i32>(current, 0);
-    store<i32>(pool + ((place & mask) << 2), Handle.after(handle), RING);
-    place++;
+    const current = pool + ((handle & mask) << 2);
+    if (load<i32>(current, CURRENT) != handle) break;
+    store<i32>(current, Pool.notLive(handle), CURRENT);
+    store<i32>(ring + ((place++ & mask) << 2), Handle.after(handle));
   }
   all.free += place - begin;
   return place - begin;
@@ -161,16 +170,14 @@ export function poolPutMany(pool: u32, pointer: u32, count: u32): u32 {
 
 /** What poolPut would say. */
 export function poolCheckHandle(pool: u32, handle: i32): i32 {
-  const slot = record(pool).slot(handle);
-  return slot < record(pool).count && load<i32>(record(pool).currentOf(handle)) == handle
-    ? status.OK
-    : refusal(pool, handle);
+  return load<i32>(record(pool).currentOf(handle), CURRENT) == handle ? status.OK : refusal(pool, handle);
 }
 
 function refusal(pool: u32, handle: i32): i32 {
   if (handle <= 0 || (handle & INDEX_MASK) == 0) return status.UNKNOWN_HANDLE;
   if (record(pool).slot(handle) >= record(pool).count) return status.FOREIGN_HANDLE;
-  return load<i32>(record(pool).currentOf(handle)) == 0 ? status.NOT_LIVE : status.STALE_HANDLE;
+  const current = load<i32>(record(pool).currentOf(handle), CURRENT);
+  return ((current ^ handle) & INDEX_MASK) != 0 ? status.NOT_LIVE : status.STALE_HANDLE;
 }
 
 /** Slots that are free. */
@@ -188,8 +195,8 @@ export function poolNextLive(pool: u32, handle: i32): i32 {
   const all = record(pool);
   let slot: u32 = handle == 0 ? 0 : all.slot(handle) + 1;
   for (; slot < all.count; slot++) {
-    const current = load<i32>(all.currentOf(all.first + slot));
-    if (current != 0) return current;
+    const current = load<i32>(all.currentOf(all.first + slot), CURRENT);
+    if (((current ^ (all.first + slot)) & INDEX_MASK) == 0) return current;
   }
   return 0;
 }

@@ -100,7 +100,7 @@ export function sharedHeld(pool: u32, id: u32): u32 {
   let held: u32 = 0;
   for (let cell = first; cell < end; cell += 8) {
     const seen = load<u64>(cell);
-    held += <i32>seen >= 0 && (id == 0 || <u32>(seen >> 32) == id);
+    if (<i32>seen >= 0 && (id == 0 || <u32>(seen >> 32) == id)) held++;
   }
   return held;
 }

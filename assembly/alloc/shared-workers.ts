@@ -129,7 +129,7 @@ function sweep(self: u32, isPut: bool): u32 {
   for (let cell = first; cell < end; cell += 8) {
     const seen = load<u64>(cell);
     if (<i32>seen < 0 || <u32>(seen >> 32) != worker(self).id) continue;
-    held += isPut ? Put.ofSeen(self, cell, seen) : Word.swap(cell, seen, <u64>(<u32>seen));
+    if (isPut ? Put.ofSeen(self, cell, seen) : Word.swap(cell, seen, <u64>(<u32>seen))) held++;
   }
   return held;
 }

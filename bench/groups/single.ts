@@ -2,7 +2,7 @@
 import { core } from "../../src/core.ts";
 import { MemsegTable, modelKernel, openContainer, planWindow } from "../../src/index.ts";
 import { short } from "../harness/format.ts";
-import { garbagePerCall } from "../harness/garbage.ts";
+import { garbageOf } from "../harness/garbage.ts";
 import { plainRow, type Row, type RowName, row } from "../harness/goals.ts";
 import { type Bench, fastest, figures, type Group, type Outcome } from "../harness/group.ts";
 import { inJavaScript, type Work } from "../harness/loop.ts";
@@ -68,15 +68,6 @@ function calls(name: string, call: string, scope: Work["scope"], expected: numbe
   return { name, once: `for (let i = 0; i < ${CALLS}; i++) sum += ${call};`, scope, expected };
 }
 
-/** Bytes of garbage for each call of that work. */
-function garbageOf({ once, scope }: Work): number {
-  const loop = new Function(
-    ...Object.keys(scope),
-    `return function garbage(calls) { let sum = 0; for (let n = 0; n < calls; n += ${CALLS}) { ${once} } return sum; }`,
-  )(...Object.values(scope)) as (calls: number) => number;
-  return garbagePerCall(loop);
-}
-
 function works(random: Random): { works: Work[]; close: () => void } {
   const { window, table, list, iovas, lengths, vas, close } = ground(random);
   const plain = new NumberWindow(Number(window.start), Number(window.size), 2 ** window.pageShift);
@@ -123,7 +114,7 @@ async function run(bench: Bench): Promise<Outcome> {
   try {
     const found = figures(await bench.compete("single calls", all.map(inJavaScript)), CALLS);
     bench.say("single: measuring garbage");
-    const garbage = new Map(all.map((work) => [work.name, garbageOf(work)]));
+    const garbage = new Map(all.map((work) => [work.name, garbageOf(work, CALLS)]));
     const against = (name: RowName, ours: string, theirs: string): Row[] => {
       const [our, rival] = [fastest(found, ours), fastest(found, theirs)];
       return our && rival ? [row(name, our.minimum, rival.minimum, rival.contender)] : [];

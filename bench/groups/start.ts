@@ -3,29 +3,19 @@ import { readCore } from "../../src/core.ts";
 import { plainRow } from "../harness/goals.ts";
 import { type Bench, figures, type Group, type Outcome } from "../harness/group.ts";
 import type { Contender } from "../harness/rounds.ts";
+import { fresh } from "../tables/fresh.ts";
 
 const BUILDS = ["core", "core.scalar"] as const;
 
-/** An empty section of the module's own, whose name is `number`: 0, length, length of the name, name. */
-function customSection(number: number): Uint8Array {
-  const name = Buffer.from(`bench ${number}`);
-  return Uint8Array.from([0, name.length + 1, name.length, ...name]);
-}
-
-/**
- * V8 keeps compiled modules and knows their bytes again, so each start gets bytes that it has never seen: the core's own, and a
- * section behind them that means nothing.
- */
 function starting(name: string, bytes: Uint8Array): Contender {
-  let started = 0;
   return {
     name,
     time: (repeats) => {
       let took = 0;
       for (let i = 0; i < repeats; i++) {
-        const fresh = Buffer.concat([bytes, customSection(started++)]);
+        const unseen = fresh(bytes);
         const begun = performance.now();
-        const { exports } = new WebAssembly.Instance(new WebAssembly.Module(fresh), {});
+        const { exports } = new WebAssembly.Instance(new WebAssembly.Module(unseen), {});
         const handle = (exports.tableOpen as () => number)();
         took += performance.now() - begun;
         if (handle <= 0) throw new Error(`${name} does not answer`);

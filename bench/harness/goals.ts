@@ -1,5 +1,8 @@
 /** What is aimed at, and the rows that say whether it was reached. */
 
+import { allocationGoals } from "./allocation-goals.ts";
+import { each, type Goal } from "./goal.ts";
+
 /** One row of the answer. `ratio` is `ours / rival`; `met` says whether that is at most `goal`. */
 export interface Row {
   readonly name: string;
@@ -11,15 +14,6 @@ export interface Row {
   readonly goal: number;
   readonly met: boolean;
 }
-
-interface Goal {
-  readonly goal: number;
-  readonly unit: string;
-  /** What is compared, for the page. */
-  readonly about: string;
-}
-
-const each = (what: string): string => `ns per ${what}`;
 
 /** By the row's name. A goal that has no rival is one of bytes or milliseconds: its rival is one of them. */
 export const goals = {
@@ -113,6 +107,7 @@ export const goals = {
     about: "`addList` and `removeList` beside 100,000 lists; beside 100",
   },
   "remove-100k-vs-100": { goal: 4, unit: each("call"), about: "`remove` and `add` of a memseg, likewise" },
+  ...allocationGoals,
   "core-bytes": { goal: 16384, unit: "bytes", about: "the size of `core.wasm`" },
   "core-start-ms": { goal: 1, unit: "ms", about: "from bytes to a core that answers" },
 } as const satisfies Readonly<Record<string, Goal>>;
@@ -120,6 +115,12 @@ export const goals = {
 export type RowName = keyof typeof goals;
 
 export const rowNames = Object.keys(goals) as readonly RowName[];
+
+/** What a row is to stay below even where its goal is not met; nothing where the goal is that. */
+export function floorOf(name: string): number | undefined {
+  const { floor }: Goal = isRowName(name) ? goals[name] : { goal: 0, unit: "", about: "" };
+  return floor;
+}
 
 export function isRowName(name: string): name is RowName {
   return name in goals;
@@ -134,5 +135,5 @@ export function row(name: RowName, ours: number, rival: number, rivalName: strin
 
 /** A row of a figure that stands for itself: it is compared with one of its unit, so its ratio is the figure. */
 export function plainRow(name: RowName, ours: number): Row {
-  return row(name, ours, 1, `one ${goals[name].unit.replace(/^bytes/, "byte")}`);
+  return row(name, ours, 1, `one ${goals[name].unit.replace(/^(byte|failure)s/, "$1")}`);
 }

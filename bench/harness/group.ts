@@ -62,3 +62,8 @@ export function fastest(of: readonly Figure[], begins: string, size?: number): F
     .filter((figure) => figure.contender.startsWith(begins) && figure.size === size)
     .reduce<Figure | undefined>((best, figure) => (best && best.minimum <= figure.minimum ? best : figure), undefined);
 }
+
+/** The figure of that very contender, at that size. */
+export function exactly(of: readonly Figure[], contender: string, size?: number): Figure | undefined {
+  return of.find((figure) => figure.contender === contender && figure.size === size);
+}

@@ -1,16 +1,22 @@
 /** The rows as a table. */
 import { short } from "./format.ts";
-import type { Row } from "./goals.ts";
+import { floorOf, type Row } from "./goals.ts";
 
-export const ROW_HEADER = ["row", "ours", "rival", "ratio", "goal", "met", "unit", "rival's name"] as const;
+export const ROW_HEADER = ["row", "ours", "rival", "ratio", "floor", "goal", "met", "unit", "rival's name"] as const;
 
+function atMost(value: number | undefined): string {
+  return value === undefined ? "" : `<= ${short(value)}`;
+}
+
+/** The floor's cell is empty where there is none beside the goal. */
 export function rowLines(rows: readonly Row[]): string[][] {
   return rows.map(({ name, ours, rival, ratio, goal, met, unit, rivalName }) => [
     name,
     short(ours),
     short(rival),
     short(ratio),
-    `<= ${short(goal)}`,
+    atMost(floorOf(name)),
+    atMost(goal),
     met ? "yes" : "no",
     unit,
     rivalName,

@@ -24,6 +24,13 @@ export interface Rivals {
   readonly portable?: NativeRival;
   /** The program of dpdk.c. */
   readonly dpdk?: string;
+  /** The program of mempool.c. */
+  readonly mempool?: string;
+  /** The programs of allocators.c, by the allocator. */
+  readonly rte_malloc?: string;
+  readonly mimalloc?: string;
+  readonly jemalloc?: string;
+  readonly glibc?: string;
   /** DPDK's version. */
   readonly dpdkVersion?: string;
   /** The file of the native addon, for a process of its own. */
@@ -52,6 +59,8 @@ function reason(error: unknown): string {
   const lines = `${stderr ?? ""}\n${message ?? ""}`.split("\n").map((line) => line.trim());
   return lines.find((line) => /\berror\b/i.test(line)) ?? lines.find((line) => line !== "") ?? "no reason given";
 }
+
+type ProgramName = "dpdk" | "mempool" | "rte_malloc" | "mimalloc" | "jemalloc" | "glibc";
 
 class Builder {
   readonly #compiler: string;
@@ -85,13 +94,45 @@ class Builder {
     return file;
   }
 
-  dpdk(): string {
-    const words = (...parameters: readonly string[]): string[] =>
-      output("pkg-config", ...parameters, "libdpdk").split(/\s+/);
-    const file = join(this.#directory, "dpdk");
-    const flags = ["-O3", "-march=native", "-std=gnu11", ...words("--cflags")];
-    output(this.#compiler, ...flags, join(here, "dpdk.c"), "-o", file, "-Wl,--as-needed", ...words("--libs"));
+  /** A program, of one source; `-fno-plt`: calls of a library go there without a jump on the way. */
+  program(name: string, source: string, ...parameters: readonly string[]): string {
+    const file = join(this.#directory, name);
+    const flags = ["-O3", "-march=native", "-std=gnu11", "-fno-plt", "-Wl,-z,now"];
+    output(this.#compiler, ...flags, join(here, source), "-o", file, ...parameters);
     return file;
+  }
+
+  withDpdk(name: string, source: string, ...parameters: readonly string[]): string {
+    const words = (...of: readonly string[]): string[] => output("pkg-config", ...of, "libdpdk").split(/\s+/);
+    return this.program(name, source, ...parameters, ...words("--cflags"), "-Wl,--as-needed", ...words("--libs"));
+  }
+
+  /** jemalloc's malloc is the program's only one. In one piece with it where there is an archive: that is the faster. */
+  jemalloc(): string {
+    const build = (...libraries: readonly string[]): string =>
+      this.program("jemalloc", "allocators.c", "-DRIVAL_JEMALLOC", ...libraries);
+    try {
+      return build("-l:libjemalloc.a", "-lstdc++", "-lm", "-lpthread", "-ldl");
+    } catch {
+      return build("-ljemalloc");
+    }
+  }
+
+  /** Those that there are. */
+  programs(hasDpdk: boolean): Partial<Pick<Rivals, ProgramName>> {
+    const made: Record<ProgramName, string | undefined> = {
+      glibc: this.attempt("glibc's malloc", () => this.program("glibc", "allocators.c")),
+      mimalloc: this.attempt("mimalloc (Debian: apt-get install libmimalloc-dev)", () =>
+        this.program("mimalloc", "allocators.c", "-DRIVAL_MIMALLOC", "-lmimalloc"),
+      ),
+      jemalloc: this.attempt("jemalloc (Debian: apt-get install libjemalloc-dev)", () => this.jemalloc()),
+      dpdk: hasDpdk ? this.attempt("DPDK", () => this.withDpdk("dpdk", "dpdk.c")) : undefined,
+      mempool: hasDpdk ? this.attempt("rte_mempool", () => this.withDpdk("mempool", "mempool.c")) : undefined,
+      rte_malloc: hasDpdk
+        ? this.attempt("rte_malloc", () => this.withDpdk("rte_malloc", "allocators.c", "-DRIVAL_DPDK"))
+        : undefined,
+    };
+    return Object.fromEntries(Object.entries(made).filter(([, file]) => file !== undefined));
   }
 }
 
@@ -99,7 +140,7 @@ function load(name: string, file: string): NativeRival {
   return { name, addon: createRequire(import.meta.url)(file) as Addon };
 }
 
-/** Compiles what can be compiled. Under two seconds. `compiler` is a command without options. */
+/** Compiles what can be compiled. In some three seconds. `compiler` is a command without options. */
 export function buildRivals(compiler: string = process.env.CC || "cc"): Rivals {
   const builder = new Builder(compiler);
   const version = builder.attempt("the rivals in C and DPDK", () => output(compiler, "--version").split("\n")[0] ?? "");
@@ -113,11 +154,10 @@ export function buildRivals(compiler: string = process.env.CC || "cc"): Rivals {
   const dpdkVersion = builder.attempt("DPDK (Debian: apt-get install libdpdk-dev)", () =>
     output("pkg-config", "--modversion", "libdpdk"),
   );
-  const dpdk = dpdkVersion && builder.attempt("DPDK", () => builder.dpdk());
   return {
     ...(native && { native }),
     ...(portable && { portable }),
-    ...(dpdk && { dpdk }),
+    ...builder.programs(dpdkVersion !== undefined),
     ...(dpdkVersion && { dpdkVersion }),
     ...(addonFile && { addonFile }),
     compiler: version,

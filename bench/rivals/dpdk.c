@@ -10,17 +10,15 @@
 
 #define _GNU_SOURCE
 #include <inttypes.h>
-#include <rte_common.h>
-#include <rte_eal.h>
-#include <rte_errno.h>
 #include <rte_memory.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "eal.h"
 
 enum { ADDRESSES = 65536, VALUES = 65536, PAGES = 64, PAGE_SHIFT = 21 };
 
@@ -146,11 +144,6 @@ static const struct {
 
 // ---- Getting ready --------------------------------------------------------------------------------------------------
 
-static void fail(const char *what) {
-  printf("error %s\n", what);
-  exit(1);
-}
-
 // Lists lie one behind the other, with a hole of one page between.
 static void register_lists(void) {
   uint64_t list_bytes = memsegs_in_list << PAGE_SHIFT, step = list_bytes + page;
@@ -175,26 +168,6 @@ static void register_lists(void) {
     addresses[i] = base + random_below(lists) * step + (random_below(memsegs_in_list) << PAGE_SHIFT) + random_below(page);
 }
 
-static void start(char *program) {
-  // --in-memory does not go with --no-huge here; --no-shconf keeps the arrays out of files as well.
-  char *arguments[] = {program, "-l",       "0",           "--no-huge",      "-m",
-                       "16",    "--no-pci", "--no-shconf", "--no-telemetry", "--log-level=error"};
-  // EAL wants a core that this process may use; which one does not matter.
-  cpu_set_t allowed;
-  char core[16] = "0";
-  if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) {
-    for (int i = 0; i < CPU_SETSIZE; i++) {
-      if (!CPU_ISSET(i, &allowed)) continue;
-      snprintf(core, sizeof core, "%d", i);
-      break;
-    }
-  }
-  arguments[2] = core;
-  if (rte_eal_init(RTE_DIM(arguments), arguments) < 0) fail(rte_strerror(rte_errno));
-  // The main thread was bound to that core; the bench's other contenders are bound to none.
-  sched_setaffinity(0, sizeof allowed, &allowed);
-}
-
 int main(int total, char **given) {
   setvbuf(stdout, NULL, _IOLBF, 0);
   addresses = malloc(ADDRESSES * sizeof *addresses);
@@ -212,7 +185,7 @@ int main(int total, char **given) {
   } else if (total == 4 && strcmp(given[1], "memsegs") == 0) {
     lists = (unsigned)atoi(given[2]);
     memsegs_in_list = strtoull(given[3], NULL, 10) / lists;
-    start(given[0]);
+    start_eal(given[0], 16);
     register_lists();
   } else {
     fail("physical, or: memsegs LISTS MEMSEGS");

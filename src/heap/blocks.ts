@@ -1,9 +1,11 @@
 /** Blocks of a heap as the allocator gives them, and its memory, which grows. */
 import { GRANULE, HANDLE_INDEX_MASK } from "../alloc.ts";
 import { DmaWindowError } from "../errors.ts";
-import { type Asked, exhausted } from "./exhausted.ts";
+import { rounded } from "./block.ts";
+import type { Asked } from "./exhausted.ts";
+import type { Ground } from "./ground.ts";
 import { Growth } from "./growth.ts";
-import type { HeapPlan } from "./options.ts";
+import type { GrowPlan } from "./options.ts";
 import { fill } from "./pattern.ts";
 import { Segments } from "./segments.ts";
 import { needAllocator, wasm } from "./wasm.ts";
@@ -14,7 +16,7 @@ export class Blocks {
   readonly heap: number;
   readonly segments: Segments;
   readonly growth: Growth;
-  readonly #plan: HeapPlan;
+  readonly #ground: Ground;
   /** What is done to memory that comes, before anybody gets it. */
   prepare: (va: bigint, length: bigint) => void = () => {};
   /** Has what only waits given back; gives whether anything was. */
@@ -27,7 +29,7 @@ export class Blocks {
   #hopeless = 1n << 64n;
 
   /** @throws `ERR_ALLOC_UNAVAILABLE`, `ERR_OUT_OF_MEMORY`. */
-  constructor(title: string, plan: HeapPlan) {
+  constructor(title: string, ground: Ground, grow: GrowPlan | undefined) {
     needAllocator();
     const heap = wasm.heapOpen();
     if (heap <= 0) {
@@ -36,10 +38,10 @@ export class Blocks {
     }
     this.title = title;
     this.heap = heap;
-    this.#plan = plan;
-    this.segments = new Segments(plan.memory, plan.list, plan.window, heap);
-    this.growth = new Growth(plan.grow, plan.list, heap, (length) => {
-      this.segments.add(length, this.prepare);
+    this.#ground = ground;
+    this.segments = new Segments(ground, heap);
+    this.growth = new Growth(grow, ground, heap, (length) => {
+      this.segments.grow(length, this.prepare);
     });
   }
 
@@ -79,14 +81,15 @@ export class Blocks {
       const handle = wasm.heapAllocAligned(this.heap, bytes, align, boundary);
       return handle > 0 ? handle : -1;
     };
-    const anywhere = BigInt(bytes) + (1n << BigInt(align)) + (boundary === 0 ? 0n : BigInt(bytes));
-    // It fits, and there are no descriptors: more memory would not help.
+    const length = BigInt(rounded(bytes));
+    const anywhere = length + (1n << BigInt(align)) - 64n + (boundary === 0 ? 0n : length);
+    // It fits wherever that begins, and there are no descriptors: more memory would not help.
     if (wasm.heapLargest(this.heap) >= anywhere) return -1;
     if (this.reclaim()) {
       const handle = again();
       if (handle > 0) return handle;
     }
-    if (this.segments.count > 1 && wasm.heapFreeBytes(this.heap) >= anywhere && this.segments.join(anywhere)) {
+    if (this.segments.count > 1 && this.segments.join(rounded(bytes), align, boundary)) {
       const handle = again();
       if (handle > 0) return handle;
     }
@@ -104,15 +107,14 @@ export class Blocks {
 
   /** Bytes of new memory in which a block fits: it begins with a page, and so at a multiple of what is not larger. */
   #needed(bytes: number, align: number, boundary: number): bigint {
-    const { pageSize } = this.#plan.list;
+    const { pageSize } = this.#ground;
     const unit = 1n << BigInt(Math.max(align, boundary));
-    return BigInt(bytes) + (unit > pageSize ? unit - pageSize : 0n);
+    return BigInt(rounded(bytes)) + (unit > pageSize ? unit - pageSize : 0n);
   }
 
   exhausted(asked: Asked): DmaWindowError {
-    const { memory, list, window } = this.#plan;
     const { title, heap, growth, quarantined } = this;
-    return exhausted(asked, { title, memory, list, window, heap, growth, quarantined });
+    return this.#ground.exhausted(asked, { title, heap, growth, quarantined });
   }
 
   /** Whatever is live. Gives what could not be given back. */

@@ -16,12 +16,16 @@ export interface Asked {
   readonly boundary?: number | undefined;
 }
 
-/** Whom it was asked of. */
-export interface Place {
-  readonly title: string;
+/** What its memory is of. */
+export interface Source {
   readonly memory: MemsegTable;
   readonly list: OwnList;
   readonly window: Window;
+}
+
+/** Whom it was asked of. */
+export interface Place {
+  readonly title: string;
   /** The allocator's. */
   readonly heap: number;
   readonly growth: Growth;
@@ -29,14 +33,15 @@ export interface Place {
   readonly quarantined: bigint;
 }
 
-export function exhausted(asked: Asked, place: Place): DmaWindowError {
-  const { title, heap, list, window, growth, quarantined } = place;
+export function exhausted(asked: Asked, place: Place, source: Source): DmaWindowError {
+  const { title, heap, growth, quarantined } = place;
+  const { list, window } = source;
   const total = wasm.heapTotal(heap);
   const free = wasm.heapFreeBytes(heap);
   const largest = wasm.heapLargest(heap);
-  const listRoom = list.length - usedOf(place);
+  const listRoom = list.length - usedOf(source);
   const windowRoom = window.iovaMode === "pa" ? window.largestHole : listRoom;
-  const hugepages = freeHugepages(place);
+  const hugepages = freeHugepages(source);
   const facts = {
     ...asked,
     live: total - free - quarantined,
@@ -54,13 +59,17 @@ export function exhausted(asked: Asked, place: Place): DmaWindowError {
     `${inBytes(largest)} of them in a row; its list and the window have room for ${inBytes(listRoom)} more` +
     (quarantined === 0n ? "" : `; ${inBytes(quarantined)} are in quarantine`);
   const { error } = growth;
-  return new DmaWindowError("ERR_HEAP_EXHAUSTED", `${about}. ${advice(asked, place, { ...facts, hugepages })}`, {
-    facts,
-    ...(error === undefined ? {} : { cause: error }),
-  });
+  return new DmaWindowError(
+    "ERR_HEAP_EXHAUSTED",
+    `${about}. ${advice(asked, growth, source, { ...facts, hugepages })}`,
+    {
+      facts,
+      ...(error === undefined ? {} : { cause: error }),
+    },
+  );
 }
 
-function wordsOf({ bytes, align, boundary }: Asked): string {
+export function wordsOf({ bytes, align, boundary }: Asked): string {
   const at = align === undefined ? "" : ` at a multiple of ${inBytes(BigInt(align))}`;
   const within = boundary === undefined ? "" : ` within ${inBytes(BigInt(boundary))}`;
   return `${inBytes(BigInt(bytes))}${at}${within} free`;
@@ -73,8 +82,7 @@ interface Room {
   readonly hugepages: number | undefined;
 }
 
-function advice(asked: Asked, { growth, list, window }: Place, room: Room): string {
-  const { plan, error } = growth;
+function advice(asked: Asked, { plan, error }: Growth, { list, window }: Source, room: Room): string {
   const pages = wholePages(BigInt(asked.bytes), list.pageSize);
   if (room.largest >= BigInt(asked.bytes) && asked.align === undefined && asked.boundary === undefined) {
     return "All descriptors are taken (2^22 for all heaps of a thread): allocate fewer and larger blocks, or use a pool";
@@ -95,13 +103,13 @@ function advice(asked: Asked, { growth, list, window }: Place, room: Room): stri
   return `Call heap.grow(${pages}), or free blocks${plan?.sync === false ? ", or wait a turn: it grows in the background" : ""}`;
 }
 
-function usedOf({ memory, list }: Place): bigint {
+function usedOf({ memory, list }: Source): bigint {
   let used = 0n;
   for (const { length } of memory.memsegs(list.base, list.length)) used += length;
   return used;
 }
 
-function freeHugepages({ window, list }: Place): number | undefined {
+function freeHugepages({ window, list }: Source): number | undefined {
   const { kernel } = window.target;
   if (kernel.files === undefined || list.pageSize <= BigInt(kernel.pageSize)) return undefined;
   return poolIn(kernel.files, list.pageSize)?.free;

@@ -8,7 +8,7 @@
 import { DmaWindowError } from "../errors.ts";
 import { begin, end } from "../exclusive.ts";
 import { bytes as inBytes } from "../hex.ts";
-import type { OwnList } from "../memory/types.ts";
+import type { Ground } from "./ground.ts";
 import { type GrowPlan, least, wholePages } from "./options.ts";
 import { wasm } from "./wasm.ts";
 
@@ -23,7 +23,7 @@ const soon = (run: () => void): void => {
 
 export class Growth {
   readonly plan: GrowPlan | undefined;
-  readonly #list: OwnList;
+  readonly #ground: Ground;
   /** The allocator's. */
   readonly #heap: number;
   /** Adds a segment, or throws and leaves nothing. */
@@ -37,9 +37,9 @@ export class Growth {
   #error: unknown;
   #count = 0;
 
-  constructor(plan: GrowPlan | undefined, list: OwnList, heap: number, add: (length: bigint) => void) {
+  constructor(plan: GrowPlan | undefined, ground: Ground, heap: number, add: (length: bigint) => void) {
     this.plan = plan;
-    this.#list = list;
+    this.#ground = ground;
     this.#heap = heap;
     this.#add = add;
   }
@@ -61,7 +61,7 @@ export class Growth {
 
   /** The heap's word says from now on when too few bytes are free; never where no page could be added. */
   arm(): void {
-    const isWanted = this.#isOpen && !this.#isUnderWay && this.plan && this.#most() >= this.#list.pageSize;
+    const isWanted = this.#isOpen && !this.#isUnderWay && this.plan && this.#most() >= this.#ground.pageSize;
     wasm.heapSetLow(this.#heap, isWanted ? (this.plan as GrowPlan).low : 0n);
   }
 
@@ -107,7 +107,7 @@ export class Growth {
   /** Grows by a step, or by `bytes` where that is more, or no more can be had. Gives whether it did; `error` says why not. */
   tryBy(bytes: bigint): boolean {
     const { plan } = this;
-    const least = wholePages(bytes, this.#list.pageSize); // 1 byte is a page
+    const least = wholePages(bytes, this.#ground.pageSize); // 1 byte is a page
     if (plan === undefined || least > this.#most()) return false;
     const wanted = this.#atMost(least > plan.step ? least : plan.step);
     try {
@@ -130,7 +130,7 @@ export class Growth {
 
   /** Grows by whole pages. @throws `ERR_HEAP_MAXIMUM`, `ERR_BUSY`, and what `memory.allocate` throws. */
   by(bytes: bigint): void {
-    const length = wholePages(bytes, this.#list.pageSize);
+    const length = wholePages(bytes, this.#ground.pageSize);
     const most = this.#most();
     if (length > most) {
       throw new DmaWindowError(
@@ -153,7 +153,7 @@ export class Growth {
   }
 
   #most(): bigint {
-    const max = this.plan?.max ?? this.#list.length;
+    const max = this.plan?.max ?? this.#ground.length;
     const total = wasm.heapTotal(this.#heap);
     return total > max ? 0n : max - total;
   }

@@ -1,38 +1,12 @@
-import { AllocStatus, HANDLE_INDEX_MASK } from "../alloc.ts";
-import { Closable, disposing } from "../closable.ts";
 import { markClass } from "../copies.ts";
-import { argumentRangeError, DmaWindowError } from "../errors.ts";
-import { begin, end } from "../exclusive.ts";
+import { argumentRangeError } from "../errors.ts";
 import type { Holder } from "../memory/holds.ts";
 import { size } from "../validate.ts";
-import { alignShift, blockBytes, boundaryShift, GRANULE, quickShift } from "./block.ts";
+import { HeapBase } from "./base.ts";
 import { Blocks } from "./blocks.ts";
-import { type DmaBuffer, makeBuffer } from "./buffer.ts";
-import { Careful } from "./careful.ts";
-import type { HeapDamage } from "./damage.ts";
-import { type HeapLeak, nameLeaks } from "./leaks.ts";
-import {
-  type BlockOptions,
-  type HeapOptions,
-  type HeapPlan,
-  type PoolOptions,
-  readBlock,
-  readForce,
-  readHeap,
-  readPool,
-  type SharedPoolOptions,
-} from "./options.ts";
-import { type DmaPool, makePool, placeIn } from "./pool.ts";
-import { closedError, refusedHandle } from "./refusals.ts";
-import { makeSharedPool, SharedPool } from "./shared-pool.ts";
-import { type HeapStats, statsOf, type TrimResult } from "./stats.ts";
-import { heapAlloc, heapAllocAligned, heapFree, wasm, words } from "./wasm.ts";
-
-/** Where a descriptor has the address, in words. */
-const VA_WORD = 6;
-
-/** The most that can be asked for, less 1. */
-const LAST = 2 ** 32 - GRANULE - 1;
+import { ListGround } from "./ground.ts";
+import { type HeapOptions, type HeapPlan, readHeap, type SharedPoolOptions } from "./options.ts";
+import { makeSharedPool, type SharedPool } from "./shared-pool.ts";
 
 /**
  * Buffers of any size that a device can reach, each with its IOVA, out of one list of a memory that is attached to a window. It
@@ -56,28 +30,10 @@ const LAST = 2 ** 32 - GRANULE - 1;
  * In the middle of another operation (a kernel interface, a listener, a getter called the program) blocks come and go as ever;
  * only growing is not possible there, and what needs a view for the first time (`ERR_BUSY`).
  */
-export class DmaHeap extends Closable {
-  readonly name: string;
-  /** The IOVA of each block that is live, at {@link slot} of its handle. The same array always; not to be written to. */
-  readonly iovas: BigUint64Array;
-  /** The address of each, likewise. */
-  readonly vas: BigUint64Array;
-  /** The size of each in granules of 64 bytes, at twice the slot. */
-  readonly sizes: Uint32Array;
-
+export class DmaHeap extends HeapBase {
   readonly #plan: HeapPlan;
   readonly #blocks: Blocks;
-  readonly #careful: Careful | undefined;
-  readonly #pools = new Set<DmaPool | SharedPool>();
   readonly #holder: Holder;
-  /** The allocator's. */
-  readonly #heap: number;
-  /** Where the allocator says that few bytes are free. */
-  readonly #word: number;
-  #poolsMade = 0;
-  #open = true;
-  /** Whether alloc and free have nothing to do but that. */
-  #fast: boolean;
 
   /**
    * A heap with a first step of memory, unless `grow` is false.
@@ -86,217 +42,39 @@ export class DmaHeap extends Closable {
    * `ERR_CLOSED`, `ERR_ALLOC_UNAVAILABLE`, `ERR_OUT_OF_MEMORY`, and what `memory.allocate` throws. Nothing is left behind.
    */
   constructor(options: HeapOptions) {
-    super();
     const plan = readHeap(options);
-    const title = `heap "${plan.name}"`;
-    this.name = plan.name;
+    const { name, memory, list, window } = plan;
+    const blocks = new Blocks(`heap "${name}"`, new ListGround(memory, list, window), plan.grow);
+    super(name, blocks, plan, () => {
+      if (plan.grow && !blocks.growth.tryBy(1n)) throw blocks.growth.error ?? blocks.exhausted({ bytes: 1 });
+    });
     this.#plan = plan;
-    this.#blocks = new Blocks(title, plan);
-    this.#heap = this.#blocks.heap;
-    this.#word = this.#heap >> 2;
-    try {
-      const isWatched = plan.guard || plan.quarantine > 0 || plan.callSites;
-      this.#careful = isWatched ? new Careful(this.#blocks, plan) : undefined;
-      if (plan.grow && !this.#blocks.growth.tryBy(1n))
-        throw this.#blocks.growth.error ?? this.#blocks.exhausted({ bytes: 1 });
-    } catch (error) {
-      this.#careful?.close();
-      this.#blocks.end();
-      throw error;
-    }
-    this.#fast = !this.#careful && !plan.zero;
-    const { iovas, vas, sizes } = this.#careful ?? wasm;
-    this.iovas = iovas;
-    this.vas = vas;
-    this.sizes = sizes;
-    this.#holder = this.#hold(title);
-    plan.memory.holds.add(this.#holder);
+    this.#blocks = blocks;
+    this.#holder = this.#hold();
+    memory.holds.add(this.#holder);
   }
 
-  #hold(title: string): Holder {
+  #hold(): Holder {
     const heap = this;
     const { list, window } = this.#plan;
     return {
-      title,
+      title: this.#blocks.title,
       list,
       window,
       get liveCount() {
         return heap.liveCount;
       },
       holds: (segment) => this.#blocks.segments.holds(segment),
-      shut: () => this.#shut(),
+      shut: () => this.shut(),
     };
   }
 
-  get closed(): boolean {
-    return !this.#open;
-  }
-
-  /**
-   * A block of at least `bytes`, at a multiple of `align` and within one multiple of `boundary` to the next, as the device sees it.
-   * One crossing, about 12 ns, also with alignment and boundary; no garbage. What it holds is what was written last, unless the heap
-   * zeroes.
-   *
-   * @param bytes From 1 to 2^32 - 64; whole granules of 64 bytes are given.
-   * @param align A power of two up to 64 GiB. Default: 64.
-   * @param boundary A power of two, at least `bytes`. Default: none.
-   * @throws `ERR_HEAP_EXHAUSTED` when nothing fits, and it could not grow (facts: bytes, align, boundary, live, free, largest, total,
-   * max, listRoom, windowRoom, hugepages, quarantined; `cause`: why not). `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`, `ERR_CLOSED`.
-   * `ERR_GUARD` in a heap with `guard`, where memory that was free was written to: the next call goes on.
-   */
-  alloc(bytes: number, align?: number, boundary?: number): number {
-    const handle = this.tryAlloc(bytes, align, boundary);
-    if (handle > 0) return handle;
-    throw this.#exhausted(bytes, align, boundary);
-  }
-
-  #exhausted(bytes: number, align?: number, boundary?: number): DmaWindowError {
-    return this.#blocks.exhausted({
-      bytes,
-      ...(align === undefined ? {} : { align }),
-      ...(boundary === undefined ? {} : { boundary }),
-    });
-  }
-
-  /** The same; -1 where {@link alloc} throws `ERR_HEAP_EXHAUSTED`. It grows as that does. */
-  tryAlloc(bytes: number, align?: number, boundary?: number): number {
-    if (this.#fast && typeof bytes === "number" && bytes >>> 0 === bytes && (bytes - 1) >>> 0 <= LAST) {
-      const at = align === undefined ? 6 : quickShift(align);
-      const within = boundary === undefined ? 0 : quickShift(boundary);
-      if (at >= 0 && within >= 0 && (boundary === undefined || bytes <= boundary)) {
-        const handle =
-          at === 6 && within === 0 ? heapAlloc(this.#heap, bytes) : heapAllocAligned(this.#heap, bytes, at, within);
-        if (words[this.#word] !== 0) this.#blocks.growth.low();
-        return handle > 0 ? handle : this.#blocks.refill(bytes, Math.max(at, 6), within);
-      }
-    }
-    return this.#takeSlowly(bytes, align, boundary);
-  }
-
-  #takeSlowly(bytes: unknown, align: unknown, boundary: unknown): number {
-    if (!this.#open) throw closedError(this.#blocks.title);
-    const length = blockBytes("bytes", bytes);
-    const at = alignShift(align);
-    const within = boundaryShift(boundary, length);
-    if (this.#careful) return this.#careful.take(length, at, within);
-    return this.#plan.zero ? this.#blocks.takeZeroed(length, at, within) : this.#blocks.take(length, at, within);
-  }
-
-  /**
-   * Gives a block back. One crossing, about 6 ns, no garbage. The device must be done with it; arrays over it stay, and show what
-   * the next owner writes.
-   *
-   * @throws with nothing changed: `ERR_NOT_LIVE`, `ERR_STALE_HANDLE`, `ERR_FOREIGN_HANDLE`, `ERR_INVALID_ARG_TYPE`,
-   * `ERR_OUT_OF_RANGE`, `ERR_CLOSED`. `ERR_GUARD` in a heap with `guard`: it is freed all the same.
-   */
-  free(handle: number): void {
-    if (this.#fast && typeof handle === "number" && (handle | 0) === handle) {
-      if (heapFree(this.#heap, handle) === 0) return;
-    }
-    this.#freeSlowly(handle);
-  }
-
-  #freeSlowly(handle: number): void {
-    this.#check(handle);
-    if (this.#careful) this.#careful.free(handle);
-    else this.#blocks.give(handle);
-  }
-
-  /** Where a block is in {@link iovas} and {@link vas}, and half of where in {@link sizes}. Of a live handle of this heap; it is not looked at. */
-  slot(handle: number): number {
-    return this.#careful === undefined ? (handle & HANDLE_INDEX_MASK) << 2 : this.#careful.slotOf(handle);
-  }
-
-  /** Where the device finds a block. Leaves a bigint: see {@link iovas}. @throws as {@link free}. */
-  iovaOf(handle: number): bigint {
-    this.#check(handle);
-    return this.iovas[this.slot(handle)] as bigint;
-  }
-
-  /** Its address. @throws as {@link free}. */
-  vaOf(handle: number): bigint {
-    this.#check(handle);
-    return this.vas[this.slot(handle)] as bigint;
-  }
-
-  /** Its bytes: whole granules of 64, and as many as were asked for in a heap with `guard`. @throws as {@link free}. */
-  sizeOf(handle: number): number {
-    this.#check(handle);
-    return this.#sizeOf(handle);
-  }
-
-  #sizeOf(handle: number): number {
-    if (this.#careful) return this.#careful.sizeOf(handle);
-    return (this.sizes[this.slot(handle) * 2] as number) * GRANULE;
-  }
-
-  /**
-   * The memory of a block itself, {@link sizeOf} bytes: another array each time, over the same memory. About 30 ns and 100 bytes of
-   * garbage; {@link DmaPool} keeps its arrays. It outlives {@link free}; after the heap was closed it has length 0.
-   *
-   * @throws as {@link free}; `ERR_NO_EXTERNAL_BUFFERS` on engines that cannot show memory (Electron): see {@link read} and {@link write}.
-   */
-  bytes(handle: number): Uint8Array {
-    this.#check(handle);
-    const length = this.#sizeOf(handle);
-    if (this.#careful === undefined) {
-      const at = (handle & HANDLE_INDEX_MASK) * 8 + VA_WORD;
-      const va = ((words[at + 1] as number) >>> 0) * 2 ** 32 + ((words[at] as number) >>> 0); // exact, or in no segment
-      const shown = this.#blocks.segments.showQuickly(va, length);
-      if (shown !== undefined) return shown;
-    }
-    return this.#blocks.segments.show(this.vas[this.slot(handle)] as bigint, length);
-  }
-
-  /** Copies out of a block, from `offset` on, as many bytes as `into` has. On every engine. @throws as {@link free}; `ERR_BUSY`. */
-  read(handle: number, offset: number, into: Uint8Array): void {
-    this.#blocks.segments.read(this.#place(handle, offset, into), into);
-  }
-
-  /** Copies into a block, likewise. */
-  write(handle: number, offset: number, from: Uint8Array): void {
-    this.#blocks.segments.write(this.#place(handle, offset, from), from);
-  }
-
-  #place(handle: number, offset: number, bytes: Uint8Array): bigint {
-    this.#check(handle);
-    return (this.vas[this.slot(handle)] as bigint) + BigInt(placeIn(this.#sizeOf(handle), offset, bytes));
-  }
-
-  /** A block as an object. @throws as {@link alloc}; `ERR_INVALID_ARG_TYPE` for an option that is not known. */
-  buffer(bytes: number, options: BlockOptions = {}): DmaBuffer {
-    const { align, boundary } = readBlock(options);
-    return makeBuffer(this, this.alloc(bytes, align, boundary), bytes);
-  }
-
-  /**
-   * A pool of slots of one size, out of this heap's memory. It grows for that by all that is missing, also with `grow.sync` false: not
-   * with `grow` false.
-   *
-   * @throws `ERR_HEAP_EXHAUSTED`, `ERR_OUT_OF_MEMORY`, `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`, `ERR_CLOSED`. Nothing is left, but
-   * what the heap grew by.
-   */
-  pool(options: PoolOptions): DmaPool {
-    if (!this.#open) throw closedError(this.#blocks.title);
-    const plan = readPool(options, this.#plan.zero);
-    const title = `pool ${this.#poolsMade + 1} of ${this.#blocks.title}`;
-    const pool = makePool(this.#blocks, plan, title, this.#plan.guard, (ended) => this.#pools.delete(ended));
-    this.#poolsMade++;
-    this.#pools.add(pool);
-    return pool;
-  }
-
-  /**
-   * A pool of slots of one size that worker threads share with this one; without guards, also in a heap with `guard`. It grows as for
-   * {@link pool}. @throws as that does, and `ERR_ALLOC_UNAVAILABLE`.
-   */
+  /** A pool that worker threads share with this one; it has no guards. As {@link pool}; also `ERR_ALLOC_UNAVAILABLE`. */
   sharedPool(options: SharedPoolOptions): SharedPool {
-    if (!this.#open) throw closedError(this.#blocks.title);
-    const ended = (pool: SharedPool) => this.#pools.delete(pool);
-    const pool = makeSharedPool(this.#blocks, this.#plan, options, this.#poolsMade + 1, ended);
-    this.#poolsMade++;
-    this.#pools.add(pool);
-    return pool;
+    this.alive();
+    return this.addPool<SharedPool>((number, ended) =>
+      makeSharedPool(this.#blocks, this.#plan, options, number, ended),
+    );
   }
 
   /**
@@ -306,48 +84,10 @@ export class DmaHeap extends Closable {
    * memory and window are as they were, or `residue` says what is left.
    */
   grow(bytes: bigint | number): void {
-    if (!this.#open) throw closedError(this.#blocks.title);
+    this.alive();
     const wanted = size("bytes", bytes);
     if (wanted === 0n) throw argumentRangeError("bytes", "at least 1", bytes);
     this.#blocks.growth.by(wanted);
-  }
-
-  /**
-   * Gives segments back to the operating system in which nothing is live. That is often little: one block keeps its segment, which
-   * is as long as what the heap grew by at that time.
-   *
-   * @throws what `memory.free` throws, after all segments were tried: what could not go is the heap's as before. `ERR_BUSY`, `ERR_CLOSED`.
-   */
-  trim(): TrimResult {
-    this.#begin("heap.trim");
-    this.#blocks.reclaim();
-    wasm.heapFlush(this.#heap);
-    try {
-      const { segments, bytes } = this.#blocks.segments.trim();
-      return { returned: bytes, segments, kept: wasm.heapFreeBytes(this.#heap) };
-    } finally {
-      this.#blocks.growth.arm();
-    }
-  }
-
-  /** How much there is of what. Some microseconds, and more with many live blocks. @throws `ERR_CLOSED`. */
-  get stats(): HeapStats {
-    if (!this.#open) throw closedError(this.#blocks.title);
-    let pooled = 0n;
-    for (const pool of this.#pools) pooled += pool.takes;
-    return statsOf(this.#blocks, pooled, this.#liveBlocks());
-  }
-
-  /** Blocks and slots of its pools that are live; 0 when it is closed. */
-  get liveCount(): number {
-    if (!this.#open) return 0;
-    let live = this.#liveBlocks();
-    for (const pool of this.#pools) live += pool.live;
-    return live;
-  }
-
-  #liveBlocks(): number {
-    return this.#careful ? this.#careful.liveCount : this.#blocks.liveCount;
   }
 
   /** Why it could not grow by itself last; `undefined` when it could, or did not have to. It tries again after a second. */
@@ -355,99 +95,12 @@ export class DmaHeap extends Closable {
     return this.#blocks.growth.error;
   }
 
-  /**
-   * Looks at all guards, and all memory that is free: gives what was written to by somebody who does not have it. Nothing in a heap
-   * without `guard`. Reads all that is free.
-   *
-   * @throws `ERR_CLOSED`, `ERR_BUSY`.
-   */
-  check(): readonly HeapDamage[] {
-    this.#begin("heap.check");
-    const found = this.#careful?.check() ?? [];
-    for (const pool of this.#pools) found.push(...pool.part.check());
-    return found;
-  }
-
-  /** What is live, slots of pools too, with `callSites` where it was allocated. @throws `ERR_CLOSED`. */
-  leaks(): readonly HeapLeak[] {
-    if (!this.#open) throw closedError(this.#blocks.title);
-    return [...this.#leaks()];
-  }
-
-  *#leaks(): Generator<HeapLeak, void, void> {
-    const next = (handle: number) => this.#careful?.next(handle) ?? wasm.heapNextLive(this.#heap, handle);
-    for (let handle = next(0); handle !== 0; handle = next(handle)) {
-      const slot = this.slot(handle);
-      const site = this.#careful?.siteOf(handle);
-      const where = { iova: this.iovas[slot] as bigint, va: this.vas[slot] as bigint };
-      yield { handle, ...where, bytes: this.#sizeOf(handle), ...(site === undefined ? {} : { callSite: site }) };
-    }
-    for (const pool of this.#pools) yield* pool.part.leaks();
-  }
-
-  /**
-   * Ends the heap and its pools: all segments are unmapped and freed, and arrays over them have length 0. Devices must be idle. Once
-   * more does nothing. `using` closes it whatever is live, since nobody has the handles any more at the end of a block.
-   *
-   * @param options `force`: also when blocks or slots are live.
-   * @throws `ERR_HEAP_IN_USE` when some are (facts: live): the message names the first of them, and nothing is changed. `ERR_CLOSE` when it
-   * is closed, and segments could not be freed: `residue` names them, and they are the memory's from then on. `ERR_BUSY`.
-   */
-  close(options: { readonly force?: boolean } = {}): void {
-    const force = readForce(options);
-    if (!this.#open) return;
-    const live = this.liveCount;
-    if (live > 0 && !force) {
-      const said = `${this.#blocks.title} has ${live} live: ${nameLeaks(live, this.#leaks())}`;
-      throw new DmaWindowError(
-        "ERR_HEAP_IN_USE",
-        `${said}. Free them (leaks() has all), or close({ force: true }) once the device is idle`,
-        { facts: { live } },
-      );
-    }
-    this.#shut();
-  }
+  /** @internal */
+  protected override ending(): void {}
 
   /** @internal */
-  override [disposing](): void {
-    this.close({ force: true });
-  }
-
-  #shut(): void {
-    if (!this.#open) return;
-    this.#begin("heap.close");
-    for (const pool of this.#pools) if (pool instanceof SharedPool) pool.checkNobody();
-    for (const pool of this.#pools) pool.part.shut();
-    this.#open = false;
-    this.#fast = false;
-    this.#careful?.close();
-    const left = this.#blocks.end();
+  protected override ended(): void {
     this.#plan.memory.holds.remove(this.#holder);
-    if (left.length === 0) return;
-    throw new DmaWindowError(
-      "ERR_CLOSE",
-      `${this.#blocks.title} is closed; not all of its segments could be freed: ${left.join("; ")}`,
-      { residue: { left } },
-    );
-  }
-
-  /** What changes the memory is an operation of its own. @throws `ERR_CLOSED`, `ERR_BUSY`. */
-  #begin(operation: string): void {
-    if (!this.#open) throw closedError(this.#blocks.title);
-    begin(operation);
-    end();
-  }
-
-  /** @throws for what is no handle of a block that is live. */
-  #check(handle: number): void {
-    if (!this.#open) throw closedError(this.#blocks.title);
-    const isHandle = typeof handle === "number" && (handle | 0) === handle;
-    const status = isHandle ? this.#statusOf(handle) : AllocStatus.UNKNOWN_HANDLE;
-    if (status !== AllocStatus.OK) throw refusedHandle(handle, status, { title: this.#blocks.title, part: "block" });
-  }
-
-  #statusOf(handle: number): number {
-    return this.#careful ? this.#careful.statusOf(handle) : wasm.heapCheckHandle(this.#heap, handle);
   }
 }
 

@@ -19,6 +19,8 @@ export interface HeapPart {
   leaks(): Iterable<HeapLeak>;
   /** Ends it, whatever is live. */
   shut(): void;
+  /** Of a pool that other threads may be in. @throws `ERR_HELD` while they are. */
+  checkNobody?(): void;
 }
 
 const SHOWN = 5;

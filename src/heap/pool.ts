@@ -1,21 +1,24 @@
 import { AllocStatus, HANDLE_INDEX_MASK } from "../alloc.ts";
-import { kindOf } from "../captured.ts";
+import { kindOf, lengthOf } from "../captured.ts";
 import { Closable, disposing } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { argumentRangeError, argumentTypeError, coded, DmaWindowError } from "../errors.ts";
 import { count } from "../validate.ts";
-import { giveBatch, pointerOf, takeBatch } from "./batches.ts";
+import { type Batch, batchOf, giveBatch, takeBatch } from "./batches.ts";
 import { alignShift, boundaryShift } from "./block.ts";
 import type { Blocks } from "./blocks.ts";
 import { CarefulSlots, GUARD } from "./careful-slots.ts";
 import type { HeapDamage } from "./damage.ts";
+import { hotCalls } from "./hot.ts";
 import { type HeapLeak, type HeapPart, nameLeaks } from "./leaks.ts";
 import { type PoolPlan, readForce } from "./options.ts";
 import { fill } from "./pattern.ts";
 import { closedError, refusedHandle } from "./refusals.ts";
 import { type Slots, takeSlots } from "./slots.ts";
 import { Waiters } from "./waiters.ts";
-import { poolGet, poolPut, wasm } from "./wasm.ts";
+import { wasm } from "./wasm.ts";
+
+const hot = hotCalls; // see hot.ts
 
 /** Only heaps make pools. */
 let make: (blocks: Blocks, plan: PoolPlan, title: string, guard: boolean, ended: (pool: DmaPool) => void) => DmaPool;
@@ -57,8 +60,8 @@ export class DmaPool extends Closable {
   readonly #batches = new Set<Int32Array>();
   #scratch: Int32Array | undefined;
   #open = true;
-  /** Whether get and put have nothing to do but that. */
-  #fast: boolean;
+  /** The same, where get and put have nothing to do but that; else 0. */
+  #quick = 0;
 
   static {
     make = (...of) => new DmaPool(make, ...of);
@@ -102,7 +105,7 @@ export class DmaPool extends Closable {
     this.#slots = taken;
     this.#zero = plan.zero;
     this.#ended = ended;
-    this.#fast = !guard && !plan.zero;
+    this.#settle();
   }
 
   get closed(): boolean {
@@ -126,7 +129,8 @@ export class DmaPool extends Closable {
    * `ERR_CLOSED`; in a heap with `guard` `ERR_GUARD`.
    */
   get(): number {
-    const handle = this.#fast ? poolGet(this.#pool) : this.#tryGetSlowly();
+    const quick = this.#quick;
+    const handle = quick !== 0 ? hot.poolGet(quick) : this.#tryGetSlowly();
     if (handle > 0) return handle;
     throw this.#empty();
   }
@@ -143,8 +147,8 @@ export class DmaPool extends Closable {
 
   /** The same; -1 when there is none. @throws `ERR_CLOSED`, `ERR_GUARD`. */
   tryGet(): number {
-    if (this.#fast) return poolGet(this.#pool);
-    return this.#tryGetSlowly();
+    const quick = this.#quick;
+    return quick !== 0 ? hot.poolGet(quick) : this.#tryGetSlowly();
   }
 
   #tryGetSlowly(): number {
@@ -152,7 +156,7 @@ export class DmaPool extends Closable {
     if (!this.#waiters.isOpen) return -1;
     this.#settle();
     this.#waiters.took();
-    const handle = this.#careful ? this.#careful.take() : poolGet(this.#pool);
+    const handle = this.#careful ? this.#careful.take() : hot.poolGet(this.#pool);
     if (handle <= 0) return -1;
     if (this.#zero) fill(this.#blocks.segments, this.vas[this.slot(handle)] as bigint, this.size, 0);
     return handle;
@@ -166,8 +170,9 @@ export class DmaPool extends Closable {
    * `ERR_OUT_OF_RANGE`, `ERR_CLOSED`. `ERR_GUARD` in a heap with `guard`, where the slot is free all the same.
    */
   put(handle: number): void {
-    if (this.#fast && typeof handle === "number" && (handle | 0) === handle) {
-      if (poolPut(this.#pool, handle) === 0) return;
+    const quick = this.#quick;
+    if (quick !== 0 && typeof handle === "number" && (handle | 0) === handle) {
+      if (hot.poolPut(quick, handle) === 0) return;
     }
     this.#putSlowly(handle);
   }
@@ -176,7 +181,7 @@ export class DmaPool extends Closable {
     this.#check(handle);
     try {
       if (this.#careful) this.#careful.put(handle);
-      else poolPut(this.#pool, handle);
+      else hot.poolPut(this.#pool, handle);
     } finally {
       this.#waiters.deliver();
       this.#settle();
@@ -191,12 +196,16 @@ export class DmaPool extends Closable {
    * @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`, `ERR_CLOSED`, `ERR_GUARD`.
    */
   getMany(handles: Int32Array, count?: number): number {
-    const wanted = this.#many(handles, count);
-    if (!this.#fast) return this.#getEach(handles, wanted);
-    const pointer = pointerOf(handles);
-    if (pointer !== 0) return wasm.poolGetMany(this.#pool, pointer, wanted);
+    const quick = this.#quick;
+    const batch = batchOf(handles);
+    if (quick !== 0 && batch !== undefined && count === undefined) {
+      return hot.poolGetMany(quick, batch.pointer, batch.count);
+    }
+    const wanted = this.#many(handles, batch, count);
+    if (quick === 0) return this.#getEach(handles, wanted);
+    if (batch !== undefined) return hot.poolGetMany(quick, batch.pointer, wanted);
     const scratch = this.#scratchOf(wanted);
-    const got = wasm.poolGetMany(this.#pool, scratch.byteOffset, wanted);
+    const got = hot.poolGetMany(quick, batchOf(scratch)?.pointer as number, wanted);
     for (let i = 0; i < got; i++) handles[i] = scratch[i] as number;
     return got;
   }
@@ -216,16 +225,17 @@ export class DmaPool extends Closable {
    * @throws as {@link put}, for the first that is refused: those before it are put, and `facts.index` says which it is.
    */
   putMany(handles: Int32Array, count?: number): void {
-    const wanted = this.#many(handles, count);
+    let batch = batchOf(handles);
+    const wanted = batch !== undefined && count === undefined ? batch.count : this.#many(handles, batch, count);
     let put = 0;
-    if (this.#fast) {
-      let pointer = pointerOf(handles);
-      if (pointer === 0) {
+    const quick = this.#quick;
+    if (quick !== 0) {
+      if (batch === undefined) {
         const scratch = this.#scratchOf(wanted);
         for (let i = 0; i < wanted; i++) scratch[i] = handles[i] as number;
-        pointer = scratch.byteOffset;
+        batch = batchOf(scratch) as Batch;
       }
-      put = wasm.poolPutMany(this.#pool, pointer, wanted);
+      put = hot.poolPutMany(quick, batch.pointer, wanted);
       if (put === wanted) return;
     }
     try {
@@ -250,8 +260,9 @@ export class DmaPool extends Closable {
     return batch;
   }
 
-  /** Where a slot is in {@link iovas} and {@link vas}: 0 for the first. Of a handle that is this pool's; it is not looked at. */
+  /** Where a slot is in {@link iovas} and {@link vas}: 0 for the first. Of a live handle of this pool; whether it is one is not looked at. */
   slot(handle: number): number {
+    if (typeof handle !== "number") this.#check(handle);
     if (this.#careful) return this.#careful.slotOf(handle);
     return (handle & HANDLE_INDEX_MASK) - this.#first;
   }
@@ -300,7 +311,7 @@ export class DmaPool extends Closable {
    */
   available(): Promise<void> {
     if (!this.#open) return Promise.reject(closedError(this.#title));
-    this.#fast = false;
+    this.#quick = 0;
     return this.#waiters.wait();
   }
 
@@ -352,7 +363,7 @@ export class DmaPool extends Closable {
   #shut(): void {
     if (!this.#open) return;
     this.#open = false;
-    this.#fast = false;
+    this.#quick = 0;
     this.#waiters.reject(closedError(this.#title));
     if (this.#careful) this.#careful.close();
     else wasm.poolClose(this.#pool);
@@ -378,7 +389,8 @@ export class DmaPool extends Closable {
   }
 
   #settle(): void {
-    this.#fast = this.#open && !this.#careful && !this.#zero && this.#waiters.count === 0;
+    const isQuick = this.#open && !this.#careful && !this.#zero && this.#waiters.count === 0;
+    this.#quick = isQuick ? this.#pool : 0;
   }
 
   /** @throws for what is no handle of a slot that is live. */
@@ -394,10 +406,11 @@ export class DmaPool extends Closable {
   }
 
   /** How many of an array's handles are meant. */
-  #many(handles: Int32Array, wanted: number | undefined): number {
+  #many(handles: Int32Array, batch: Batch | undefined, wanted: number | undefined): number {
     if (!this.#open) throw closedError(this.#title);
     if (kindOf(handles) !== "Int32Array") throw argumentTypeError("handles", "an Int32Array", handles);
-    return wanted === undefined ? handles.length : this.#countOf(wanted, handles.length, 0);
+    const most = batch === undefined ? lengthOf(handles) / 4 : batch.count;
+    return wanted === undefined ? most : this.#countOf(wanted, most, 0);
   }
 
   #countOf(value: number, most: number, least = 1): number {

@@ -1,7 +1,7 @@
 /**
  * The segments of a heap: pages of its list, and what of them the allocator has. A segment comes and goes as a whole:
  *
- *     list      | segment |        | segment | segment |            pages, from memory.allocate
+ *     ground    | segment |        | segment | segment |            pages, from memory.allocate; or a loan
  *     window    | run     |        | run     | run     |            IOVAs; several for a segment where they are physical addresses
  *     allocator | blocks  |        | blocks  | blocks  |
  *
@@ -9,23 +9,14 @@
  * back by itself. Only a block that fits nowhere else makes neighbours one: see {@link Segments.join}.
  */
 import { AllocStatus } from "../alloc.ts";
-import type { Window } from "../container/window.ts";
 import { DmaWindowError, leftBy, withResidue } from "../errors.ts";
 import { hex, bytes as inBytes } from "../hex.ts";
-import { type JointView, type Segment, showTogether } from "../memory/segment.ts";
-import type { MemsegTable } from "../memory/table.ts";
-import type { OwnList } from "../memory/types.ts";
+import type { JointView } from "../memory/segment.ts";
+import type { Ground, Piece, Run } from "./ground.ts";
 import { wasm } from "./wasm.ts";
 
-/** A part of a segment that is contiguous for the device too. */
-interface Run {
-  readonly va: bigint;
-  readonly iova: bigint;
-  readonly size: bigint;
-}
-
 interface Held {
-  readonly segment: Segment;
+  readonly segment: Piece;
   readonly runs: readonly Run[];
   readonly end: bigint;
   /** Arrays over it, 4 GiB each, made when they are asked for. */
@@ -44,9 +35,7 @@ const ABOVE = 2;
 const NOTHING = { from: 0, to: 0, view: new Uint8Array(0) };
 
 export class Segments {
-  readonly #memory: MemsegTable;
-  readonly #list: OwnList;
-  readonly #window: Window;
+  readonly #ground: Ground;
   /** The allocator's. */
   readonly #heap: number;
   /** By address. */
@@ -54,13 +43,15 @@ export class Segments {
   #joints: JointView[] = [];
   /** What was shown last: up to 4 GiB. A view that has ended has length 0. */
   #last: { readonly from: number; readonly to: number; readonly view: Uint8Array } = NOTHING;
+  /** Whether any two are neighbours for program and device. */
+  #hasBorders = false;
+  /** What was last looked for between neighbours in vain, and how much was free then. */
+  #searched = { free: 0n, bytes: 0 };
   /** What is being freed, and therefore is not held. */
-  #leaving: Segment | undefined;
+  #leaving: Piece | undefined;
 
-  constructor(memory: MemsegTable, list: OwnList, window: Window, heap: number) {
-    this.#memory = memory;
-    this.#list = list;
-    this.#window = window;
+  constructor(ground: Ground, heap: number) {
+    this.#ground = ground;
     this.#heap = heap;
   }
 
@@ -68,29 +59,37 @@ export class Segments {
     return this.#all.length;
   }
 
-  holds(segment: Segment): boolean {
+  holds(segment: Piece): boolean {
     return segment !== this.#leaving && this.#all.some((held) => held.segment === segment);
   }
 
   /**
-   * Gets a segment of `length` bytes, whole pages, maps it, and hands it to the allocator after `prepare`. Gives where it begins.
+   * Gets a segment of `length` bytes, whole pages, maps it, and hands it to the allocator after `prepare`.
    * @throws what `memory.allocate` throws, `ERR_NOT_ATTACHED`, `ERR_OUT_OF_MEMORY`; nothing is left, or the residue says what is.
    */
-  add(length: bigint, prepare: (va: bigint, length: bigint) => void): void {
-    const segment = this.#memory.allocate(this.#list, Number(length / this.#list.pageSize)); // up to 2^36: exact
-    const held: Held = { segment, runs: [], end: segment.va + segment.length, views: [] };
+  grow(length: bigint, prepare: (va: bigint, length: bigint) => void): void {
+    this.add(this.#ground.take(length), prepare);
+  }
+
+  /** Hands a segment to the allocator after `prepare`. @throws likewise: then the segment is freed. */
+  add(segment: Piece, prepare: (va: bigint, length: bigint) => void): void {
     try {
-      const runs = this.#runsOf(segment);
-      this.#insert({ ...held, runs });
+      const runs = this.#hold(segment);
       prepare(segment.va, segment.length);
       this.#give(runs);
     } catch (error) {
       this.#drop(segment);
       throw withResidue(
         error,
-        leftBy(() => this.#memory.free(segment), `${nameOf(segment)} stays in the memory, and in no heap`),
+        leftBy(() => this.#ground.free(segment), `${nameOf(segment)} stays in the memory, and in no heap`),
       );
     }
+  }
+
+  #hold(segment: Piece): readonly Run[] {
+    const runs = this.#ground.runsOf(segment);
+    this.#insert({ segment, runs, end: segment.va + segment.length, views: [] });
+    return runs;
   }
 
   /**
@@ -120,7 +119,7 @@ export class Segments {
   end(): string[] {
     const left: string[] = [];
     for (const { segment } of this.#all.splice(0)) {
-      left.push(...leftBy(() => this.#memory.free(segment), nameOf(segment)));
+      left.push(...leftBy(() => this.#ground.free(segment), nameOf(segment)));
     }
     this.#joints = [];
     return left;
@@ -178,15 +177,22 @@ export class Segments {
   }
 
   /**
-   * Makes neighbours one where free memory lies on both sides of their border, and with that at least `bytes` in a row. Gives
-   * whether it did. Only where one array can show both, or none can be had at all: a block there is like any other.
+   * Makes neighbours one where free memory lies on both sides of their border, and there is room for a block with that; `align` and
+   * `boundary` are shifts. Gives whether it did. Only where one array can show both, or none can be had at all: a block there is
+   * like any other.
    */
-  join(bytes: bigint): boolean {
+  join(bytes: number, align: number, boundary: number): boolean {
+    // Whoever asks again and again, with nothing freed meanwhile, is not to wait for a search each time.
+    const free = wasm.heapFreeBytes(this.#heap);
+    if (!this.#hasBorders || free < BigInt(bytes)) return false;
+    if (free === this.#searched.free && bytes >= this.#searched.bytes) return false;
+    this.#searched = { free, bytes };
     for (const [first, ...rest] of this.#freeRows()) {
       const last = rest.at(-1);
       if (first === undefined || last === undefined) continue;
       const size = last.iova + last.size - first.iova;
-      if (size < bytes || !this.#canShow(first.va, last.va + last.size)) continue;
+      if (!fits(first.iova, size, BigInt(bytes), align, boundary) || !this.#canShow(first.va, last.va + last.size))
+        continue;
       if (!this.#take([first, ...rest])) continue;
       const apart = (this.begins(first.va) ? BELOW : 0) | (this.#of(last.va)?.end === last.va + last.size ? ABOVE : 0);
       if (wasm.heapAddSegment(this.#heap, first.iova, first.va, size, apart) === AllocStatus.OK) return true;
@@ -237,10 +243,10 @@ export class Segments {
   /** Whether one array shows all segments of a range, or none can be had at all. */
   #canShow(va: bigint, end: bigint): boolean {
     const together = this.#all.filter((held) => held.segment.va < end && va < held.end).map(({ segment }) => segment);
-    const [first, last] = [together[0] as Segment, together.at(-1) as Segment];
+    const [first, last] = [together[0] as Piece, together.at(-1) as Piece];
     if (first === last || this.#jointOf(first.va, last.va + last.length)) return true;
     try {
-      this.#joints.push(showTogether(together));
+      this.#joints.push(this.#ground.together(together));
       return true;
     } catch (error) {
       return error instanceof DmaWindowError && error.code === "ERR_NO_EXTERNAL_BUFFERS";
@@ -256,12 +262,12 @@ export class Segments {
     const end = va + BigInt(length);
     if (!this.#canShow(va, end)) throw outside(va, length);
     const joint = this.#jointOf(va, end);
-    if (joint === undefined) return (this.#of(va) as Held).segment.bytes; // which throws: no array can be had
+    if (joint === undefined) return (this.#of(va) as Held).segment.view(0n, 1n); // which throws: no array can be had
     return new Uint8Array(joint.view.buffer, joint.view.byteOffset + Number(va - joint.va), length);
   }
 
   /** The parts of a range, by segment: with how many bytes of the range came before, and come with it. */
-  #each(va: bigint, length: number, use: (segment: Segment, offset: bigint, from: number, to: number) => void): void {
+  #each(va: bigint, length: number, use: (segment: Piece, offset: bigint, from: number, to: number) => void): void {
     for (let done = 0; done < length; ) {
       const at = va + BigInt(done);
       const held = this.#of(at);
@@ -271,24 +277,6 @@ export class Segments {
       use(held.segment, at - held.segment.va, done, done + part);
       done += part;
     }
-  }
-
-  /** Where the device finds a segment. */
-  #runsOf(segment: Segment): Run[] {
-    const runs: { va: bigint; iova: bigint; size: bigint }[] = [];
-    for (const { va, length } of this.#memory.memsegs(segment.va, segment.length)) {
-      const iova = this.#window.translate(va);
-      if (iova === undefined) {
-        throw new DmaWindowError(
-          "ERR_NOT_ATTACHED",
-          "the memory is not attached to the heap's window any more, so no device can reach what comes to it: attach it again",
-        );
-      }
-      const last = runs.at(-1);
-      if (last && last.va + last.size === va && last.iova + last.size === iova) last.size += length;
-      else runs.push({ va, iova, size: length });
-    }
-    return runs;
   }
 
   /** Hands runs to the allocator: all or none. */
@@ -320,7 +308,7 @@ export class Segments {
     const { segment } = held;
     this.#leaving = segment;
     try {
-      this.#memory.free(segment);
+      this.#ground.free(segment);
     } catch (error) {
       if (!segment.freed) this.#give(held.runs);
       throw error;
@@ -333,10 +321,20 @@ export class Segments {
   #insert(held: Held): void {
     const at = this.#all.findIndex(({ segment }) => segment.va > held.segment.va);
     this.#all.splice(at < 0 ? this.#all.length : at, 0, held);
+    this.#lookForBorders();
   }
 
-  #drop(segment: Segment): void {
+  #drop(segment: Piece): void {
     this.#all = this.#all.filter((held) => held.segment !== segment);
+    this.#lookForBorders();
+  }
+
+  #lookForBorders(): void {
+    this.#searched = { free: 0n, bytes: 0 };
+    this.#hasBorders = this.#all.some(({ runs }, i) => {
+      const [run, next] = [runs.at(-1), this.#all[i + 1]?.runs[0]];
+      return run && next && run.va + run.size === next.va && run.iova + run.size === next.iova;
+    });
   }
 
   #of(va: bigint): Held | undefined {
@@ -352,7 +350,20 @@ export class Segments {
   }
 }
 
-function nameOf({ va, length }: Segment): string {
+/** Whether a block has room in `size` bytes from `iova` on. */
+function fits(iova: bigint, size: bigint, bytes: bigint, align: number, boundary: number): boolean {
+  let start = up(iova, align);
+  if (boundary > 0 && start >> BigInt(boundary) !== (start + bytes - 1n) >> BigInt(boundary))
+    start = up(start, boundary);
+  return start + bytes <= iova + size;
+}
+
+function up(iova: bigint, shift: number): bigint {
+  const mask = (1n << BigInt(shift)) - 1n;
+  return (iova + mask) & ~mask;
+}
+
+function nameOf({ va, length }: Piece): string {
   return `a segment of ${inBytes(length)} at ${hex(va)}`;
 }
 

@@ -11,7 +11,7 @@ import { alignShift, boundaryShift } from "./block.ts";
 import type { Blocks } from "./blocks.ts";
 import type { HeapDamage } from "./damage.ts";
 import { type HeapLeak, type HeapPart, nameLeaks } from "./leaks.ts";
-import { type HeapPlan, readSharedPool, type SharedPoolOptions, type SharedPoolPlan } from "./options.ts";
+import { type HeapPlan, readForce, readSharedPool, type SharedPoolOptions, type SharedPoolPlan } from "./options.ts";
 import { giveSeats, takeSeats } from "./seats.ts";
 import { type Slots, takeSlots } from "./slots.ts";
 import { wasm } from "./wasm.ts";
@@ -182,10 +182,11 @@ export class SharedPool extends SharedSlots {
    * are live (facts: live): the message names the first of them. Nothing is changed then, but that tokens nobody came with are void.
    */
   override close(options: { readonly force?: boolean } = {}): void {
+    const force = readForce(options);
     if (this.closed) return;
     this.checkNobody();
     const { live } = this;
-    if (live > 0 && options.force !== true) {
+    if (live > 0 && !force) {
       const said = `${this.#of.title} has ${live} slots live: ${nameLeaks(live, this.#leaks())}`;
       throw new DmaWindowError(
         "ERR_POOL_IN_USE",
@@ -225,6 +226,7 @@ export class SharedPool extends SharedSlots {
       },
       leaks: () => this.#leaks(),
       shut: () => this.#shut(),
+      checkNobody: () => this.checkNobody(),
       check: () => [],
     };
   }

@@ -1,21 +1,13 @@
-/**
- * The allocator of this thread, as heaps and pools call it: one object, so that V8 sees one function at each call. What is called for
- * every buffer stands here by itself: a function that is looked up in no object is 2 ns less for a pair.
- */
+/** The allocator of this thread, as heaps and pools call it: one object, so that V8 sees one function at each call. */
 import { type Allocator, allocator } from "../alloc.ts";
+import { fillHot } from "./hot.ts";
 
-/** There from the first {@link needAllocator} on, as all that follows. */
+/** There from the first {@link needAllocator} on. */
 export let wasm: Allocator;
-export let heapAlloc: Allocator["heapAlloc"];
-export let heapAllocAligned: Allocator["heapAllocAligned"];
-export let heapFree: Allocator["heapFree"];
-export let poolGet: Allocator["poolGet"];
-export let poolPut: Allocator["poolPut"];
-export let words: Int32Array;
 
 /** @throws `ERR_ALLOC_UNAVAILABLE`. */
 export function needAllocator(): void {
   if (wasm !== undefined) return;
   wasm = allocator();
-  ({ heapAlloc, heapAllocAligned, heapFree, poolGet, poolPut, words } = wasm);
+  fillHot(wasm);
 }

@@ -3,7 +3,7 @@ import { SHARED, type SharedAllocator } from "../alloc-shared.ts";
 import { kindOf } from "../captured.ts";
 import { Closable } from "../closable.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError } from "../errors.ts";
-import { refusedHandle } from "../heap/refusals.ts";
+import { refusedHandle } from "../refused-handle.ts";
 import { count } from "../validate.ts";
 import { Waiting } from "./waiting.ts";
 

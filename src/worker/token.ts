@@ -32,7 +32,7 @@ export function checkSpace(space: unknown, what: string): void {
   if (space === LINUX) return;
   throw new DmaWindowError(
     "ERR_OTHER_MEMORY",
-    `${what}: memory that other threads see is this process's own. Use linuxKernel(), or a software kernel on linuxMemory(); simulated memory is one thread's`,
+    `${what}: memory that other threads see is this process's own. Use linuxKernel(), or a software kernel with memory: linuxKernel(); simulated memory is one thread's`,
   );
 }
 

@@ -170,7 +170,7 @@ const OTHERS = [
     "MemsegTable.asksPhysical",
     "MemsegTable.isOf",
     "MemsegTable.segmentAt",
-    "MemsegTable.asksPhysical",
+    "MemsegTable.kernel",
   ],
   ...["Segment.bytes", "Segment.view"],
 ];

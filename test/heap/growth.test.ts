@@ -181,6 +181,24 @@ test("neighbours become one for a block that fits in neither, and every block ca
   }
 });
 
+test("all of several segments are one block, with an alignment and within a boundary", () => {
+  for (const [bytes, align, boundary] of [
+    [4 * 2 ** 20, undefined, undefined],
+    [4 * 2 ** 20, 2 ** 21, undefined],
+    [4 * 2 ** 20, 4096, 4 * 2 ** 20],
+    [3 * 2 ** 20, 64, 4 * 2 ** 20],
+  ] as const) {
+    const { heap } = ready({ grow: false }, { platform: "type1" });
+    heap.grow(HUGE);
+    heap.grow(HUGE);
+    const handle = heap.alloc(bytes, align, boundary);
+    assert.is(heap.bytes(handle).length, bytes);
+    heap.free(handle);
+    assert.is(heap.tryAlloc(bytes + 2 ** 21, align), -1);
+    heap.close();
+  }
+});
+
 test("borders between more than two neighbours: whatever is allocated there can be shown", () => {
   const random = new Random(77);
   for (let round = 0; round < 30; round++) {

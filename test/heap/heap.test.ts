@@ -2,8 +2,9 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { DmaHeap } from "../../src/heap/heap.ts";
+import { planWindow } from "../../src/plan/index.ts";
 import { failure } from "../support/failure.ts";
-import { GiB, KiB, MiB } from "../support/program.ts";
+import { GiB, KiB, MiB, Program } from "../support/program.ts";
 import { Random } from "../support/random.ts";
 import { attached, dmaRead, dmaWrite, HUGE, PLATFORMS, ready, refuses } from "./ready.ts";
 
@@ -79,6 +80,24 @@ test("a hundred thousand blocks: none overlap, each is aligned, within its bound
   const { total, free, segments } = heap.stats;
   assert.is(free, total);
   assert.equal(heap.trim(), { returned: total, segments, kept: 0n });
+});
+
+test("mode va: an IOVA is the address", () => {
+  const program = new Program({ platform: "type1" });
+  const memory = program.memory();
+  const list = memory.addList({ pageSize: HUGE, maxBytes: 8n * HUGE, near: GiB });
+  const info = program.container.info();
+  const window = program.container.createWindow(planWindow({ memory, info, iovaMode: "va" }));
+  program.container.attach(memory);
+  const all = { model: program.model };
+  const heap = new DmaHeap({ memory, list, window });
+  const handles = Array.from({ length: 100 }, () => heap.alloc(50_000));
+  for (const handle of handles) {
+    assert.is(heap.iovaOf(handle), heap.vaOf(handle));
+    heap.bytes(handle).fill(handle);
+    assert.is(dmaRead(all, heap.iovaOf(handle) + 49_999n, 1)[0], handle & 255);
+  }
+  heap.close({ force: true });
 });
 
 test("a window at 1 << 59: IOVAs are exact, and no number", () => {

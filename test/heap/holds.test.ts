@@ -4,6 +4,7 @@ import * as assert from "uvu/assert";
 import { DmaHeap } from "../../src/heap/heap.ts";
 import { failure } from "../support/failure.ts";
 import { no } from "../support/faulty.ts";
+import { GiB, Program } from "../support/program.ts";
 import { attached, HUGE, ready } from "./ready.ts";
 
 test("what would take memory from under a heap is refused, with its name and what is live, and changes nothing", () => {
@@ -48,13 +49,27 @@ test("an empty heap holds too: what it grows by later is to be mapped", () => {
   container.detach(memory);
 });
 
-test("another container lets go of the memory as ever", () => {
-  const one = attached({ groups: [26, 27] });
-  const { memory, list, window, container } = one;
+test("another container lets go of the memory as ever, and takes it again", () => {
+  const one = new Program({ groups: [26, 27] });
+  const two = one.beside(26);
+  const memory = one.memory();
+  const list = memory.addList({ pageSize: HUGE, maxBytes: 8n * HUGE });
+  const [window, other] = [one.window(GiB), two.window(GiB)];
+  one.container.attach(memory);
+  two.container.attach(memory);
   const heap = new DmaHeap({ memory, list, window });
-  failure("ERR_HELD", () => container.detach(memory));
-  heap.close();
-  container.detach(memory);
+  const handle = heap.alloc(64);
+  assert.is(heap.iovaOf(handle), window.iovaOf(heap.vaOf(handle)));
+  assert.is(other.iovaOf(heap.vaOf(handle)), other.translate(heap.vaOf(handle)));
+  failure("ERR_HELD", () => one.container.detach(memory));
+  two.container.detach(memory);
+  failure("ERR_NOT_ATTACHED", () => new DmaHeap({ memory, list, window: other }));
+  two.container.close();
+  failure("ERR_HELD", () => one.container.close());
+  heap.close({ force: true });
+  one.container.close();
+  memory.close();
+  assert.equal(one.model.leaks(), []);
 });
 
 for (const order of ["heap last", "heap left open", "an exception"] as const) {

@@ -262,6 +262,48 @@ test("a pool that does not fit leaves the heap as it was", () => {
   assert.is(memory.size, 1);
 });
 
+test("slots longer than a page of the list, and one slot", () => {
+  for (const platform of ["powernv", "pseries", "type1"] as const) {
+    const all = ready({}, { platform });
+    const size = 3 * 1024 * 1024;
+    const pool = all.heap.pool({ size, count: 5, align: 4096 });
+    const one = all.heap.pool({ size: 1, count: 1 });
+    for (let i = 0; i < 5; i++) pool.bytes(pool.get()).fill(i + 1);
+    one.bytes(one.get())[0] = 77;
+    for (let i = 0; i < 5; i++) {
+      const iova = pool.iovas[i] as bigint;
+      for (const at of [0n, HUGE - 1n, HUGE, BigInt(size) - 1n]) assert.is(dmaRead(all, iova + at, 1)[0], i + 1);
+    }
+    assert.is(dmaRead(all, one.iovas[0] as bigint, 1)[0], 77);
+    all.heap.close({ force: true });
+  }
+});
+
+test("beside a pool the heap grows and is trimmed, and its slots stay", () => {
+  const all = ready({ grow: { step: HUGE, low: 0 } }, { platform: "type1" });
+  const { heap } = all;
+  const pool = heap.pool({ size: 2048, count: 512 });
+  const handles = Array.from({ length: 512 }, () => pool.get());
+  for (const [i, handle] of handles.entries()) pool.bytes(handle).fill(i);
+  const blocks = Array.from({ length: 100 }, () => heap.alloc(65536));
+  for (const block of blocks) heap.bytes(block).fill(0xee);
+  for (const block of blocks) heap.free(block);
+  const before = heap.stats;
+  const { returned, segments } = heap.trim();
+  assert.is(returned, BigInt(segments) * HUGE);
+  assert.ok(segments >= 3);
+  assert.is(heap.stats.total, before.total - returned);
+  assert.is(heap.stats.pooled, before.pooled);
+  for (const [i, handle] of handles.entries()) {
+    assert.is(dmaRead(all, (pool.iovas[pool.slot(handle)] as bigint) + 2047n, 1)[0], i & 255);
+    pool.put(handle);
+  }
+  pool.close();
+  heap.trim();
+  assert.is(heap.stats.total, 0n);
+  assert.ok(heap.alloc(64) > 0, "it grows again");
+});
+
 test("a million slots", () => {
   const all = ready({}, { platform: "type1" }, { maxBytes: 128n * MiB });
   const pool = all.heap.pool({ size: 64, count: 1_000_000 });

@@ -1,3 +1,5 @@
+import { sharedPoolMutants } from "./shared-pool.ts";
+
 /** Ways to break the library, and the test that notices each. `npm run mutants` puts them in, one by one, in a copy. */
 export interface Mutant {
   /** What is broken, in the words of docs/testing.md, which has the list too. */
@@ -200,6 +202,7 @@ export const mutants: readonly Mutant[] = [
     to: "3",
     noticedBy: "test/container/map.test.ts",
   },
+  ...sharedPoolMutants,
   {
     broken: "a buffer lies where the free block begins, aligned or not",
     file: "assembly/alloc/fit.ts",

@@ -156,7 +156,7 @@ layers("let a plan be made without a kernel and without a container", () => {
 });
 
 layers("let containers and memory know the seam, and neither of the kernels behind it", () => {
-  for (const one of ["container", "memory", "baseline", "heap"]) {
+  for (const one of ["container", "memory", "baseline", "heap", "worker"]) {
     mayImport(one, (to) => !["linux", "model", "cli", "index.ts"].includes(to));
   }
 });

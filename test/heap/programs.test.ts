@@ -1,4 +1,4 @@
-/** What is done for every packet leaves no garbage. */
+/** Programs of their own: what is done for every packet leaves no garbage, and a heap keeps nobody from ending. */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
@@ -16,6 +16,13 @@ test("alloc, free, get, put, batches and columns leave no garbage", () => {
   for (const [operation, bytes] of Object.entries(used))
     assert.ok(bytes < 0.5, `${operation}: ${bytes} bytes for each`);
   assert.is(Object.keys(used).length, 10);
+});
+
+test("a heap that is left open, and wants to grow, keeps no program from ending", () => {
+  const program = fileURLToPath(new URL("ending.ts", import.meta.url));
+  const child = spawnSync(process.execPath, ["--import", "tsx", program], { encoding: "utf8", timeout: 60_000 });
+  assert.is(child.status, 0, child.stderr);
+  assert.is(child.stdout, "done\n");
 });
 
 test.run();
