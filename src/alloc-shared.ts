@@ -5,7 +5,7 @@
  * `pool` and `self` (a worker's record) are pointers and the library's own; handles may be any integer. No export calls out, throws,
  * or leaves garbage. What must not be done is to call one with the same `self` in two threads.
  */
-import { available, DESCRIPTORS } from "./alloc.ts";
+import { type AllocMemory, available, DESCRIPTORS } from "./alloc.ts";
 import { ALLOC_SHARED_WASM } from "./alloc-shared-wasm.ts";
 import { fromBase64 } from "./base64.ts";
 
@@ -37,7 +37,7 @@ export interface SharedExports {
 }
 
 export interface SharedAllocator extends SharedExports {
-  readonly memory: WebAssembly.Memory;
+  readonly memory: AllocMemory;
   /** All of the memory. */
   readonly words: Int32Array;
 }
@@ -67,9 +67,11 @@ export function readSharedAlloc(): Uint8Array<ArrayBuffer> {
 }
 
 /** The module on a memory, which may be in use. @throws `ERR_ALLOC_UNAVAILABLE`. */
-export function sharedAllocatorOn(memory: WebAssembly.Memory): SharedAllocator {
+export function sharedAllocatorOn(memory: AllocMemory): SharedAllocator {
   return available(() => {
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(readSharedAlloc()), { env: { memory } });
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(readSharedAlloc()), {
+      env: { memory: memory as WebAssembly.Memory },
+    });
     const words = new Int32Array(memory.buffer);
     return { ...(instance.exports as unknown as SharedExports), memory, words };
   });

@@ -114,8 +114,15 @@ export interface AllocExports {
   poolNextLive(pool: number, handle: number): number;
 }
 
+/** A WebAssembly.Memory, whose type only programs with the DOM's library know. */
+export interface AllocMemory {
+  readonly buffer: ArrayBufferLike;
+  /** It never grows: there are as many pages as there can be. */
+  grow(pages: number): number;
+}
+
 export interface Allocator extends AllocExports {
-  readonly memory: WebAssembly.Memory;
+  readonly memory: AllocMemory;
   /** Columns of the descriptors: `iovas[index * 4]`, `vas[index * 4]`, bytes; exact. A `va` is one while the buffer is live. */
   readonly iovas: BigUint64Array;
   readonly vas: BigUint64Array;
@@ -131,13 +138,15 @@ export function readAlloc(): Uint8Array<ArrayBuffer> {
 }
 
 /** A memory for {@link instantiateAlloc}. @throws RangeError where 256 MiB of addresses cannot be had. */
-export function allocMemory(): WebAssembly.Memory {
+export function allocMemory(): AllocMemory {
   return new WebAssembly.Memory({ initial: MEMORY_PAGES, maximum: MEMORY_PAGES, shared: true });
 }
 
 /** The allocator on a memory, which may be in use: nothing is written to it. */
-export function instantiateAlloc(memory: WebAssembly.Memory, wasm: BufferSource = readAlloc()): Allocator {
-  const instance = new WebAssembly.Instance(new WebAssembly.Module(wasm), { env: { memory } });
+export function instantiateAlloc(memory: AllocMemory, wasm: Uint8Array<ArrayBuffer> = readAlloc()): Allocator {
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(wasm), {
+    env: { memory: memory as WebAssembly.Memory },
+  });
   const { buffer } = memory;
   return {
     ...(instance.exports as unknown as AllocExports),
@@ -163,7 +172,7 @@ export function allocator(): Allocator {
 }
 
 /** The same module on the memory of another thread; it has an instance of its own. */
-export function allocatorOn(memory: WebAssembly.Memory): Allocator {
+export function allocatorOn(memory: AllocMemory): Allocator {
   return available(() => instantiateAlloc(memory));
 }
 

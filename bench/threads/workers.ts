@@ -101,7 +101,8 @@ export class Workers {
 
   /** So many, each ready for everything. */
   static async start(count: number, random: Random): Promise<Workers> {
-    const { memory, words, arenaTake }: Allocator = allocator();
+    const { memory: own, words, arenaTake }: Allocator = allocator();
+    const memory = own as WebAssembly.Memory;
     const wasm = fromBase64(ALLOC_SHARED_WASM);
     const calls = new WebAssembly.Instance(new WebAssembly.Module(wasm), { env: { memory } })
       .exports as unknown as SharedCalls;

@@ -1,21 +1,26 @@
 /** Workers that have ended, and only those: what they had may be taken back. */
-import type { Worker } from "node:worker_threads";
 import { argumentTypeError, DmaWindowError } from "../errors.ts";
 import { isRunning, thisThread } from "../worker/thread.ts";
+
+/** A Worker of node:worker_threads, whose types only programs with Node's have. */
+export interface WorkerThread {
+  /** -1 once it has ended. */
+  readonly threadId: number;
+}
 
 /** How long a thread that has ended may still be in /proc. */
 const LINGERS = 200;
 
 /** Which numbers the tokens had that were made for a worker. */
 export class Tokens {
-  readonly #ids = new WeakMap<Worker, number[]>();
+  readonly #ids = new WeakMap<WorkerThread, number[]>();
 
-  add(worker: Worker, id: number): void {
+  add(worker: WorkerThread, id: number): void {
     this.#ids.set(worker, [...(this.#ids.get(worker) ?? []), id]);
   }
 
   /** Those of one that has ended. @throws `ERR_WORKER_RUNNING`, `ERR_NOT_FOUND`, `ERR_INVALID_ARG_TYPE`. */
-  ofEnded(worker: Worker, title: string): readonly number[] {
+  ofEnded(worker: WorkerThread, title: string): readonly number[] {
     isWorker(worker);
     if (worker.threadId !== -1) throw running(title, `the thread ${worker.threadId}`);
     const ids = this.#ids.get(worker);
@@ -26,8 +31,8 @@ export class Tokens {
 }
 
 /** @throws `ERR_INVALID_ARG_TYPE`. */
-export function isWorker(worker: unknown): asserts worker is Worker {
-  if (typeof (worker as Partial<Worker> | null)?.threadId === "number") return;
+export function isWorker(worker: unknown): asserts worker is WorkerThread {
+  if (typeof (worker as Partial<WorkerThread> | null)?.threadId === "number") return;
   throw argumentTypeError("worker", "a Worker of node:worker_threads, or the number that its token has", worker);
 }
 

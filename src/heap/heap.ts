@@ -1,4 +1,3 @@
-import type { Worker } from "node:worker_threads";
 import { markClass } from "../copies.ts";
 import { argumentRangeError } from "../errors.ts";
 import type { Holder } from "../memory/holds.ts";
@@ -6,6 +5,7 @@ import { size } from "../validate.ts";
 import type { HeapToken } from "../worker/heap-token.ts";
 import { HeapBase } from "./base.ts";
 import { Blocks } from "./blocks.ts";
+import type { WorkerThread } from "./ended.ts";
 import { ListGround } from "./ground.ts";
 import { type HeapLoan, Loans } from "./loans.ts";
 import { type HeapOptions, type HeapPlan, readHeap, readSharedPool, type SharedPoolOptions } from "./options.ts";
@@ -116,7 +116,7 @@ export class DmaHeap extends HeapBase {
    * @throws `ERR_OTHER_MEMORY` where no other thread can see the memory, as on a software kernel with simulated memory;
    * `ERR_HEAP_MAXIMUM` (facts: wanted, most), what `memory.allocate` throws, `ERR_OUT_OF_MEMORY`, `ERR_BUSY`, `ERR_CLOSED`. Nothing is left.
    */
-  lend(bytes: bigint | number, worker?: Worker): HeapToken {
+  lend(bytes: bigint | number, worker?: WorkerThread): HeapToken {
     this.alive();
     return this.#loans.lend(bytes, worker);
   }
@@ -135,7 +135,7 @@ export class DmaHeap extends HeapBase {
    * @throws `ERR_WORKER_RUNNING` for a thread that still runs (`await worker.terminate()` first): where /proc cannot be read that is
    * known only of a Worker. `ERR_NOT_FOUND` for a Worker without a token, `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`, `ERR_CLOSED`.
    */
-  recover(worker: number | Worker): bigint {
+  recover(worker: number | WorkerThread): bigint {
     this.alive();
     return this.#loans.recover(worker);
   }

@@ -8,7 +8,6 @@
  * Whether it came back is a word of shared memory (worker/seat.ts). That is looked at when the heap needs memory, lends, trims, or is
  * asked: a worker that gives back sends no message, and waits for nobody.
  */
-import type { Worker } from "node:worker_threads";
 import { Seat } from "../alloc-shared.ts";
 import { argumentRangeError, DmaWindowError } from "../errors.ts";
 import { bytes as inBytes } from "../hex.ts";
@@ -19,7 +18,7 @@ import { leave, reserve, revoke, SEAT_BYTES, stateOf, threadOf } from "../worker
 import { thisThread } from "../worker/thread.ts";
 import { checkSpace } from "../worker/token.ts";
 import type { Blocks } from "./blocks.ts";
-import { checkEnded, isWorker, Tokens } from "./ended.ts";
+import { checkEnded, isWorker, Tokens, type WorkerThread } from "./ended.ts";
 import type { HeapPlan } from "./options.ts";
 import type { Held } from "./segments.ts";
 import { wasm } from "./wasm.ts";
@@ -69,7 +68,7 @@ export class Loans {
     }));
   }
 
-  lend(bytes: bigint | number, worker?: Worker): HeapToken {
+  lend(bytes: bigint | number, worker?: WorkerThread): HeapToken {
     const wanted = size("bytes", bytes);
     if (wanted === 0n) throw argumentRangeError("bytes", "at least 1", bytes);
     if (worker !== undefined) isWorker(worker);
@@ -131,7 +130,7 @@ export class Loans {
     return held.segment.freed;
   }
 
-  recover(worker: number | Worker): bigint {
+  recover(worker: number | WorkerThread): bigint {
     const { title } = this.#blocks;
     const ids = typeof worker === "number" ? [this.#numberOf(worker)] : this.#tokens.ofEnded(worker, title);
     const loans = ids.flatMap((id) => this.#loans.get(id) ?? []);

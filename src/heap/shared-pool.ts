@@ -1,4 +1,3 @@
-import type { Worker } from "node:worker_threads";
 import { cellAt, Seat, SHARED, type SharedAllocator, sharedAllocatorOn } from "../alloc-shared.ts";
 import { disposing } from "../closable.ts";
 import { markClass } from "../copies.ts";
@@ -11,7 +10,7 @@ import { checkSpace, makeToken, type SharedPoolToken } from "../worker/token.ts"
 import { alignShift, boundaryShift } from "./block.ts";
 import type { Blocks } from "./blocks.ts";
 import type { HeapDamage } from "./damage.ts";
-import { checkEnded, isWorker, Tokens } from "./ended.ts";
+import { checkEnded, isWorker, Tokens, type WorkerThread } from "./ended.ts";
 import { type HeapLeak, type HeapPart, nameLeaks } from "./leaks.ts";
 import { readForce, type SharedPoolPlan } from "./options.ts";
 import { giveSeats, takeSeats } from "./seats.ts";
@@ -94,7 +93,7 @@ export class SharedPool extends SharedSlots {
    * @throws `ERR_TOO_MANY_WORKERS` (facts: workers) when all places are taken; `ERR_OTHER_MEMORY` where no other thread can see the
    * memory, as on a software kernel with simulated memory; `ERR_CLOSED`.
    */
-  token(worker?: Worker): SharedPoolToken {
+  token(worker?: WorkerThread): SharedPoolToken {
     if (worker !== undefined) isWorker(worker);
     this.#alive(); // asked now: what was given may have closed it
     const { space, title } = this.#of;
@@ -139,7 +138,7 @@ export class SharedPool extends SharedSlots {
    * @throws `ERR_WORKER_RUNNING` for a thread that still runs (`await worker.terminate()` first): where /proc cannot be read that is
    * known only of a Worker. `ERR_NOT_FOUND` for a Worker without a token, `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`, `ERR_CLOSED`.
    */
-  recover(worker: number | Worker): number {
+  recover(worker: number | WorkerThread): number {
     const { title } = this.#of;
     const ids = typeof worker === "number" ? [this.#numberOf(worker)] : this.#tokens.ofEnded(worker, title);
     this.#alive();

@@ -1,4 +1,5 @@
 /** What a thread is sent to make a heap of its own in memory that another one lends. */
+import type { AllocMemory } from "../alloc.ts";
 import type { PoolRun } from "./slots.ts";
 import { readShared } from "./token.ts";
 
@@ -21,7 +22,7 @@ export interface HeapToken {
   readonly loan: number;
   /** Bytes. */
   readonly length: bigint;
-  readonly memory: WebAssembly.Memory;
+  readonly memory: AllocMemory;
   readonly seat: number;
   readonly ticket: number;
   /** Of the heap that lends, as errors call it. */

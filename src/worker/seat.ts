@@ -6,6 +6,7 @@
  *
  * A seat is one for ever, and its tickets only rise: a token may be shown at any time. Behind the word, at 8, stands which thread came.
  */
+import type { AllocMemory } from "../alloc.ts";
 import { Seat } from "../alloc-shared.ts";
 
 const TICKET_ONE = 4;
@@ -15,14 +16,14 @@ const THREAD = 8;
 export const SEAT_BYTES = 16;
 
 /** The ticket. Nobody is there, and the seat is the caller's. */
-export function reserve(memory: WebAssembly.Memory, seat: number): number {
+export function reserve(memory: AllocMemory, seat: number): number {
   const words = new Int32Array(memory.buffer, seat, 1);
   setThread(memory, seat, 0n);
   return Atomics.add(words, 0, Seat.RESERVED) + Seat.RESERVED;
 }
 
 /** Whether the ticket was good. */
-export function take(memory: WebAssembly.Memory, seat: number, ticket: number, thread: bigint): boolean {
+export function take(memory: AllocMemory, seat: number, ticket: number, thread: bigint): boolean {
   if ((ticket & Seat.MASK) !== Seat.RESERVED) return false;
   const words = new Int32Array(memory.buffer, seat, 1);
   const joined = (ticket + (Seat.JOINED - Seat.RESERVED)) | 0;
@@ -32,25 +33,25 @@ export function take(memory: WebAssembly.Memory, seat: number, ticket: number, t
 }
 
 /** By whoever is there, or for one who has ended. */
-export function leave(memory: WebAssembly.Memory, seat: number): void {
+export function leave(memory: AllocMemory, seat: number): void {
   Atomics.add(new Int32Array(memory.buffer, seat, 1), 0, TICKET_ONE - Seat.JOINED);
 }
 
 /** Makes a ticket void that nobody came with; false: somebody did. */
-export function revoke(memory: WebAssembly.Memory, seat: number, ticket: number): boolean {
+export function revoke(memory: AllocMemory, seat: number, ticket: number): boolean {
   const words = new Int32Array(memory.buffer, seat, 1);
   return Atomics.compareExchange(words, 0, ticket, (ticket + TICKET_ONE - Seat.RESERVED) | 0) === ticket;
 }
 
-export function stateOf(memory: WebAssembly.Memory, seat: number): number {
+export function stateOf(memory: AllocMemory, seat: number): number {
   return Atomics.load(new Int32Array(memory.buffer, seat, 1), 0) & Seat.MASK;
 }
 
 /** 0n: nobody said. */
-export function threadOf(memory: WebAssembly.Memory, seat: number): bigint {
+export function threadOf(memory: AllocMemory, seat: number): bigint {
   return new DataView(memory.buffer).getBigUint64(seat + THREAD, true);
 }
 
-function setThread(memory: WebAssembly.Memory, seat: number, thread: bigint): void {
+function setThread(memory: AllocMemory, seat: number, thread: bigint): void {
   new DataView(memory.buffer).setBigUint64(seat + THREAD, thread, true);
 }

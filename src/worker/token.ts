@@ -1,4 +1,5 @@
 /** What a thread is sent to open a pool that it shares. */
+import type { AllocMemory } from "../alloc.ts";
 import { argumentTypeError, DmaWindowError } from "../errors.ts";
 
 /**
@@ -9,7 +10,7 @@ export interface SharedPoolToken {
   readonly kind: "dma-window.shared-pool";
   /** The number that the worker will have, for {@link SharedPool.recover}. */
   readonly worker: number;
-  readonly memory: WebAssembly.Memory;
+  readonly memory: AllocMemory;
   readonly pool: number;
   readonly self: number;
   readonly seat: number;
@@ -36,7 +37,7 @@ export function readToken(token: SharedPoolToken): SharedPoolToken {
 }
 
 /** What has that kind, and shared memory. @throws likewise. */
-export function readShared<Token extends { readonly kind: string; readonly memory: WebAssembly.Memory }>(
+export function readShared<Token extends { readonly kind: string; readonly memory: AllocMemory }>(
   token: Token,
   kind: Token["kind"],
   expected: string,

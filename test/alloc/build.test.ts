@@ -74,7 +74,7 @@ for (const build of builds) {
 
   test(`exports the functions of the dictionary, with as many parameters, and nothing else (${build})`, () => {
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(allocFile(build)), {
-      env: { memory: allocMemory() },
+      env: { memory: allocMemory() as WebAssembly.Memory },
     });
     const functions = Object.entries(exports).map(([name, value]) => [name, (value as () => void).length]);
     assert.equal(Object.fromEntries(functions), dictionary());

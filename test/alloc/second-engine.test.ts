@@ -16,7 +16,8 @@ const FEATURES: readonly Feature[] = ["bulk-memory", "threads"];
 /** Bytes of descriptors that are held against each other after each call. */
 const WATCHED = 64 << 10;
 
-type Watchable = Allocator & {
+type Watchable = Omit<Allocator, "memory"> & {
+  readonly memory: WebAssembly.Memory;
   u64(pointer: number, length: number): BigUint64Array;
   u32(pointer: number, length: number): Uint32Array;
 };
@@ -25,6 +26,7 @@ function watchable(): Watchable {
   const alloc = instantiateAlloc(allocMemory(), allocFile("alloc"));
   return {
     ...alloc,
+    memory: alloc.memory as WebAssembly.Memory,
     u64: (pointer, length) => new BigUint64Array(alloc.memory.buffer, pointer, length),
     u32: (pointer, length) => new Uint32Array(alloc.memory.buffer, pointer, length),
   };

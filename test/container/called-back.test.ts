@@ -168,8 +168,9 @@ const OTHERS = [
     "Window.unmapAll",
     "Window.forget",
     "MemsegTable.asksPhysical",
-    "MemsegTable.kernel",
+    "MemsegTable.isOf",
     "MemsegTable.segmentAt",
+    "MemsegTable.kernel",
   ],
   ...["Segment.bytes", "Segment.view"],
 ];

@@ -318,15 +318,15 @@ export const mutants: readonly Mutant[] = [
   {
     broken: "a pool takes any handle of a slot that is live",
     file: "assembly/alloc/pool.ts",
-    from: "  if (load<i32>(current) != handle) return refusal(pool, handle);\n",
-    to: "  if (load<i32>(current) == 0) return refusal(pool, handle);\n",
+    from: "  if (load<i32>(current, CURRENT) != handle) return refusal(pool, handle);\n",
+    to: "  if (((load<i32>(current, CURRENT) ^ handle) & INDEX_MASK) != 0) return refusal(pool, handle);\n",
     noticedBy: "test/alloc/pool.test.ts",
   },
   {
     broken: "many puts go on behind one that is refused",
     file: "assembly/alloc/pool.ts",
-    from: "load<i32>(current) != handle) break;",
-    to: "load<i32>(current) != handle) continue;",
+    from: "load<i32>(current, CURRENT) != handle) break;",
+    to: "load<i32>(current, CURRENT) != handle) continue;",
     noticedBy: "test/alloc/pool.test.ts",
   },
   {
