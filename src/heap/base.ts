@@ -2,15 +2,25 @@ import { AllocStatus, HANDLE_INDEX_MASK } from "../alloc.ts";
 import { Closable, disposing } from "../closable.ts";
 import { DmaWindowError } from "../errors.ts";
 import { begin, end } from "../exclusive.ts";
+import type { RemoteFreeToken } from "../worker/remote-free.ts";
 import { alignShift, blockBytes, boundaryShift, GRANULE, quickShift } from "./block.ts";
 import type { Blocks } from "./blocks.ts";
 import { type DmaBuffer, makeBuffer } from "./buffer.ts";
 import { Careful } from "./careful.ts";
 import type { HeapDamage } from "./damage.ts";
 import { type HeapLeak, type HeapPart, nameLeaks } from "./leaks.ts";
-import { type Aids, type BlockOptions, type PoolOptions, readBlock, readForce, readPool } from "./options.ts";
+import {
+  type Aids,
+  type BlockOptions,
+  type PoolOptions,
+  readBlock,
+  readForce,
+  readPool,
+  readRemote,
+} from "./options.ts";
 import { type DmaPool, makePool, placeIn } from "./pool.ts";
 import { closedError, refusedHandle } from "./refusals.ts";
+import { RemoteFrees, type RemoteOptions } from "./remote-frees.ts";
 import { type HeapStats, statsOf, type TrimResult } from "./stats.ts";
 import { heapAlloc, heapAllocAligned, heapFree, wasm, words } from "./wasm.ts";
 
@@ -48,6 +58,7 @@ export abstract class HeapBase extends Closable {
   readonly #heap: number;
   /** Where the allocator says that few bytes are free. */
   readonly #word: number;
+  #remote: RemoteFrees | undefined;
   #poolsMade = 0;
   #open = true;
   /** Whether alloc and free have nothing to do but that. */
@@ -233,6 +244,29 @@ export abstract class HeapBase extends Closable {
     );
   }
 
+  /**
+   * A token by which other threads free blocks of this heap: `openRemoteFree(token)` there, then `free(handle)`. Send it to as many as like.
+   * What they free is free here before anything is exhausted and before the heap grows, and in the event loop of this thread, which
+   * is woken: also when nothing is allocated or freed here. The first call takes 16 MiB of addresses.
+   *
+   * A handle is looked at there, and once more here: what is refused here (`ERR_NOT_LIVE`, `ERR_STALE_HANDLE`: freed in both threads) is in
+   * {@link remoteErrors}, counted in `stats.remote.refused`, and told to `onError` in a microtask.
+   *
+   * @throws `ERR_INVALID_ARG_TYPE`, `ERR_CLOSED`.
+   */
+  remote(options: RemoteOptions = {}): RemoteFreeToken {
+    this.alive();
+    const read = readRemote(options);
+    this.#remote ??= new RemoteFrees(this.#blocks, this.#careful, (handle) => this.free(handle));
+    return this.#remote.token(read);
+  }
+
+  /** Why blocks that other threads freed were refused here: the last 16. */
+  get remoteErrors(): readonly Error[] {
+    if (this.#open) this.#remote?.drain();
+    return this.#remote === undefined ? [] : [...this.#remote.errors];
+  }
+
   /** @internal Has a pool made, whose end is heard of. */
   protected addPool<Pool extends PoolOf>(make: (number: number, ended: (pool: Pool) => void) => Pool): Pool {
     const pool = make(this.#poolsMade + 1, (ended) => this.#pools.delete(ended));
@@ -265,7 +299,8 @@ export abstract class HeapBase extends Closable {
     this.alive();
     let pooled = 0n;
     for (const pool of this.#pools) pooled += pool.takes;
-    return statsOf(this.#blocks, pooled, this.#liveBlocks());
+    const live = this.#liveBlocks();
+    return statsOf(this.#blocks, pooled, live, this.#remote?.stats);
   }
 
   /** Blocks and slots of its pools that are live; 0 when it is closed. */
@@ -277,6 +312,7 @@ export abstract class HeapBase extends Closable {
   }
 
   #liveBlocks(): number {
+    this.#remote?.drain();
     return this.#careful ? this.#careful.liveCount : this.#blocks.liveCount;
   }
 
@@ -296,6 +332,7 @@ export abstract class HeapBase extends Closable {
   /** What is live, slots of pools too, with `callSites` where it was allocated. @throws `ERR_CLOSED`. */
   leaks(): readonly HeapLeak[] {
     this.alive();
+    this.#remote?.drainAll();
     return [...this.#leaks()];
   }
 
@@ -321,6 +358,7 @@ export abstract class HeapBase extends Closable {
   close(options: { readonly force?: boolean } = {}): void {
     const force = readForce(options);
     if (!this.#open) return;
+    this.#remote?.drainAll();
     const live = this.liveCount;
     if (live > 0 && !force) {
       const said = `${this.#blocks.title} has ${live} live: ${nameLeaks(live, this.#leaks())}`;
@@ -347,6 +385,7 @@ export abstract class HeapBase extends Closable {
     for (const pool of this.#pools) pool.part.shut();
     this.#open = false;
     this.#fast = false;
+    this.#remote?.close();
     this.#careful?.close();
     const left = this.#blocks.end();
     this.ended();
