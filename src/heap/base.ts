@@ -2,6 +2,7 @@ import { AllocStatus, HANDLE_INDEX_MASK } from "../alloc.ts";
 import { Closable, disposing } from "../closable.ts";
 import { DmaWindowError } from "../errors.ts";
 import { begin, end } from "../exclusive.ts";
+import { placeIn } from "../place-in.ts";
 import type { RemoteFreeToken } from "../worker/remote-free.ts";
 import { alignShift, blockBytes, boundaryShift, GRANULE, quickShift } from "./block.ts";
 import type { Blocks } from "./blocks.ts";
@@ -18,7 +19,7 @@ import {
   readPool,
   readRemote,
 } from "./options.ts";
-import { type DmaPool, makePool, placeIn } from "./pool.ts";
+import { type DmaPool, makePool } from "./pool.ts";
 import { closedError, refusedHandle } from "./refusals.ts";
 import { RemoteFrees, type RemoteOptions } from "./remote-frees.ts";
 import { type HeapStats, statsOf, type TrimResult } from "./stats.ts";

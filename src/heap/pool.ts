@@ -3,6 +3,7 @@ import { kindOf } from "../captured.ts";
 import { Closable, disposing } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { argumentRangeError, argumentTypeError, coded, DmaWindowError } from "../errors.ts";
+import { placeIn } from "../place-in.ts";
 import { count } from "../validate.ts";
 import { giveBatch, pointerOf, takeBatch } from "./batches.ts";
 import { alignShift, boundaryShift } from "./block.ts";
@@ -426,12 +427,4 @@ export function makePool(
   ended: (pool: DmaPool) => void,
 ): DmaPool {
   return make(blocks, plan, title, guard, ended);
-}
-
-/** An offset from which all of `bytes` lies within `size`. @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`. */
-export function placeIn(size: number, offset: number, bytes: Uint8Array): number {
-  if (kindOf(bytes) !== "Uint8Array") throw argumentTypeError("bytes", "a Uint8Array", bytes);
-  const start = count("offset", offset);
-  if (start + bytes.length <= size) return start;
-  throw argumentRangeError("offset", `such that ${bytes.length} bytes from there lie within ${size}`, offset);
 }
