@@ -16,6 +16,7 @@ export type {
   SharedPoolOptions,
 } from "./heap/options.ts";
 export type { DmaPool } from "./heap/pool.ts";
+export type { RemoteOptions, RemoteStats } from "./heap/remote-frees.ts";
 export type { PoolWorker, SharedPool } from "./heap/shared-pool.ts";
 export type { HeapStats, TrimResult } from "./heap/stats.ts";
 export { type OpenHeapOptions, openHeap, type WorkerHeap } from "./heap/worker-heap.ts";
@@ -55,4 +56,5 @@ export { type NumaNode, numaNodeOf, readNodes } from "./system/nodes.ts";
 export { type PagemapOptions, physicalAddresses } from "./system/pagemap.ts";
 export type { HeapToken } from "./worker/heap-token.ts";
 export { type OpenSharedPoolOptions, openSharedPool, type WorkerPool } from "./worker/open.ts";
+export { openRemoteFree, type RemoteFree, type RemoteFreeToken } from "./worker/remote-free.ts";
 export type { SharedPoolToken } from "./worker/token.ts";

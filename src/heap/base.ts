@@ -2,16 +2,27 @@ import { AllocStatus, HANDLE_INDEX_MASK } from "../alloc.ts";
 import { Closable, disposing } from "../closable.ts";
 import { DmaWindowError } from "../errors.ts";
 import { begin, end } from "../exclusive.ts";
-import { alignShift, blockBytes, boundaryShift, GRANULE, placeIn, quickShift } from "./block.ts";
+import { placeIn } from "../place-in.ts";
+import type { RemoteFreeToken } from "../worker/remote-free.ts";
+import { alignShift, blockBytes, boundaryShift, GRANULE, quickShift } from "./block.ts";
 import type { Blocks } from "./blocks.ts";
 import { type DmaBuffer, makeBuffer } from "./buffer.ts";
 import { Careful } from "./careful.ts";
 import type { HeapDamage } from "./damage.ts";
 import { hotCalls } from "./hot.ts";
 import { type HeapLeak, type HeapPart, nameLeaks } from "./leaks.ts";
-import { type Aids, type BlockOptions, type PoolOptions, readBlock, readForce, readPool } from "./options.ts";
+import {
+  type Aids,
+  type BlockOptions,
+  type PoolOptions,
+  readBlock,
+  readForce,
+  readPool,
+  readRemote,
+} from "./options.ts";
 import { type DmaPool, makePool } from "./pool.ts";
 import { closedError, refusedHandle } from "./refusals.ts";
+import { RemoteFrees, type RemoteOptions } from "./remote-frees.ts";
 import { type HeapStats, statsOf, type TrimResult } from "./stats.ts";
 import { wasm } from "./wasm.ts";
 
@@ -50,6 +61,7 @@ export abstract class HeapBase extends Closable {
   readonly #pools = new Set<PoolOf>();
   /** The allocator's. */
   readonly #heap: number;
+  #remote: RemoteFrees | undefined;
   #poolsMade = 0;
   #open = true;
   /** The same, where alloc and free have nothing to do but that; else 0. */
@@ -238,6 +250,29 @@ export abstract class HeapBase extends Closable {
     );
   }
 
+  /**
+   * A token by which other threads free blocks of this heap: `openRemoteFree(token)` there, then `free(handle)`. Send it to as many as like.
+   * What they free is free here before anything is exhausted and before the heap grows, and in the event loop of this thread, which
+   * is woken: also when nothing is allocated or freed here. The first call takes 16 MiB of addresses.
+   *
+   * A handle is looked at there, and once more here: what is refused here (`ERR_NOT_LIVE`, `ERR_STALE_HANDLE`: freed in both threads) is in
+   * {@link remoteErrors}, counted in `stats.remote.refused`, and told to `onError` in a microtask.
+   *
+   * @throws `ERR_INVALID_ARG_TYPE`, `ERR_CLOSED`.
+   */
+  remote(options: RemoteOptions = {}): RemoteFreeToken {
+    this.alive();
+    const read = readRemote(options);
+    this.#remote ??= new RemoteFrees(this.#blocks, this.#careful, (handle) => this.free(handle));
+    return this.#remote.token(read);
+  }
+
+  /** Why blocks that other threads freed were refused here: the last 16. */
+  get remoteErrors(): readonly Error[] {
+    if (this.#open) this.#remote?.drain();
+    return this.#remote === undefined ? [] : [...this.#remote.errors];
+  }
+
   /** @internal Has a pool made, whose end is heard of. */
   protected addPool<Pool extends PoolOf>(make: (number: number, ended: (pool: Pool) => void) => Pool): Pool {
     const pool = make(this.#poolsMade + 1, (ended) => this.#pools.delete(ended));
@@ -270,7 +305,8 @@ export abstract class HeapBase extends Closable {
     this.alive();
     let pooled = 0n;
     for (const pool of this.#pools) pooled += pool.takes;
-    return statsOf(this.#blocks, pooled, this.#liveBlocks());
+    const live = this.#liveBlocks();
+    return statsOf(this.#blocks, pooled, live, this.#remote?.stats);
   }
 
   /** Blocks and slots of its pools that are live; 0 when it is closed. */
@@ -282,6 +318,7 @@ export abstract class HeapBase extends Closable {
   }
 
   #liveBlocks(): number {
+    this.#remote?.drain();
     return this.#careful ? this.#careful.liveCount : this.#blocks.liveCount;
   }
 
@@ -301,6 +338,7 @@ export abstract class HeapBase extends Closable {
   /** What is live, slots of pools too, with `callSites` where it was allocated. @throws `ERR_CLOSED`. */
   leaks(): readonly HeapLeak[] {
     this.alive();
+    this.#remote?.drainAll();
     return [...this.#leaks()];
   }
 
@@ -326,6 +364,7 @@ export abstract class HeapBase extends Closable {
   close(options: { readonly force?: boolean } = {}): void {
     const force = readForce(options);
     if (!this.#open) return;
+    this.#remote?.drainAll();
     const live = this.liveCount;
     if (live > 0 && !force) {
       const said = `${this.#blocks.title} has ${live} live: ${nameLeaks(live, this.#leaks())}`;
@@ -352,6 +391,7 @@ export abstract class HeapBase extends Closable {
     for (const pool of this.#pools) pool.part.shut();
     this.#open = false;
     this.#quick = 0;
+    this.#remote?.close();
     this.#careful?.close();
     const left = this.#blocks.end();
     this.ended();

@@ -1,8 +1,6 @@
 /** What can be asked of a heap: bytes, alignment, boundary. Here they become what the allocator takes, exactly or not at all. */
 import { GRANULE } from "../alloc.ts";
-import { kindOf, lengthOf } from "../captured.ts";
 import { argumentRangeError, argumentTypeError } from "../errors.ts";
-import { count } from "../validate.ts";
 
 export { GRANULE };
 
@@ -54,13 +52,4 @@ export function quickShift(value: number): number {
   return typeof value === "number" && (value | 0) === value && value > 0 && (value & (value - 1)) === 0
     ? 31 - Math.clz32(value)
     : -1;
-}
-
-/** An offset from which all of `bytes` lies within `size`. @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`. */
-export function placeIn(size: number, offset: number, bytes: Uint8Array): number {
-  if (kindOf(bytes) !== "Uint8Array") throw argumentTypeError("bytes", "a Uint8Array", bytes);
-  const start = count("offset", offset);
-  const length = lengthOf(bytes);
-  if (start + length <= size) return start;
-  throw argumentRangeError("offset", `such that ${length} bytes from there lie within ${size}`, offset);
 }

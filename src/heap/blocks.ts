@@ -21,8 +21,8 @@ export class Blocks {
   prepare: (va: bigint, length: bigint) => void = () => {};
   /** Has what only waits given back; gives whether anything was. */
   reclaim: () => boolean = () => false;
-  /** Takes what came back from other threads; gives whether anything did. */
-  collect: () => boolean = () => false;
+  /** Each takes what came back from other threads, and gives whether anything did. */
+  readonly collectors: (() => boolean)[] = [];
   /** Bytes that only wait. */
   quarantined = 0n;
   /** Blocks that pools lie in. */
@@ -45,6 +45,14 @@ export class Blocks {
     this.growth = new Growth(grow, ground, heap, (length) => {
       this.segments.grow(length, this.prepare);
     });
+    this.growth.before = () => this.collect();
+  }
+
+  /** Takes what came back from other threads; gives whether anything did. */
+  collect(): boolean {
+    let came = false;
+    for (const collector of this.collectors) came = collector() || came;
+    return came;
   }
 
   /** A handle, or -1. `align` and `boundary` are shifts. */

@@ -64,6 +64,11 @@ export class Careful {
     return this.#handles.liveCount;
   }
 
+  /** How many slots there are. */
+  get room(): number {
+    return this.#handles.room;
+  }
+
   slotOf(handle: number): number {
     return this.#handles.indexOf(handle);
   }

@@ -34,6 +34,8 @@ export class Growth {
   #isResting = false;
   /** Bytes that somebody could not have. */
   #asked = 0n;
+  /** What may make growth needless, before it is done in the background. */
+  before: () => void = () => {};
   /** Bytes that others have, and that are to come back. */
   lent = 0n;
   #error: unknown;
@@ -91,6 +93,7 @@ export class Growth {
     const bytes = this.#asked;
     this.#asked = 0n;
     if (!this.#isOpen || this.plan === undefined) return;
+    this.before();
     this.#error = undefined;
     if (bytes > 0n || wasm.heapLowFree(this.#heap) < this.plan.low) this.tryBy(bytes > 0n ? bytes : 1n);
     if (this.#error === undefined) this.arm();

@@ -55,7 +55,7 @@ export class DmaHeap extends HeapBase {
     this.#plan = plan;
     this.#blocks = blocks;
     this.#loans = new Loans(blocks, plan);
-    blocks.collect = () => this.#loans.settle();
+    blocks.collectors.push(() => this.#loans.settle());
     this.#holder = this.#hold();
     memory.holds.add(this.#holder);
   }

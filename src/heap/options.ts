@@ -9,6 +9,7 @@ import { MemsegTable } from "../memory/table.ts";
 import type { MemsegList, OwnList } from "../memory/types.ts";
 import { boolean, count, object, oneOf, size } from "../validate.ts";
 import { blockBytes } from "./block.ts";
+import type { RemoteOptions } from "./remote-frees.ts";
 
 /** How a heap gets more memory. All sizes in bytes, rounded up to whole pages of the list. */
 export interface GrowOptions {
@@ -116,6 +117,8 @@ const SHARED_KEYS = keysOf<SharedPoolOptions>({
   workers: true,
   zero: true,
 });
+
+const REMOTE_KEYS = keysOf<RemoteOptions>({ onError: true });
 
 /** Growth, in bytes that are whole pages. */
 export interface GrowPlan {
@@ -262,6 +265,14 @@ export function readSharedPool(options: SharedPoolOptions, heapZeroes: boolean):
   if (workers === 0 || workers > WORKERS_MAX) throw argumentRangeError("workers", `from 1 to ${WORKERS_MAX}`, wanted);
   const { fifo: _, ...plan } = readPool(rest, heapZeroes);
   return { ...plan, workers };
+}
+
+/** @throws `ERR_INVALID_ARG_TYPE`. */
+export function readRemote(options: RemoteOptions): RemoteOptions {
+  known("options", object("options", options), REMOTE_KEYS);
+  const { onError } = options;
+  if (onError !== undefined && typeof onError !== "function") throw argumentTypeError("onError", "a function", onError);
+  return onError === undefined ? {} : { onError };
 }
 
 /** What `close` is given. @throws `ERR_INVALID_ARG_TYPE`. */

@@ -85,6 +85,11 @@ export class SharedPool extends SharedSlots {
     return this.#of.blocks.segments.show(va, length);
   }
 
+  /** @internal */
+  protected override copy(va: bigint, bytes: Uint8Array, way: "read" | "write"): void {
+    this.#of.blocks.segments[way](va, bytes);
+  }
+
   /**
    * What a worker needs to open the pool: for one worker, once. Until it comes, or {@link recover} is called, it takes one of the places
    * that the pool has.

@@ -72,6 +72,7 @@ export function takeSlots(blocks: Blocks, wanted: SlotsWanted): Slots | undefine
 
 /** All that is missing at once, so that it is one segment, and one map. */
 function growFor(blocks: Blocks, layout: Layout, count: number): void {
+  if (layout.total(count) > wasm.heapLargest(blocks.heap)) blocks.collect();
   const missing = layout.total(count) - wasm.heapLargest(blocks.heap);
   if (missing > 0n && layout.total(count) > wasm.heapFreeBytes(blocks.heap)) blocks.growth.tryBy(layout.total(count));
 }

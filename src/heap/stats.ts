@@ -1,5 +1,6 @@
 /** How much a heap has. */
 import type { Blocks } from "./blocks.ts";
+import type { RemoteStats } from "./remote-frees.ts";
 import { wasm } from "./wasm.ts";
 
 /** What a heap has, in bytes, and how many. */
@@ -21,6 +22,8 @@ export interface HeapStats {
   readonly segments: number;
   /** How often it grew. */
   readonly growths: number;
+  /** What other threads freed, by {@link DmaHeap.remote}. */
+  readonly remote: RemoteStats;
 }
 
 /** What {@link DmaHeap.trim} could do. */
@@ -34,7 +37,12 @@ export interface TrimResult {
 }
 
 /** `pooled`: bytes of pools; `liveCount`: blocks that somebody has. */
-export function statsOf({ heap, segments, growth, quarantined }: Blocks, pooled: bigint, liveCount: number): HeapStats {
+export function statsOf(
+  { heap, segments, growth, quarantined }: Blocks,
+  pooled: bigint,
+  liveCount: number,
+  remote: RemoteStats = { freed: 0, refused: 0 },
+): HeapStats {
   const total = wasm.heapTotal(heap);
   const free = wasm.heapFreeBytes(heap);
   return {
@@ -48,5 +56,6 @@ export function statsOf({ heap, segments, growth, quarantined }: Blocks, pooled:
     lent: growth.lent,
     segments: segments.count,
     growths: growth.count,
+    remote,
   };
 }

@@ -60,12 +60,24 @@ export class WorkerPool extends SharedSlots {
   }
 
   /** @internal */
-  protected override show(va: bigint, length: number): Uint8Array {
+  protected override copy(va: bigint, bytes: Uint8Array, way: "read" | "write"): void {
+    this.#runOf(va, bytes.byteLength);
+    const copy = this.#kernel[way];
+    if (copy !== undefined) exclusively(`pool.${way}`, () => copy.call(this.#kernel, va, bytes));
+    else if (way === "read") bytes.set(this.show(va, bytes.byteLength));
+    else this.show(va, bytes.byteLength).set(bytes);
+  }
+
+  #runOf(va: bigint, length: number): PoolRun {
     const run = this.#runs.find((one) => va >= one.va && va - one.va + BigInt(length) <= one.length);
-    if (run === undefined) {
-      const said = `${length} bytes at ${hex(va)} are not in ${this.#title}: were its columns written to?`;
-      throw new DmaWindowError("ERR_NOT_FOUND", said, { facts: { va, length } });
-    }
+    if (run !== undefined) return run;
+    const said = `${length} bytes at ${hex(va)} are not in ${this.#title}: were its columns written to?`;
+    throw new DmaWindowError("ERR_NOT_FOUND", said, { facts: { va, length } });
+  }
+
+  /** @internal */
+  protected override show(va: bigint, length: number): Uint8Array {
+    const run = this.#runOf(va, length);
     const whole = this.#viewOf(run);
     return new Uint8Array(whole.buffer, whole.byteOffset + Number(va - run.va), length); // below 4 GiB: exact
   }

@@ -3,6 +3,7 @@ import { SHARED, type SharedAllocator } from "../alloc-shared.ts";
 import { kindOf, lengthOf } from "../captured.ts";
 import { Closable } from "../closable.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError } from "../errors.ts";
+import { placeIn } from "../place-in.ts";
 import { refusedHandle } from "../refused-handle.ts";
 import { count } from "../validate.ts";
 import { Waiting } from "./waiting.ts";
@@ -128,8 +129,20 @@ export abstract class SharedSlots extends Closable {
     // One who was told takes what was taken for it, and nobody comes before those who wait.
     const handle = this.#waiting.take() || (this.#waiting.isBusy ? -1 : this.#shared.sharedGet(this.#self));
     this.#settle();
-    if (handle > 0 && this.#zero) this.bytes(handle).fill(0);
+    if (handle > 0 && this.#zero) this.#clear(handle);
     return handle;
+  }
+
+  #clear(handle: number): void {
+    try {
+      this.bytes(handle).fill(0);
+    } catch (error) {
+      if (!(error instanceof DmaWindowError) || error.code !== "ERR_NO_EXTERNAL_BUFFERS") {
+        this.put(handle);
+        throw error;
+      }
+      this.write(handle, 0, new Uint8Array(this.size));
+    }
   }
 
   /**
@@ -244,7 +257,7 @@ export abstract class SharedSlots extends Closable {
    * The memory of a slot itself, in this thread: the same array each time, over the same pages in all threads, and no copy. It outlives
    * {@link put}, and has length 0 when the pool is closed.
    *
-   * @throws as {@link put}; `ERR_NO_EXTERNAL_BUFFERS` on engines that cannot show memory (Electron).
+   * @throws as {@link put}; `ERR_NO_EXTERNAL_BUFFERS` on engines that cannot show memory (Electron): see {@link read} and {@link write}.
    */
   bytes(handle: number): Uint8Array {
     this.#check(handle);
@@ -254,6 +267,21 @@ export abstract class SharedSlots extends Closable {
     const made = this.show(this.vas[slot] as bigint, this.size);
     this.#views[slot] = made;
     return made;
+  }
+
+  /** Copies out of a slot, from `offset` on, as many bytes as `into` has. On every engine. @throws as {@link put}; `ERR_BUSY`. */
+  read(handle: number, offset: number, into: Uint8Array): void {
+    this.copy(this.#place(handle, offset, into), into, "read");
+  }
+
+  /** Copies into a slot, likewise. */
+  write(handle: number, offset: number, from: Uint8Array): void {
+    this.copy(this.#place(handle, offset, from), from, "write");
+  }
+
+  #place(handle: number, offset: number, bytes: Uint8Array): bigint {
+    this.#check(handle);
+    return (this.vas[this.slot(handle)] as bigint) + BigInt(placeIn(this.size, offset, bytes));
   }
 
   /**
@@ -269,6 +297,9 @@ export abstract class SharedSlots extends Closable {
 
   /** @internal Bytes of the pool's memory, in this thread. */
   protected abstract show(va: bigint, length: number): Uint8Array;
+
+  /** @internal Copies out of the pool's memory, or into it. */
+  protected abstract copy(va: bigint, bytes: Uint8Array, way: "read" | "write"): void;
 
   /** @internal Nothing of it is used any more. The worker's record is still there. */
   protected end(): void {

@@ -116,7 +116,7 @@ export class Waiting {
 }
 
 /** Until a word is another one, or so many milliseconds are over. Keeps no process alive. */
-async function until(words: Int32Array, index: number, value: number, milliseconds?: number): Promise<void> {
+export async function until(words: Int32Array, index: number, value: number, milliseconds?: number): Promise<void> {
   if (waitAsync !== undefined) {
     await waitAsync(words, index, value, milliseconds).value;
     return;

@@ -315,6 +315,7 @@ if (memory) {
     const random = new Random(seed);
     const all = lender({ grow: false });
     const { heap } = all;
+    const locked = all.model.lockedMemory();
     for (let done = 0; done < terminations; done += 2) {
       const members = [new Member("heaps"), new Member("heaps")];
       try {
@@ -344,6 +345,19 @@ if (memory) {
     // All of it is one piece of free memory after the other.
     heap.trim();
     assert.is(all.memory.size, 0);
+    assert.equal(all.model.lockedMemory(), locked);
+    isGone(all);
+  });
+
+  test("give their memory back to whatever the lender needs it for", async () => {
+    const all = lender({ grow: false });
+    const { heap } = all;
+    await withHeap(heap, 64n * KiB, async (member) => {
+      await member.do("alloc", 100);
+      failure("ERR_HEAP_EXHAUSTED", () => heap.pool({ size: 4096, count: 16 }));
+      await member.do("close", true);
+      heap.pool({ size: 4096, count: 16 }).close();
+    });
     isGone(all);
   });
 }

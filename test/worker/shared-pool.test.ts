@@ -250,6 +250,32 @@ if (memory) {
     heap.close();
   });
 
+  test("is read and written by copies, in both threads", async () => {
+    const { pool, heap } = shared();
+    await withMember(pool, async (member) => {
+      const handle = await member.do<number>("get");
+      await member.do("copyIn", handle, 2040, Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8));
+      const into = new Uint8Array(3);
+      pool.read(handle, 2045, into);
+      assert.equal(into, Uint8Array.of(6, 7, 8));
+      pool.write(handle, 2047, Uint8Array.of(9));
+      assert.is(await member.do("copyOut", handle, 2046, 2), "0709");
+      assert.is(await codeLater(member.do("copyOut", handle, 2046, 3)), "ERR_OUT_OF_RANGE");
+      assert.is(
+        codeOf(() => pool.write(handle, 2041, new Uint8Array(8))),
+        "ERR_OUT_OF_RANGE",
+      );
+      await member.do("put", handle);
+      assert.is(await codeLater(member.do("copyIn", handle, 0, new Uint8Array(1))), "ERR_NOT_LIVE");
+      assert.is(
+        codeOf(() => pool.read(handle, 0, into)),
+        "ERR_NOT_LIVE",
+      );
+      await member.do("leave");
+    });
+    heap.close();
+  });
+
   test("takes back what a worker had that was terminated, and not what was taken over", async () => {
     const { pool, heap } = shared();
     await withMember(pool, async (member, id) => {

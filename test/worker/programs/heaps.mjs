@@ -1,10 +1,11 @@
 // A worker that has a heap of its own in lent memory, and does what it is told.
 import { parentPort, workerData } from "node:worker_threads";
-import { linuxKernel, openHeap } from "../../../dist/index.js";
+import { linuxKernel, openHeap, openRemoteFree } from "../../../dist/index.js";
 import { modelKernel } from "../../../dist/model/index.js";
 
 let heap;
 let kept;
+const remotes = new Map();
 const kernelOf = (kernel) => (kernel === "linux" ? linuxKernel() : modelKernel());
 const does = {
   open: (token, options = {}, kernel = "linux") => {
@@ -78,6 +79,31 @@ const does = {
       }
     }
   },
+  remote: () => heap.remote(),
+  openRemote: (name, token) => {
+    remotes.set(name, openRemoteFree(token));
+  },
+  /** Gives the codes of those that are refused. `done` is told, for who does not come to its event loop. */
+  freeRemote: (name, handles, done) => {
+    const codes = [];
+    for (const handle of handles) {
+      try {
+        remotes.get(name).free(handle);
+      } catch (error) {
+        codes.push(error.code);
+      }
+    }
+    if (done) {
+      Atomics.add(done, 0, 1);
+      Atomics.notify(done, 0);
+    }
+    return codes;
+  },
+  /** Does not come to its event loop for so long. */
+  sleep: (milliseconds) => {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+  },
+  remoteErrors: () => heap.remoteErrors.map(({ code }) => code),
 };
 
 parentPort.on("message", async ({ id, name, args }) => {

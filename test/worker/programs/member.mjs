@@ -13,6 +13,12 @@ const does = {
   fill: (handle, byte) => {
     pool.bytes(handle).fill(byte);
   },
+  copyIn: (handle, offset, bytes) => pool.write(handle, offset, bytes),
+  copyOut: (handle, offset, length) => {
+    const into = new Uint8Array(length);
+    pool.read(handle, offset, into);
+    return Buffer.from(into).toString("hex");
+  },
   read: (handle) => Buffer.from(pool.bytes(handle)).toString("hex"),
   iova: (handle) => pool.iovas[pool.slot(handle)],
   getMany: (count) => {
