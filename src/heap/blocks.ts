@@ -7,7 +7,7 @@ import { Growth } from "./growth.ts";
 import type { HeapPlan } from "./options.ts";
 import { fill } from "./pattern.ts";
 import { Segments } from "./segments.ts";
-import { needAllocator, wasm } from "./wasm.ts";
+import { needAllocator, unlessSpoilt, wasm } from "./wasm.ts";
 
 export class Blocks {
   readonly title: string;
@@ -120,7 +120,7 @@ export class Blocks {
   /** Whatever is live. Gives what could not be given back. */
   end(): string[] {
     this.growth.stop();
-    wasm.heapClose(this.heap);
+    unlessSpoilt(() => wasm.heapClose(this.heap));
     return this.segments.end();
   }
 }

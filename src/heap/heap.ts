@@ -27,7 +27,7 @@ import { type DmaPool, makePool, placeIn } from "./pool.ts";
 import { closedError, refusedHandle } from "./refusals.ts";
 import { makeSharedPool, SharedPool } from "./shared-pool.ts";
 import { type HeapStats, statsOf, type TrimResult } from "./stats.ts";
-import { heapAlloc, heapAllocAligned, heapFree, wasm, words } from "./wasm.ts";
+import { heapAlloc, heapAllocAligned, heapFree, unlessSpoilt, wasm, words } from "./wasm.ts";
 
 /** Where a descriptor has the address, in words. */
 const VA_WORD = 6;
@@ -415,7 +415,7 @@ export class DmaHeap extends Closable {
     for (const pool of this.#pools) pool.part.shut();
     this.#open = false;
     this.#quick = 0;
-    this.#careful?.close();
+    unlessSpoilt(() => this.#careful?.close());
     const left = this.#blocks.end();
     this.#plan.memory.holds.remove(this.#holder);
     if (left.length === 0) return;

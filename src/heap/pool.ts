@@ -15,7 +15,7 @@ import { fill } from "./pattern.ts";
 import { closedError, refusedHandle } from "./refusals.ts";
 import { type Slots, takeSlots } from "./slots.ts";
 import { Waiters } from "./waiters.ts";
-import { poolGet, poolPut, wasm } from "./wasm.ts";
+import { poolGet, poolPut, unlessSpoilt, wasm } from "./wasm.ts";
 
 /** Only heaps make pools. */
 let make: (blocks: Blocks, plan: PoolPlan, title: string, guard: boolean, ended: (pool: DmaPool) => void) => DmaPool;
@@ -357,9 +357,8 @@ export class DmaPool extends Closable {
     this.#open = false;
     this.#quick = 0;
     this.#waiters.reject(closedError(this.#title));
-    if (this.#careful) this.#careful.close();
-    else wasm.poolClose(this.#pool);
-    this.#slots.release();
+    unlessSpoilt(() => (this.#careful ? this.#careful.close() : wasm.poolClose(this.#pool)));
+    unlessSpoilt(() => this.#slots.release());
     for (const batch of this.#batches) giveBatch(batch);
     if (this.#scratch) giveBatch(this.#scratch);
     this.#batches.clear();

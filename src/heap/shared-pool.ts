@@ -16,7 +16,7 @@ import { type HeapLeak, type HeapPart, nameLeaks } from "./leaks.ts";
 import { readForce, type SharedPoolPlan } from "./options.ts";
 import { giveSeats, takeSeats } from "./seats.ts";
 import { type Slots, takeSlots } from "./slots.ts";
-import { wasm } from "./wasm.ts";
+import { unlessSpoilt, wasm } from "./wasm.ts";
 
 /** What a shared pool is of. */
 interface Of {
@@ -240,11 +240,14 @@ export class SharedPool extends SharedSlots {
     if (this.closed) return;
     this.checkNobody();
     this.end();
-    this.#shared.sharedLeave(this.#part.self);
-    this.#shared.sharedClose(this.#part.pool);
-    wasm.arenaGive(this.#part.columns);
-    giveSeats(this.#seats, this.#workers);
-    this.#slots.release();
+    const { pool, self, columns } = this.#part;
+    unlessSpoilt(() => {
+      this.#shared.sharedLeave(self);
+      this.#shared.sharedClose(pool);
+      wasm.arenaGive(columns);
+      giveSeats(this.#seats, this.#workers);
+    });
+    unlessSpoilt(() => this.#slots.release());
     this.#of.ended(this);
   }
 

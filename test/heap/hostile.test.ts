@@ -114,4 +114,18 @@ test("a shared pool that is too large says how much that is, and which call help
   heap.close();
 });
 
+test("a heap whose columns were overwritten gives its pages back when it is closed", () => {
+  // What is overwritten is that of all heaps of this thread: so this test is the last.
+  const { heap, memory, container, model } = ready();
+  for (let i = 0; i < 50; i++) heap.alloc(64 + i * 640);
+  const pools = [heap.pool({ size: 64, count: 64 }), heap.sharedPool({ size: 64, count: 64 })];
+  for (const pool of pools) pool.get();
+  new Uint32Array(heap.iovas.buffer, 0, 8192).fill(0xdeadbee0);
+  heap.close({ force: true });
+  assert.is(heap.closed, true);
+  container.close();
+  memory.close();
+  assert.equal(model.leaks(), []);
+});
+
 test.run();
