@@ -18,6 +18,8 @@ export class Blocks {
   readonly #plan: HeapPlan;
   /** What is done to memory that comes, before anybody gets it. */
   prepare: (va: bigint, length: bigint) => void = () => {};
+  /** Bytes with a pattern that are to lie behind whatever is given out. */
+  guard = 0;
   /** Has what only waits given back; gives whether anything was. */
   reclaim: () => boolean = () => false;
   /** Bytes that only wait. */

@@ -291,7 +291,7 @@ function running(title: string, who: string): DmaWindowError {
 function open(of: Of, plan: SharedPoolPlan): { readonly part: Part; readonly slots: Slots; readonly seats: number } {
   const { blocks, title } = of;
   const { size, count, align, boundary, zero } = plan;
-  const wanted = { align: alignShift(align), boundary: boundaryShift(boundary, size), guard: 0 };
+  const wanted = { align: alignShift(align), boundary: boundaryShift(boundary, size), guard: blocks.guard };
   shared ??= sharedAllocatorOn(wasm.memory);
   const slots = takeSlots(blocks, { ...wanted, size, count });
   if (slots === undefined) throw blocks.exhausted({ bytes: size * count, align, boundary });
