@@ -43,9 +43,11 @@ export function heapOpen(): i32 {
 
 /** All its descriptors go back. What was live is not live any more, and no handle of it is one again before generations wrap. */
 export function heapClose(heap: u32): void {
+  // A program that wrote to columns may have made a circle of links: that is gone along once.
+  let left: u32 = INDEXES;
   for (let i: u32 = 0; i < record(heap).runCount; i++) {
     let at = runAt(heap, i).first;
-    while (at != 0) {
+    while (at != 0 && left-- != 0) {
       const next = block(at).next;
       if ((block(at).state & LIVE) != 0) block(at).state += GENERATION_ONE;
       release(at);
@@ -129,7 +131,8 @@ function refusal(heap: u32, handle: i32): i32 {
 
 /** The next live handle behind another by index, from 0 on; 0: there are no more. */
 export function heapNextLive(heap: u32, handle: i32): i32 {
-  for (let index = (<u32>handle & INDEX_MASK) + 1; index <= globals().usedDescriptors; index++) {
+  const last = min<u32>(globals().usedDescriptors, INDEX_MASK);
+  for (let index = (<u32>handle & INDEX_MASK) + 1; index <= last; index++) {
     const at = Handle.at(index);
     if ((block(at).state & (LIVE | OWNER)) == record(heap).tag) return Handle.of(at);
   }

@@ -24,7 +24,7 @@ import { type DmaPool, makePool } from "./pool.ts";
 import { closedError, refusedHandle } from "./refusals.ts";
 import { RemoteFrees, type RemoteOptions } from "./remote-frees.ts";
 import { type HeapStats, statsOf, type TrimResult } from "./stats.ts";
-import { wasm } from "./wasm.ts";
+import { unlessSpoilt, wasm } from "./wasm.ts";
 
 /** See hot.ts. */
 const hot = hotCalls;
@@ -392,7 +392,7 @@ export abstract class HeapBase extends Closable {
     this.#open = false;
     this.#quick = 0;
     this.#remote?.close();
-    this.#careful?.close();
+    unlessSpoilt(() => this.#careful?.close());
     const left = this.#blocks.end();
     this.ended();
     if (left.length === 0) return;

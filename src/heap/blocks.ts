@@ -8,7 +8,7 @@ import { Growth } from "./growth.ts";
 import type { GrowPlan } from "./options.ts";
 import { fill } from "./pattern.ts";
 import { Segments } from "./segments.ts";
-import { needAllocator, wasm } from "./wasm.ts";
+import { needAllocator, unlessSpoilt, wasm } from "./wasm.ts";
 
 export class Blocks {
   readonly title: string;
@@ -19,6 +19,8 @@ export class Blocks {
   readonly #ground: Ground;
   /** What is done to memory that comes, before anybody gets it. */
   prepare: (va: bigint, length: bigint) => void = () => {};
+  /** Bytes with a pattern that are to lie behind whatever is given out. */
+  guard = 0;
   /** Has what only waits given back; gives whether anything was. */
   reclaim: () => boolean = () => false;
   /** Each takes what came back from other threads, and gives whether anything did. */
@@ -134,7 +136,7 @@ export class Blocks {
   /** Whatever is live. Gives what could not be given back. */
   end(): string[] {
     this.growth.stop();
-    wasm.heapClose(this.heap);
+    unlessSpoilt(() => wasm.heapClose(this.heap));
     return this.segments.end();
   }
 }

@@ -57,7 +57,9 @@ export class Careful {
     this.#blockOf = new Int32Array(room);
     this.#bytes = new Uint32Array(room);
     blocks.reclaim = () => this.#endQuarantine();
-    if (aids.guard) blocks.prepare = (va, length) => fillAll(blocks, va, length);
+    if (!aids.guard) return;
+    blocks.guard = GRANULE;
+    blocks.prepare = (va, length) => fillAll(blocks, va, length);
   }
 
   get liveCount(): number {

@@ -17,7 +17,7 @@ import { fill } from "./pattern.ts";
 import { closedError, refusedHandle } from "./refusals.ts";
 import { type Slots, takeSlots } from "./slots.ts";
 import { Waiters } from "./waiters.ts";
-import { wasm } from "./wasm.ts";
+import { unlessSpoilt, wasm } from "./wasm.ts";
 
 const hot = hotCalls; // see hot.ts
 
@@ -366,9 +366,8 @@ export class DmaPool extends Closable {
     this.#open = false;
     this.#quick = 0;
     this.#waiters.reject(closedError(this.#title));
-    if (this.#careful) this.#careful.close();
-    else wasm.poolClose(this.#pool);
-    this.#slots.release();
+    unlessSpoilt(() => (this.#careful ? this.#careful.close() : wasm.poolClose(this.#pool)));
+    unlessSpoilt(() => this.#slots.release());
     for (const batch of this.#batches) giveBatch(batch);
     if (this.#scratch) giveBatch(this.#scratch);
     this.#batches.clear();

@@ -15,7 +15,7 @@ import { type HeapLeak, type HeapPart, nameLeaks } from "./leaks.ts";
 import { readForce, type SharedPoolPlan } from "./options.ts";
 import { giveSeats, takeSeats } from "./seats.ts";
 import { type Slots, takeSlots } from "./slots.ts";
-import { wasm } from "./wasm.ts";
+import { unlessSpoilt, wasm } from "./wasm.ts";
 
 /** What a shared pool is of. */
 interface Of {
@@ -229,11 +229,14 @@ export class SharedPool extends SharedSlots {
     if (this.closed) return;
     this.checkNobody();
     this.end();
-    this.#shared.sharedLeave(this.#part.self);
-    this.#shared.sharedClose(this.#part.pool);
-    wasm.arenaGive(this.#part.columns);
-    giveSeats(this.#seats, this.#workers);
-    this.#slots.release();
+    const { pool, self, columns } = this.#part;
+    unlessSpoilt(() => {
+      this.#shared.sharedLeave(self);
+      this.#shared.sharedClose(pool);
+      wasm.arenaGive(columns);
+      giveSeats(this.#seats, this.#workers);
+    });
+    unlessSpoilt(() => this.#slots.release());
     this.#of.ended(this);
   }
 
@@ -267,7 +270,7 @@ export class SharedPool extends SharedSlots {
 function open(of: Of, plan: SharedPoolPlan): { readonly part: Part; readonly slots: Slots; readonly seats: number } {
   const { blocks, title } = of;
   const { size, count, align, boundary, zero } = plan;
-  const wanted = { align: alignShift(align), boundary: boundaryShift(boundary, size), guard: 0 };
+  const wanted = { align: alignShift(align), boundary: boundaryShift(boundary, size), guard: blocks.guard };
   shared ??= sharedAllocatorOn(wasm.memory);
   const slots = takeSlots(blocks, { ...wanted, size, count });
   if (slots === undefined) throw blocks.exhausted({ bytes: size * count, align, boundary });

@@ -41,6 +41,7 @@ export function takeSlots(blocks: Blocks, wanted: SlotsWanted): Slots | undefine
   const runs: { va: bigint; iova: bigint; length: bigint }[] = [];
   let bytes = 0n;
   const release = () => {
+    for (const { va, length } of runs) asFree(blocks, va, length);
     for (const handle of taken.splice(0)) giveBack(blocks, handle);
     wasm.heapFlush(blocks.heap); // nobody asks for blocks of these sizes again
   };
@@ -68,6 +69,15 @@ export function takeSlots(blocks: Blocks, wanted: SlotsWanted): Slots | undefine
     }
   }
   return { iovas, vas, runs, bytes, release };
+}
+
+/** In a heap with guards free memory has a pattern, whatever those wrote who still had slots. */
+function asFree(blocks: Blocks, va: bigint, length: bigint): void {
+  try {
+    blocks.prepare(va, length);
+  } catch {
+    // Nobody can see it now, as in the middle of another operation. It goes back all the same, and may be found written to.
+  }
 }
 
 /** All that is missing at once, so that it is one segment, and one map. */

@@ -114,4 +114,42 @@ test("a shared pool that is too large says how much that is, and which call help
   heap.close();
 });
 
+test("in a heap with guards a shared pool keeps what it holds, and says of nobody that it was written to", () => {
+  const { heap } = ready({ guard: true });
+  const pool = heap.sharedPool({ size: 64, count: 4 });
+  const handles = Array.from({ length: 4 }, () => pool.get());
+  const blocks = Array.from({ length: 4 }, () => heap.alloc(64));
+  for (const handle of handles) pool.bytes(handle).fill(7);
+  assert.equal(heap.check(), []);
+  for (const block of blocks) heap.free(block);
+  for (const handle of handles) assert.equal(pool.bytes(handle), new Uint8Array(64).fill(7));
+  pool.close({ force: true });
+  assert.equal(heap.check(), []);
+  heap.close();
+});
+
+test("what a pool with guards held when it was closed is as free as any other memory", () => {
+  const { heap } = ready({ guard: true });
+  const pool = heap.pool({ size: 64, count: 4 });
+  for (let i = 0; i < 4; i++) pool.bytes(pool.get()).fill(7);
+  pool.close({ force: true });
+  assert.equal(heap.check(), []);
+  for (let i = 0; i < 10; i++) heap.alloc(64);
+  heap.close({ force: true });
+});
+
+test("a heap whose columns were overwritten gives its pages back when it is closed", () => {
+  // What is overwritten is that of all heaps of this thread: so this test is the last.
+  const { heap, memory, container, model } = ready();
+  for (let i = 0; i < 50; i++) heap.alloc(64 + i * 640);
+  const pools = [heap.pool({ size: 64, count: 64 }), heap.sharedPool({ size: 64, count: 64 })];
+  for (const pool of pools) pool.get();
+  new Uint32Array(heap.iovas.buffer, 0, 8192).fill(0xdeadbee0);
+  heap.close({ force: true });
+  assert.is(heap.closed, true);
+  container.close();
+  memory.close();
+  assert.equal(model.leaks(), []);
+});
+
 test.run();
