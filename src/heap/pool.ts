@@ -155,7 +155,13 @@ export class DmaPool extends Closable {
     this.#waiters.took();
     const handle = this.#careful ? this.#careful.take() : poolGet(this.#pool);
     if (handle <= 0) return -1;
-    if (this.#zero) fill(this.#blocks.segments, this.vas[this.slot(handle)] as bigint, this.size, 0);
+    if (!this.#zero) return handle;
+    try {
+      fill(this.#blocks.segments, this.vas[this.slot(handle)] as bigint, this.size, 0);
+    } catch (error) {
+      this.put(handle); // else nobody had it, and it would be live
+      throw error;
+    }
     return handle;
   }
 

@@ -128,7 +128,13 @@ export abstract class SharedSlots extends Closable {
     // One who was told takes what was taken for it, and nobody comes before those who wait.
     const handle = this.#waiting.take() || (this.#waiting.isBusy ? -1 : this.#shared.sharedGet(this.#self));
     this.#settle();
-    if (handle > 0 && this.#zero) this.bytes(handle).fill(0);
+    if (handle <= 0 || !this.#zero) return handle;
+    try {
+      this.bytes(handle).fill(0);
+    } catch (error) {
+      this.put(handle); // else nobody had it, and it would be live
+      throw error;
+    }
     return handle;
   }
 

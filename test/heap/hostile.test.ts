@@ -1,6 +1,7 @@
 /** Programs that lie: getters that close what is at work, arrays whose properties say something else, memory written to. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { exclusively } from "../../src/exclusive.ts";
 import { DmaHeap } from "../../src/heap/heap.ts";
 import { failure } from "../support/failure.ts";
 import { MiB } from "../support/program.ts";
@@ -136,6 +137,15 @@ test("what a pool with guards held when it was closed is as free as any other me
   assert.equal(heap.check(), []);
   for (let i = 0; i < 10; i++) heap.alloc(64);
   heap.close({ force: true });
+});
+
+test("a slot that cannot be zeroed now is nobody's, and free", () => {
+  const { heap } = ready({ zero: true });
+  for (const pool of [heap.pool({ size: 64, count: 4 }), heap.sharedPool({ size: 64, count: 4 })]) {
+    exclusively("a test", () => failure("ERR_BUSY", () => pool.get()));
+    assert.is(pool.live, 0);
+  }
+  heap.close();
 });
 
 test("a heap whose columns were overwritten gives its pages back when it is closed", () => {
