@@ -103,7 +103,8 @@ export class Blocks {
     }
     if (!this.growth.tryBy(needed)) return -1;
     const handle = again();
-    if (handle <= 0) this.#hopeless = needed;
+    // Where there is room now, it was a descriptor that lacked, which may be there next time.
+    if (handle <= 0 && wasm.heapLargest(this.heap) < anywhere) this.#hopeless = needed;
     return handle;
   }
 

@@ -75,7 +75,7 @@ interface Room {
 
 function advice(asked: Asked, { growth, list, window }: Place, room: Room): string {
   const { plan, error } = growth;
-  const pages = wholePages(BigInt(asked.bytes), list.pageSize);
+  const pages = wholePages(neededBy(asked, list.pageSize), list.pageSize);
   if (room.largest >= BigInt(asked.bytes) && asked.align === undefined && asked.boundary === undefined) {
     return "All descriptors are taken (2^22 for all heaps of a thread): allocate fewer and larger blocks, or use a pool";
   }
@@ -93,6 +93,12 @@ function advice(asked: Asked, { growth, list, window }: Place, room: Room): stri
     return `The pool has ${room.hugepages} hugepages of ${inBytes(list.pageSize)} free: give it more, then heap.grow(${pages})`;
   }
   return `Call heap.grow(${pages}), or free blocks${plan?.sync === false ? ", or wait a turn: it grows in the background" : ""}`;
+}
+
+/** Bytes of new memory in which it fits wherever they begin, which is at a page. */
+function neededBy({ bytes, align = 1, boundary = 1 }: Asked, pageSize: bigint): bigint {
+  const unit = BigInt(Math.max(align, boundary));
+  return BigInt(bytes) + (unit > pageSize ? unit - pageSize : 0n);
 }
 
 function usedOf({ memory, list }: Place): bigint {

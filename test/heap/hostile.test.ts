@@ -139,6 +139,22 @@ test("what a pool with guards held when it was closed is as free as any other me
   heap.close({ force: true });
 });
 
+test("the growth that is advised helps, also where an alignment or a boundary takes more", () => {
+  for (const [bytes, align, boundary] of [
+    [64, 2 ** 25, undefined],
+    [2 ** 23, 64, 2 ** 23],
+    [3 * 2 ** 20, 2 ** 22, 2 ** 22],
+  ] as const) {
+    const { heap } = ready({ grow: false }, { platform: "type1" }, { maxBytes: 128n * MiB });
+    heap.grow(2n * MiB);
+    heap.alloc(64);
+    const { message } = failure("ERR_HEAP_EXHAUSTED", () => heap.alloc(bytes, align, boundary));
+    heap.grow(BigInt(/heap\.grow\((\d+)\)/.exec(message)?.[1] as string));
+    heap.alloc(bytes, align, boundary);
+    heap.close({ force: true });
+  }
+});
+
 test("a slot that cannot be zeroed now is nobody's, and free", () => {
   const { heap } = ready({ zero: true });
   for (const pool of [heap.pool({ size: 64, count: 4 }), heap.sharedPool({ size: 64, count: 4 })]) {
