@@ -37,7 +37,8 @@ export class Blocks {
     needAllocator();
     const heap = wasm.heapOpen();
     if (heap <= 0) {
-      const said = "no room for another heap in the allocator's memory: a thread has up to 4,095, close one";
+      const said =
+        "no room for another heap in the allocator's memory: a thread has up to 4,032, and fewer beside pools: close one";
       throw new DmaWindowError("ERR_OUT_OF_MEMORY", said);
     }
     this.title = title;
@@ -117,7 +118,8 @@ export class Blocks {
     }
     if (!this.growth.tryBy(needed)) return -1;
     const handle = again();
-    if (handle <= 0) this.#hopeless = needed;
+    // Where there is room now, it was a descriptor that lacked, which may be there next time.
+    if (handle <= 0 && wasm.heapLargest(this.heap) < anywhere) this.#hopeless = needed;
     return handle;
   }
 

@@ -108,7 +108,7 @@ interface Room {
 }
 
 function advice(asked: Asked, { plan, error }: Growth, { list, window }: Source, room: Room): string {
-  const pages = wholePages(BigInt(asked.bytes), list.pageSize);
+  const pages = wholePages(neededBy(asked, list.pageSize), list.pageSize);
   if (room.largest >= BigInt(asked.bytes) && asked.align === undefined && asked.boundary === undefined) {
     return NO_DESCRIPTORS;
   }
@@ -126,6 +126,12 @@ function advice(asked: Asked, { plan, error }: Growth, { list, window }: Source,
     return `The pool has ${room.hugepages} hugepages of ${inBytes(list.pageSize)} free: give it more, then heap.grow(${pages})`;
   }
   return `Call heap.grow(${pages}), or free blocks${plan?.sync === false ? ", or wait a turn: it grows in the background" : ""}`;
+}
+
+/** Bytes of new memory in which it fits wherever they begin, which is at a page. */
+function neededBy({ bytes, align = 1, boundary = 1 }: Asked, pageSize: bigint): bigint {
+  const unit = BigInt(Math.max(align, boundary));
+  return BigInt(bytes) + (unit > pageSize ? unit - pageSize : 0n);
 }
 
 function usedOf({ memory, list }: Source): bigint {

@@ -159,7 +159,13 @@ export class DmaPool extends Closable {
     this.#waiters.took();
     const handle = this.#careful ? this.#careful.take() : hot.poolGet(this.#pool);
     if (handle <= 0) return -1;
-    if (this.#zero) fill(this.#blocks.segments, this.vas[this.slot(handle)] as bigint, this.size, 0);
+    if (!this.#zero) return handle;
+    try {
+      fill(this.#blocks.segments, this.vas[this.slot(handle)] as bigint, this.size, 0);
+    } catch (error) {
+      this.put(handle); // else nobody had it, and it would be live
+      throw error;
+    }
     return handle;
   }
 
@@ -306,7 +312,8 @@ export class DmaPool extends Closable {
   /**
    * Until a slot is free for the caller, who takes it next: `await pool.available(); const handle = pool.get();`. Those who wait are
    * told one after the other in the order in which they came, each when a slot is free for it, and before anybody else gets one. A
-   * slot is kept for whoever was told until the next turn of the event loop, and not for longer.
+   * slot is kept for whoever was told until the next turn of the event loop, and not for longer. Code that calls `get` before whoever
+   * was told goes on can be first, since nobody can say which of the two calls: `ERR_POOL_EMPTY` then, and to wait again helps.
    *
    * Rejects with `ERR_CLOSED` when the pool is closed, and when it was.
    */

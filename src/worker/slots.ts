@@ -129,7 +129,13 @@ export abstract class SharedSlots extends Closable {
     // One who was told takes what was taken for it, and nobody comes before those who wait.
     const handle = this.#waiting.take() || (this.#waiting.isBusy ? -1 : this.#shared.sharedGet(this.#self));
     this.#settle();
-    if (handle > 0 && this.#zero) this.#clear(handle);
+    if (handle <= 0 || !this.#zero) return handle;
+    try {
+      this.#clear(handle);
+    } catch (error) {
+      this.put(handle); // else nobody had it, and it would be live
+      throw error;
+    }
     return handle;
   }
 
@@ -137,10 +143,7 @@ export abstract class SharedSlots extends Closable {
     try {
       this.bytes(handle).fill(0);
     } catch (error) {
-      if (!(error instanceof DmaWindowError) || error.code !== "ERR_NO_EXTERNAL_BUFFERS") {
-        this.put(handle);
-        throw error;
-      }
+      if (!(error instanceof DmaWindowError) || error.code !== "ERR_NO_EXTERNAL_BUFFERS") throw error;
       this.write(handle, 0, new Uint8Array(this.size));
     }
   }

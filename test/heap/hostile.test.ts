@@ -1,6 +1,7 @@
 /** Programs that lie: getters that close what is at work, arrays whose properties say something else, memory written to. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { exclusively } from "../../src/exclusive.ts";
 import { DmaHeap } from "../../src/heap/heap.ts";
 import { failure } from "../support/failure.ts";
 import { MiB } from "../support/program.ts";
@@ -138,18 +139,29 @@ test("what a pool with guards held when it was closed is as free as any other me
   heap.close({ force: true });
 });
 
-test("a heap whose columns were overwritten gives its pages back when it is closed", () => {
-  // What is overwritten is that of all heaps of this thread: so this test is the last.
-  const { heap, memory, container, model } = ready();
-  for (let i = 0; i < 50; i++) heap.alloc(64 + i * 640);
-  const pools = [heap.pool({ size: 64, count: 64 }), heap.sharedPool({ size: 64, count: 64 })];
-  for (const pool of pools) pool.get();
-  new Uint32Array(heap.iovas.buffer, 0, 8192).fill(0xdeadbee0);
-  heap.close({ force: true });
-  assert.is(heap.closed, true);
-  container.close();
-  memory.close();
-  assert.equal(model.leaks(), []);
+test("the growth that is advised helps, also where an alignment or a boundary takes more", () => {
+  for (const [bytes, align, boundary] of [
+    [64, 2 ** 25, undefined],
+    [2 ** 23, 64, 2 ** 23],
+    [3 * 2 ** 20, 2 ** 22, 2 ** 22],
+  ] as const) {
+    const { heap } = ready({ grow: false }, { platform: "type1" }, { maxBytes: 128n * MiB });
+    heap.grow(2n * MiB);
+    heap.alloc(64);
+    const { message } = failure("ERR_HEAP_EXHAUSTED", () => heap.alloc(bytes, align, boundary));
+    heap.grow(BigInt(/heap\.grow\((\d+)\)/.exec(message)?.[1] as string));
+    heap.alloc(bytes, align, boundary);
+    heap.close({ force: true });
+  }
+});
+
+test("a slot that cannot be zeroed now is nobody's, and free", () => {
+  const { heap } = ready({ zero: true });
+  for (const pool of [heap.pool({ size: 64, count: 4 }), heap.sharedPool({ size: 64, count: 4 })]) {
+    exclusively("a test", () => failure("ERR_BUSY", () => pool.get()));
+    assert.is(pool.live, 0);
+  }
+  heap.close();
 });
 
 test.run();

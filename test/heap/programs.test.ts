@@ -18,11 +18,16 @@ test("alloc, free, get, put, batches and columns leave no garbage", () => {
   assert.is(Object.keys(used).length, 10);
 });
 
-test("a heap that is left open, and wants to grow, keeps no program from ending", () => {
-  const program = fileURLToPath(new URL("ending.ts", import.meta.url));
-  const child = spawnSync(process.execPath, ["--import", "tsx", program], { encoding: "utf8", timeout: 60_000 });
-  assert.is(child.status, 0, child.stderr);
-  assert.is(child.stdout, "done\n");
-});
+for (const [name, program] of [
+  ["a heap that is left open, and wants to grow, keeps no program from ending", "ending.ts"],
+  ["a heap whose columns were overwritten gives its pages back when it is closed", "overwritten.ts"],
+] as const) {
+  test(name, () => {
+    const path = fileURLToPath(new URL(program, import.meta.url));
+    const child = spawnSync(process.execPath, ["--import", "tsx", path], { encoding: "utf8", timeout: 60_000 });
+    assert.is(child.status, 0, child.stderr);
+    assert.is(child.stdout, "done\n");
+  });
+}
 
 test.run();
