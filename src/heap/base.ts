@@ -208,20 +208,20 @@ export abstract class HeapBase extends Closable {
     if (this.#careful === undefined) {
       const at = (handle & HANDLE_INDEX_MASK) * 8 + VA_WORD;
       const va = ((hot.words[at + 1] as number) >>> 0) * 2 ** 32 + ((hot.words[at] as number) >>> 0); // exact, or in no segment
-      const shown = this.#blocks.segments.showQuickly(va, length);
+      const shown = this.#blocks.segments.shown.showQuickly(va, length);
       if (shown !== undefined) return shown;
     }
-    return this.#blocks.segments.show(this.vas[this.slot(handle)] as bigint, length);
+    return this.#blocks.segments.shown.show(this.vas[this.slot(handle)] as bigint, length);
   }
 
   /** Copies out of a block, from `offset` on, as many bytes as `into` has. On every engine. @throws as {@link free}; `ERR_BUSY`. */
   read(handle: number, offset: number, into: Uint8Array): void {
-    this.#blocks.segments.read(this.#place(handle, offset, into), into);
+    this.#blocks.segments.shown.read(this.#place(handle, offset, into), into);
   }
 
   /** Copies into a block, likewise. */
   write(handle: number, offset: number, from: Uint8Array): void {
-    this.#blocks.segments.write(this.#place(handle, offset, from), from);
+    this.#blocks.segments.shown.write(this.#place(handle, offset, from), from);
   }
 
   #place(handle: number, offset: number, bytes: Uint8Array): bigint {

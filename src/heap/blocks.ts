@@ -71,7 +71,7 @@ export class Blocks {
     if (handle <= 0) return handle;
     const at = (handle & HANDLE_INDEX_MASK) * 4;
     try {
-      fill(this.segments, wasm.vas[at] as bigint, (wasm.sizes[at * 2] as number) * GRANULE, 0);
+      fill(this.segments.shown, wasm.vas[at] as bigint, (wasm.sizes[at * 2] as number) * GRANULE, 0);
     } catch (error) {
       this.give(handle);
       throw error;

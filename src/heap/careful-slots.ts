@@ -32,7 +32,7 @@ export class CarefulSlots {
     this.#slotOf = new Int32Array(this.#handles.room);
     const count = slots.iovas.length;
     this.#free = Array.from({ length: count }, (_, i) => (fifo ? i : count - 1 - i));
-    for (const va of slots.vas) fill(blocks.segments, va, rounded(size) + GUARD, PATTERN);
+    for (const va of slots.vas) fill(blocks.segments.shown, va, rounded(size) + GUARD, PATTERN);
   }
 
   get free(): number {
@@ -53,7 +53,7 @@ export class CarefulSlots {
     if (slot === undefined) return -1;
     const damage = this.#damageOfFree(slot);
     if (damage) {
-      fill(this.#blocks.segments, this.#va(slot), rounded(this.#size) + GUARD, PATTERN);
+      fill(this.#blocks.segments.shown, this.#va(slot), rounded(this.#size) + GUARD, PATTERN);
       throw damaged(this.#title, damage);
     }
     const handle = this.#handles.take();
@@ -70,8 +70,8 @@ export class CarefulSlots {
     const damage = this.#damageOf(handle);
     this.#handles.end(handle);
     this.#free.push(slot);
-    fill(this.#blocks.segments, this.#va(slot), rounded(this.#size) + GUARD, PATTERN);
-    if (damage?.where === "before") fill(this.#blocks.segments, this.#va(slot) - 64n, GRANULE, PATTERN);
+    fill(this.#blocks.segments.shown, this.#va(slot), rounded(this.#size) + GUARD, PATTERN);
+    if (damage?.where === "before") fill(this.#blocks.segments.shown, this.#va(slot) - 64n, GRANULE, PATTERN);
     if (damage) throw damaged(this.#title, damage);
   }
 
@@ -105,16 +105,16 @@ export class CarefulSlots {
     const slot = this.slotOf(handle);
     const { segments } = this.#blocks;
     const behind = rounded(this.#size) + GUARD - this.#size;
-    const good = intact(segments, this.#va(slot) + BigInt(this.#size), behind);
+    const good = intact(segments.shown, this.#va(slot) + BigInt(this.#size), behind);
     if (good < behind) return this.#at("behind", slot, BigInt(this.#size + good), handle);
     if (segments.begins(this.#va(slot))) return undefined;
-    const before = intact(segments, this.#va(slot) - 64n, GRANULE);
+    const before = intact(segments.shown, this.#va(slot) - 64n, GRANULE);
     return before < GRANULE ? this.#at("before", slot, BigInt(before) - 64n, handle) : undefined;
   }
 
   #damageOfFree(slot: number): HeapDamage | undefined {
     const length = rounded(this.#size) + GUARD;
-    const good = intact(this.#blocks.segments, this.#va(slot), length);
+    const good = intact(this.#blocks.segments.shown, this.#va(slot), length);
     return good < length ? this.#at("freed", slot, BigInt(good)) : undefined;
   }
 

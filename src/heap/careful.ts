@@ -88,14 +88,14 @@ export class Careful {
     const extent = extentOf(block);
     try {
       if (guard) this.#checkFree(extent);
-      if (zero) fill(this.#blocks.segments, extent.va, guard ? bytes : extent.size, 0);
+      if (zero) fill(this.#blocks.segments.shown, extent.va, guard ? bytes : extent.size, 0);
     } catch (error) {
       this.#blocks.give(block);
       throw error;
     }
     const handle = this.#handles.take();
     if (handle <= 0) {
-      if (guard) fill(this.#blocks.segments, extent.va, extent.size, PATTERN);
+      if (guard) fill(this.#blocks.segments.shown, extent.va, extent.size, PATTERN);
       this.#blocks.give(block);
       return -1;
     }
@@ -127,8 +127,8 @@ export class Careful {
     const extent = extentOf(block);
     const damage = this.#aids.guard ? this.#damageOf(handle) : undefined;
     if (this.#aids.guard) {
-      fill(this.#blocks.segments, extent.va, extent.size, PATTERN);
-      if (damage?.where === "before") fill(this.#blocks.segments, extent.va - 64n, GRANULE, PATTERN);
+      fill(this.#blocks.segments.shown, extent.va, extent.size, PATTERN);
+      if (damage?.where === "before") fill(this.#blocks.segments.shown, extent.va - 64n, GRANULE, PATTERN);
     }
     this.#handles.end(handle);
     this.#sites.delete(slot);
@@ -195,13 +195,13 @@ export class Careful {
     const { segments } = this.#blocks;
     const site = this.#sites.get(slot);
     const about = { handle, bytes, ...(site === undefined ? {} : { callSite: site }) };
-    const behind = intact(segments, va + BigInt(bytes), size - bytes);
+    const behind = intact(segments.shown, va + BigInt(bytes), size - bytes);
     if (bytes + behind < size) {
       const offset = BigInt(bytes + behind);
       return { where: "behind", va: va + offset, iova: iova + offset, ...about };
     }
     if (segments.begins(va)) return undefined;
-    const before = intact(segments, va - 64n, GRANULE);
+    const before = intact(segments.shown, va - 64n, GRANULE);
     if (before === GRANULE) return undefined;
     const offset = BigInt(before) - 64n;
     return { where: "before", va: va + offset, iova: iova + offset, ...about };
@@ -211,12 +211,12 @@ export class Careful {
     const found: HeapDamage[] = [];
     this.#lookAt(extent, found);
     if (found[0] === undefined) return;
-    fill(this.#blocks.segments, extent.va, extent.size, PATTERN);
+    fill(this.#blocks.segments.shown, extent.va, extent.size, PATTERN);
     throw damaged(this.#blocks.title, found[0]);
   }
 
   #lookAt({ iova, va, size }: Extent, found: HeapDamage[]): void {
-    const good = intact(this.#blocks.segments, va, size);
+    const good = intact(this.#blocks.segments.shown, va, size);
     if (good === size) return;
     found.push({ where: "freed", va: va + BigInt(good), iova: iova + BigInt(good) });
   }
@@ -236,6 +236,6 @@ function fillAll({ segments }: Blocks, va: bigint, length: bigint): void {
   const part = 1n << 30n;
   for (let done = 0n; done < length; done += part) {
     const rest = length - done;
-    fill(segments, va + done, Number(rest < part ? rest : part), PATTERN);
+    fill(segments.shown, va + done, Number(rest < part ? rest : part), PATTERN);
   }
 }

@@ -19,8 +19,8 @@ import { thisThread } from "../worker/thread.ts";
 import { checkSpace } from "../worker/token.ts";
 import type { Blocks } from "./blocks.ts";
 import { checkEnded, isWorker, Tokens, type WorkerThread } from "./ended.ts";
+import type { Held } from "./held.ts";
 import type { HeapPlan } from "./options.ts";
-import type { Held } from "./segments.ts";
 import { wasm } from "./wasm.ts";
 
 /** A part of a heap's memory that a worker has, or may come for. */

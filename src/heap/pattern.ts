@@ -1,6 +1,6 @@
 /** Memory that nobody has looks so, in a heap with `guard`: whoever writes to it is found out. */
 import { DmaWindowError } from "../errors.ts";
-import type { Segments } from "./segments.ts";
+import type { Shown } from "./shown.ts";
 
 /** No instruction, no ASCII, and as a pointer to nowhere. */
 export const PATTERN = 0xdb;
@@ -9,28 +9,28 @@ export const PATTERN = 0xdb;
 const PART = 65536;
 
 /** Fills memory of the heap. */
-export function fill(segments: Segments, va: bigint, length: number, value: number): void {
+export function fill(memory: Shown, va: bigint, length: number, value: number): void {
   if (length === 0) return;
-  const shown = shownBy(segments, va, length);
+  const shown = shownBy(memory, va, length);
   if (shown !== undefined) {
     shown.fill(value);
     return;
   }
   const part = new Uint8Array(Math.min(length, PART)).fill(value);
   for (let done = 0; done < length; done += PART) {
-    segments.write(va + BigInt(done), part.subarray(0, Math.min(PART, length - done)));
+    memory.write(va + BigInt(done), part.subarray(0, Math.min(PART, length - done)));
   }
 }
 
 /** How many bytes from `va` on have the pattern: `length`, when all do. */
-export function intact(segments: Segments, va: bigint, length: number): number {
+export function intact(memory: Shown, va: bigint, length: number): number {
   if (length === 0) return 0;
-  const shown = shownBy(segments, va, length);
+  const shown = shownBy(memory, va, length);
   if (shown !== undefined) return intactIn(shown);
   const part = new Uint8Array(Math.min(length, PART));
   for (let done = 0; done < length; done += PART) {
     const some = part.subarray(0, Math.min(PART, length - done));
-    segments.read(va + BigInt(done), some);
+    memory.read(va + BigInt(done), some);
     const good = intactIn(some);
     if (good < some.length) return done + good;
   }
@@ -50,9 +50,9 @@ function intactIn(bytes: Uint8Array): number {
   return bytes.length;
 }
 
-function shownBy(segments: Segments, va: bigint, length: number): Uint8Array | undefined {
+function shownBy(memory: Shown, va: bigint, length: number): Uint8Array | undefined {
   try {
-    return segments.show(va, length);
+    return memory.show(va, length);
   } catch (error) {
     const code = error instanceof DmaWindowError ? error.code : undefined;
     if (code === "ERR_NO_EXTERNAL_BUFFERS") return undefined;

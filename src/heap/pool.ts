@@ -161,7 +161,7 @@ export class DmaPool extends Closable {
     if (handle <= 0) return -1;
     if (!this.#zero) return handle;
     try {
-      fill(this.#blocks.segments, this.vas[this.slot(handle)] as bigint, this.size, 0);
+      fill(this.#blocks.segments.shown, this.vas[this.slot(handle)] as bigint, this.size, 0);
     } catch (error) {
       this.put(handle); // else nobody had it, and it would be live
       throw error;
@@ -289,19 +289,19 @@ export class DmaPool extends Closable {
 
   #show(slot: number): Uint8Array {
     this.#views ??= new Array<Uint8Array | undefined>(this.count);
-    const view = this.#blocks.segments.show(this.vas[slot] as bigint, this.size);
+    const view = this.#blocks.segments.shown.show(this.vas[slot] as bigint, this.size);
     this.#views[slot] = view;
     return view;
   }
 
   /** Copies out of a slot, from `offset` on, as many bytes as `into` has. On every engine. @throws as {@link put}. */
   read(handle: number, offset: number, into: Uint8Array): void {
-    this.#blocks.segments.read(this.#place(handle, offset, into), into);
+    this.#blocks.segments.shown.read(this.#place(handle, offset, into), into);
   }
 
   /** Copies into a slot, likewise. */
   write(handle: number, offset: number, from: Uint8Array): void {
-    this.#blocks.segments.write(this.#place(handle, offset, from), from);
+    this.#blocks.segments.shown.write(this.#place(handle, offset, from), from);
   }
 
   #place(handle: number, offset: number, bytes: Uint8Array): bigint {

@@ -9,44 +9,25 @@
  * back by itself. Only a block that fits nowhere else makes neighbours one: see {@link Segments.join}.
  */
 import { AllocStatus } from "../alloc.ts";
-import { bufferOf, lengthOf, startOf } from "../captured.ts";
 import { DmaWindowError, leftBy, withResidue } from "../errors.ts";
 import { hex, bytes as inBytes } from "../hex.ts";
-import type { JointView } from "../memory/segment.ts";
 import type { Ground, Piece, Run } from "./ground.ts";
+import { type Held, HeldSegments, outside } from "./held.ts";
+import { Shown } from "./shown.ts";
 import { wasm } from "./wasm.ts";
 
-/** A segment, whether the allocator has it or not. */
-export interface Held {
-  readonly segment: Piece;
-  readonly runs: readonly Run[];
-  readonly end: bigint;
-  /** Arrays over it, 4 GiB each, made when they are asked for. */
-  readonly views: Uint8Array[];
-  /** Whether another thread had it, and may have it again. */
-  wasLent: boolean;
-}
-
-/** Up to here addresses are exact as numbers. */
-const EXACT = 1n << 53n;
-const WINDOW_SHIFT = 32n;
-const WINDOW_MASK = (1n << WINDOW_SHIFT) - 1n;
 const PART = 1n << 30n;
 /** Bits of what memory is no part of, below it and above. */
 const BELOW = 1;
 const ABOVE = 2;
 
-const NOTHING = { from: 0, to: 0, view: new Uint8Array(0) };
-
 export class Segments {
   readonly #ground: Ground;
   /** The allocator's. */
   readonly #heap: number;
-  /** By address. */
-  #all: Held[] = [];
-  #joints: JointView[] = [];
-  /** What was shown last: up to 4 GiB. A view that has ended has length 0. */
-  #last: { readonly from: number; readonly to: number; readonly view: Uint8Array } = NOTHING;
+  readonly #held = new HeldSegments();
+  /** The memory of all of them, as a program sees it. */
+  readonly shown: Shown;
   /** Whether any two are neighbours for program and device. */
   #hasBorders = false;
   /** What was last looked for between neighbours in vain, and how much was free then. */
@@ -57,14 +38,15 @@ export class Segments {
   constructor(ground: Ground, heap: number) {
     this.#ground = ground;
     this.#heap = heap;
+    this.shown = new Shown(ground, this.#held);
   }
 
   get count(): number {
-    return this.#all.length;
+    return this.#held.count;
   }
 
   holds(segment: Piece): boolean {
-    return segment !== this.#leaving && this.#all.some((held) => held.segment === segment);
+    return segment !== this.#leaving && this.#held.all.some((held) => held.segment === segment);
   }
 
   /**
@@ -114,7 +96,7 @@ export class Segments {
 
   /** One that was lent before, and of which nothing is live, taken from the allocator: of `bytes` at least, and not of much more. */
   lendAgain(bytes: bigint): Held | undefined {
-    const fit = this.#all.filter(
+    const fit = this.#held.all.filter(
       ({ wasLent, segment: { length } }) => wasLent && length >= bytes && length < 2n * bytes,
     );
     if (fit.length > 0) wasm.heapFlush(this.#heap);
@@ -149,7 +131,7 @@ export class Segments {
     let segments = 0;
     let bytes = 0n;
     const errors: unknown[] = [];
-    for (const held of [...this.#all]) {
+    for (const held of this.#held.all) {
       if (!this.#take(held.runs)) continue;
       try {
         this.#giveUp(held);
@@ -167,59 +149,15 @@ export class Segments {
   /** Gives all back, whatever is live; the allocator has closed the heap. Gives what each that failed says. */
   end(): string[] {
     const left: string[] = [];
-    for (const { segment } of this.#all.splice(0)) {
+    for (const { segment } of this.#held.dropAll()) {
       left.push(...leftBy(() => this.#ground.free(segment), nameOf(segment)));
     }
-    this.#joints = [];
     return left;
-  }
-
-  /**
-   * The memory at an address that is exact as a number, where it lies in the segment that was shown last, and is shown as one array:
-   * as almost always. `undefined`: ask {@link show}.
-   */
-  showQuickly(va: number, length: number): Uint8Array | undefined {
-    const { from, to, view } = this.#last;
-    if (va < from || va + length > to || view.byteLength === 0) return undefined;
-    return new Uint8Array(view.buffer, view.byteOffset + (va - from), length);
-  }
-
-  /** The memory itself. @throws `ERR_NO_EXTERNAL_BUFFERS`, `ERR_BUSY`, and for what is not in the heap. */
-  show(va: bigint, length: number): Uint8Array {
-    const held = this.#of(va);
-    if (held === undefined || length === 0) throw outside(va, length);
-    const last = va + BigInt(length) - 1n;
-    if (last >= held.end) return this.#showAcross(va, length);
-    const { segment, views } = held;
-    const offset = va - segment.va;
-    if (offset >> WINDOW_SHIFT !== (last - segment.va) >> WINDOW_SHIFT) return segment.view(offset, length);
-    const index = Number(offset >> WINDOW_SHIFT); // few
-    let view = views[index];
-    if (view === undefined || view.byteLength === 0) {
-      const start = BigInt(index) << WINDOW_SHIFT;
-      const rest = segment.length - start;
-      view = segment.view(start, rest > WINDOW_MASK ? WINDOW_MASK + 1n : rest);
-      views[index] = view;
-    }
-    if (held.end <= EXACT && index === 0) {
-      this.#last = { from: Number(segment.va), to: Number(segment.va) + view.byteLength, view };
-    }
-    return new Uint8Array(view.buffer, view.byteOffset + Number(offset & WINDOW_MASK), length);
-  }
-
-  /** Copies out of the heap. */
-  read(va: bigint, into: Uint8Array): void {
-    this.#each(va, lengthOf(into), (segment, offset, from, to) => segment.read(offset, partOf(into, from, to)));
-  }
-
-  /** Copies into the heap. */
-  write(va: bigint, bytes: Uint8Array): void {
-    this.#each(va, lengthOf(bytes), (segment, offset, from, to) => segment.write(offset, partOf(bytes, from, to)));
   }
 
   /** The memory behind an IOVA of the heap. */
   #vaOf(iova: bigint): bigint {
-    for (const { runs } of this.#all) {
+    for (const { runs } of this.#held.all) {
       for (const run of runs) if (iova >= run.iova && iova < run.iova + run.size) return run.va + (iova - run.iova);
     }
     throw outside(iova, 0);
@@ -240,10 +178,11 @@ export class Segments {
       const last = rest.at(-1);
       if (first === undefined || last === undefined) continue;
       const size = last.iova + last.size - first.iova;
-      if (!fits(first.iova, size, BigInt(bytes), align, boundary) || !this.#canShow(first.va, last.va + last.size))
+      if (!fits(first.iova, size, BigInt(bytes), align, boundary) || !this.shown.canShow(first.va, last.va + last.size))
         continue;
       if (!this.#take([first, ...rest])) continue;
-      const apart = (this.begins(first.va) ? BELOW : 0) | (this.#of(last.va)?.end === last.va + last.size ? ABOVE : 0);
+      const apart =
+        (this.begins(first.va) ? BELOW : 0) | (this.#held.of(last.va)?.end === last.va + last.size ? ABOVE : 0);
       if (wasm.heapAddSegment(this.#heap, first.iova, first.va, size, apart) === AllocStatus.OK) return true;
       this.#give([first, ...rest]);
     }
@@ -252,7 +191,7 @@ export class Segments {
 
   /** Whether a segment does. */
   begins(va: bigint): boolean {
-    return this.#of(va)?.segment.va === va;
+    return this.#held.of(va)?.segment.va === va;
   }
 
   /** What is free, by IOVA; of more than 1 GiB several parts. The allocator's magazines are empty then. */
@@ -287,45 +226,6 @@ export class Segments {
       else rows.push([one]);
     }
     return rows;
-  }
-
-  /** Whether one array shows all segments of a range, or none can be had at all. */
-  #canShow(va: bigint, end: bigint): boolean {
-    const together = this.#all.filter((held) => held.segment.va < end && va < held.end).map(({ segment }) => segment);
-    const [first, last] = [together[0] as Piece, together.at(-1) as Piece];
-    if (first === last || this.#jointOf(first.va, last.va + last.length)) return true;
-    try {
-      this.#joints.push(this.#ground.together(together));
-      return true;
-    } catch (error) {
-      return error instanceof DmaWindowError && error.code === "ERR_NO_EXTERNAL_BUFFERS";
-    }
-  }
-
-  #jointOf(va: bigint, end: bigint): JointView | undefined {
-    this.#joints = this.#joints.filter(({ view }) => view.byteLength > 0);
-    return this.#joints.find((joint) => joint.va <= va && joint.va + BigInt(joint.view.byteLength) >= end);
-  }
-
-  #showAcross(va: bigint, length: number): Uint8Array {
-    const end = va + BigInt(length);
-    if (!this.#canShow(va, end)) throw outside(va, length);
-    const joint = this.#jointOf(va, end);
-    if (joint === undefined) return (this.#of(va) as Held).segment.view(0n, 1n); // which throws: no array can be had
-    return new Uint8Array(joint.view.buffer, joint.view.byteOffset + Number(va - joint.va), length);
-  }
-
-  /** The parts of a range, by segment: with how many bytes of the range came before, and come with it. */
-  #each(va: bigint, length: number, use: (segment: Piece, offset: bigint, from: number, to: number) => void): void {
-    for (let done = 0; done < length; ) {
-      const at = va + BigInt(done);
-      const held = this.#of(at);
-      if (held === undefined) throw outside(at, length - done);
-      const rest = held.end - at;
-      const part = rest < BigInt(length - done) ? Number(rest) : length - done;
-      use(held.segment, at - held.segment.va, done, done + part);
-      done += part;
-    }
   }
 
   /** Hands runs to the allocator: all or none. */
@@ -363,34 +263,21 @@ export class Segments {
   }
 
   #insert(held: Held): void {
-    const at = this.#all.findIndex(({ segment }) => segment.va > held.segment.va);
-    this.#all.splice(at < 0 ? this.#all.length : at, 0, held);
+    this.#held.insert(held);
     this.#lookForBorders();
   }
 
   #drop(segment: Piece): void {
-    this.#all = this.#all.filter((held) => held.segment !== segment);
+    this.#held.drop(segment);
     this.#lookForBorders();
   }
 
   #lookForBorders(): void {
     this.#searched = { free: 0n, bytes: 0 };
-    this.#hasBorders = this.#all.some(({ runs }, i) => {
-      const [run, next] = [runs.at(-1), this.#all[i + 1]?.runs[0]];
+    this.#hasBorders = this.#held.all.some(({ runs }, i) => {
+      const [run, next] = [runs.at(-1), this.#held.all[i + 1]?.runs[0]];
       return run && next && run.va + run.size === next.va && run.iova + run.size === next.iova;
     });
-  }
-
-  #of(va: bigint): Held | undefined {
-    let low = 0;
-    let high = this.#all.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((this.#all[middle] as Held).end <= va) low = middle + 1;
-      else high = middle;
-    }
-    const held = this.#all[low];
-    return held !== undefined && held.segment.va <= va ? held : undefined;
   }
 }
 
@@ -407,20 +294,6 @@ function up(iova: bigint, shift: number): bigint {
   return (iova + mask) & ~mask;
 }
 
-/** A part of an array as it is, whatever properties of it say: else a copy could go beyond a block. */
-function partOf(bytes: Uint8Array, from: number, to: number): Uint8Array {
-  return new Uint8Array(bufferOf(bytes), startOf(bytes) + from, to - from);
-}
-
 function nameOf({ va, length }: Piece): string {
   return `a segment of ${inBytes(length)} at ${hex(va)}`;
-}
-
-/** What the columns say is checked, since a program can write to them. */
-function outside(va: bigint, length: number): DmaWindowError {
-  return new DmaWindowError(
-    "ERR_NOT_FOUND",
-    `${length} bytes at ${hex(va)} are not in the heap: were the columns of addresses written to?`,
-    { facts: { va, length } },
-  );
 }

@@ -82,12 +82,12 @@ export class SharedPool extends SharedSlots {
 
   /** @internal */
   protected override show(va: bigint, length: number): Uint8Array {
-    return this.#of.blocks.segments.show(va, length);
+    return this.#of.blocks.segments.shown.show(va, length);
   }
 
   /** @internal */
   protected override copy(va: bigint, bytes: Uint8Array, way: "read" | "write"): void {
-    this.#of.blocks.segments[way](va, bytes);
+    this.#of.blocks.segments.shown[way](va, bytes);
   }
 
   /**

@@ -9,10 +9,10 @@ import { modelKernel } from "../../src/model/index.ts";
 import { planWindow } from "../../src/plan/index.ts";
 import { BATCH_ENTRY_BYTES } from "../../src/syscalls.ts";
 import { type Passing, Through } from "../../src/through.ts";
+import { measure, ROUND, rounds } from "../support/garbage.ts";
 import { GiB, MiB, Program } from "../support/program.ts";
 
 const PAGE = 4096n;
-const ROUND = 4096;
 
 const program = new Program({ platform: "pseries" });
 const window = program.window(4n * GiB);
@@ -39,27 +39,6 @@ const withBigints: Record<string, (at: number) => boolean> = {
   "tceIndex, bigint": (at) => window.tceIndex(large[at] as bigint) === 5n,
   "translate, bigint": (at) => window.translate(largeVas[at] as bigint) === 1n << 59n,
 };
-
-/** Bytes for each question: the least of twenty rounds, which are too short for a collection of their own. */
-function measure(run: () => number, before = 500): number {
-  for (let i = 0; i < before; i++) if (run() === 0) throw new Error("no question had this answer");
-  const used: number[] = [];
-  for (let i = 0; i < 20; i++) {
-    globalThis.gc?.();
-    const start = process.memoryUsage().heapUsed;
-    run();
-    used.push(process.memoryUsage().heapUsed - start);
-  }
-  return Math.min(...used) / ROUND;
-}
-
-/** A function of its own for each question, so that each is compiled for one kind of argument. */
-function rounds(question: (at: number) => boolean): () => number {
-  return new Function(
-    "question",
-    `return () => { let yes = 0; for (let i = 0; i < ${ROUND}; i++) if (question(i & 63)) yes++; return yes; };`,
-  )(question);
-}
 
 /** A kernel that says yes to a whole batch at once, and leaves no garbage itself. */
 class Yes extends Through {
@@ -93,7 +72,7 @@ function batches(): () => number {
 }
 
 const result: Record<string, number> = {};
-for (const [name, question] of Object.entries(questions)) result[name] = measure(rounds(question));
+for (const [name, question] of Object.entries(questions)) result[name] = measure(rounds((i) => question(i & 63)));
 
 const rows = window.requests(ROUND);
 rows.vas.fill(va);
@@ -102,5 +81,5 @@ rows.lengths.fill(PAGE);
 result["checkInto, for each row"] = measure(() => window.checkInto(rows.iovas, rows.lengths, rows.indexes));
 result["translateInto, for each row"] = measure(() => window.translateInto(rows.vas, rows.iovas));
 result["mapInto and unmapFrom, for each row"] = measure(batches(), 200);
-for (const [name, question] of Object.entries(withBigints)) result[name] = measure(rounds(question));
+for (const [name, question] of Object.entries(withBigints)) result[name] = measure(rounds((i) => question(i & 63)));
 console.log(JSON.stringify(result));

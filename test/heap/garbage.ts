@@ -3,10 +3,10 @@
  * --no-concurrent-recompilation, and alone.
  */
 import { DmaHeap } from "../../src/heap/heap.ts";
+import { measure, ROUND, rounds } from "../support/garbage.ts";
 import { MiB } from "../support/program.ts";
 import { attached } from "./ready.ts";
 
-const ROUND = 4096;
 const { memory, list, window } = attached({ platform: "pseries" });
 const heap = new DmaHeap({ memory, list, window, grow: { step: 16n * MiB, low: 0 } });
 const pools = [heap.pool({ size: 2048, count: 256 }), heap.pool({ size: 2048, count: 256, reuse: "fifo" })] as const;
@@ -67,27 +67,6 @@ const operations: Record<string, (i: number) => boolean> = {
   },
 };
 
-/** Bytes for each operation: the least of twenty rounds, which are too short for a collection of their own. */
-function measure(run: () => number): number {
-  for (let i = 0; i < 300; i++) if (run() === 0) throw new Error("no operation went well");
-  const used: number[] = [];
-  for (let i = 0; i < 20; i++) {
-    globalThis.gc?.();
-    const start = process.memoryUsage().heapUsed;
-    run();
-    used.push(process.memoryUsage().heapUsed - start);
-  }
-  return Math.min(...used) / ROUND;
-}
-
-/** A function of its own for each, so that each is compiled for one kind of argument. */
-function rounds(operation: (i: number) => boolean): () => number {
-  return new Function(
-    "operation",
-    `return () => { let yes = 0; for (let i = 0; i < ${ROUND}; i++) if (operation(i)) yes++; return yes; };`,
-  )(operation);
-}
-
 const result: Record<string, number> = {};
-for (const [name, operation] of Object.entries(operations)) result[name] = measure(rounds(operation));
+for (const [name, operation] of Object.entries(operations)) result[name] = measure(rounds(operation), 300);
 console.log(JSON.stringify(result));
