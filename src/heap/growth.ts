@@ -141,7 +141,9 @@ export class Growth {
       throw new DmaWindowError(
         "ERR_HEAP_MAXIMUM",
         `the heap can grow by ${inBytes(most)} more, and not by ${inBytes(length)}: ` +
-          (this.plan === undefined ? "its list holds no more" : `grow.max is ${inBytes(this.plan.max)}`),
+          (this.plan === undefined || this.plan.max >= this.#ground.length
+            ? `its list holds ${inBytes(this.#ground.length)} (maxBytes of addList)`
+            : `grow.max is ${inBytes(this.plan.max)}`),
         { facts: { wanted: length, most } },
       );
     }

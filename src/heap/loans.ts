@@ -136,7 +136,7 @@ export class Loans {
     const loans = ids.flatMap((id) => this.#loans.get(id) ?? []);
     for (const { id, seat } of loans) {
       if (stateOf(wasm.memory, seat) === Seat.JOINED)
-        checkEnded(() => threadOf(wasm.memory, seat), title, `loan ${id}`);
+        checkEnded(() => threadOf(wasm.memory, seat), title, `the thread with loan ${id}`);
     }
     let bytes = 0n;
     for (const { seat, ticket, held } of loans) {
@@ -160,7 +160,7 @@ export class Loans {
     if (loans.length === 0) return;
     throw new DmaWindowError(
       "ERR_HELD",
-      `${this.#blocks.title} has lent memory to heaps in other threads: ${namesOf(loans)}. Let them close(), or end them and recover(worker)`,
+      `${this.#blocks.title} has lent memory to heaps in other threads: ${namesOf(loans)}. Let them close(), or end them and call recover(token.loan)`,
       { facts: { loans: loans.map(({ loan }) => loan) } },
     );
   }

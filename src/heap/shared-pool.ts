@@ -201,7 +201,7 @@ export class SharedPool extends SharedSlots {
     const names = members.map(({ worker, live }) => `worker ${worker} (${live} slots)`).join(", ");
     throw new DmaWindowError(
       "ERR_HELD",
-      `${this.#of.title} is open in other threads, which see its memory: ${names}. Let them leave(), or end them and recover(worker)`,
+      `${this.#of.title} is open in other threads, which see its memory: ${names}. Let them leave(), or end them and call recover(token.worker)`,
       { facts: { workers: members.map(({ worker }) => worker) } },
     );
   }
