@@ -35,6 +35,18 @@ export const VfioCall = {
   IOMMU_SPAPR_TCE_REMOVE: 20,
   /** sPAPR: error handling of the groups of a container. */
   EEH_PE_OP: 21,
+  /**
+   * Calls on a device. From 0x100 on, because the kernel uses a number twice: what is MAP_DMA to a container is PCI_HOT_RESET to a
+   * device. What it knows them by is the distance without the 0x100.
+   */
+  DEVICE_GET_INFO: 0x107,
+  DEVICE_GET_REGION_INFO: 0x108,
+  DEVICE_GET_IRQ_INFO: 0x109,
+  DEVICE_SET_IRQS: 0x10a,
+  DEVICE_RESET: 0x10b,
+  DEVICE_GET_PCI_HOT_RESET_INFO: 0x10c,
+  DEVICE_PCI_HOT_RESET: 0x10d,
+  DEVICE_FEATURE: 0x111,
 } as const;
 
 export type VfioCall = (typeof VfioCall)[keyof typeof VfioCall];
@@ -106,6 +118,50 @@ export interface MachineFiles {
   names(path: string): readonly string[] | number;
   /** Where a symbolic link leads, as it is written there, or -errno. */
   link(path: string): string | number;
+  /**
+   * Writes a whole text to a file that is there, in one write(2), as sysfs wants it: 0, or -errno, which is the kernel's answer to
+   * the text. A program's own kernel may leave it out: then nothing of its machine can be changed.
+   */
+  readonly write?: ((path: string, text: string) => number) | undefined;
+}
+
+/**
+ * Registers of a device that are mapped: a piece of one of its regions. An object and no memory, because a software device has to
+ * notice each access. Each is one access of its width to the device, little-endian as PCI has it, ordered after all that the program
+ * wrote to memory before (a write), and before all that it reads behind (a read).
+ *
+ * `offset` counts from the piece's beginning, is a multiple of the width, and the access lies within the piece: anything else throws
+ * a RangeError, and an ended mapping a DmaWindowError `ERR_CLOSED`. Where the device does not answer (its memory is switched off, it
+ * is in D3, or gone) a read and a write give -errno (EIO), a negative number; read64 a negative bigint.
+ */
+export interface Registers {
+  /** Bytes. */
+  readonly length: number;
+  read8(offset: number): number;
+  read16(offset: number): number;
+  read32(offset: number): number;
+  read64(offset: number): bigint;
+  /** 0, or -errno. */
+  write8(offset: number, value: number): number;
+  write16(offset: number, value: number): number;
+  write32(offset: number, value: number): number;
+  write64(offset: number, value: bigint): number;
+  /**
+   * The bytes themselves, for a region that is like memory (a frame buffer, a controller's memory buffer); ended by {@link unmap}.
+   * `undefined` where the implementation has none: registers of a software device, or an engine that shows no memory but its own.
+   * Touching them while the device does not answer ends the process.
+   */
+  bytes(): Uint8Array | undefined;
+  /** Ends the mapping. 0 or -errno. Idempotent. */
+  unmap(): number;
+}
+
+/** Who hears of events: what {@link Syscalls.listen} gave. It keeps the event loop alive until `unref` or `end`. */
+export interface Listening {
+  ref(): void;
+  unref(): void;
+  /** Not told any more from now on, also of what has happened already. Does not close the eventfd. Idempotent. */
+  end(): void;
 }
 
 /** What may still reach memory whose view has been ended. */
@@ -231,6 +287,32 @@ export interface Syscalls {
    * no page is there (`ERR_PAGE_NOT_PRESENT`).
    */
   physicalAddresses(va: bigint, pages: number, pageSize: number): BigUint64Array;
+
+  // What a device needs. A program's own kernel may leave these out, all or one: then no device can be opened through it.
+
+  /** pread(2) of a descriptor, as many bytes as `into` has: how many were read, or -errno. */
+  readonly pread?: ((fd: number, into: Uint8Array, offset: bigint) => number) | undefined;
+
+  /** pwrite(2), likewise. */
+  readonly pwrite?: ((fd: number, from: Uint8Array, offset: bigint) => number) | undefined;
+
+  /**
+   * Maps `length` bytes at `offset` of a device's descriptor, both whole pages of the CPU or ending where its region does, or gives
+   * -errno. Kept until {@link Registers.unmap}, whatever becomes of the descriptor: the kernel keeps the device open as long.
+   */
+  readonly registers?: ((fd: number, offset: bigint, length: number) => Registers | number) | undefined;
+
+  /** A new eventfd (2): close-on-exec, non-blocking, its count 0. Its descriptor, or -errno. */
+  readonly eventfd?: (() => number) | undefined;
+
+  /** What an eventfd counted since it was taken last, and 0 then; -errno. Never blocks. Cost: one system call, no garbage. */
+  readonly takeEvents?: ((fd: number) => number) | undefined;
+
+  /**
+   * Calls `listener` in this thread's event loop with what an eventfd counted, taken, whenever that is not 0. What came together is
+   * one call. -errno where it cannot.
+   */
+  readonly listen?: ((fd: number, listener: (count: number) => void) => Listening | number) | undefined;
 }
 
 /** Whether two interfaces lead to one process of one kernel, as far as they say so: where one says nothing, nothing is known. */

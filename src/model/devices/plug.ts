@@ -1,0 +1,90 @@
+/**
+ * What a device of the software kernel is: registers, DMA, and interrupts. Whoever brings one writes these functions; its configuration
+ * space, its MSI-X table, what VFIO says of it and what it lets a program do come from the model.
+ *
+ *     program ── read32, write32 ──> Plugged.read, write          registers: one call for each access, of its width
+ *             <── memory ──────────  Bus.read, write              DMA: through the IOMMU as it is at that moment
+ *             <── eventfd ─────────  Bus.raise, line              interrupts
+ */
+import type { DmaResult } from "../dma/device.ts";
+
+/** The width of an access in bytes. */
+export type Width = 1 | 2 | 4 | 8;
+
+/** A region of registers or memory. */
+export interface PluggedBar {
+  /** 0 to 5; one of 64 bits takes the next number too. */
+  readonly index: number;
+  /** A power of two; at least 16, or 4 for ports. */
+  readonly bytes: number;
+  /** 64 by default. */
+  readonly bits?: 32 | 64;
+  readonly prefetchable?: boolean;
+  /** I/O ports: read and written by pread and pwrite alone, not mapped. */
+  readonly ports?: boolean;
+  /** The bytes behind a region that is like memory: accesses go there, and not to `read` and `write`. As many as `bytes` says. */
+  readonly memory?: Uint8Array;
+}
+
+/** What a device's configuration space says, and the kernel makes of it. */
+export interface PluggedFacts {
+  readonly vendor: number;
+  readonly device: number;
+  /** Class, subclass and programming interface: 0x010802 is an NVMe controller. */
+  readonly class: number;
+  readonly revision?: number;
+  readonly subsystemVendor?: number;
+  readonly subsystemDevice?: number;
+  readonly bars: readonly PluggedBar[];
+  /** Vectors (1 to 2048), and where the table and the pending bits lie: by default at the end of the first BAR. */
+  readonly msix?: {
+    readonly vectors: number;
+    readonly bar?: number;
+    readonly table?: number;
+    readonly pending?: number;
+  };
+  /** Vectors: a power of two up to 32. */
+  readonly msi?: number;
+  /** It has an interrupt line. */
+  readonly intx?: boolean;
+  /** It can reset itself alone. True by default. */
+  readonly flr?: boolean;
+  /** Registers are big-endian, as edu's are on POWER: bytes of each access are the other way round than a driver on x86 sees them. */
+  readonly bigEndian?: boolean;
+}
+
+/** What a device does to the machine. */
+export interface Bus {
+  /**
+   * DMA from memory, and to memory. Besides what the IOMMU says, nothing is moved while the program has bus mastering off: the
+   * fault's `why` is `"bus mastering is off"`.
+   */
+  read(iova: bigint, into: Uint8Array): DmaResult;
+  write(iova: bigint, from: Uint8Array): DmaResult;
+  /** A message: MSI-X or MSI, whichever is on, from 0. One that nobody listens to, or that is masked, is pending or lost as on hardware. */
+  raise(vector: number): void;
+  /** The interrupt line. The kernel masks it as it is heard, and looks again when it is unmasked. */
+  line(raised: boolean): void;
+  /** Later, as a device takes its time: in a turn of the event loop of its own, unless the device was reset or unplugged by then. */
+  later(work: () => void): void;
+}
+
+/** A device at work. */
+export interface Plugged {
+  /** A register of a BAR; `offset` is a multiple of `width`. A number below 2^32 for widths up to 4. */
+  read(bar: number, offset: number, width: Width): number | bigint;
+  write(bar: number, offset: number, width: Width, value: number | bigint): void;
+  /** FLR, or a reset of the bus, or the kernel's when the device is closed: registers as after power-on, nothing under way. */
+  reset(): void;
+}
+
+/** A device that can be plugged into a model, once: `modelKernel({ devices: [edu()] })`. */
+export interface ModelPciDevice {
+  readonly facts: PluggedFacts;
+  /** The group that it is in: by default one of its own, the lowest number that is free from 26 on. */
+  readonly group?: number;
+  /** `0000:01:00.0`: by default of its own. */
+  readonly address?: string;
+  /** Called once, by `modelKernel`. */
+  plug(bus: Bus): Plugged;
+}
