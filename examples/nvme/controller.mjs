@@ -2,9 +2,10 @@
 import { AdminQueue } from "./admin.mjs";
 import { Completions } from "./completions.mjs";
 import { NvmeError, wordsOf } from "./errors.mjs";
+import { Direct } from "./movements.mjs";
 import { Namespace } from "./namespace.mjs";
 import { shutDown, switchOff, switchOn } from "./power.mjs";
-import { buffersMax, IoBuffers } from "./prp.mjs";
+import { IoBuffers } from "./prp.mjs";
 import { COMPLETION_BYTES, ENTRY_BYTES, QueuePair } from "./queue.mjs";
 import { ControllerRegisters, CSTS } from "./registers.mjs";
 import { readSettings } from "./settings.mjs";
@@ -16,6 +17,9 @@ import { Transfers } from "./transfers.mjs";
 /** @typedef {"starting" | "ready" | "resetting" | "closing" | "failed" | "closed"} State */
 
 const ADMIN_DEPTH = 31;
+
+/** Bytes of a command without buffers, where the controller has no limit: its list has 8 KiB then, with pages of 4 KiB. */
+const DIRECT_MAX = 4 << 20;
 
 /** How often a command that takes too long is looked for, in each timeout. */
 const LOOKS = 4;
@@ -190,24 +194,22 @@ export class Controller {
     const facts = await this.#admin.identifyNamespaces(this.facts.namespacesMax, version);
     this.namespaces = facts.map((one) => new Namespace(this, one));
     this.buffers = new IoBuffers(this.#heap, {
-      bytes: this.#commandBytes(),
+      bytes: Math.min(this.#settings.transferBytes, this.#commandMost),
       count: this.#settings.buffers ?? this.queues.length * this.#depth,
       pageBytes: this.pageBytes,
     });
     this.#transfers = new Transfers(
       this.queues,
-      this.buffers,
       () => this.#completions.expect(),
       (error) => this.#broken(error),
     );
     this.#state = "ready";
   }
 
-  /** What a command may move: as was asked, at most what the controller takes (MDTS, in pages of its smallest size). */
-  #commandBytes() {
+  /** Bytes that the controller takes in one command (MDTS, in pages of its smallest size). */
+  get #commandMost() {
     const { transferShift } = this.facts;
-    const most = transferShift === 0 ? buffersMax(this.pageBytes) : 2 ** (transferShift + this.#can.pageShiftMin);
-    return Math.min(this.#settings.transferBytes, most);
+    return transferShift === 0 ? Number.MAX_SAFE_INTEGER : 2 ** (transferShift + this.#can.pageShiftMin);
   }
 
   /** Commands under way in a queue, as was asked, at most what the controller takes. */
@@ -239,16 +241,16 @@ export class Controller {
 
   // ---- at work
 
-  /**
-   * A read, write or flush of a namespace, which has checked it.
-   *
-   * @param {Namespace} namespace @param {number} opcode @param {number} lba @param {Uint8Array} data @param {number} [fill]
-   * @returns {Promise<void>}
-   */
-  transfer(namespace, opcode, lba, data, fill) {
+  /** A read, write or flush of a namespace, which has checked it. @param {import("./transfers.mjs").Work} work @returns {Promise<void>} */
+  transfer(work) {
     const isUsable = this.#state === "ready" || this.#state === "resetting";
     if (!isUsable || this.#transfers === undefined) return Promise.reject(this.#unusable());
-    return this.#transfers.run(namespace, opcode, lba, data, fill);
+    return this.#transfers.run(work);
+  }
+
+  /** Data in memory that the controller reaches itself. @param {import("./movements.mjs").DeviceMemory} memory */
+  direct(memory) {
+    return new Direct(this.#heap, memory, this.pageBytes, Math.min(this.#commandMost, DIRECT_MAX));
   }
 
   #unusable() {

@@ -1,8 +1,10 @@
 // @ts-check
 import { Nvm } from "./commands.mjs";
 import { NvmeError } from "./errors.mjs";
+import { Copied } from "./movements.mjs";
 
 /** @typedef {import("./controller.mjs").Controller} Controller */
+/** @typedef {import("./movements.mjs").DeviceMemory} DeviceMemory */
 
 /**
  * A disk: blocks, numbered from 0. Made by a {@link Controller}, in its `namespaces`.
@@ -38,8 +40,8 @@ export class Namespace {
    * @returns {Promise<void>}
    */
   async read(lba, into, { fill } = {}) {
-    this.#check(lba, into);
-    await this.#controller.transfer(this, Nvm.READ, lba, into, fill);
+    this.#check(lba, bytesIn(into));
+    await this.#run(Nvm.READ, lba, new Copied(this.#controller.buffers, into, false, fill));
   }
 
   /**
@@ -50,14 +52,37 @@ export class Namespace {
    * @returns {Promise<void>}
    */
   async write(lba, from) {
-    this.#check(lba, from);
-    await this.#controller.transfer(this, Nvm.WRITE, lba, from);
+    this.#check(lba, bytesIn(from));
+    await this.#run(Nvm.WRITE, lba, new Copied(this.#controller.buffers, from, true));
+  }
+
+  /**
+   * Reads blocks into memory that the controller reaches, without a copy: a DmaBuffer, or any piece of IOVAs. It must stay until the promise is
+   * settled.
+   *
+   * @param {number} lba @param {DeviceMemory} memory At a multiple of 4; whole blocks.
+   * @returns {Promise<void>}
+   */
+  async readDirect(lba, memory) {
+    this.#check(lba, lengthOf(memory));
+    await this.#run(Nvm.READ, lba, this.#controller.direct(memory));
+  }
+
+  /** Writes blocks out of such memory. @param {number} lba @param {DeviceMemory} memory @returns {Promise<void>} */
+  async writeDirect(lba, memory) {
+    this.#check(lba, lengthOf(memory));
+    await this.#run(Nvm.WRITE, lba, this.#controller.direct(memory));
   }
 
   /** Fulfilled when all that was written before, and answered, outlives a loss of power. */
   async flush() {
     this.#checkUsable();
-    await this.#controller.transfer(this, Nvm.FLUSH, 0, new Uint8Array(0));
+    await this.#run(Nvm.FLUSH, 0, undefined);
+  }
+
+  /** @param {number} opcode @param {number} lba @param {import("./movements.mjs").Movement | undefined} movement */
+  #run(opcode, lba, movement) {
+    return this.#controller.transfer({ target: this, opcode, lba, movement });
   }
 
   #checkUsable() {
@@ -65,28 +90,41 @@ export class Namespace {
     throw new NvmeError("ERR_NVME_NAMESPACE", `namespace ${this.id} cannot be read and written: ${this.problem}`);
   }
 
-  /** @param {number} lba @param {Uint8Array} data */
-  #check(lba, data) {
+  /** @param {number} lba @param {number} bytes */
+  #check(lba, bytes) {
     this.#checkUsable();
     if (!Number.isSafeInteger(lba) || lba < 0) {
-      throw new NvmeError(
-        "ERR_NVME_RANGE",
-        `lba must be a whole number from 0 to ${this.blocks - 1}; got ${String(lba)}`,
-      );
+      throw refused(`lba must be a whole number from 0 to ${this.blocks - 1}; got ${String(lba)}`);
     }
-    if (!(data instanceof Uint8Array) || data.length === 0 || data.length % this.blockBytes !== 0) {
-      const got = data instanceof Uint8Array ? `${data.length} bytes` : String(data);
-      throw new NvmeError(
-        "ERR_NVME_RANGE",
-        `data must be a Uint8Array of whole blocks of ${this.blockBytes} bytes; got ${got}`,
-      );
+    if (bytes === 0 || bytes % this.blockBytes !== 0) {
+      throw refused(`data must be whole blocks of ${this.blockBytes} bytes, one at least; it has ${bytes} bytes`);
     }
-    const blocks = data.length / this.blockBytes;
+    const blocks = bytes / this.blockBytes;
     if (blocks <= this.blocks - lba) return;
-    throw new NvmeError(
-      "ERR_NVME_RANGE",
+    const facts = { lba, blocks, has: this.blocks };
+    throw refused(
       `${blocks} blocks from LBA ${lba} on reach behind the namespace's end: it has ${this.blocks} blocks`,
-      { facts: { lba, blocks, has: this.blocks } },
+      facts,
     );
   }
+}
+
+/** @param {string} message @param {Record<string, unknown>} [facts] */
+const refused = (message, facts = {}) => new NvmeError("ERR_NVME_RANGE", message, { facts });
+
+/** @param {Uint8Array} data */
+function bytesIn(data) {
+  if (data instanceof Uint8Array) return data.length;
+  throw refused(`data must be a Uint8Array; got ${String(data)}`);
+}
+
+/** @param {DeviceMemory} memory */
+function lengthOf({ iova, length }) {
+  if (typeof iova !== "bigint" || !Number.isSafeInteger(length) || length < 0) {
+    throw refused(`memory must have an iova (a bigint) and a length in bytes; got ${String(iova)}, ${String(length)}`);
+  }
+  if (iova % 4n === 0n && iova >= 0n && iova + BigInt(length) <= 1n << 64n) return length;
+  throw refused(
+    `${length} bytes at IOVA 0x${iova.toString(16)}: they must begin at a multiple of 4, and end within 64 bits`,
+  );
 }

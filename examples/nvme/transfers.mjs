@@ -2,20 +2,21 @@
 /**
  * Reads and writes of any length as promises, over queues that know commands alone.
  *
- *     read(lba, 1 MiB) -> Transfer: | 128 KiB | 128 KiB | ... |      a command and a buffer for each part, on whichever queue has room
+ *     read(lba, 1 MiB) -> Transfer: | 128 KiB | 128 KiB | ... |      a command and its memory for each part, on whichever queue has room
  *
- * A part goes out when there is a buffer and room; what has to wait, waits in order. All parts that are put in one turn of the event
+ * A part goes out when there is memory and room; what has to wait, waits in order. All parts that are put in one turn of the event
  * loop are told to the controller by one doorbell for each queue.
  */
 import { Nvm, statusError } from "./commands.mjs";
 
 /** @typedef {import("./queue.mjs").QueuePair} QueuePair */
-/** @typedef {import("./prp.mjs").IoBuffers} IoBuffers */
+/** @typedef {import("./movements.mjs").Movement} Movement */
+/** @typedef {import("./movements.mjs").Piece} Piece */
 /** @typedef {{ readonly id: number, readonly blockBytes: number }} Target */
+/** @typedef {{ readonly target: Target, readonly opcode: number, readonly lba: number, readonly movement: Movement | undefined }} Work `movement`: none of a flush. */
 
 export class Transfers {
-  queues;
-  buffers;
+  #queues;
   #started;
   #broken;
   /** @type {Transfer[]} */
@@ -24,13 +25,12 @@ export class Transfers {
   #isScheduled = false;
 
   /**
-   * @param {readonly QueuePair[]} queues @param {IoBuffers} buffers
+   * @param {readonly QueuePair[]} queues
    * @param {() => void} started Called when something was put: completions are to be expected.
    * @param {(error: unknown) => void} broken Called with what a doorbell threw: who put the commands is not there any more.
    */
-  constructor(queues, buffers, started, broken) {
-    this.queues = queues;
-    this.buffers = buffers;
+  constructor(queues, started, broken) {
+    this.#queues = queues;
     this.#started = started;
     this.#broken = broken;
   }
@@ -40,13 +40,10 @@ export class Transfers {
     return this.#waiting.length;
   }
 
-  /**
-   * @param {Target} target @param {number} opcode @param {number} lba @param {Uint8Array} data Whole blocks. @param {number} [fill]
-   * @returns {Promise<void>}
-   */
-  run(target, opcode, lba, data, fill) {
+  /** @param {Work} work @returns {Promise<void>} */
+  run(work) {
     return new Promise((resolve, reject) => {
-      this.#waiting.push(new Transfer(this, { target, opcode, lba, data, fill }, resolve, reject));
+      this.#waiting.push(new Transfer(this, work, resolve, reject));
       this.schedule();
     });
   }
@@ -64,7 +61,7 @@ export class Transfers {
   #pump() {
     try {
       while (this.#waiting.length > 0 && /** @type {Transfer} */ (this.#waiting[0]).putAll()) this.#waiting.shift();
-      for (const queue of this.queues) queue.ring();
+      for (const queue of this.#queues) queue.ring();
     } catch (error) {
       this.#broken(error);
     }
@@ -73,9 +70,9 @@ export class Transfers {
 
   /** The next queue with room, one after the other; undefined where none has. @returns {QueuePair | undefined} */
   queueWithRoom() {
-    for (let i = 0; i < this.queues.length; i++) {
-      const queue = /** @type {QueuePair} */ (this.queues[this.#next]);
-      this.#next = (this.#next + 1) % this.queues.length;
+    for (let i = 0; i < this.#queues.length; i++) {
+      const queue = /** @type {QueuePair} */ (this.#queues[this.#next]);
+      this.#next = (this.#next + 1) % this.#queues.length;
       if (queue.room > 0) return queue;
     }
     return undefined;
@@ -88,37 +85,33 @@ export class Transfers {
 }
 
 /**
- * One read, write or flush. Settled when every part is done, the failed ones too: until then a buffer may be the device's.
+ * One read, write or flush. Settled when every part is done, also of one that failed: until then some of the memory is the device's.
  */
 class Transfer {
   #of;
-  #what;
+  #work;
   #resolve;
   #reject;
-  /** Bytes that were put, and the commands under way for them. */
+  /** Bytes that were put, and commands under way. */
   #put = 0;
   #underWay = 0;
+  #isPut = false;
   /** @type {Error | undefined} */
   #error;
-  #isPut = false;
 
-  /**
-   * @param {Transfers} of
-   * @param {{ target: Target, opcode: number, lba: number, data: Uint8Array, fill: number | undefined }} what
-   * @param {() => void} resolve @param {(error: Error) => void} reject
-   */
-  constructor(of, what, resolve, reject) {
+  /** @param {Transfers} of @param {Work} work @param {() => void} resolve @param {(error: Error) => void} reject */
+  constructor(of, work, resolve, reject) {
     this.#of = of;
-    this.#what = what;
+    this.#work = work;
     this.#resolve = resolve;
     this.#reject = reject;
   }
 
   /** Puts as much as there is room for. Gives whether that was all. */
   putAll() {
-    const { opcode, data } = this.#what;
-    if (opcode === Nvm.FLUSH) return this.#putFlush();
-    while (this.#error === undefined && this.#put < data.length) if (!this.#putPart()) return false;
+    const { movement } = this.#work;
+    if (movement === undefined) return this.#putFlush();
+    while (this.#error === undefined && this.#put < movement.length) if (!this.#putPart(movement)) return false;
     this.#isPut = true;
     this.#settle();
     return true;
@@ -127,53 +120,41 @@ class Transfer {
   #putFlush() {
     const queue = this.#of.queueWithRoom();
     if (queue === undefined) return false;
-    queue.put(this, -1, { opcode: Nvm.FLUSH, nsid: this.#what.target.id });
+    queue.put(new Part(this, undefined, 0, 0), 0, { opcode: Nvm.FLUSH, nsid: this.#work.target.id });
     this.#underWay++;
     this.#isPut = true;
     return true;
   }
 
-  #putPart() {
-    const { pool, prps, pageShift, bytes } = this.#of.buffers;
-    const { target, opcode, lba, data, fill } = this.#what;
+  /** @param {Movement} movement */
+  #putPart(movement) {
+    const { target, opcode, lba } = this.#work;
+    const { blockBytes } = target;
     const queue = this.#of.queueWithRoom();
     if (queue === undefined) return false;
-    const handle = pool.tryGet();
-    if (handle < 0) return false;
-    const most = bytes - (bytes % target.blockBytes);
-    const length = Math.min(most, data.length - this.#put);
-    if (opcode === Nvm.WRITE) pool.write(handle, 0, data.subarray(this.#put, this.#put + length));
-    else if (fill !== undefined) pool.bytes(handle).fill(fill, 0, length);
-    const pages = Math.ceil(length / 2 ** pageShift);
-    const first = lba + this.#put / target.blockBytes;
-    const part = new Part(this, handle, this.#put, length);
-    queue.putBlocks(part, 0, opcode, target.id, first, length / target.blockBytes, prps, pool.slot(handle), pages);
+    const length = Math.min(movement.most(blockBytes), movement.length - this.#put);
+    const piece = this.#take(movement, length);
+    if (piece === undefined) return this.#error !== undefined;
+    const part = new Part(this, piece, this.#put, length);
+    piece.put(queue, part, opcode, target.id, lba + this.#put / blockBytes, length / blockBytes);
     this.#put += length;
     this.#underWay++;
     return true;
   }
 
+  /** What has no memory for its part ever, fails. @param {Movement} movement @param {number} length */
+  #take(movement, length) {
+    try {
+      return movement.take(this.#put, length);
+    } catch (error) {
+      this.#error = /** @type {Error} */ (error);
+      return undefined;
+    }
+  }
+
   /** @param {Part} part @param {Error | undefined} error */
-  partDone({ handle, offset, length }, error) {
-    const { pool } = this.#of.buffers;
-    const { opcode, data } = this.#what;
-    if (error === undefined && opcode === Nvm.READ) pool.read(handle, 0, data.subarray(offset, offset + length));
-    pool.put(handle);
-    this.#done(error);
-  }
-
-  /** A flush is a command of the transfer itself. @param {number} _tag @param {number} status */
-  completed(_tag, status) {
-    this.#done(status === 0 ? undefined : statusError(this.describe(), status));
-  }
-
-  /** @param {number} _tag @param {Error} error */
-  failed(_tag, error) {
-    this.#done(error);
-  }
-
-  /** @param {Error | undefined} error */
-  #done(error) {
+  done(part, error) {
+    part.piece?.end(error === undefined && this.#work.opcode === Nvm.READ);
     this.#underWay--;
     this.#error ??= error;
     this.#settle();
@@ -183,7 +164,6 @@ class Transfer {
   /** What was not put yet is not going to be. @param {Error} error */
   stop(error) {
     this.#error ??= error;
-    this.#isPut = true;
     this.#settle();
   }
 
@@ -193,13 +173,9 @@ class Transfer {
     else this.#reject(this.#error);
   }
 
-  describe() {
-    return this.describePart(0, this.#what.data.length);
-  }
-
-  /** @param {number} offset @param {number} length */
-  describePart(offset, length) {
-    const { target, opcode, lba } = this.#what;
+  /** @param {Part} part */
+  describe({ offset, length }) {
+    const { target, opcode, lba } = this.#work;
     if (opcode === Nvm.FLUSH) return `flush of namespace ${target.id}`;
     const blocks = length / target.blockBytes;
     const name = opcode === Nvm.READ ? "read" : "write";
@@ -210,29 +186,29 @@ class Transfer {
 /** A command of a transfer. */
 class Part {
   #transfer;
-  handle;
+  piece;
   offset;
   length;
 
-  /** @param {Transfer} transfer @param {number} handle @param {number} offset @param {number} length */
-  constructor(transfer, handle, offset, length) {
+  /** @param {Transfer} transfer @param {Piece | undefined} piece @param {number} offset @param {number} length */
+  constructor(transfer, piece, offset, length) {
     this.#transfer = transfer;
-    this.handle = handle;
+    this.piece = piece;
     this.offset = offset;
     this.length = length;
   }
 
   /** @param {number} _tag @param {number} status */
   completed(_tag, status) {
-    this.#transfer.partDone(this, status === 0 ? undefined : statusError(this.describe(), status));
+    this.#transfer.done(this, status === 0 ? undefined : statusError(this.describe(), status));
   }
 
   /** @param {number} _tag @param {Error} error */
   failed(_tag, error) {
-    this.#transfer.partDone(this, error);
+    this.#transfer.done(this, error);
   }
 
   describe() {
-    return this.#transfer.describePart(this.offset, this.length);
+    return this.#transfer.describe(this);
   }
 }
