@@ -195,7 +195,8 @@ export async function measureReads(controller, namespace, { seconds, blocks, pol
   while (load.ended < readers.length) {
     for (let i = 0; polls && i < TURN; i++) load.pollAndRing();
     await new Promise((resolve) => (polls ? setImmediate(resolve) : setTimeout(resolve, 5)));
-    if (load.isStopped || (performance.now() < end && load.problem === undefined)) continue;
+    const goesOn = performance.now() < end && load.problem === undefined && controller.state !== "closing";
+    if (load.isStopped || goesOn) continue;
     load.isStopped = true;
     stopped = performance.now();
   }

@@ -4,7 +4,7 @@ import { Completions } from "./completions.mjs";
 import { NvmeError, wordsOf } from "./errors.mjs";
 import { Direct } from "./movements.mjs";
 import { Namespace } from "./namespace.mjs";
-import { shutDown, switchOff, switchOn } from "./power.mjs";
+import { halt, isGone, shutDown, switchOn } from "./power.mjs";
 import { IoBuffers } from "./prp.mjs";
 import { COMPLETION_BYTES, ENTRY_BYTES, QueuePair } from "./queue.mjs";
 import { ControllerRegisters, CSTS } from "./registers.mjs";
@@ -185,7 +185,7 @@ export class Controller {
   // ---- starting
 
   async #begin() {
-    await this.#halt(); // an earlier driver may have left it on
+    await halt(this.#registers, this.#can, this.#device); // an earlier driver may have left it on
     this.#completions.listen(this.#device, this.#settings.queues + 1);
     this.#timer = setInterval(() => this.#watch(), Math.max(this.#settings.timeoutMs / LOOKS, 1));
     await this.#start();
@@ -348,7 +348,7 @@ export class Controller {
   async #stop(why) {
     for (const queue of this.#allQueues()) queue.isOpen = false;
     try {
-      await this.#halt();
+      await halt(this.#registers, this.#can, this.#device);
     } finally {
       const error = (/** @type {string} */ what) =>
         new NvmeError(
@@ -356,32 +356,6 @@ export class Controller {
           `${what} was under way when the controller was stopped: ${why}. Whether it was done is not known: ask again`,
         );
       for (const queue of this.#allQueues()) queue.failAll(error);
-    }
-  }
-
-  /**
-   * Until it moves nothing any more: by its own register, or else without bus mastering and by a reset of the device.
-   *
-   * @throws `ERR_NVME_NOT_STOPPED` where none of it helps; memory that it knows must not be used again then.
-   */
-  async #halt() {
-    try {
-      return await switchOff(this.#registers, this.#can);
-    } catch (cause) {
-      let isQuiet = isGone(cause);
-      try {
-        this.#device.busMaster = false;
-        isQuiet ||= !this.#device.busMaster;
-        if (this.#device.canReset) await this.#device.resetAsync();
-      } catch (error) {
-        if (isQuiet || isGone(error)) return;
-        const why = `the controller does not stop (${wordsOf(cause)}), and neither does the device (${wordsOf(error)})`;
-        throw new NvmeError(
-          "ERR_NVME_NOT_STOPPED",
-          `${why}: what it knows stays allocated until the device is closed`,
-          { cause: error },
-        );
-      }
     }
   }
 
@@ -437,22 +411,29 @@ export class Controller {
       throw error;
     }
     this.#transfers?.failWaiting(new NvmeError("ERR_NVME_CLOSED", "the controller was closed"));
-    this.#completions.close();
-    try {
-      this.#device.busMaster = false;
-    } catch (error) {
-      if (!isGone(error)) throw error;
-    }
+    // It is stopped: what fails from here on costs no memory.
+    const errors = [
+      problemOf(() => this.#completions.close()),
+      problemOf(() => {
+        this.#device.busMaster = false;
+      }),
+    ];
     this.buffers?.close();
     for (const queue of this.queues) queue.close();
     this.#admin.close();
     for (const memory of this.#kept) memory.close();
     this.#state = "closed";
+    const problem = errors.find((error) => error !== undefined && !isGone(error));
+    if (problem !== undefined && !this.#device.gone) throw problem;
   }
 }
 
-/** Whether nobody answers, or the device was closed, which stops it: what is gone reaches nothing. @param {unknown} error */
-function isGone(error) {
-  const code = /** @type {{ code?: unknown }} */ (error)?.code;
-  return code === "ERR_NVME_GONE" || code === "ERR_CLOSED";
+/** @param {() => void} work @returns {unknown} What it throws. */
+function problemOf(work) {
+  try {
+    work();
+    return undefined;
+  } catch (error) {
+    return error;
+  }
 }

@@ -45,7 +45,7 @@ async function info({ controller, device, window }, _options) {
     version: facts.version,
     queues: `${controller.queues.length} of ${controller.queues[0]?.depth ?? 0} commands`,
     command: `at most ${controller.transferBytes} bytes, in pages of ${controller.pageBytes}`,
-    window: `0x${window.start.toString(16)}-0x${(window.start + window.length - 1n).toString(16)}`,
+    window: `0x${window.start.toString(16)}-0x${(window.start + window.size - 1n).toString(16)}`,
     namespaces,
   };
 }
@@ -182,7 +182,7 @@ async function run(options) {
   const settings = { completions, queues, depth, transferBytes, timeoutMs };
   const stand = await Stand.open({ kernel: machine.kernel, address, noIommu, force, settings });
   try {
-    return await WORK[command](stand, options);
+    return await Promise.race([WORK[command](stand, options), stand.wanted()]);
   } finally {
     await stand.close();
     if (command === "write") machine.end();

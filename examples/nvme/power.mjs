@@ -9,7 +9,7 @@
  * Waiting is done between turns of the event loop: it can take as long as CAP.TO says, 127 seconds at most.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { NvmeError } from "./errors.mjs";
+import { NvmeError, wordsOf } from "./errors.mjs";
 import { CC, CSTS } from "./registers.mjs";
 
 /** @typedef {import("./registers.mjs").ControllerRegisters} ControllerRegisters */
@@ -86,4 +86,38 @@ export async function shutDown(registers, ms) {
   registers.write("CC", (registers.read("CC") & ~CC.SHUTDOWN_MASK) | CC.SHUTDOWN_NORMAL);
   const isDone = (/** @type {number} */ now) => (now & CSTS.SHUTDOWN_MASK) === CSTS.SHUTDOWN_DONE;
   await until(registers, isDone, Math.max(ms, SHUTDOWN_MS), "shutting down");
+}
+
+/**
+ * Until it moves nothing any more: by its own register, or else without bus mastering and by a reset of the device.
+ *
+ * @param {ControllerRegisters} registers @param {Capabilities} can @param {import("./types.d.ts").DriverDevice} device
+ * @throws `ERR_NVME_NOT_STOPPED` where none of it helps: memory that it knows must not be used again then.
+ */
+export async function halt(registers, can, device) {
+  try {
+    await switchOff(registers, can);
+    return;
+  } catch (cause) {
+    let isQuiet = isGone(cause) || device.gone;
+    try {
+      device.busMaster = false;
+      isQuiet ||= !device.busMaster;
+      if (device.canReset) await device.resetAsync();
+    } catch (error) {
+      if (isQuiet || isGone(error)) return;
+      const why = `the controller does not stop (${wordsOf(cause)}), and neither does the device (${wordsOf(error)})`;
+      const message = `${why}: what it knows stays allocated until the device is closed`;
+      throw new NvmeError("ERR_NVME_NOT_STOPPED", message, { cause: error });
+    }
+    if (isQuiet || device.canReset) return;
+    const message = `the controller does not stop (${wordsOf(cause)}), and its bus mastering stays on`;
+    throw new NvmeError("ERR_NVME_NOT_STOPPED", message, { cause });
+  }
+}
+
+/** Whether nobody answers, or the device was closed, which stops it: what is gone reaches nothing. @param {unknown} error */
+export function isGone(error) {
+  const code = /** @type {{ code?: unknown }} */ (error)?.code;
+  return code === "ERR_NVME_GONE" || code === "ERR_CLOSED";
 }

@@ -108,6 +108,22 @@ export class Stand {
     this.#ends = ends;
   }
 
+  /**
+   * Rejects when the disk has to be given back: somebody unbinds the device, and the kernel waits until it is closed, or the program is to end.
+   * Never fulfilled.
+   *
+   * @returns {Promise<never>}
+   */
+  wanted() {
+    return new Promise((_, reject) => {
+      const end = (/** @type {string} */ why) => reject(new NvmeError("ERR_NVME_WANTED", why));
+      if (this.device.info.irqs.request.count > 0) {
+        this.device.on("request", () => end("somebody wants the device back: it was closed"));
+      }
+      for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => end(`${signal}: the disk was given back`));
+    });
+  }
+
   /** Gives all of it back, the last first, the disk to the driver that had it. @throws the first of what went wrong; the rest is done all the same. */
   async close() {
     await endAll(this.#ends);

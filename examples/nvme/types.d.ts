@@ -21,9 +21,11 @@ export interface DriverDevice {
   readonly info: {
     readonly irqs: { readonly msix: { readonly count: number }; readonly intx: { readonly count: number } };
   };
+  /** Nobody answers. */
+  readonly gone: boolean;
   busMaster: boolean;
-  bar(index: number): Registers32 & { readonly length: number };
-  readonly irqs: { msix(count: number): Vectors; intx(): Vectors; disable(): void };
+  bar(index: number): Registers32;
+  readonly irqs: { msix(count: number): Vectors; intx(): Vectors };
   readonly canReset: boolean;
   resetAsync(): Promise<void>;
 }
