@@ -1,8 +1,8 @@
 import { VFIO_API_VERSION, VfioCall } from "../syscalls.ts";
 import type { DriverModule } from "./driver-module.ts";
 import { EINVAL, ENODEV, EPERM } from "./errno.ts";
-import type { Counting } from "./eyes/counters.ts";
-import { IovaReports, type Watchers } from "./eyes/watch.ts";
+import type { Counting } from "./inspect/counters.ts";
+import { IovaReports, type Watchers } from "./inspect/watch.ts";
 import type { AttachedGroup, IommuDriver } from "./iommu-driver.ts";
 import { type Caller, OpenFile } from "./open-file.ts";
 import type { Struct } from "./structs.ts";

@@ -22,7 +22,7 @@ export class Descriptors implements FileTable {
     const file = this.#files.get(fd);
     if (file === undefined) return EBADF;
     this.#files.delete(fd);
-    file.letGo();
+    file.release();
     return 0;
   }
 

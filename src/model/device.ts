@@ -9,7 +9,7 @@ export interface DeviceGroup {
   /** Devices of it that are open. */
   devicesOpen: number;
   hold(): void;
-  letGo(): void;
+  release(): void;
 }
 
 /**
@@ -37,6 +37,6 @@ export class Device extends OpenFile {
 
   protected released(): void {
     this.group.devicesOpen--;
-    this.group.letGo();
+    this.group.release();
   }
 }

@@ -1,4 +1,4 @@
-import type { IovaReports } from "./eyes/watch.ts";
+import type { IovaReports } from "./inspect/watch.ts";
 import type { IommuDriver } from "./iommu-driver.ts";
 import type { MemoryOwner } from "./memory-owner.ts";
 

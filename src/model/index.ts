@@ -4,8 +4,9 @@ import { type ModelOptions, settingsFrom } from "./options.ts";
 
 export type { DmaFault, DmaResult, ModelDevice } from "./dma/device.ts";
 export { ModelKernelOops, ModelProcessEnded, ModelUnknown } from "./errors.ts";
-export type { CallCount, ModelCounters } from "./eyes/counters.ts";
-export type { LiveIova } from "./eyes/live.ts";
+export { type Fault, type FaultPlace, type FaultyKernel, faulty, killed } from "./faults.ts";
+export type { CallCount, ModelCounters } from "./inspect/counters.ts";
+export type { LiveIova } from "./inspect/live.ts";
 export type {
   ContainerSnapshot,
   GroupSnapshot,
@@ -14,9 +15,8 @@ export type {
   ProcessSnapshot,
   RegistrationSnapshot,
   WindowSnapshot,
-} from "./eyes/snapshot.ts";
-export type { IovaEvent, IovaListener } from "./eyes/watch.ts";
-export { type Fault, type FaultPlace, type FaultyKernel, faulty, killed } from "./faults.ts";
+} from "./inspect/snapshot.ts";
+export type { IovaEvent, IovaListener } from "./inspect/watch.ts";
 export type { LockedMemoryLimits } from "./memory/locked.ts";
 export type { MemorySource } from "./memory/source.ts";
 export type { DeviceReach, ModelKernel } from "./model-kernel.ts";

@@ -1,4 +1,4 @@
-import type { MapSnapshot, RegistrationSnapshot, WindowSnapshot } from "./eyes/snapshot.ts";
+import type { MapSnapshot, RegistrationSnapshot, WindowSnapshot } from "./inspect/snapshot.ts";
 import type { MemoryOwner } from "./memory-owner.ts";
 import type { Iommu, LiveRange } from "./reach.ts";
 import type { Struct } from "./structs.ts";
@@ -9,7 +9,7 @@ export interface AttachedGroup {
   refusedByFirmware: boolean;
 }
 
-/** What a driver holds, for the eyes. Each in the order of addresses. */
+/** What a driver holds, for whoever inspects it. Each in the order of addresses. */
 export interface DriverHoldings {
   readonly windows: readonly WindowSnapshot[];
   readonly registrations: readonly RegistrationSnapshot[];
@@ -28,7 +28,7 @@ export interface IommuDriver extends Iommu {
 
   /**
    * All that is live, by IOVA; TCEs behind a window's end too, though no device gets there. The pieces may be smaller than
-   * could be: the eyes join neighbours.
+   * could be: who lists them joins neighbours.
    */
   live(): Iterable<LiveRange>;
 

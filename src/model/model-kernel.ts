@@ -1,9 +1,9 @@
 import type { MachineFiles, Syscalls } from "../syscalls.ts";
 import type { ModelDevice } from "./dma/device.ts";
-import type { ModelCounters } from "./eyes/counters.ts";
-import type { LiveIova } from "./eyes/live.ts";
-import type { ModelSnapshot } from "./eyes/snapshot.ts";
-import type { IovaListener } from "./eyes/watch.ts";
+import type { ModelCounters } from "./inspect/counters.ts";
+import type { LiveIova } from "./inspect/live.ts";
+import type { ModelSnapshot } from "./inspect/snapshot.ts";
+import type { IovaListener } from "./inspect/watch.ts";
 import type { LockedMemoryLimits } from "./memory/locked.ts";
 
 /** Where a device's access ends up. */

@@ -27,7 +27,7 @@ export abstract class OpenFile {
    */
   abstract ioctl(call: number, argument: number, struct: Struct | undefined, caller: Caller): number;
 
-  /** The last holder has let go. */
+  /** The last holder has released it. */
   protected abstract released(): void;
 
   get isOpen(): boolean {
@@ -38,7 +38,7 @@ export abstract class OpenFile {
     this.#holders++;
   }
 
-  letGo(): void {
+  release(): void {
     this.#holders--;
     if (this.#holders === 0) this.released();
   }

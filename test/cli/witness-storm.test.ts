@@ -22,7 +22,7 @@ function follow(make: (seed: number) => Monkey | Type1Monkey): Set<string> {
   return met;
 }
 
-const storms = suite("a witness and the model's own eyes");
+const storms = suite("a witness and what the model says itself");
 
 for (const platform of ["powernv", "pseries"] as const) {
   storms(`say the same after every one of thousands of random calls on ${platform}`, () => {

@@ -52,7 +52,7 @@ export class AddressSpace implements Addresses {
 
   /** Takes [start, end) out, cutting the areas at its ends. Their pages stay for as long as a pin needs them. */
   carve(start: number, end: number): void {
-    for (const area of this.#cutOut(start, end)) area.backing.letGo(area.start, area.end);
+    for (const area of this.#cutOut(start, end)) area.backing.release(area.start, area.end);
   }
 
   /** From now on [start, end) cannot be pinned; with `ofDevice` it is as a device's memory. Pins that are there stay. */

@@ -43,7 +43,7 @@ export interface Backing extends DeviceMemory {
   hold(start: number, end: number): void;
 
   /** It needs them no more; of what was held at once, parts may go one by one. */
-  letGo(start: number, end: number): void;
+  release(start: number, end: number): void;
 
   /** Pages of its own with the same bytes, for the address space of a child. */
   copyFor(child: Addresses): Backing;

@@ -43,7 +43,7 @@ export class RealBacking implements Backing {
 
   hold(): void {}
 
-  letGo(): void {}
+  release(): void {}
 
   gone(start: number, end: number): Range[] {
     return this.#space.without(this, start, end);

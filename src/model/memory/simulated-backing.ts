@@ -82,7 +82,7 @@ export class SimulatedBacking implements Backing {
     }
   }
 
-  letGo(start: number, end: number): void {
+  release(start: number, end: number): void {
     this.#held -= end - start;
     if (this.#holdersOf !== undefined) this.#giveBack(this.#holdersOf, start, end);
     if (this.#held > 0 || this.#range === undefined) return;

@@ -1,6 +1,6 @@
 import { VfioCall } from "../../syscalls.ts";
 import { EBUSY, EFAULT, EINVAL, ENOENT, ENOMEM, ENOTTY, EPERM } from "../errno.ts";
-import type { IovaReports } from "../eyes/watch.ts";
+import type { IovaReports } from "../inspect/watch.ts";
 import type { AttachedGroup, DriverHoldings, IommuDriver } from "../iommu-driver.ts";
 import type { LinuxRules } from "../linux-rules.ts";
 import type { MemoryOwner } from "../memory-owner.ts";

@@ -1,4 +1,4 @@
-import type { RegistrationSnapshot } from "../eyes/snapshot.ts";
+import type { RegistrationSnapshot } from "../inspect/snapshot.ts";
 import type { PinnedMemory } from "../memory/pinned.ts";
 import { bytesOf, PAGE_SHIFT, trailingZeros } from "../pages.ts";
 import { type Range, SortedRanges } from "../sorted.ts";

@@ -1,6 +1,6 @@
 import { EINVAL, ENOMEM, ENOSPC } from "../errno.ts";
-import type { WindowSnapshot } from "../eyes/snapshot.ts";
-import type { IovaReports } from "../eyes/watch.ts";
+import type { WindowSnapshot } from "../inspect/snapshot.ts";
+import type { IovaReports } from "../inspect/watch.ts";
 import type { AttachedGroup } from "../iommu-driver.ts";
 import type { LinuxRules } from "../linux-rules.ts";
 import type { MemoryOwner } from "../memory-owner.ts";

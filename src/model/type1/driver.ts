@@ -1,7 +1,7 @@
 import { VfioCall } from "../../syscalls.ts";
 import { EACCES, EBUSY, EFAULT, EINVAL, ENOTTY } from "../errno.ts";
 import { ModelUnknown } from "../errors.ts";
-import type { IovaReports } from "../eyes/watch.ts";
+import type { IovaReports } from "../inspect/watch.ts";
 import type { DriverHoldings, IommuDriver } from "../iommu-driver.ts";
 import type { MemoryOwner } from "../memory-owner.ts";
 import { PAGES_OF_ADDRESS_SPACE } from "../pages.ts";

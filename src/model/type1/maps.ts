@@ -1,5 +1,5 @@
-import type { MapSnapshot } from "../eyes/snapshot.ts";
-import type { IovaReports } from "../eyes/watch.ts";
+import type { MapSnapshot } from "../inspect/snapshot.ts";
+import type { IovaReports } from "../inspect/watch.ts";
 import type { PinnedMemory } from "../memory/pinned.ts";
 import type { MemoryOwner } from "../memory-owner.ts";
 import { bytesOf } from "../pages.ts";
