@@ -3,7 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { readSurely } from "../../examples/nvme/guards.mjs";
 import type { Namespace } from "../../examples/nvme/namespace.mjs";
-import { isSame, MODES, makeRig, outcome, PLATFORMS, pattern } from "./rig.ts";
+import { closeLeft, isSame, MODES, makeRig, outcome, PLATFORMS, pattern } from "./rig.ts";
 
 const DISK = 16 << 20;
 
@@ -213,4 +213,5 @@ test("opening and reset leave the event loop to others", async () => {
   rig.end();
 });
 
+test.after(closeLeft);
 test.run();
