@@ -44,6 +44,8 @@ export const GENERATION_SHIFT = 22;
 export const GENERATIONS = 512;
 /** Sizes are counted in these. */
 export const GRANULE = 64;
+/** What a heap takes of the arena for itself. */
+export const ALLOC_HEAP_BYTES = 32256;
 
 /** Exports of the module. `heap` and `pool` are pointers; statuses are {@link AllocStatus}. */
 export interface AllocExports {
