@@ -1,4 +1,4 @@
-import { AllocStatus, HANDLE_INDEX_MASK } from "../alloc.ts";
+import { AllocStatus, COLUMN_WORDS, HANDLE_INDEX_MASK } from "../alloc.ts";
 import { Closable, disposing } from "../closable.ts";
 import { DmaWindowError } from "../errors.ts";
 import { begin, end } from "../exclusive.ts";
@@ -48,7 +48,10 @@ interface PoolOf {
  */
 export abstract class HeapBase extends Closable {
   readonly name: string;
-  /** The IOVA of each block that is live, at {@link slot} of its handle. The same array always; not to be written to. */
+  /**
+   * The IOVA of each block that is live, at {@link slot} of its handle. The same array always; not to be written to. It is for programs
+   * alone: what is written there changes what is read there, and nothing of the heap.
+   */
   readonly iovas: BigUint64Array;
   /** The address of each, likewise. */
   readonly vas: BigUint64Array;
@@ -84,7 +87,7 @@ export abstract class HeapBase extends Closable {
       throw error;
     }
     if (!this.#careful && !aids.zero) this.#quick = this.#heap;
-    const { iovas, vas, sizes } = this.#careful ?? wasm;
+    const { iovas, vas, sizes } = this.#careful ?? wasm.columns;
     this.iovas = iovas;
     this.vas = vas;
     this.sizes = sizes;
@@ -170,19 +173,30 @@ export abstract class HeapBase extends Closable {
   /** Where a block is in {@link iovas} and {@link vas}, and half of where in {@link sizes}. Of a live handle of this heap; whether it is one is not looked at. */
   slot(handle: number): number {
     if (typeof handle !== "number") this.#check(handle);
-    return this.#careful === undefined ? (handle & HANDLE_INDEX_MASK) << 2 : this.#careful.slotOf(handle);
+    return this.#careful === undefined ? (handle & HANDLE_INDEX_MASK) * COLUMN_WORDS : this.#careful.slotOf(handle);
   }
 
   /** Where the device finds a block. Leaves a bigint: see {@link iovas}. @throws as {@link free}. */
   iovaOf(handle: number): bigint {
     this.#check(handle);
-    return this.iovas[this.slot(handle)] as bigint;
+    return this.#iovaOf(handle);
   }
 
   /** Its address. @throws as {@link free}. */
   vaOf(handle: number): bigint {
     this.#check(handle);
-    return this.vas[this.slot(handle)] as bigint;
+    return this.#vaOf(handle);
+  }
+
+  // What the heap itself goes by is the descriptor, wherever a program has columns that it may have written to.
+  #iovaOf(handle: number): bigint {
+    if (this.#careful) return this.#careful.iovaOf(handle);
+    return wasm.iovas[(handle & HANDLE_INDEX_MASK) * 4] as bigint;
+  }
+
+  #vaOf(handle: number): bigint {
+    if (this.#careful) return this.#careful.vaOf(handle);
+    return wasm.vas[(handle & HANDLE_INDEX_MASK) * 4] as bigint;
   }
 
   /** Its bytes: whole granules of 64, and as many as were asked for in a heap with `guard`. @throws as {@link free}. */
@@ -193,7 +207,7 @@ export abstract class HeapBase extends Closable {
 
   #sizeOf(handle: number): number {
     if (this.#careful) return this.#careful.sizeOf(handle);
-    return (this.sizes[this.slot(handle) * 2] as number) * GRANULE;
+    return (wasm.sizes[(handle & HANDLE_INDEX_MASK) * 8] as number) * GRANULE;
   }
 
   /**
@@ -211,7 +225,7 @@ export abstract class HeapBase extends Closable {
       const shown = this.#blocks.segments.shown.showQuickly(va, length);
       if (shown !== undefined) return shown;
     }
-    return this.#blocks.segments.shown.show(this.vas[this.slot(handle)] as bigint, length);
+    return this.#blocks.segments.shown.show(this.#vaOf(handle), length);
   }
 
   /** Copies out of a block, from `offset` on, as many bytes as `into` has. On every engine. @throws as {@link free}; `ERR_BUSY`. */
@@ -226,7 +240,7 @@ export abstract class HeapBase extends Closable {
 
   #place(handle: number, offset: number, bytes: Uint8Array): bigint {
     this.#check(handle);
-    return (this.vas[this.slot(handle)] as bigint) + BigInt(placeIn(this.#sizeOf(handle), offset, bytes));
+    return this.#vaOf(handle) + BigInt(placeIn(this.#sizeOf(handle), offset, bytes));
   }
 
   /** A block as an object. @throws as {@link alloc}; `ERR_INVALID_ARG_TYPE` for an option that is not known. */
@@ -345,9 +359,8 @@ export abstract class HeapBase extends Closable {
   *#leaks(): Generator<HeapLeak, void, void> {
     const next = (handle: number) => this.#careful?.next(handle) ?? wasm.heapNextLive(this.#heap, handle);
     for (let handle = next(0); handle !== 0; handle = next(handle)) {
-      const slot = this.slot(handle);
       const site = this.#careful?.siteOf(handle);
-      const where = { iova: this.iovas[slot] as bigint, va: this.vas[slot] as bigint };
+      const where = { iova: this.#iovaOf(handle), va: this.#vaOf(handle) };
       yield { handle, ...where, bytes: this.#sizeOf(handle), ...(site === undefined ? {} : { callSite: site }) };
     }
     for (const pool of this.#pools) yield* pool.part.leaks();
