@@ -85,7 +85,7 @@ export interface AllocExports {
   heapFreeBytes(heap: number): bigint;
   /** Bytes that are free, without those in magazines. */
   heapLowFree(heap: number): bigint;
-  /** The heap's first word, an i32 at its pointer, is 1 while heapLowFree is below this, and else 0. */
+  /** Bit 0 of the heap's first word, an i32 at its pointer, is set while heapLowFree is below this; bit 1: see {@link RUNG_WORD}. */
   heapSetLow(heap: number, bytes: bigint): void;
   /** Bytes of the largest free block, without magazines. */
   heapLargest(heap: number): bigint;
@@ -127,6 +127,16 @@ export interface Columns {
   readonly vas: BigUint64Array;
   readonly sizes: Uint32Array;
 }
+
+/**
+ * The word in which a thread says that it freed a block of a heap of this memory: 1. Any heap that takes blocks from its free lists then,
+ * or gives some back, has bit 1 set in its first word, until that happens again with this word 0. It is nobody's part of any heap, since
+ * whoever writes it may be late, and that heap closed.
+ */
+export const RUNG_WORD = ((128 << 20) + 2048) >> 2;
+/** Bits of the first word of a heap. */
+export const LOW = 1;
+export const RUNG = 2;
 
 /** Words of 8 bytes that each index has in the columns. */
 export const COLUMN_WORDS = 3;

@@ -38,6 +38,8 @@ export const ARENA_USED: u32 = DESCRIPTORS_END;
 /** 32 heads of free lists of the arena, and as many of free ranges of indexes, one for each power of two. */
 export const ARENA_LISTS: u32 = DESCRIPTORS_END + 128;
 export const INDEX_LISTS: u32 = DESCRIPTORS_END + 256;
+/** 1: another thread has freed a block of one of these heaps, which has not been taken yet. Written by whoever did, and in JavaScript. */
+export const RUNG: u32 = DESCRIPTORS_END + 2048;
 /** One byte for each owner: 1, its heap is open. */
 export const OWNERS: u32 = DESCRIPTORS_END + 4096;
 export const ARENA: u32 = DESCRIPTORS_END + 8192;

@@ -132,8 +132,8 @@ export abstract class HeapBase extends Closable {
       if (at >= 0 && within >= 0 && (boundary === undefined || bytes <= boundary)) {
         const handle =
           at === 6 && within === 0 ? hot.heapAlloc(heap, bytes) : hot.heapAllocAligned(heap, bytes, at, within);
-        // Few bytes are free: the allocator says so in its first word of the heap.
-        if (hot.words[heap >> 2] !== 0) this.#blocks.growth.low();
+        // Few bytes are free, or another thread freed something: the allocator says so in its first word of the heap.
+        if (hot.words[heap >> 2] !== 0) this.#blocks.signal();
         return handle > 0 ? handle : this.#blocks.refill(bytes, Math.max(at, 6), within);
       }
     }
@@ -266,8 +266,9 @@ export abstract class HeapBase extends Closable {
 
   /**
    * A token by which other threads free blocks of this heap: `openRemoteFree(token)` there, then `free(handle)`. Send it to as many as like.
-   * What they free is free here before anything is exhausted and before the heap grows, and in the event loop of this thread, which
-   * is woken: also when nothing is allocated or freed here. The first call takes 16 MiB of addresses.
+   * What they free is free here when a block is cut from what is free (what was freed here before and is asked for again is not), before
+   * anything is exhausted and before the heap grows, and in the event loop of this thread, which is woken: also when nothing is allocated
+   * or freed here. The first call takes 16 MiB of addresses.
    *
    * A handle is looked at there, and once more here: what is refused here (`ERR_NOT_LIVE`, `ERR_STALE_HANDLE`: freed in both threads) is in
    * {@link remoteErrors}, counted in `stats.remote.refused`, and told to `onError` in a microtask.

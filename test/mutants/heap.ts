@@ -143,6 +143,13 @@ export const heapMutants: readonly Mutant[] = [
     noticedBy: "test/worker/remote.test.ts",
   },
   {
+    broken: "an owner that does not come to its event loop, and has enough, never takes what others freed",
+    file: "assembly/alloc/heap-record.ts",
+    from: " | (load<u32>(RUNG) << 1)",
+    to: "",
+    noticedBy: "test/worker/remote.test.ts",
+  },
+  {
     broken: "the token of a loan is good for two heaps",
     file: "src/worker/seat.ts",
     from: "  if (Atomics.compareExchange(words, 0, ticket, joined) !== ticket) return false;\n",
