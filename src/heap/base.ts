@@ -1,4 +1,4 @@
-import { AllocStatus, HANDLE_INDEX_MASK } from "../alloc.ts";
+import { AllocStatus, COLUMN_WORDS, HANDLE_INDEX_MASK } from "../alloc.ts";
 import { Closable, disposing } from "../closable.ts";
 import { DmaWindowError } from "../errors.ts";
 import { begin, end } from "../exclusive.ts";
@@ -47,7 +47,10 @@ interface PoolOf {
  */
 export abstract class HeapBase extends Closable {
   readonly name: string;
-  /** The IOVA of each block that is live, at {@link slot} of its handle. The same array always; not to be written to. */
+  /**
+   * The IOVA of each block that is live, at {@link slot} of its handle. The same array always; not to be written to. It is for programs
+   * alone: what is written there changes what is read there, and nothing of the heap.
+   */
   readonly iovas: BigUint64Array;
   /** The address of each, likewise. */
   readonly vas: BigUint64Array;
@@ -85,7 +88,7 @@ export abstract class HeapBase extends Closable {
     }
     this.#isPlain = !this.#careful && !aids.zero;
     this.#plain = this.#isPlain ? plainHeap(wasm, this.#heap) : noHeap(wasm);
-    const { iovas, vas, sizes } = this.#careful ?? wasm;
+    const { iovas, vas, sizes } = this.#careful ?? wasm.columns;
     this.iovas = iovas;
     this.vas = vas;
     this.sizes = sizes;
@@ -149,7 +152,10 @@ export abstract class HeapBase extends Closable {
     const at = align === undefined ? 6 : quickShift(align);
     const within = boundary === undefined ? 0 : quickShift(boundary);
     if ((at | within) < 0 || (boundary !== undefined && bytes > boundary)) return 0;
-    return hot.heapAllocAligned(this.#heap, bytes, at, within);
+    const handle = hot.heapAllocAligned(this.#heap, bytes, at, within);
+    // Few bytes are free, or another thread freed something: the allocator says so in its first word of the heap.
+    if (hot.words[this.#heap >> 2] !== 0) this.#blocks.signal();
+    return handle;
   }
 
   #take(bytes: unknown, align: unknown, boundary: unknown): number {
@@ -181,19 +187,30 @@ export abstract class HeapBase extends Closable {
   /** Where a block is in {@link iovas} and {@link vas}, and half of where in {@link sizes}. Of a live handle of this heap; whether it is one is not looked at. */
   slot(handle: number): number {
     if (typeof handle !== "number") this.#check(handle);
-    return this.#careful === undefined ? (handle & HANDLE_INDEX_MASK) << 2 : this.#careful.slotOf(handle);
+    return this.#careful === undefined ? (handle & HANDLE_INDEX_MASK) * COLUMN_WORDS : this.#careful.slotOf(handle);
   }
 
   /** Where the device finds a block. Leaves a bigint: see {@link iovas}. @throws as {@link free}. */
   iovaOf(handle: number): bigint {
     this.#check(handle);
-    return this.iovas[this.slot(handle)] as bigint;
+    return this.#iovaOf(handle);
   }
 
   /** Its address. @throws as {@link free}. */
   vaOf(handle: number): bigint {
     this.#check(handle);
-    return this.vas[this.slot(handle)] as bigint;
+    return this.#vaOf(handle);
+  }
+
+  // What the heap itself goes by is the descriptor, wherever a program has columns that it may have written to.
+  #iovaOf(handle: number): bigint {
+    if (this.#careful) return this.#careful.iovaOf(handle);
+    return wasm.iovas[(handle & HANDLE_INDEX_MASK) * 4] as bigint;
+  }
+
+  #vaOf(handle: number): bigint {
+    if (this.#careful) return this.#careful.vaOf(handle);
+    return wasm.vas[(handle & HANDLE_INDEX_MASK) * 4] as bigint;
   }
 
   /** Its bytes: whole granules of 64, and as many as were asked for in a heap with `guard`. @throws as {@link free}. */
@@ -204,7 +221,7 @@ export abstract class HeapBase extends Closable {
 
   #sizeOf(handle: number): number {
     if (this.#careful) return this.#careful.sizeOf(handle);
-    return (this.sizes[this.slot(handle) * 2] as number) * GRANULE;
+    return (wasm.sizes[(handle & HANDLE_INDEX_MASK) * 8] as number) * GRANULE;
   }
 
   /**
@@ -222,7 +239,7 @@ export abstract class HeapBase extends Closable {
       const shown = this.#blocks.segments.shown.showQuickly(va, length);
       if (shown !== undefined) return shown;
     }
-    return this.#blocks.segments.shown.show(this.vas[this.slot(handle)] as bigint, length);
+    return this.#blocks.segments.shown.show(this.#vaOf(handle), length);
   }
 
   /** Copies out of a block, from `offset` on, as many bytes as `into` has. On every engine. @throws as {@link free}; `ERR_BUSY`. */
@@ -237,7 +254,7 @@ export abstract class HeapBase extends Closable {
 
   #place(handle: number, offset: number, bytes: Uint8Array): bigint {
     this.#check(handle);
-    return (this.vas[this.slot(handle)] as bigint) + BigInt(placeIn(this.#sizeOf(handle), offset, bytes));
+    return this.#vaOf(handle) + BigInt(placeIn(this.#sizeOf(handle), offset, bytes));
   }
 
   /** A block as an object. @throws as {@link alloc}; `ERR_INVALID_ARG_TYPE` for an option that is not known. */
@@ -263,8 +280,9 @@ export abstract class HeapBase extends Closable {
 
   /**
    * A token by which other threads free blocks of this heap: `openRemoteFree(token)` there, then `free(handle)`. Send it to as many as like.
-   * What they free is free here before anything is exhausted and before the heap grows, and in the event loop of this thread, which
-   * is woken: also when nothing is allocated or freed here. The first call takes 16 MiB of addresses.
+   * What they free is free here when a block is cut from what is free (what was freed here before and is asked for again is not), before
+   * anything is exhausted and before the heap grows, and in the event loop of this thread, which is woken: also when nothing is allocated
+   * or freed here. The first call takes 16 MiB of addresses.
    *
    * A handle is looked at there, and once more here: what is refused here (`ERR_NOT_LIVE`, `ERR_STALE_HANDLE`: freed in both threads) is in
    * {@link remoteErrors}, counted in `stats.remote.refused`, and told to `onError` in a microtask.
@@ -356,9 +374,8 @@ export abstract class HeapBase extends Closable {
   *#leaks(): Generator<HeapLeak, void, void> {
     const next = (handle: number) => this.#careful?.next(handle) ?? wasm.heapNextLive(this.#heap, handle);
     for (let handle = next(0); handle !== 0; handle = next(handle)) {
-      const slot = this.slot(handle);
       const site = this.#careful?.siteOf(handle);
-      const where = { iova: this.iovas[slot] as bigint, va: this.vas[slot] as bigint };
+      const where = { iova: this.#iovaOf(handle), va: this.#vaOf(handle) };
       yield { handle, ...where, bytes: this.#sizeOf(handle), ...(site === undefined ? {} : { callSite: site }) };
     }
     for (const pool of this.#pools) yield* pool.part.leaks();

@@ -7,7 +7,7 @@
  */
 import type { Allocator } from "../alloc.ts";
 
-type Hot = Pick<Allocator, "heapAllocAligned" | "poolGetMany" | "poolPutMany">;
+type Hot = Pick<Allocator, "heapAllocAligned" | "poolGetMany" | "poolPutMany" | "words">;
 
 export const hotCalls = {} as { -readonly [name in keyof Hot]: Hot[name] };
 
@@ -16,4 +16,5 @@ export function fillHot(all: Allocator): void {
   hotCalls.heapAllocAligned = all.heapAllocAligned;
   hotCalls.poolGetMany = all.poolGetMany;
   hotCalls.poolPutMany = all.poolPutMany;
+  hotCalls.words = all.words;
 }
