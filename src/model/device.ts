@@ -3,8 +3,7 @@ import { type HeldMap, MappedRegisters } from "./devices/mapped-registers.ts";
 import { Region, regionOf } from "./devices/regions.ts";
 import type { VfioDevice } from "./devices/vfio-device.ts";
 import { EINVAL } from "./errno.ts";
-import type { FileSource } from "./eventfd.ts";
-import { OpenFile } from "./open-file.ts";
+import { type Caller, OpenFile } from "./open-file.ts";
 import type { Struct } from "./structs.ts";
 
 /** The group of a device, as the open device knows it. */
@@ -13,7 +12,7 @@ export interface DeviceGroup {
   /** How often its devices are open. */
   devicesOpen: number;
   hold(): void;
-  letGo(): void;
+  release(): void;
 }
 
 /** A process that maps registers: its maps go with it. */
@@ -44,7 +43,7 @@ export class Device extends OpenFile {
   }
 
   /** `drivers/vfio/vfio_main.c: vfio_device_fops_unl_ioctl`: the same number as one of a container is another call here. */
-  ioctl(call: number, _argument: number, struct: Struct | undefined, caller: FileSource): number {
+  ioctl(call: number, _argument: number, struct: Struct | undefined, caller: Caller): number {
     return this.device.ioctl(call | 0x100, struct, caller);
   }
 
@@ -74,7 +73,7 @@ export class Device extends OpenFile {
   protected released(): void {
     this.device.released();
     this.group.devicesOpen--;
-    this.group.letGo();
+    this.group.release();
   }
 }
 
@@ -100,12 +99,12 @@ export class RegisterMap implements HeldMap {
   }
 
   end(): void {
-    this.#around(() => this.letGo());
+    this.#around(() => this.release());
   }
 
   /** Idempotent. */
-  letGo(): void {
-    if (this.#holder.registerMaps.delete(this)) this.file.letGo();
+  release(): void {
+    if (this.#holder.registerMaps.delete(this)) this.file.release();
   }
 
   /** A child has the same map. */

@@ -1,8 +1,8 @@
 import { VfioCall } from "../../syscalls.ts";
 import { EFAULT, EINVAL, ENOTTY } from "../errno.ts";
 import { ModelUnknown } from "../errors.ts";
-import type { Eventfd, FileSource } from "../eventfd.ts";
-import type { OpenFile } from "../open-file.ts";
+import type { Eventfd } from "../eventfd.ts";
+import type { Caller, OpenFile } from "../open-file.ts";
 import type { Struct } from "../structs.ts";
 import { Command, Config } from "./config-registers.ts";
 import { deviceInfo, irqInfo, regionInfo } from "./device-info.ts";
@@ -119,7 +119,7 @@ export class VfioDevice implements BusDevice, ConfigEffects {
   }
 
   /** `call` as the seam counts calls of a device. `struct` is undefined when the caller's pointer leads nowhere. */
-  ioctl(call: number, struct: Struct | undefined, caller: FileSource): number {
+  ioctl(call: number, struct: Struct | undefined, caller: Caller): number {
     if (call === VfioCall.DEVICE_RESET) return this.#reset();
     if (call === IOEVENTFD) throw new ModelUnknown("VFIO_DEVICE_IOEVENTFD");
     const answer = this.#withStruct(call);
@@ -127,7 +127,7 @@ export class VfioDevice implements BusDevice, ConfigEffects {
     return struct === undefined ? EFAULT : answer(struct, caller);
   }
 
-  #withStruct(call: number): ((struct: Struct, caller: FileSource) => number) | undefined {
+  #withStruct(call: number): ((struct: Struct, caller: Caller) => number) | undefined {
     const { hardware } = this;
     const { interrupts } = this.#open;
     switch (call) {

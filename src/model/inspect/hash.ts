@@ -4,10 +4,11 @@ import { Eventfd } from "../eventfd.ts";
 import { Group } from "../group.ts";
 import type { Machine } from "../machine.ts";
 import type { Area } from "../memory/address-space.ts";
+import type { MemoryOwner } from "../memory-owner.ts";
 import type { OpenFile } from "../open-file.ts";
 import type { Process } from "../process.ts";
+import { registrationOf } from "../spapr/registrations.ts";
 import { joined } from "./live.ts";
-import { registrationOf } from "./snapshot.ts";
 
 /**
  * A name for all that decides what the machine will answer: two machines with the same one answer alike from now on. What it
@@ -104,12 +105,12 @@ function joinedAreas(areas: Iterable<Area>): unknown[] {
 
 /** What files and processes are called. */
 class Names {
-  readonly #places: Map<Process, number>;
+  readonly #places: Map<MemoryOwner, number>;
   readonly #containers = new Map<OpenFile, string>();
   readonly #eventfds = new Map<OpenFile, string>();
 
   constructor(processes: readonly Process[], containers: readonly Container[]) {
-    this.#places = new Map(processes.map((process, place) => [process, place]));
+    this.#places = new Map<MemoryOwner, number>(processes.map((process, place) => [process, place]));
     for (const [place, { descriptors }] of processes.entries()) {
       for (const [fd, file] of descriptors.all) {
         if (file instanceof Container && !this.#containers.has(file))
@@ -124,7 +125,7 @@ class Names {
     }
   }
 
-  ofProcess(process: Process): string {
+  ofProcess(process: MemoryOwner): string {
     const place = this.#places.get(process);
     return place === undefined ? "one that has ended" : `process ${place}`;
   }
