@@ -12,10 +12,12 @@ export type { CallCount, ModelCounters } from "./inspect/counters.ts";
 export type { LiveIova } from "./inspect/live.ts";
 export type {
   ContainerSnapshot,
+  DeviceSnapshot,
   GroupSnapshot,
   MapSnapshot,
   ModelSnapshot,
   ProcessSnapshot,
+  RegistersSnapshot,
   RegistrationSnapshot,
   WindowSnapshot,
 } from "./inspect/snapshot.ts";
