@@ -1,5 +1,5 @@
 import { VfioCall } from "../../syscalls.ts";
-import { EFAULT, EINVAL, ENOTTY } from "../errno.ts";
+import { EFAULT, EINVAL, ENODEV, ENOTTY } from "../errno.ts";
 import { ModelUnknown } from "../errors.ts";
 import type { Eventfd } from "../eventfd.ts";
 import type { Caller, OpenFile } from "../open-file.ts";
@@ -158,19 +158,21 @@ export class VfioDevice implements BusDevice, ConfigEffects {
     }
   }
 
-  /** `vfio_pci_rw`. */
+  /** `vfio_pci_rw`. Of a device that was pulled out nobody finds the configuration space. (`drivers/pci/access.c`, read) */
   read(into: Uint8Array, offset: bigint): number {
     if (into.length === 0) return 0;
     const { index, at } = regionOf(offset);
     if (index <= Region.LAST_BAR) return readBar(this.hardware, index, into, at);
-    return index === Region.CONFIG ? this.#open.config.read(into, at) : EINVAL;
+    if (index !== Region.CONFIG) return EINVAL;
+    return this.hardware.isPresent ? this.#open.config.read(into, at) : ENODEV;
   }
 
   write(from: Uint8Array, offset: bigint): number {
     if (from.length === 0) return 0;
     const { index, at } = regionOf(offset);
     if (index <= Region.LAST_BAR) return writeBar(this.hardware, index, from, at);
-    return index === Region.CONFIG ? this.#open.config.write(from, at) : EINVAL;
+    if (index !== Region.CONFIG) return EINVAL;
+    return this.hardware.isPresent ? this.#open.config.write(from, at) : ENODEV;
   }
 
   /** DEVICE_RESET: what the configuration space says survives, and the interrupts that are set up. Its argument is not looked at. */
