@@ -152,6 +152,11 @@ layers("let the machine's facts be read without a kernel", () => {
   mayImport("system", (to) => ["system", "syscalls.ts", ...words].includes(to));
 });
 
+layers("let PCI devices be found and bound by a machine's files alone", () => {
+  const below = ["pci", "system", "explain", "syscalls.ts", "closable.ts", "exclusive.ts", "open-devices.ts"];
+  mayImport("pci", (to) => [...below, ...words].includes(to));
+});
+
 layers("let a plan be made without a kernel and without a container", () => {
   mayImport("plan", (to) => ["plan", "core.ts", "iommu.ts", ...words].includes(to));
 });
