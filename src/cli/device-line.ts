@@ -1,6 +1,7 @@
 /** The command lines of devices: `devices`, `bind ADDRESS`, `unbind ADDRESS`. */
+import type { ModelPlatform } from "../model/index.ts";
 import { pciAddress } from "../pci/address.ts";
-import type { KernelName, PlatformName } from "./machine.ts";
+import type { KernelName } from "./machine.ts";
 import { UsageError } from "./usage.ts";
 
 export const DEVICE_COMMANDS = ["devices", "bind", "unbind"] as const;
@@ -9,7 +10,7 @@ export type DeviceCommand = (typeof DEVICE_COMMANDS)[number];
 interface Common {
   readonly kernel: KernelName;
   /** What the software kernel is like. */
-  readonly platform: PlatformName;
+  readonly platform: ModelPlatform;
   /** Below which directory the machine's files lie. */
   readonly root?: string;
   readonly json: boolean;
@@ -53,7 +54,7 @@ export function deviceLine(
   command: DeviceCommand,
   positionals: readonly string[],
   values: Values & Readonly<Record<string, unknown>>,
-  platform: PlatformName,
+  platform: ModelPlatform,
 ): DeviceLine {
   refuseOthers(command, values);
   const { root, force, json } = values;
