@@ -37,6 +37,10 @@ export {
   type PluggedDevice,
   type PluggedFacts,
 } from "./model/index.ts";
+export type { PciBar } from "./pci/bars.ts";
+export { type BindOptions, bindToVfio, type UnbindOptions, unbindFromVfio, type VfioBinding } from "./pci/bind.ts";
+export { type PciDevice, pciDevice, pciDevices } from "./pci/devices.ts";
+export type { PciOptions } from "./pci/look.ts";
 export {
   type FullGrowth,
   type HugepageGrowth,
@@ -64,6 +68,7 @@ export { type HugepagePool, readHugepages } from "./system/hugepages.ts";
 export { type Iomem, parseIomem, readIomem } from "./system/iomem.ts";
 export { type NumaNode, numaNodeOf, readNodes } from "./system/nodes.ts";
 export { type PagemapOptions, physicalAddresses } from "./system/pagemap.ts";
+export type { ReservedRegion } from "./system/reserved-regions.ts";
 export type { HeapToken } from "./worker/heap-token.ts";
 export { type OpenSharedPoolOptions, openSharedPool, type WorkerPool } from "./worker/open.ts";
 export { openRemoteFree, type RemoteFree, type RemoteFreeToken } from "./worker/remote-free.ts";
