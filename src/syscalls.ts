@@ -123,6 +123,13 @@ export interface MachineFiles {
    * the text. A program's own kernel may leave it out: then nothing of its machine can be changed.
    */
   readonly write?: ((path: string, text: string) => number) | undefined;
+  /**
+   * Keeps a text in a file of the program's own, whole or not at all: makes the directories above it, and replaces what is there. Its
+   * owner alone may write it. 0, or -errno. A program's own kernel may leave it out: then nothing outlives the program.
+   */
+  readonly keep?: ((path: string, text: string) => number) | undefined;
+  /** Removes a file that was kept: 0, or -errno. There where `keep` is. */
+  readonly remove?: ((path: string) => number) | undefined;
 }
 
 /**
@@ -333,7 +340,8 @@ export function isSameKernel(one: Syscalls, other: Syscalls): boolean {
 /** Interfaces in front of each other; no program has more. */
 const DEPTH_MAX = 100;
 
-function identityOf(kernel: Syscalls): unknown {
+/** What stands for the process and the kernel that an interface leads to; `undefined` where it does not say. */
+export function identityOf(kernel: Syscalls): unknown {
   return first(kernel, ({ identity }) => identity);
 }
 

@@ -119,6 +119,7 @@ layers("have a seam that imports nothing, and words that import little", () => {
   mayImport("explain.ts", (to) => ["errors.ts", "syscalls.ts", "explain"].includes(to));
   mayImport("explain", (to) => ["explain", "errno.ts", "guards.ts", "hex.ts", "syscalls.ts", "system"].includes(to));
   mayImport("known.ts", (to) => to === "errors.ts");
+  mayImport("open-devices.ts", (to) => to === "syscalls.ts");
   mayImport("validate.ts", (to) => ["errors.ts", "syscalls.ts"].includes(to));
 });
 
