@@ -2,7 +2,6 @@ import { Closable, disposeWith, disposing, isItself } from "../closable.ts";
 import { attempt, closingError, kernelSaid } from "../closing.ts";
 import { markClass } from "../copies.ts";
 import { core } from "../core.ts";
-import { checkAddress } from "../device/address.ts";
 import type { Device } from "../device/device.ts";
 import { argumentTypeError, DmaWindowError, imitationError, withoutResidue, withResidue } from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
@@ -10,6 +9,7 @@ import { refusedByKernel } from "../explain.ts";
 import { bytes, hex } from "../hex.ts";
 import { CONTAINER, type IommuInfo } from "../iommu.ts";
 import { MemsegTable } from "../memory/table.ts";
+import { pciAddress } from "../pci/address.ts";
 import type { WindowPlan } from "../plan/index.ts";
 import { isSameKernel, type Syscalls } from "../syscalls.ts";
 import { count } from "../validate.ts";
@@ -91,17 +91,19 @@ export class Container extends Closable {
   }
 
   /**
-   * Takes a group out, with its devices closed: they reach nothing of the container any more. What is mapped stays for the others.
+   * Takes a group out, with its devices closed: they reach nothing of the container any more. What is mapped stays for the others; on
+   * PowerNV nothing may be mapped, as the kernel would clear it for all.
    *
    * @throws RangeError `ERR_OUT_OF_RANGE` for a group that is not in; `ERR_DEVICE_OPEN` (facts: devices); `ERR_LAST_GROUP`, as all maps
-   * would go with it; `ERR_BUSY` while a device of it is being opened; `ERR_KERNEL`.
+   * would go with it; `ERR_STILL_MAPPED` (PowerNV; facts: mapped, in bytes); `ERR_BUSY` while a device of it is being opened; `ERR_KERNEL`.
    */
   removeGroup(group: number): void {
     this.#checkOpen();
     count("group", group);
     this.#devices.checkIdle("container.removeGroup", group);
     this.#devices.checkClosed(group);
-    exclusively("container.removeGroup", () => this.#files.groups.remove(group));
+    const mapped = this.windows.reduce((sum, window) => sum + window.liveBytes, 0n);
+    exclusively("container.removeGroup", () => this.#files.groups.remove(group, this.kind, mapped));
   }
 
   /** The numbers of its groups. */
@@ -126,7 +128,7 @@ export class Container extends Closable {
    */
   device(address?: string): Device {
     this.#checkOpen();
-    const which = address === undefined ? this.#devices.only() : checkAddress("address", address);
+    const which = address === undefined ? this.#devices.only() : pciAddress("address", address);
     return this.#devices.find(which) ?? exclusively("container.device", () => this.#devices.device(which));
   }
 
@@ -136,7 +138,7 @@ export class Container extends Closable {
    */
   async openDevice(address?: string): Promise<Device> {
     this.#checkOpen();
-    const which = address === undefined ? this.#devices.only() : checkAddress("address", address);
+    const which = address === undefined ? this.#devices.only() : pciAddress("address", address);
     return exclusively("container.openDevice", () => this.#devices.later(which)); // as far as its first call
   }
 

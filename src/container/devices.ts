@@ -6,6 +6,7 @@ import { ERRNO } from "../errno.ts";
 import { DmaWindowError, withResidue } from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
 import type { IommuInfo } from "../iommu.ts";
+import { hold, ownerOf, release } from "../open-devices.ts";
 import type { Syscalls } from "../syscalls.ts";
 import type { Groups, HeldGroup } from "./groups.ts";
 
@@ -29,7 +30,9 @@ export class Devices {
     this.#named = named;
     this.#keeper = {
       groups: () => groups.held,
-      forget: (device) => this.#open.delete(device.address),
+      forget: ({ address }) => {
+        if (this.#open.delete(address)) release(ownerOf(this.#kernel), address);
+      },
     };
   }
 
@@ -128,6 +131,7 @@ export class Devices {
 
   #keep(device: Device): Device {
     this.#open.set(device.address, device);
+    hold(ownerOf(this.#kernel), device.address);
     return device;
   }
 

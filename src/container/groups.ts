@@ -1,7 +1,7 @@
 /** The groups of a container, which come and go while it is open. */
 import { argumentRangeError, asOurs, DmaWindowError, withResidue } from "../errors.ts";
 import { refusedByKernel } from "../explain.ts";
-import { hex } from "../hex.ts";
+import { bytes, hex } from "../hex.ts";
 import type { IommuInfo } from "../iommu.ts";
 import { without } from "../plan/ranges.ts";
 import { GroupFlag, type Syscalls, VfioCall } from "../syscalls.ts";
@@ -63,8 +63,13 @@ export class Groups {
     }
   }
 
-  /** @throws RangeError; `ERR_LAST_GROUP`; `ERR_KERNEL` with the group as it was, or where it has left and its file does not close. */
-  remove(group: number): void {
+  /**
+   * `mapped` bytes are mapped in the container.
+   *
+   * @throws RangeError; `ERR_LAST_GROUP`; `ERR_STILL_MAPPED`; `ERR_KERNEL` with the group as it was, or where it has left and its file
+   * does not close.
+   */
+  remove(group: number, kind: IommuInfo["kind"], mapped: bigint): void {
     const held = this.find(group);
     if (held === undefined) throw argumentRangeError("group", `one of the container's groups (${this.#list()})`, group);
     if (this.#held.length === 1) {
@@ -74,6 +79,7 @@ export class Groups {
         { facts: { group } },
       );
     }
+    if (kind === "spapr" && mapped > 0n) throw wouldClear(group, mapped);
     this.#leave(held);
   }
 
@@ -135,6 +141,19 @@ export class Groups {
   #list(): string {
     return this.numbers.join(", ");
   }
+}
+
+/**
+ * On PowerNV the kernel takes the windows from the group that leaves, and clears all of their TCEs for the others too
+ * (drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_detach_group).
+ */
+function wouldClear(group: number, mapped: bigint): DmaWindowError {
+  return new DmaWindowError(
+    "ERR_STILL_MAPPED",
+    `group ${group} cannot leave while ${bytes(mapped)} are mapped in the container: this kernel clears all maps of the container when a ` +
+      "group leaves, also those that other devices use. Unmap them first (detach the memories), or let it stay until the container closes",
+    { facts: { group, mapped } },
+  );
 }
 
 /** The kernel takes a second group into an LPAR's container without a word, and then refuses every map. */

@@ -1,9 +1,10 @@
 import { asked } from "../asked.ts";
-import { checkAddress, groupToOpen } from "../device/address.ts";
+import { groupToOpen } from "../device/address.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError, withResidue } from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
 import { type IommuKind, refusedByKernel } from "../explain.ts";
 import { keysOf, known } from "../known.ts";
+import { pciAddress } from "../pci/address.ts";
 import { type Syscalls, VFIO_API_VERSION, VfioCall } from "../syscalls.ts";
 import { boolean, count, object, syscalls } from "../validate.ts";
 import type { Backend } from "./backend/backend.ts";
@@ -69,17 +70,22 @@ function checkDevices(devices: unknown): readonly string[] {
   if (!Array.isArray(devices) || devices.length === 0) {
     throw argumentTypeError("devices", 'an array of at least one PCI address, as "0000:01:00.0"', devices);
   }
-  return checkOnce<string>("devices", devices, "a device", checkAddress);
+  return checkOnce<string>("devices", devices, "a device", pciAddress);
 }
 
-function checkOnce<T>(name: string, all: readonly T[], what: string, check: (name: string, one: T) => T): readonly T[] {
+function checkOnce<T>(
+  name: string,
+  given: readonly T[],
+  what: string,
+  check: (name: string, one: T) => T,
+): readonly T[] {
+  const all = Array.from(given, (one, i) => check(`${name}[${i}]`, one));
   for (const [i, one] of all.entries()) {
-    check(`${name}[${i}]`, one);
     const first = all.indexOf(one);
     if (first < i)
       throw argumentRangeError(`${name}[${i}]`, `${what} that ${name}[${first}] does not name already`, one);
   }
-  return [...all];
+  return all;
 }
 
 function openFiles(

@@ -1,23 +1,9 @@
-/**
- * A PCI device's address, and the group that it is in. The address is matched as one before it becomes part of a path: what is named
- * here is opened by root.
- */
-import { argumentRangeError, argumentTypeError, DmaWindowError, errnoName } from "../errors.ts";
+/** The group that a PCI device is in, and what else is there, by the machine's files. */
+import { DmaWindowError, errnoName } from "../errors.ts";
+import { lookAlikes } from "../pci/address.ts";
 import type { MachineFiles, Syscalls } from "../syscalls.ts";
 
-/** Domain, bus, slot, function, as sysfs has them. A domain has more than four digits behind some bridges (`drivers/pci/controller/vmd.c`). */
-const ADDRESS = /^[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$/;
-
-/** @throws TypeError, RangeError: with the address that was meant, where it is one without its domain. */
-export function checkAddress(name: string, value: unknown): string {
-  if (typeof value !== "string") throw argumentTypeError(name, 'a PCI address such as "0000:01:00.0"', value);
-  if (ADDRESS.test(value)) return value;
-  const meant = [value.toLowerCase(), `0000:${value.toLowerCase()}`].find((one) => ADDRESS.test(one));
-  const hint = meant === undefined ? "" : ` (${JSON.stringify(meant)}?)`;
-  throw argumentRangeError(name, `a PCI address such as "0000:01:00.0", with its domain${hint}`, value.slice(0, 80));
-}
-
-/** `undefined` where the machine's files do not say. */
+/** `undefined` where the machine's files do not say. The address was matched as one: it becomes part of a path. */
 export function groupOfAddress(files: MachineFiles | undefined, address: string): number | undefined {
   const link = files?.link(`/sys/bus/pci/devices/${address}/iommu_group`);
   const [, group] = (typeof link === "string" && /(?:^|\/)([0-9]{1,10})\/*$/.exec(link)) || [];
@@ -38,11 +24,10 @@ export function groupToOpen({ files }: Pick<Syscalls, "files">, address: string)
     );
   }
   if (!devices.includes(address)) {
-    const near = devices.filter((one) => one.slice(0, -4) === address.slice(0, -4));
-    const others = near.length === 0 ? devices : near;
-    const has = others.length === 0 ? "none" : `${others.slice(0, 8).join(", ")}${others.length > 8 ? ", ..." : ""}`;
-    throw new DmaWindowError("ERR_NO_DEVICE", `the machine has no PCI device ${address}; it has ${has}`, {
-      facts: { address },
+    const near = lookAlikes(address, devices).slice(0, 8);
+    const hint = near.length === 0 ? "it has none" : `what looks like it is ${near.join(", ")}`;
+    throw new DmaWindowError("ERR_NO_DEVICE", `the machine has no PCI device ${address}: ${hint}`, {
+      facts: { address, near },
     });
   }
   throw new DmaWindowError(

@@ -1,4 +1,4 @@
-import { argumentRangeError } from "../errors.ts";
+import { argumentRangeError, DmaWindowError } from "../errors.ts";
 import { count } from "../validate.ts";
 import type { Vector } from "./vector.ts";
 
@@ -26,14 +26,12 @@ export class Vectors implements Iterable<Vector> {
     return this.#vectors.length;
   }
 
-  /** @throws RangeError `ERR_OUT_OF_RANGE`. */
+  /** @throws RangeError `ERR_OUT_OF_RANGE`; `ERR_CLOSED` once they are off. */
   vector(index: number): Vector {
     const found = this.#vectors[count("index", index)];
     if (found !== undefined) return found;
-    const last = this.count - 1;
-    const wanted =
-      last < 0 ? "that of a vector, of which none is on any more" : `from 0 to ${last}, as ${this.count} are on`;
-    throw argumentRangeError("index", wanted, index);
+    if (this.count === 0) throw new DmaWindowError("ERR_CLOSED", "these interrupts were switched off");
+    throw argumentRangeError("index", `from 0 to ${this.count - 1}, as ${this.count} are on`, index);
   }
 
   [Symbol.iterator](): Iterator<Vector> {

@@ -158,7 +158,7 @@ layers("let a plan be made without a kernel and without a container", () => {
 
 layers("let a device be driven without a container, which opens it", () => {
   mayImport("device", (to) => {
-    const ours = ["closable.ts", "closing.ts", "exclusive.ts", "explain.ts", "iommu.ts", "warn.ts", "open-devices.ts"];
+    const ours = ["closable.ts", "closing.ts", "exclusive.ts", "explain.ts", "iommu.ts", "warn.ts", "pci"];
     return ["device", "syscalls.ts", "copies.ts", ...ours, ...words].includes(to);
   });
 });

@@ -136,10 +136,11 @@ export class PciFunction {
     this.#plugged.reset();
   }
 
-  /** It is pulled out: nothing that it had under way comes to an end. */
+  /** It is pulled out: nothing that it had under way comes to an end, and its configuration space reads ff, as a bus where nobody answers. */
   remove(): void {
     this.#era++;
     this.isPresent = false;
+    this.config.bytes.fill(0xff);
     this.#setLine(false);
   }
 
