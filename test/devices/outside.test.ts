@@ -82,7 +82,8 @@ outside("a device that is pulled out answers nothing, sends nothing, and wants t
   const gone = kernel.plugged(address).unplug();
   assert.equal(rig.fired(event), [1]);
   assert.equal([bar.read32(0), bar.write32(0, 1), rig.read(fd, 0n, 4)], [-errno.EIO, -errno.EIO, -errno.EIO]);
-  assert.equal([rig.config(fd, 0, 2), rig.setConfig(fd, 4, 2, 0)], [-errno.ENODEV, -errno.ENODEV]);
+  assert.equal([rig.setConfig(fd, 4, 2, 0), rig.config(fd, 0, 2)], [2, 0x1b36], "its name is the kernel's copy");
+  assert.equal([rig.config(fd, 8, 4), rig.config(fd, 4, 2)], [0xffffffff, 0xfbff], "and the bus reads ones");
   device.bus.raise(0);
   assert.is(device.bus.write(0n, Uint8Array.of(1)).bytes, 0);
   assert.equal(rig.fired(event), [0]);
@@ -95,22 +96,6 @@ outside("a device that is pulled out answers nothing, sends nothing, and wants t
 outside("an address that no device has is refused with those that there are", () => {
   const kernel = modelKernel({ devices: [edu()] });
   assert.throws(() => kernel.plugged("0000:99:00.0"), /0000:01:00.0/);
-});
-
-outside("the machine's files say what a device is", () => {
-  const kernel = modelKernel({ platform: "type1", devices: [new Probe({}, { address: "0000:00:06.0" })] });
-  const at = "/sys/bus/pci/devices/0000:00:06.0";
-  const text = (name: string) => kernel.files.text(`${at}/${name}`);
-  assert.equal(["vendor", "device", "class", "revision", "power_state", "reset_method"].map(text), [
-    ...["0x1b36\n", "0x0010\n", "0x010802\n", "0x02\n", "D0\n", "flr\n"],
-  ]);
-  const [first = "", ...others] = String(text("resource")).split("\n");
-  const [start = 0n, last = 0n, flags] = first.split(" ").map(BigInt);
-  assert.equal([last - start + 1n, flags], [16384n, 0x140200n]);
-  assert.is(others[0], "0x0000000000000000 0x0000000000000000 0x0000000000000000");
-  const bare = modelKernel({ platform: "type1", devices: [edu()] });
-  const [address] = bare.snapshot().devices.map((one) => one.address);
-  assert.is(bare.files.text(`/sys/bus/pci/devices/${address}/reset_method`), -errno.ENOENT);
 });
 
 const events = suite("eventfds");

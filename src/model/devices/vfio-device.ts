@@ -1,5 +1,5 @@
 import { VfioCall } from "../../syscalls.ts";
-import { EFAULT, EINVAL, ENODEV, ENOTTY } from "../errno.ts";
+import { EFAULT, EINVAL, ENOTTY } from "../errno.ts";
 import { ModelUnknown } from "../errors.ts";
 import type { Eventfd } from "../eventfd.ts";
 import type { Caller, OpenFile } from "../open-file.ts";
@@ -166,21 +166,19 @@ export class VfioDevice implements BusDevice, ConfigEffects {
     }
   }
 
-  /** `vfio_pci_rw`. Of a device that was pulled out nobody finds the configuration space. (`drivers/pci/access.c`, read) */
+  /** `vfio_pci_rw`. */
   read(into: Uint8Array, offset: bigint): number {
     if (into.length === 0) return 0;
     const { index, at } = regionOf(offset);
     if (index <= Region.LAST_BAR) return readBar(this.hardware, index, into, at);
-    if (index !== Region.CONFIG) return EINVAL;
-    return this.hardware.isPresent ? this.#open.config.read(into, at) : ENODEV;
+    return index === Region.CONFIG ? this.#open.config.read(into, at) : EINVAL;
   }
 
   write(from: Uint8Array, offset: bigint): number {
     if (from.length === 0) return 0;
     const { index, at } = regionOf(offset);
     if (index <= Region.LAST_BAR) return writeBar(this.hardware, index, from, at);
-    if (index !== Region.CONFIG) return EINVAL;
-    return this.hardware.isPresent ? this.#open.config.write(from, at) : ENODEV;
+    return index === Region.CONFIG ? this.#open.config.write(from, at) : EINVAL;
   }
 
   /** DEVICE_RESET: what the configuration space says survives, and the interrupts that are set up. Its argument is not looked at. */
