@@ -36,6 +36,11 @@ class Asked implements Syscalls {
       if (typeof call !== "function") continue;
       Object.defineProperty(this, name, { value: passing(inner, call as (...parameters: never[]) => unknown, name) });
     }
+    for (const [name, isAnswer] of Object.entries(FOR_DEVICES)) {
+      const call = (inner as unknown as Readonly<Record<string, unknown>>)[name];
+      if (typeof call !== "function") continue;
+      Object.defineProperty(this, name, { value: answering(inner, call as Answering, name, isAnswer) });
+    }
   }
 
   get files(): MachineFiles | undefined {
@@ -147,6 +152,37 @@ class Asked implements Syscalls {
 
 /** What an interface may have and need not: who asks looks whether it is there. */
 const OPTIONAL = ["bindNode", "populate", "read", "write"] as const;
+
+/** Of those, what a device needs, each with what its answer may be. */
+const FOR_DEVICES = {
+  pread: Number.isInteger,
+  pwrite: Number.isInteger,
+  registers: (answer: unknown) => isObjectOrErrno(answer, "unmap"),
+  eventfd: Number.isInteger,
+  takeEvents: Number.isInteger,
+  listen: (answer: unknown) => isObjectOrErrno(answer, "end"),
+} satisfies Partial<Record<keyof Syscalls, (answer: unknown) => boolean>>;
+
+/** With as many parameters as they have: one that is polled makes no garbage. */
+function answering(inner: Syscalls, call: Answering, name: string, isAnswer: (answer: unknown) => boolean): Answering {
+  return (first, second, third) => {
+    try {
+      const answer = apply(call, inner, [first, second, third]);
+      if (isAnswer(answer)) return answer;
+      throw noAnswer(answer);
+    } catch (error) {
+      throw thrown(error, name);
+    }
+  };
+}
+
+type Answering = (first?: unknown, second?: unknown, third?: unknown) => unknown;
+
+/** What gives an object instead of 0, which has this method to end it. */
+function isObjectOrErrno(answer: unknown, method: string): boolean {
+  if (typeof answer === "number") return Number.isInteger(answer) && answer < 0;
+  return typeof answer === "object" && answer !== null && typeof (answer as never)[method] === "function";
+}
 
 function passing(inner: Syscalls, call: (...parameters: never[]) => unknown, name: string) {
   return (...parameters: never[]): unknown => {
