@@ -193,7 +193,8 @@ class Misuse {
     },
     files: () => {
       const { fd } = this.#one(this.#mapped);
-      const array = this.#odd([this.#one(this.#views).subarray(16), new Uint8Array(this.#random.below(64))]);
+      const view = this.#one(this.#views);
+      const array = this.#odd([view.length === 0 ? view : view.subarray(16), new Uint8Array(this.#random.below(64))]);
       const offset = this.#odd([16n, 8000n, 1n << 62n]);
       if (this.#random.once(2)) kernel.pread(this.#odd([fd]), array, offset);
       else kernel.pwrite(this.#odd([fd]), array, this.#random.once(2) ? offset : (20n as never));
