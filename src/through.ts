@@ -139,7 +139,8 @@ export abstract class Through implements Syscalls {
     return inner.write && ((address, from) => inner.write?.(address, from));
   }
 
-  // What a device needs, as the kernel behind has it. Accesses to registers that are mapped do not pass: they are no calls.
+  // What a device needs, as the kernel behind has it. Accesses to registers that are mapped do not pass: they are no calls. Nor is there
+  // an `ioctlLater`: who has none blocks, and its calls pass as all others do, in their order.
 
   get pread(): Syscalls["pread"] {
     const pread = this.#optional("pread");

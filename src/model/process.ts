@@ -1,5 +1,7 @@
 import { Descriptors } from "./descriptors.ts";
+import type { RegisterMap } from "./device.ts";
 import { ModelUnknown } from "./errors.ts";
+import type { EventListening } from "./eventfd.ts";
 import type { Machine } from "./machine.ts";
 import { AddressSpace } from "./memory/address-space.ts";
 import { LockedAccount, type LockedMemoryLimits } from "./memory/locked.ts";
@@ -29,6 +31,10 @@ export class Process {
   readonly #source: Memory;
   /** Pages of 4 KiB that maps of type1 have pinned and charged, of all containers; one that is mapped twice counts twice. */
   pinnedByMaps = 0;
+  /** Registers of devices that it has mapped. */
+  readonly registerMaps = new Set<RegisterMap>();
+  /** Who hears of its eventfds. A child has none of them: its event loop is another. */
+  readonly listening = new Set<EventListening>();
   /** It makes no calls any more. */
   ended = false;
 
@@ -66,6 +72,7 @@ export class Process {
     const child = new Process(this.#machine, "simulated", this.locked.limits);
     this.space.copyTo(child.space);
     this.descriptors.copyTo(child.descriptors);
+    for (const map of this.registerMaps) map.copyTo(child);
     return child;
   }
 
@@ -76,6 +83,8 @@ export class Process {
   exit(): void {
     if (this.ended) return;
     this.ended = true;
+    for (const one of [...this.listening]) one.end();
+    for (const map of [...this.registerMaps]) map.letGo();
     for (const [fd] of this.descriptors.all) this.descriptors.close(fd);
     this.locked.end();
     if (this.#source !== "simulated") return;

@@ -149,7 +149,7 @@ export const mutants: readonly Mutant[] = [
   {
     broken: "a group stays open when SET_IOMMU fails",
     file: "src/container/open.ts",
-    from: "closeFiles(kernel, [...groupFds, containerFd])",
+    from: "closeFiles(kernel, [...groups.fds, containerFd])",
     to: "closeFiles(kernel, [containerFd])",
     noticedBy: "test/container/open.test.ts",
   },
