@@ -26,7 +26,15 @@ export type { ListOptions, MemsegTableOptions, NewMemseg } from "./memory/option
 export type { Segment } from "./memory/segment.ts";
 export { MemsegTable } from "./memory/table.ts";
 export type { Memseg, MemsegList } from "./memory/types.ts";
-export { type ModelKernel, modelKernel } from "./model/index.ts";
+export {
+  type ModelKernel,
+  modelKernel,
+  type NvmeCommand,
+  type NvmeFault,
+  type NvmeNamespaceOptions,
+  type NvmeOptions,
+  softwareNvme,
+} from "./model/index.ts";
 export {
   type FullGrowth,
   type HugepageGrowth,

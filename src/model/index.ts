@@ -8,6 +8,8 @@ import { boot } from "./kernel.ts";
 import type { LockedMemoryLimits } from "./memory/locked.ts";
 import { type ModelOptions, settingsFrom } from "./options.ts";
 
+export { softwareNvme } from "./devices/nvme/nvme.ts";
+export type { NvmeCommand, NvmeFault, NvmeNamespaceOptions, NvmeOptions } from "./devices/nvme/options.ts";
 export type { DmaFault, DmaResult, ModelDevice } from "./dma/device.ts";
 export { ModelKernelOops, ModelProcessEnded, ModelUnknown } from "./errors.ts";
 export type { CallCount, ModelCounters } from "./eyes/counters.ts";
