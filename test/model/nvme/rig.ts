@@ -124,7 +124,7 @@ export class Rig {
     return this;
   }
 
-  #pair(id: number, { entries = 16, cqEntries = entries, align = PAGE }): Pair {
+  #pair(id: number, { entries = 16, cqEntries = entries, align = PAGE }: PairOptions & { align?: number }): Pair {
     const sq = this.memory(entries * 64, align);
     const cq = this.memory(cqEntries * 16, align);
     this.bytes(cq, cqEntries * 16).fill(0);
@@ -165,7 +165,8 @@ export class Rig {
 
   /** Puts an entry into the queue, and rings no bell. */
   submit(fields: Fields, pair: Pair): number {
-    const id = fields.id ?? (this.#id = (this.#id + 1) & 0xffff);
+    this.#id = (this.#id + 1) & 0xffff;
+    const id = fields.id ?? this.#id;
     this.bytes(pair.sq + BigInt(pair.tail * 64), 64).set(entryOf(fields, id));
     pair.tail = (pair.tail + 1) % pair.entries;
     return id;

@@ -1,5 +1,5 @@
 /** The admin command set, as far as it goes here. NVMe 1.4, 5. */
-import type { Command } from "./command.ts";
+import { type Command, flagStatus } from "./command.ts";
 import type { ControllerState } from "./controller-state.ts";
 import { getFeature, setFeature } from "./feature-commands.ts";
 import { identify } from "./identify.ts";
@@ -31,15 +31,11 @@ const WORK: readonly (Work | undefined)[] = [
   ({ events }, command) => events.request(command), // 0ch
 ];
 
-/** FUSE and PSDT: admin commands are neither fused, nor do they take SGLs. */
-const FUSED = 0x03;
-const SGLS = 0xc0;
-
 export function adminCommand(state: ControllerState, command: Command): number {
   const work = WORK[command.opcode];
   if (work === undefined) return Status.INVALID_OPCODE;
-  if ((command.flags & (FUSED | SGLS)) !== 0) return Status.INVALID_FIELD;
-  return work(state, command);
+  const status = flagStatus(command);
+  return status === Status.SUCCESS ? work(state, command) : status;
 }
 
 /** The lowest bit of the result: the command was not aborted. */

@@ -1,3 +1,4 @@
+import { Status } from "./status.ts";
 import type { SubmissionQueue } from "./submission-queue.ts";
 
 /** The bytes of an entry in a submission queue. */
@@ -48,4 +49,14 @@ export class Command {
     this.status = undefined;
     this.awaitsEvent = false;
   }
+}
+
+/** FUSE and PSDT. */
+const FUSED = 0x03;
+const SGLS = 0xc0;
+
+/** Commands are neither fused here, nor do they take SGLs. */
+export function flagStatus({ flags }: Command): number {
+  if ((flags & SGLS) !== 0) return Status.INVALID_FIELD;
+  return (flags & FUSED) === 0 ? Status.SUCCESS : Status.FUSED;
 }

@@ -63,8 +63,7 @@ function current(state: ControllerState, command: Command, feature: number, feat
       command.result = features.arbitration;
       return Status.SUCCESS;
     case Feature.TEMPERATURE:
-      command.result = temperature(command.dw11, features);
-      return Status.SUCCESS;
+      return temperature(command, features);
     case Feature.ERROR_RECOVERY:
       command.result = features === state.features ? (state.namespaces[command.nsid]?.errorRecovery ?? 0) : 0;
       return Status.SUCCESS;
@@ -77,7 +76,7 @@ function current(state: ControllerState, command: Command, feature: number, feat
     case Feature.VECTOR: {
       const vector = command.dw11 & 0xffff;
       if (vector >= state.settings.vectors) return Status.INVALID_FIELD;
-      command.result = vector | NOT_COALESCED;
+      command.result = vector === ADMIN_VECTOR ? NOT_COALESCED : vector;
       return Status.SUCCESS;
     }
     case Feature.EVENTS:
@@ -88,16 +87,25 @@ function current(state: ControllerState, command: Command, feature: number, feat
   }
 }
 
-/** Of {@link Feature.VECTOR}: coalescing is off for it. */
+/** Of {@link Feature.VECTOR}: coalescing is off for it, as always for that of the admin queue. */
 const NOT_COALESCED = 0x1_0000;
+const ADMIN_VECTOR = 0;
 
 export function setFeature(state: ControllerState, command: Command): number {
   const feature = command.dw10 & 0xff;
   const capabilities = CAPABILITIES[feature];
   if ((command.dw10 & SAVE) !== 0) return Status.NOT_SAVEABLE;
   if (capabilities === undefined) return Status.INVALID_FIELD;
+  const { features, namespaces, namespaceLimit } = state;
+  const { nsid } = command;
+  if (nsid > namespaceLimit && nsid !== EVERY_NAMESPACE) return Status.INVALID_NAMESPACE;
+  if ((capabilities & OF_NAMESPACE) !== 0) {
+    if (nsid === 0) return Status.INVALID_NAMESPACE;
+    if (nsid !== EVERY_NAMESPACE && namespaces[nsid] === undefined) return Status.INVALID_FIELD;
+  } else if (nsid !== 0 && nsid !== EVERY_NAMESPACE) {
+    return Status.NOT_OF_NAMESPACE;
+  }
   if ((capabilities & CHANGEABLE) === 0) return Status.NOT_CHANGEABLE;
-  const { features } = state;
   switch (feature) {
     case Feature.ARBITRATION:
       features.arbitration = command.dw11;
@@ -141,10 +149,12 @@ function thresholdOf(dw11: number): { readonly sensor: number; readonly over: bo
   return { sensor: (dw11 >>> 16) & 15, over: kind === 0, under: kind === 1 };
 }
 
-function temperature(dw11: number, features: Features): number {
-  const { sensor, over, under } = thresholdOf(dw11);
-  if (sensor !== 0) return 0;
-  return over ? features.overTemperature : under ? features.underTemperature : 0;
+function temperature(command: Command, features: Features): number {
+  const { sensor, over, under } = thresholdOf(command.dw11);
+  if (sensor !== 0) return Status.SUCCESS; // such as are not there have 0
+  if (!over && !under) return Status.INVALID_FIELD;
+  command.result = over ? features.overTemperature : features.underTemperature;
+  return Status.SUCCESS;
 }
 
 /** Too warm already, and the host wants to hear of it: an event. */
@@ -158,14 +168,9 @@ function setTemperature({ features, events }: ControllerState, { dw11 }: Command
   return Status.SUCCESS;
 }
 
-function setErrorRecovery(state: ControllerState, { nsid, dw11 }: Command): number {
-  if (nsid === EVERY_NAMESPACE) {
-    for (const namespace of state.namespaces) if (namespace !== undefined) namespace.errorRecovery = dw11;
-    return Status.SUCCESS;
+function setErrorRecovery({ namespaces }: ControllerState, { nsid, dw11 }: Command): number {
+  for (const namespace of namespaces) {
+    if (namespace !== undefined && (nsid === EVERY_NAMESPACE || nsid === namespace.id)) namespace.errorRecovery = dw11;
   }
-  if (nsid === 0 || nsid > state.namespaceLimit) return Status.INVALID_NAMESPACE;
-  const namespace = state.namespaces[nsid];
-  if (namespace === undefined) return Status.INVALID_FIELD;
-  namespace.errorRecovery = dw11;
   return Status.SUCCESS;
 }

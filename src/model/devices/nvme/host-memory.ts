@@ -121,7 +121,7 @@ export class HostMemory {
       const read = chained ? places : left;
       this.#firsts[read] ??= this.#list.subarray(0, read * PRP_BYTES);
       if (this.#bus.read(address, this.#firsts[read] as Uint8Array).fault !== undefined)
-        return Status.DATA_TRANSFER_ERROR;
+        return Status.LIST_TRANSFER_ERROR;
       for (let place = 0; place < read; place++) {
         const at = place * PRP_BYTES;
         if ((this.#view.getUint32(at, true) & (this.#pageBytes - 1)) !== 0) return Status.INVALID_PRP_OFFSET;

@@ -17,13 +17,11 @@ export function getLogPage(state: ControllerState, command: Command): number {
   if (typeof page === "number") return page;
   const bytes = ((command.dw10 >>> 16) + (command.dw11 & 0xffff) * 0x1_0000 + 1) * 4;
   const offset = command.dw13 * 2 ** 32 + command.dw12;
-  if (offset % 4 !== 0 || offset > page.length) return Status.INVALID_FIELD;
+  if (offset % 4 !== 0 || offset >= page.length) return Status.INVALID_FIELD;
   const part = page.subarray(offset, offset + bytes);
-  if (part.length > 0) {
-    const status = state.memory.open(command, part.length);
-    if (status !== Status.SUCCESS) return status;
-    if (!state.memory.write(part)) return Status.DATA_TRANSFER_ERROR;
-  }
+  const status = state.memory.open(command, part.length);
+  if (status !== Status.SUCCESS) return status;
+  if (!state.memory.write(part)) return Status.DATA_TRANSFER_ERROR;
   const retained = (command.dw10 & RETAIN_EVENT) !== 0;
   if (!retained) state.events.read(log);
   return Status.SUCCESS;

@@ -6,8 +6,12 @@ export const Status = {
   SUCCESS: 0,
   INVALID_OPCODE: 0x4001,
   INVALID_FIELD: 0x4002,
+  /** It is part of two that are fused, which no command can be here. */
+  FUSED: 0x0002,
   ID_CONFLICT: 0x4003,
   DATA_TRANSFER_ERROR: 0x0004,
+  /** The same of a PRP list. */
+  LIST_TRANSFER_ERROR: 0x4004,
   ABORT_REQUESTED: 0x0007,
   ABORTED_WITH_QUEUE: 0x0008,
   INVALID_NAMESPACE: 0x400b,
@@ -23,7 +27,8 @@ export const Status = {
   QUEUE_STILL_USED: 0x010c,
   NOT_SAVEABLE: 0x410d,
   NOT_CHANGEABLE: 0x410e,
-  COMPARE_FAILURE: 0x4285,
+  NOT_OF_NAMESPACE: 0x410f,
+  COMPARE_FAILURE: 0x0285,
 } as const;
 
 /** Instead of a status: the command is not done. It is completed later, or goes with its queue. */
