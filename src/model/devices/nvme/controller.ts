@@ -260,6 +260,7 @@ export class NvmeController implements Plugged {
   }
 
   #goOn(): void {
+    if (!this.#queues.waiting) return;
     if (this.#settings.completions === "now") this.#drain();
     else this.#schedule();
   }

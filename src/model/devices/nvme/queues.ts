@@ -70,6 +70,11 @@ export class Queues {
     return true;
   }
 
+  /** Whether there may be something to fetch. */
+  get waiting(): boolean {
+    return this.#row.length > 0;
+  }
+
   /** The next command that may be carried out. `undefined`: there is none, or it could not be read. */
   next(): Command | undefined {
     for (let queue = this.#row[0]; queue !== undefined; queue = this.#row[0]) {
