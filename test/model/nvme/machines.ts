@@ -90,6 +90,8 @@ export async function qemuMachine(
     ...["-device", `nvme,id=n,serial=S,addr=0${SLOT}.0`, ...drives],
   ];
   const child = spawn("qemu-system-x86_64", args, { stdio: ["pipe", "pipe", "pipe"] });
+  const end = () => child.kill();
+  process.once("exit", end);
   const line = new Lines(child);
   const config = async (offset: number, value: number) => {
     await line.ask(`outl 0xcf8 ${0x8000_0000 + SLOT * 2048 + offset}`);
@@ -111,6 +113,7 @@ export async function qemuMachine(
     close: async () => {
       child.kill();
       await new Promise((resolve) => child.once("close", resolve));
+      process.off("exit", end);
       for (const file of [bios, ...disks]) rmSync(file);
     },
   };

@@ -6,7 +6,7 @@ import { MEMORY } from "./fake-bus.ts";
 import { COMPARE, type Fields, io, PAGE, type Pair, READ, Rig, WRITE } from "./rig.ts";
 
 const SEED = Number(process.env.DMA_WINDOW_SEED ?? 1);
-const ROUNDS = Number(process.env.DMA_WINDOW_PROGRAMS ?? 50);
+const ROUNDS = Number(process.env.DMA_WINDOW_COMMANDS ?? 50);
 
 const test = suite("random commands on the software NVMe");
 
