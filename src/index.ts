@@ -13,10 +13,11 @@ export type {
   GrowOptions,
   HeapOptions,
   PoolOptions,
+  RemoteOptions,
   SharedPoolOptions,
 } from "./heap/options.ts";
 export type { DmaPool } from "./heap/pool.ts";
-export type { RemoteOptions, RemoteStats } from "./heap/remote-frees.ts";
+export type { RemoteStats } from "./heap/remote-frees.ts";
 export type { PoolWorker, SharedPool } from "./heap/shared-pool.ts";
 export type { HeapStats, TrimResult } from "./heap/stats.ts";
 export { type OpenHeapOptions, openHeap, type WorkerHeap } from "./heap/worker-heap.ts";

@@ -1,9 +1,10 @@
 /** What stands on the command line, and what it means. */
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { nearest } from "../known.ts";
+import type { ModelPlatform } from "../model/index.ts";
 import type { IovaMode } from "../plan/index.ts";
 import { IOVA_MODES } from "../plan/request.ts";
-import type { KernelName, MachineOptions, PlatformName } from "./machine.ts";
+import type { KernelName, MachineOptions } from "./machine.ts";
 import { parseChoice, parseCount, parseSize, UsageError } from "./usage.ts";
 
 export const HELP = `dma-window: a DMA window, sized once
@@ -38,7 +39,7 @@ export const HELP = `dma-window: a DMA window, sized once
   differences; 2 wrong usage.
 `;
 
-const PLATFORMS: readonly PlatformName[] = ["powernv", "pseries", "type1", "noiommu"];
+const PLATFORMS: readonly ModelPlatform[] = ["powernv", "pseries", "type1", "noiommu"];
 
 /** Of the storm, where nothing is said. */
 const STEPS = "4000";
@@ -82,7 +83,7 @@ export interface ReplayLine {
   readonly file: string;
   readonly kernel: KernelName;
   /** Left out: what the trace was recorded on. */
-  readonly platform?: PlatformName;
+  readonly platform?: ModelPlatform;
   /** Instead of the trace's, in the order in which it opens them. */
   readonly groups: readonly number[];
   readonly json: boolean;

@@ -15,6 +15,7 @@ import {
   type Aids,
   type BlockOptions,
   type PoolOptions,
+  type RemoteOptions,
   readBlock,
   readForce,
   readPool,
@@ -22,7 +23,7 @@ import {
 } from "./options.ts";
 import { type DmaPool, makePool } from "./pool.ts";
 import { closedError, refusedHandle } from "./refusals.ts";
-import { RemoteFrees, type RemoteOptions } from "./remote-frees.ts";
+import { RemoteFrees } from "./remote-frees.ts";
 import { type HeapStats, statsOf, type TrimResult } from "./stats.ts";
 import { unlessSpoilt, wasm } from "./wasm.ts";
 

@@ -2,8 +2,7 @@
 import { GRANULE, HANDLE_INDEX_MASK } from "../alloc.ts";
 import { DmaWindowError } from "../errors.ts";
 import { rounded } from "./block.ts";
-import type { Asked } from "./exhausted.ts";
-import type { Ground } from "./ground.ts";
+import type { Asked, Ground } from "./ground.ts";
 import { Growth } from "./growth.ts";
 import type { GrowPlan } from "./options.ts";
 import { fill } from "./pattern.ts";

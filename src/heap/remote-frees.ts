@@ -8,13 +8,8 @@ import { RemoteQueue } from "../worker/remote.ts";
 import { makeRemoteFreeToken, type RemoteFreeToken } from "../worker/remote-free.ts";
 import type { Blocks } from "./blocks.ts";
 import type { Careful } from "./careful.ts";
+import type { RemoteOptions } from "./options.ts";
 import { wasm } from "./wasm.ts";
-
-/** What is told of blocks that other threads freed. */
-export interface RemoteOptions {
-  /** Hears of each handle that was refused when the heap took it, and of guards that were damaged. */
-  readonly onError?: (error: Error) => void;
-}
 
 /** What other threads freed. */
 export interface RemoteStats {

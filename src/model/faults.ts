@@ -4,7 +4,7 @@ import { type Syscalls, VfioCall, vfioCallName } from "../syscalls.ts";
 import { type Passing, Through } from "../through.ts";
 import { boolean, object, syscalls } from "../validate.ts";
 import { ModelProcessEnded } from "./errors.ts";
-import type { ModelKernel } from "./index.ts";
+import type { ModelKernel } from "./model-kernel.ts";
 
 /** Which calls a fault meets. */
 export interface FaultPlace {

@@ -1,11 +1,12 @@
 import { GroupFlag, VfioCall } from "../syscalls.ts";
-import { Container } from "./container.ts";
-import { Device } from "./device.ts";
+import { Container, type MemberGroup } from "./container.ts";
+import { Device, type DeviceGroup } from "./device.ts";
+import type { DmaFault, DmaRequester } from "./dma/device.ts";
 import { EBADF, EBADFD, EBUSY, EFAULT, EINVAL, ENODEV, ENOTTY, EPERM } from "./errno.ts";
 import type { LinuxRules } from "./linux-rules.ts";
-import { OpenFile } from "./open-file.ts";
+import { type Caller, OpenFile } from "./open-file.ts";
 import { PAGE_BYTES } from "./pages.ts";
-import type { Process } from "./process.ts";
+import type { Iommu } from "./reach.ts";
 import { GroupStatus, type Struct } from "./structs.ts";
 
 /**
@@ -14,17 +15,14 @@ import { GroupStatus, type Struct } from "./structs.ts";
  *
  * Rules: `drivers/vfio/group.c: vfio_group_fops_unl_ioctl, vfio_group_fops_release`.
  */
-export class Group extends OpenFile {
+export class Group extends OpenFile implements MemberGroup, DeviceGroup, DmaRequester {
   readonly number: number;
   readonly path: string;
   /** No IOMMU stands between its device and memory. */
   readonly noIommu: boolean;
   container: Container | undefined;
-  /** Devices of it that are open. */
   devicesOpen = 0;
-  /** pSeries: firmware refused a window once, and that lasts until the machine is started again. */
   refusedByFirmware = false;
-  /** The device that is in it, as the bus names it. */
   readonly device: string;
   readonly #rules: LinuxRules;
 
@@ -38,12 +36,12 @@ export class Group extends OpenFile {
   }
 
   /** 0 where it can be opened: once, and without an IOMMU only by who may reach all memory. (`vfio_group_fops_open`) */
-  admit(caller: Process): number {
+  admit(caller: Caller): number {
     if (this.noIommu && !caller.mayReachAllMemory) return EPERM;
     return this.isOpen ? EBUSY : 0;
   }
 
-  ioctl(call: number, _argument: number, struct: Struct | undefined, caller: Process): number {
+  ioctl(call: number, _argument: number, struct: Struct | undefined, caller: Caller): number {
     switch (call) {
       case VfioCall.GROUP_GET_STATUS:
         return this.#getStatus(struct);
@@ -56,6 +54,11 @@ export class Group extends OpenFile {
       default:
         return ENOTTY;
     }
+  }
+
+  get iommu(): Iommu | DmaFault["why"] {
+    if (this.container === undefined) return "the group is in no container";
+    return this.container.driver ?? "its container has no IOMMU driver";
   }
 
   protected released(): void {
@@ -72,7 +75,7 @@ export class Group extends OpenFile {
   }
 
   /** `vfio_group_ioctl_set_container`: its argument points to an int, the container's descriptor. */
-  #setContainer(struct: Struct | undefined, caller: Process): number {
+  #setContainer(struct: Struct | undefined, caller: Caller): number {
     if (struct === undefined) return EFAULT;
     struct.need(4);
     const file = caller.descriptors.get(struct.i32(0));
@@ -91,7 +94,7 @@ export class Group extends OpenFile {
   }
 
   /** `vfio_group_ioctl_get_device_fd`: its argument is a name. The name is looked at first. */
-  #getDevice(struct: Struct | undefined, caller: Process): number {
+  #getDevice(struct: Struct | undefined, caller: Caller): number {
     if (struct === undefined) return EFAULT;
     const refused = this.#match(struct.name(), caller.pageUnit * PAGE_BYTES);
     if (refused !== 0) return refused;

@@ -2,18 +2,18 @@ import type { MachineFiles } from "../syscalls.ts";
 import { Container } from "./container.ts";
 import type { DriverModule } from "./driver-module.ts";
 import { EISDIR, ENOENT, ENOTDIR } from "./errno.ts";
-import { Counting } from "./eyes/counters.ts";
-import { Watchers } from "./eyes/watch.ts";
 import { machineFiles } from "./files.ts";
 import { Group } from "./group.ts";
+import { Counting } from "./inspect/counters.ts";
+import { Watchers } from "./inspect/watch.ts";
 import type { LinuxRules } from "./linux-rules.ts";
 import { Frames } from "./memory/frames.ts";
 import { HugepagePool } from "./memory/hugepage-pool.ts";
 import { noIommuModule } from "./noiommu.ts";
-import type { OpenFile } from "./open-file.ts";
+import type { Caller, OpenFile } from "./open-file.ts";
 import type { IommuSettings, ModelPlatform, ModelSettings } from "./options.ts";
 import { pageOf } from "./pages.ts";
-import type { Process } from "./process.ts";
+import type { Host, Process } from "./process.ts";
 import { spaprModule } from "./spapr/module.ts";
 import { powernv } from "./spapr/powernv.ts";
 import { pseries } from "./spapr/pseries.ts";
@@ -21,17 +21,13 @@ import { type1Module } from "./type1/module.ts";
 import { type1Settings } from "./type1/settings.ts";
 
 /** What all processes of a machine share: its IOMMU, its groups, the containers that are there, its hugepages. */
-export class Machine {
-  /** The CPU's page in bytes. */
+export class Machine implements Host {
   readonly pageSize: number;
   /** What it is, and stays. */
   readonly fixed: Pick<ModelSettings, "iommu" | "rules" | "pageSize" | "ram">;
-  /** Bytes of RAM; below 2^53, so exact. */
   readonly ram: number;
-  /** Pages of 4 KiB of a process's address space. */
   readonly userPages: number;
   readonly pool: HugepagePool;
-  /** Its physical memory. */
   readonly frames = new Frames();
   readonly watchers = new Watchers();
   readonly counting = new Counting();
@@ -57,7 +53,6 @@ export class Machine {
     this.#byPath = new Map(this.groups.map((group) => [group.path, group]));
   }
 
-  /** A process begins: gives it its number. */
   begin(process: Process): number {
     this.#processes.push(process);
     return this.#begun++;
@@ -70,7 +65,7 @@ export class Machine {
   }
 
   /** The file, or a negative errno. */
-  open(path: string, caller: Process): OpenFile | number {
+  open(path: string, caller: Caller): OpenFile | number {
     if (path === "/dev/vfio/vfio") {
       const container = new Container(this.#opened++, this.#modules, this.watchers, this.counting);
       this.#containers.add(container);

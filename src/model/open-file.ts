@@ -1,5 +1,17 @@
-import type { Process } from "./process.ts";
+import type { MemoryOwner } from "./memory-owner.ts";
 import type { Struct } from "./structs.ts";
+
+/** A process as its open files know it: whoever makes a call on one of them. */
+export interface Caller extends MemoryOwner {
+  readonly descriptors: FileTable;
+}
+
+/** The open files of a process, by descriptor. */
+export interface FileTable {
+  /** The descriptor that leads to the file from now on. */
+  add(file: OpenFile): number;
+  get(fd: number): OpenFile | undefined;
+}
 
 /** What descriptors lead to: after a fork those of several processes may lead to one. (`struct file`) */
 export abstract class OpenFile {
@@ -13,9 +25,9 @@ export abstract class OpenFile {
    * `argument` is what the call was given when that was a number. `struct` is undefined when the caller's pointer leads
    * nowhere.
    */
-  abstract ioctl(call: number, argument: number, struct: Struct | undefined, caller: Process): number;
+  abstract ioctl(call: number, argument: number, struct: Struct | undefined, caller: Caller): number;
 
-  /** The last holder has let go. */
+  /** The last holder has released it. */
   protected abstract released(): void;
 
   get isOpen(): boolean {
@@ -26,7 +38,7 @@ export abstract class OpenFile {
     this.#holders++;
   }
 
-  letGo(): void {
+  release(): void {
     this.#holders--;
     if (this.#holders === 0) this.released();
   }

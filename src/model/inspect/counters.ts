@@ -30,8 +30,13 @@ const others = [
 ] as const;
 export type OtherCall = (typeof others)[number];
 
-/** Ioctls have the first places, by their distance from VFIO_BASE; those that nobody knows share the place behind them. */
-const UNKNOWN = Math.max(...Object.values(VfioCall)) + 1;
+/** Ioctls have the first places; those that nobody knows share the place behind them. */
+const ioctls: readonly number[] = Object.values(VfioCall);
+const UNKNOWN = ioctls.length;
+const placeOfIoctl = Uint8Array.from({ length: Math.max(...ioctls) + 1 }, (_, call) => {
+  const place = ioctls.indexOf(call);
+  return place < 0 ? UNKNOWN : place;
+});
 const placeOf = new Map(others.map((name, index) => [name, UNKNOWN + 1 + index]));
 const PLACES = UNKNOWN + 1 + others.length;
 
@@ -43,7 +48,7 @@ export class Counting {
   pagesUnmapped = 0;
 
   ioctl(call: number, result: number): void {
-    const place = call >= 0 && call < UNKNOWN ? call : UNKNOWN;
+    const place = placeOfIoctl[call] ?? UNKNOWN;
     this.#calls[place] = (this.#calls[place] as number) + 1;
     if (result !== 0 && isFailure(call, result)) this.#failed[place] = (this.#failed[place] as number) + 1;
   }
@@ -70,6 +75,6 @@ function isFailure(call: number, result: number): boolean {
 }
 
 function nameOf(place: number): string {
-  if (place < UNKNOWN) return vfioCallName(place);
+  if (place < UNKNOWN) return vfioCallName(ioctls[place] as number);
   return place === UNKNOWN ? "other" : (others[place - UNKNOWN - 1] as string);
 }

@@ -10,7 +10,7 @@ import { writeEntry } from "./batch.ts";
 const page = 4n * KiB;
 
 /** Its calls go through a witness; `livePages` and `interrupted` are what the model itself says of them. */
-export class Monkey {
+export class RandomProgram {
   readonly model: ModelKernel;
   readonly witness: Witness;
   readonly #program: Rig;

@@ -3,10 +3,11 @@ import { Device } from "../device.ts";
 import { Group } from "../group.ts";
 import type { Machine } from "../machine.ts";
 import type { Area } from "../memory/address-space.ts";
+import type { MemoryOwner } from "../memory-owner.ts";
 import type { OpenFile } from "../open-file.ts";
 import type { Process } from "../process.ts";
+import { registrationOf } from "../spapr/registrations.ts";
 import { joined } from "./live.ts";
-import { registrationOf } from "./snapshot.ts";
 
 /**
  * A name for all that decides what the machine will answer: two machines with the same one answer alike from now on. What it
@@ -101,11 +102,11 @@ function joinedAreas(areas: Iterable<Area>): unknown[] {
 
 /** What files and processes are called. */
 class Names {
-  readonly #places: Map<Process, number>;
+  readonly #places: Map<MemoryOwner, number>;
   readonly #containers = new Map<OpenFile, string>();
 
   constructor(processes: readonly Process[], containers: readonly Container[]) {
-    this.#places = new Map(processes.map((process, place) => [process, place]));
+    this.#places = new Map<MemoryOwner, number>(processes.map((process, place) => [process, place]));
     for (const [place, { descriptors }] of processes.entries()) {
       for (const [fd, file] of descriptors.all) {
         if (file instanceof Container && !this.#containers.has(file))
@@ -119,7 +120,7 @@ class Names {
     }
   }
 
-  ofProcess(process: Process): string {
+  ofProcess(process: MemoryOwner): string {
     const place = this.#places.get(process);
     return place === undefined ? "one that has ended" : `process ${place}`;
   }

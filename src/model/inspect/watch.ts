@@ -1,6 +1,5 @@
 import { vfioCallName } from "../../syscalls.ts";
 import { bytesOf } from "../pages.ts";
-import type { Process } from "../process.ts";
 import type { Counting } from "./counters.ts";
 
 /** A live stretch of IOVA that is not what it was: the devices of the container do not reach there what they did. */
@@ -36,7 +35,7 @@ export class Watchers {
   #events: IovaEvent[] = [];
   /** The call under way, and whose it is. Its name is looked up only when there is something to say. */
   call: number | "close" | "exit" = "close";
-  caller: Process | undefined;
+  caller: { readonly id: number } | undefined;
 
   /** Returns the way to stop. The same listener may be added twice. */
   add(listener: IovaListener): () => void {

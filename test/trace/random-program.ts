@@ -10,7 +10,7 @@ interface Area {
   readonly pages: number;
 }
 
-export class Monkey {
+export class RandomProgram {
   readonly #tape: Tape;
   readonly #random: Random;
   readonly #paths: readonly string[];

@@ -12,7 +12,7 @@ const ALL = 2;
 const VADDR = 4;
 
 /** Its calls go through a witness; `livePages` and `interrupted` are what the model itself says of them. */
-export class Type1Monkey {
+export class Type1RandomProgram {
   readonly model: ModelKernel;
   readonly witness: Witness;
   readonly #program: Rig;

@@ -1,5 +1,5 @@
-import type { LiveRange } from "../iommu-driver.ts";
 import { bytesOf } from "../pages.ts";
+import type { LiveRange } from "../reach.ts";
 
 /** IOVAs that devices reach memory through, as long a stretch as there is that leads to neighbouring memory in the same way. */
 export interface LiveIova {
