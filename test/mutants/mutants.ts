@@ -1,3 +1,4 @@
+import { heapMutants } from "./heap.ts";
 import { nvmeMutants } from "./nvme.ts";
 import { sharedPoolMutants } from "./shared-pool.ts";
 
@@ -150,7 +151,7 @@ export const mutants: readonly Mutant[] = [
   {
     broken: "a group stays open when SET_IOMMU fails",
     file: "src/container/open.ts",
-    from: "closeFiles(kernel, [...groupFds, containerFd])",
+    from: "closeFiles(kernel, [...groups.fds, containerFd])",
     to: "closeFiles(kernel, [containerFd])",
     noticedBy: "test/container/open.test.ts",
   },
@@ -203,6 +204,7 @@ export const mutants: readonly Mutant[] = [
     to: "3",
     noticedBy: "test/container/map.test.ts",
   },
+  ...heapMutants,
   ...sharedPoolMutants,
   ...nvmeMutants,
   {
