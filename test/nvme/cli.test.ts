@@ -114,7 +114,7 @@ cli("a file that is shorter than what was asked for, or is no whole blocks, is r
 cli("blocks behind the end are refused with the numbers", async ({ image }) => {
   const { status, stderr } = await nvme("read", "--image", image, "--lba", "2047", "--blocks", "2");
   assert.is(status, 1);
-  assert.match(stderr, /2 blocks from LBA 2047 on reach behind the namespace's end: it has 2048 blocks/);
+  assert.match(stderr, /2 blocks from LBA 2047 on are behind the namespace's end: it has 2048 blocks/);
 });
 
 for (const mode of ["--poll", "--msix", "--intx"]) {
@@ -150,6 +150,25 @@ cli("--json says what went wrong, for programs", async ({ image }) => {
   assert.is(status, 1);
   const { right, code, has } = JSON.parse(stdout);
   assert.equal({ right, code, has }, { right: false, code: "ERR_NVME_RANGE", has: 2048 });
+});
+
+cli("says what its README shows, to the letter; figures of a bench are others each time", async () => {
+  const readme = readFileSync(join(root, "examples/nvme/README.md"), "utf8");
+  const shown = [
+    ...readme.matchAll(/^ {4}\$ node examples\/nvme\/main\.mjs (.*)\n((?: {4}[^$\n].*\n|\n(?= {4}[^$\n]))*)/gm),
+  ];
+  assert.ok(shown.length >= 7, `${shown.length} commands`);
+  for (const [, words = "", text = ""] of shown) {
+    const { stdout, stderr } = await nvme(...words.split(" "));
+    const plain = (output: string) => {
+      const lines = output
+        .trimEnd()
+        .split("\n")
+        .map((line) => line.trim());
+      return words.startsWith("bench") ? lines.map((line) => line.replace(/[\d.]+$/, "n")) : lines;
+    };
+    assert.equal(plain(stdout + stderr), plain(text.replace(/^ {4}/gm, "")), words);
+  }
 });
 
 cli.run();
