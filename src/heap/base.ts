@@ -6,11 +6,11 @@ import { placeIn } from "../place-in.ts";
 import type { RemoteFreeToken } from "../worker/remote-free.ts";
 import { alignShift, blockBytes, boundaryShift, GRANULE, quickShift } from "./block.ts";
 import type { Blocks } from "./blocks.ts";
-import { type DmaBuffer, makeBuffer } from "./buffer.ts";
+import { bufferAt, type DmaBuffer, makeBuffer } from "./buffer.ts";
 import { Careful } from "./careful.ts";
 import type { HeapDamage } from "./damage.ts";
 import { hotCalls } from "./hot.ts";
-import { type HeapLeak, type HeapPart, nameLeaks } from "./leaks.ts";
+import { type HeapLeak, type HeapPart, nameLeaks, tellable } from "./leaks.ts";
 import {
   type Aids,
   type BlockOptions,
@@ -354,7 +354,7 @@ export abstract class HeapBase extends Closable {
   leaks(): readonly HeapLeak[] {
     this.alive();
     this.#remote?.drainAll();
-    return [...this.#leaks()];
+    return Array.from(this.#leaks(), tellable);
   }
 
   *#leaks(): Generator<HeapLeak, void, void> {
@@ -362,7 +362,8 @@ export abstract class HeapBase extends Closable {
     for (let handle = next(0); handle !== 0; handle = next(handle)) {
       const site = this.#careful?.siteOf(handle);
       const where = { iova: this.#iovaOf(handle), va: this.#vaOf(handle) };
-      yield { handle, ...where, bytes: this.#sizeOf(handle), ...(site === undefined ? {} : { callSite: site }) };
+      const about = { ...bufferAt(this, handle), ...(site === undefined ? {} : { callSite: site }) };
+      yield { handle, ...where, bytes: this.#sizeOf(handle), ...about };
     }
     for (const pool of this.#pools) yield* pool.part.leaks();
   }

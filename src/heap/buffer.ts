@@ -3,6 +3,10 @@ import { markClass } from "../copies.ts";
 import { coded, DmaWindowError } from "../errors.ts";
 import { hex } from "../hex.ts";
 import type { HeapBase } from "./base.ts";
+import { counted } from "./leaks.ts";
+
+/** The lengths of those that are open, by handle: what a leak is called. */
+const lengths = new WeakMap<HeapBase, Map<number, number>>();
 
 /** Only heaps make buffers. */
 let make: (heap: HeapBase, handle: number, length: number) => DmaBuffer;
@@ -41,6 +45,8 @@ export class DmaBuffer extends Closable {
     this.handle = handle;
     this.length = length;
     this.iova = heap.iovaOf(handle);
+    const others = lengths.get(heap) ?? new Map<number, number>();
+    lengths.set(heap, others.set(handle, length));
   }
 
   get closed(): boolean {
@@ -72,15 +78,40 @@ export class DmaBuffer extends Closable {
   /** Its handle, which may be another owner's once it is closed. */
   #live(): number {
     if (this.#open) return this.handle;
-    throw new DmaWindowError("ERR_NOT_LIVE", `the buffer of ${this.length} bytes at IOVA ${hex(this.iova)} is closed`);
+    throw new DmaWindowError(
+      "ERR_NOT_LIVE",
+      `the buffer of ${counted(this.length, "byte")} at IOVA ${hex(this.iova)} is closed`,
+    );
   }
 
-  /** Frees it. Once more does nothing, also after its heap was closed. @throws as {@link DmaHeap.free}. */
+  /**
+   * Frees it. Once more does nothing, also after its heap was closed. @throws as {@link DmaHeap.free}: then it is closed where its block
+   * is not live, and else as it was.
+   */
   close(): void {
     if (!this.#open) return;
+    try {
+      if (!this.#heap.closed) this.#heap.free(this.handle);
+    } catch (error) {
+      if (!this.#isLive()) this.#end();
+      throw error;
+    }
+    this.#end();
+  }
+
+  #end(): void {
     this.#open = false;
     this.#bytes = undefined;
-    if (!this.#heap.closed) this.#heap.free(this.handle);
+    lengths.get(this.#heap)?.delete(this.handle);
+  }
+
+  #isLive(): boolean {
+    if (this.#heap.closed) return false;
+    try {
+      return this.#heap.sizeOf(this.handle) > 0;
+    } catch {
+      return false; // it is refused
+    }
   }
 }
 
@@ -89,4 +120,10 @@ markClass(DmaBuffer, "DmaBuffer");
 /** A buffer of a block that is live. */
 export function makeBuffer(heap: HeapBase, handle: number, length: number): DmaBuffer {
   return make(heap, handle, length);
+}
+
+/** That a block is a buffer's, if it is. */
+export function bufferAt(heap: HeapBase, handle: number): { readonly buffer?: number } {
+  const length = lengths.get(heap)?.get(handle);
+  return length === undefined ? {} : { buffer: length };
 }
