@@ -2,7 +2,14 @@
 import { readFileSync } from "node:fs";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type Allocator, AllocStatus, allocMemory, COLUMN_WORDS, HANDLE_INDEX_MASK, instantiateAlloc } from "../../src/alloc.ts";
+import {
+  type Allocator,
+  AllocStatus,
+  allocMemory,
+  COLUMN_WORDS,
+  HANDLE_INDEX_MASK,
+  instantiateAlloc,
+} from "../../src/alloc.ts";
 import type { Placed } from "../reference/heap.ts";
 
 /** `alloc` is what is shipped, `alloc.asserts` has checks that a release leaves out. */
