@@ -1,6 +1,17 @@
 export type { Container } from "./container/container.ts";
 export { type OpenContainerOptions, openContainer } from "./container/open.ts";
 export type { MappedRun, MapRequest, RequestRows, UnmapRequest, Window } from "./container/window.ts";
+export type { Bar, BarBytesOptions, BarOptions } from "./device/bar.ts";
+export type { PciCapability } from "./device/capabilities.ts";
+export type { ConfigSpace } from "./device/config.ts";
+export type { Device } from "./device/device.ts";
+export type { DeviceInfo } from "./device/facts.ts";
+export type { DeviceIrqs, InterruptMode, Interrupts } from "./device/interrupts.ts";
+export type { PowerState } from "./device/power.ts";
+export type { DeviceRegion, RegionArea } from "./device/regions.ts";
+export type { IrqFacts } from "./device/structs.ts";
+export type { Vector } from "./device/vector.ts";
+export type { Vectors } from "./device/vectors.ts";
 export { DmaWindowError, type DmaWindowErrorOptions, type Residue } from "./errors.ts";
 export type { DmaBuffer } from "./heap/buffer.ts";
 export type { HeapDamage } from "./heap/damage.ts";
@@ -33,9 +44,14 @@ export {
   type ModelKernel,
   type ModelPciDevice,
   modelKernel,
+  type NvmeCommand,
+  type NvmeFault,
+  type NvmeNamespaceOptions,
+  type NvmeOptions,
   type Plugged,
   type PluggedDevice,
   type PluggedFacts,
+  softwareNvme,
 } from "./model/index.ts";
 export type { PciBar } from "./pci/bars.ts";
 export { type BindOptions, bindToVfio, type UnbindOptions, unbindFromVfio, type VfioBinding } from "./pci/bind.ts";
@@ -56,10 +72,12 @@ export {
 } from "./plan/index.ts";
 export {
   IommuType,
+  type Listening,
   type LockedMemory,
   type MachineFiles,
   MapFlag,
   Protection,
+  type Registers,
   type Syscalls,
   VfioCall,
 } from "./syscalls.ts";

@@ -320,6 +320,15 @@ export interface Syscalls {
    * one call. -errno where it cannot.
    */
   readonly listen?: ((fd: number, listener: (count: number) => void) => Listening | number) | undefined;
+
+  /**
+   * {@link ioctlStruct}, or without a struct {@link ioctl}, on a thread of its own, for calls that take seconds: opening a device, and
+   * its reset. The struct's memory, and the descriptor, stay as they are until it has answered. A program's own kernel may leave it
+   * out: then these calls block.
+   */
+  readonly ioctlLater?:
+    | ((fd: number, call: VfioCall, struct: Uint8Array | undefined, argument: number) => Promise<number>)
+    | undefined;
 }
 
 /** Whether two interfaces lead to one process of one kernel, as far as they say so: where one says nothing, nothing is known. */

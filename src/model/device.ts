@@ -66,7 +66,7 @@ export class Device extends OpenFile {
     if (bar === undefined || bar.ports) return EINVAL;
     const pages = (bytes: number) => Math.ceil(bytes / pageSize) * pageSize;
     if (at + pages(length) > pages(bar.bytes)) return EINVAL;
-    const held = new RegisterMap(this, holder, around);
+    const held = new RegisterMap(this, { bar: index, offset: at, length }, holder, around);
     return new MappedRegisters(this.device.hardware, bar, at, length, held);
   }
 
@@ -80,14 +80,27 @@ export class Device extends OpenFile {
 /** Makes a call of the kernel of what happens in it. */
 export type Around = (work: () => void) => void;
 
+/** What is mapped: a piece of a BAR. */
+interface Piece {
+  readonly bar: number;
+  readonly offset: number;
+  readonly length: number;
+}
+
 /** What a map holds of a device: until it is unmapped, or its process ends. */
-export class RegisterMap implements HeldMap {
+export class RegisterMap implements HeldMap, Piece {
   readonly file: Device;
+  readonly bar: number;
+  readonly offset: number;
+  readonly length: number;
   readonly #holder: MapHolder;
   readonly #around: Around;
 
-  constructor(file: Device, holder: MapHolder, around: Around) {
+  constructor(file: Device, { bar, offset, length }: Piece, holder: MapHolder, around: Around) {
     this.file = file;
+    this.bar = bar;
+    this.offset = offset;
+    this.length = length;
     this.#holder = holder;
     this.#around = around;
     file.hold();
@@ -109,6 +122,6 @@ export class RegisterMap implements HeldMap {
 
   /** A child has the same map. */
   copyTo(child: MapHolder): void {
-    new RegisterMap(this.file, child, this.#around);
+    new RegisterMap(this.file, this, child, this.#around);
   }
 }

@@ -85,6 +85,11 @@ export class Machine implements Host {
     return found;
   }
 
+  /** By group. */
+  get deviceList(): readonly VfioDevice[] {
+    return [...this.devices.values()].sort((a, b) => a.group.number - b.group.number);
+  }
+
   begin(process: Process): number {
     this.#processes.push(process);
     return this.#begun++;

@@ -161,8 +161,15 @@ layers("let a plan be made without a kernel and without a container", () => {
   mayImport("plan", (to) => ["plan", "core.ts", "iommu.ts", ...words].includes(to));
 });
 
+layers("let a device be driven without a container, which opens it", () => {
+  mayImport("device", (to) => {
+    const ours = ["closable.ts", "closing.ts", "exclusive.ts", "explain.ts", "iommu.ts", "warn.ts", "pci"];
+    return ["device", "syscalls.ts", "copies.ts", ...ours, ...words].includes(to);
+  });
+});
+
 layers("let containers and memory know the seam, and neither of the kernels behind it", () => {
-  for (const one of ["container", "memory", "baseline", "heap", "worker"]) {
+  for (const one of ["container", "memory", "baseline", "heap", "worker", "device"]) {
     mayImport(one, (to) => !["linux", "model", "cli", "index.ts"].includes(to));
   }
 });

@@ -8,7 +8,7 @@ import { Command, Config } from "./config-registers.ts";
 import { deviceInfo, irqInfo, regionInfo } from "./device-info.ts";
 import { deviceFeature } from "./feature.ts";
 import { type BusDevice, hotReset, hotResetInfo } from "./hot-reset.ts";
-import { Interrupts } from "./interrupts.ts";
+import { Interrupts, type IrqMode } from "./interrupts.ts";
 import { irqRequestFrom } from "./irq-set.ts";
 import { D3HOT, isBehindBridge, type PciFunction } from "./pci-function.ts";
 import type { PciMachine } from "./pci-machine.ts";
@@ -75,6 +75,11 @@ export class VfioDevice implements BusDevice, ConfigEffects {
 
   get isOpen(): boolean {
     return this.#opens > 0;
+  }
+
+  /** Which of its interrupts are on. */
+  get mode(): IrqMode {
+    return this.#session?.interrupts.mode ?? "none";
   }
 
   get isLeaving(): boolean {
@@ -225,7 +230,7 @@ export class VfioDevice implements BusDevice, ConfigEffects {
   }
 
   get isMsiOn(): boolean {
-    return this.#session?.interrupts.mode === "msi";
+    return this.mode === "msi";
   }
 
   commandChanged(): void {
