@@ -44,9 +44,14 @@ export {
   type ModelKernel,
   type ModelPciDevice,
   modelKernel,
+  type NvmeCommand,
+  type NvmeFault,
+  type NvmeNamespaceOptions,
+  type NvmeOptions,
   type Plugged,
   type PluggedDevice,
   type PluggedFacts,
+  softwareNvme,
 } from "./model/index.ts";
 export type { PciBar } from "./pci/bars.ts";
 export { type BindOptions, bindToVfio, type UnbindOptions, unbindFromVfio, type VfioBinding } from "./pci/bind.ts";

@@ -3,6 +3,8 @@ import type { ModelKernel } from "./model-kernel.ts";
 import { type ModelOptions, settingsFrom } from "./options.ts";
 
 export { type EduOptions, edu } from "./devices/edu.ts";
+export { softwareNvme } from "./devices/nvme/nvme.ts";
+export type { NvmeCommand, NvmeFault, NvmeNamespaceOptions, NvmeOptions } from "./devices/nvme/options.ts";
 export type { Bus, ModelPciDevice, Plugged, PluggedBar, PluggedFacts, Width } from "./devices/plug.ts";
 export type { PluggedDevice } from "./devices/plugged-device.ts";
 export type { DmaFault, DmaResult, ModelDevice } from "./dma/device.ts";

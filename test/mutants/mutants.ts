@@ -1,3 +1,4 @@
+import { heapMutants } from "./heap.ts";
 import { sharedPoolMutants } from "./shared-pool.ts";
 
 /** Ways to break the library, and the test that notices each. `npm run mutants` puts them in, one by one, in a copy. */
@@ -202,6 +203,7 @@ export const mutants: readonly Mutant[] = [
     to: "3",
     noticedBy: "test/container/map.test.ts",
   },
+  ...heapMutants,
   ...sharedPoolMutants,
   {
     broken: "a buffer lies where the free block begins, aligned or not",
