@@ -1,3 +1,4 @@
+import { deviceMutants } from "./device.ts";
 import { sharedPoolMutants } from "./shared-pool.ts";
 
 /** Ways to break the library, and the test that notices each. `npm run mutants` puts them in, one by one, in a copy. */
@@ -203,6 +204,7 @@ export const mutants: readonly Mutant[] = [
     noticedBy: "test/container/map.test.ts",
   },
   ...sharedPoolMutants,
+  ...deviceMutants,
   {
     broken: "a buffer lies where the free block begins, aligned or not",
     file: "assembly/alloc/fit.ts",
