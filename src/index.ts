@@ -24,10 +24,11 @@ export type {
   GrowOptions,
   HeapOptions,
   PoolOptions,
+  RemoteOptions,
   SharedPoolOptions,
 } from "./heap/options.ts";
 export type { DmaPool } from "./heap/pool.ts";
-export type { RemoteOptions, RemoteStats } from "./heap/remote-frees.ts";
+export type { RemoteStats } from "./heap/remote-frees.ts";
 export type { PoolWorker, SharedPool } from "./heap/shared-pool.ts";
 export type { HeapStats, TrimResult } from "./heap/stats.ts";
 export { type OpenHeapOptions, openHeap, type WorkerHeap } from "./heap/worker-heap.ts";
@@ -43,10 +44,19 @@ export {
   type ModelKernel,
   type ModelPciDevice,
   modelKernel,
+  type NvmeCommand,
+  type NvmeFault,
+  type NvmeNamespaceOptions,
+  type NvmeOptions,
   type Plugged,
   type PluggedDevice,
   type PluggedFacts,
+  softwareNvme,
 } from "./model/index.ts";
+export type { PciBar } from "./pci/bars.ts";
+export { type BindOptions, bindToVfio, type UnbindOptions, unbindFromVfio, type VfioBinding } from "./pci/bind.ts";
+export { type PciDevice, pciDevice, pciDevices } from "./pci/devices.ts";
+export type { PciOptions } from "./pci/look.ts";
 export {
   type FullGrowth,
   type HugepageGrowth,
@@ -76,6 +86,7 @@ export { type HugepagePool, readHugepages } from "./system/hugepages.ts";
 export { type Iomem, parseIomem, readIomem } from "./system/iomem.ts";
 export { type NumaNode, numaNodeOf, readNodes } from "./system/nodes.ts";
 export { type PagemapOptions, physicalAddresses } from "./system/pagemap.ts";
+export type { ReservedRegion } from "./system/reserved-regions.ts";
 export type { HeapToken } from "./worker/heap-token.ts";
 export { type OpenSharedPoolOptions, openSharedPool, type WorkerPool } from "./worker/open.ts";
 export { openRemoteFree, type RemoteFree, type RemoteFreeToken } from "./worker/remote-free.ts";

@@ -7,16 +7,9 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Addon } from "./native.ts";
+import type { Addon, NativeRival } from "./native.ts";
 
 const here = dirname(fileURLToPath(import.meta.url));
-
-/** The core's work in C, compiled for one kind of processor. */
-export interface NativeRival {
-  /** `C -O3 -march=native` */
-  readonly name: string;
-  readonly addon: Addon;
-}
 
 export interface Rivals {
   /** As the compiler would have it on this very processor, and for every x86-64 of the last decade. */

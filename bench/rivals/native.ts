@@ -1,6 +1,5 @@
 /** The rivals in C as contenders. */
 import type { Contender } from "../harness/rounds.ts";
-import type { NativeRival } from "./build.ts";
 
 /** What addon.c exports. `answer` is two u64: nanoseconds, and the sum of all results. */
 export interface Addon {
@@ -19,6 +18,13 @@ export interface Addon {
   answerIoctls(request: number): number;
   /** VFIO_IOMMU_MAP_DMA as this machine numbers it. */
   vfioMapRequest(): number;
+}
+
+/** The core's work in C, compiled for one kind of processor. */
+export interface NativeRival {
+  /** `C -O3 -march=native` */
+  readonly name: string;
+  readonly addon: Addon;
 }
 
 /** Work for a kernel of kernels.c. */

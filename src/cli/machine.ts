@@ -1,19 +1,18 @@
 /** The machine that the program runs on, as far as the main job looks at it. */
 import { DmaWindowError } from "../errors.ts";
 import { linuxKernel } from "../linux/index.ts";
-import { type ModelKernel, type ModelOptions, modelKernel } from "../model/index.ts";
+import { type ModelKernel, type ModelPlatform, modelKernel } from "../model/index.ts";
 import type { IovaMode } from "../plan/index.ts";
 import type { Syscalls } from "../syscalls.ts";
 import { type Iomem, parseIomem, readIomem } from "../system/iomem.ts";
 import { linuxPool, modelMemory, ownMemory, type Pool } from "./pool.ts";
 
 export type KernelName = "model" | "linux";
-export type PlatformName = NonNullable<ModelOptions["platform"]>;
 
 export interface MachineOptions {
   readonly kernel: KernelName;
   /** What the software kernel is like. */
-  readonly platform: PlatformName;
+  readonly platform: ModelPlatform;
   /** Groups on the real kernel. The model brings its own. */
   readonly groups: readonly number[];
   /** The real kernel's groups have no IOMMU, and their user knows what that means. */
@@ -24,7 +23,7 @@ export interface MachineOptions {
 export interface Machine {
   readonly kernelName: KernelName;
   /** What the software kernel is like; undefined on Linux, whose container says it. */
-  readonly platform: PlatformName | undefined;
+  readonly platform: ModelPlatform | undefined;
   readonly groups: readonly number[];
   /** The groups have no IOMMU. */
   readonly noIommu: boolean;

@@ -1,10 +1,9 @@
 /** The memory to work with: the machine's own where that can be, of the kind that its IOMMU, or the lack of one, asks for. */
 import { bytes } from "../hex.ts";
 import { linuxKernel, linuxMemory } from "../linux/index.ts";
-import type { MemorySource } from "../model/index.ts";
+import type { MemorySource, ModelPlatform } from "../model/index.ts";
 import { type HugepagePool, readHugepages } from "../system/hugepages.ts";
 import { readMemAvailable } from "../system/memory.ts";
-import type { PlatformName } from "./machine.ts";
 
 /** One list of pages of one size. */
 export interface Pool {
@@ -61,7 +60,7 @@ export interface ModelMemory {
  * and this user is not told.
  */
 export function modelMemory(
-  platform: PlatformName,
+  platform: ModelPlatform,
   { pageSize, hugepages, source }: OwnMemory,
   isHidden = false,
 ): ModelMemory {
@@ -79,15 +78,15 @@ export function modelMemory(
 }
 
 /** The page sizes that a CPU of the software kernel can have, in bytes. POWER has no pages of 16 KiB. */
-export function modelPageSizes(platform: PlatformName): readonly number[] {
+export function modelPageSizes(platform: ModelPlatform): readonly number[] {
   return platform === "powernv" || platform === "pseries" ? [4096, 65536] : [4096, 16384, 65536];
 }
 
-function nameOf(platform: PlatformName): string {
+function nameOf(platform: ModelPlatform): string {
   return platform === "powernv" || platform === "pseries" ? "POWER" : "the software kernel";
 }
 
-function simulated(platform: PlatformName, pageSize: number, simulatedBecause: string): ModelMemory {
+function simulated(platform: ModelPlatform, pageSize: number, simulatedBecause: string): ModelMemory {
   const pool =
     platform === "noiommu"
       ? {

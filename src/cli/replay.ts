@@ -1,10 +1,9 @@
 /** `dma-window replay FILE`: the calls of a trace, made again, and every answer that is another one. */
 import { bytes } from "../hex.ts";
 import { linuxKernel } from "../linux/index.ts";
-import { modelKernel } from "../model/index.ts";
+import { type ModelPlatform, modelKernel } from "../model/index.ts";
 import { IommuType, type Syscalls } from "../syscalls.ts";
 import { type Replayed, readTrace, replay, type TraceCall, type TraceHeader, traceLines } from "../trace/index.ts";
-import type { PlatformName } from "./machine.ts";
 import type { ReplayLine } from "./options.ts";
 import { modelPageSizes } from "./pool.ts";
 import { UsageError } from "./usage.ts";
@@ -14,7 +13,7 @@ interface Survey {
   readonly header: TraceHeader;
   /** The groups that could be opened, in the order of their first opening. */
   readonly groups: readonly Group[];
-  readonly platform: PlatformName | undefined;
+  readonly platform: ModelPlatform | undefined;
 }
 
 interface Group {
@@ -39,7 +38,7 @@ export function replayCommand(line: ReplayLine, print: (text: string) => void): 
 function surveyOf(file: string): Survey {
   const { header, calls } = readTrace(traceLines(file));
   const groups = new Map<number, Group>();
-  let platform: PlatformName | undefined;
+  let platform: ModelPlatform | undefined;
   for (const call of calls) {
     const group = openedGroup(call);
     if (group !== undefined && !groups.has(group.number)) groups.set(group.number, group);
@@ -55,7 +54,7 @@ function openedGroup({ call, fields, answer }: TraceCall): Group | undefined {
 }
 
 /** Which machine's answer it is; most calls are answered alike on all of them. */
-function platformIn({ call, fields, answer, out }: TraceCall): PlatformName | undefined {
+function platformIn({ call, fields, answer, out }: TraceCall): ModelPlatform | undefined {
   if (answer !== 0) return undefined;
   if (call === "SET_IOMMU") {
     const type = fields.argument;
@@ -76,7 +75,7 @@ function renamed(recorded: readonly Group[], here: readonly number[]): Map<numbe
 }
 
 /** A software kernel with what the recording's process had: its groups, its page size, and what it might still lock. */
-function modelLike(survey: Survey, platform: PlatformName, renamed: ReadonlyMap<number, number>): Syscalls {
+function modelLike(survey: Survey, platform: ModelPlatform, renamed: ReadonlyMap<number, number>): Syscalls {
   const { lockedMemory, pageSize } = survey.header;
   const { limit, used, privileged } = lockedMemory;
   const left = limit === null ? null : limit > used ? limit - used : 0n;
@@ -92,7 +91,7 @@ function modelLike(survey: Survey, platform: PlatformName, renamed: ReadonlyMap<
   });
 }
 
-function replayLines(header: TraceHeader, platform: PlatformName | undefined, result: Replayed): string[] {
+function replayLines(header: TraceHeader, platform: ModelPlatform | undefined, result: Replayed): string[] {
   const { calls, differences, moved } = result;
   const from = header.kernel === "linux" ? "a real kernel" : "the software kernel";
   const note = header.note === undefined ? "" : `: ${header.note}`;

@@ -9,10 +9,13 @@ export type PowerState = "D0" | "D1" | "D2" | "D3hot";
 
 export const POWER_STATES = ["D0", "D1", "D2", "D3hot"] as const satisfies readonly PowerState[];
 
-/** What a device that is not there reads. */
-const NOBODY = 0xffff;
+/**
+ * What a device that is not there reads: of its class and revision, which no device has so. Its vendor says nothing: that is the kernel's
+ * own copy (`drivers/vfio/pci/vfio_pci_config.c: init_pci_cap_basic_perm`).
+ */
+const NOBODY = 0xffff_ffff;
 
-const VENDOR = 0;
+const CLASS = 8;
 const COMMAND = 4;
 
 export class PowerControl {
@@ -69,7 +72,7 @@ export class PowerControl {
   /** It reads as if nobody were there, or cannot be read. */
   get isGone(): boolean {
     try {
-      return this.#config.read16(VENDOR) === NOBODY;
+      return this.#config.read32(CLASS) === NOBODY;
     } catch {
       return true;
     }

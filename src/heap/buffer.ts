@@ -2,10 +2,19 @@ import { Closable } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { coded, DmaWindowError } from "../errors.ts";
 import { hex } from "../hex.ts";
-import type { HeapBase } from "./base.ts";
+
+/** The heap of a buffer, as the buffer knows it. */
+interface BufferHeap {
+  readonly closed: boolean;
+  iovaOf(handle: number): bigint;
+  bytes(handle: number): Uint8Array;
+  read(handle: number, offset: number, into: Uint8Array): void;
+  write(handle: number, offset: number, from: Uint8Array): void;
+  free(handle: number): void;
+}
 
 /** Only heaps make buffers. */
-let make: (heap: HeapBase, handle: number, length: number) => DmaBuffer;
+let make: (heap: BufferHeap, handle: number, length: number) => DmaBuffer;
 
 /**
  * A block of a heap as an object. Made by {@link DmaHeap.buffer}: the comfortable way, some 200 ns and a few small objects for each,
@@ -25,7 +34,7 @@ export class DmaBuffer extends Closable {
   readonly length: number;
   /** Where the device finds it. */
   readonly iova: bigint;
-  readonly #heap: HeapBase;
+  readonly #heap: BufferHeap;
   #bytes: Uint8Array | undefined;
   #open = true;
 
@@ -34,7 +43,7 @@ export class DmaBuffer extends Closable {
   }
 
   /** @internal Made by a heap. */
-  constructor(key: unknown, heap: HeapBase, handle: number, length: number) {
+  constructor(key: unknown, heap: BufferHeap, handle: number, length: number) {
     if (key !== make) throw coded(new TypeError("buffers are made by buffer of a DmaHeap"), "ERR_INVALID_ARG_TYPE");
     super();
     this.#heap = heap;
@@ -87,6 +96,6 @@ export class DmaBuffer extends Closable {
 markClass(DmaBuffer, "DmaBuffer");
 
 /** A buffer of a block that is live. */
-export function makeBuffer(heap: HeapBase, handle: number, length: number): DmaBuffer {
+export function makeBuffer(heap: BufferHeap, handle: number, length: number): DmaBuffer {
   return make(heap, handle, length);
 }

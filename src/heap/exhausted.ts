@@ -5,32 +5,15 @@ import { bytes as inBytes } from "../hex.ts";
 import type { MemsegTable } from "../memory/table.ts";
 import type { OwnList } from "../memory/types.ts";
 import { poolIn } from "../system/hugepages.ts";
-import type { Growth } from "./growth.ts";
+import type { Asked, GrowthState, Place } from "./ground.ts";
 import { wholePages } from "./options.ts";
 import { wasm } from "./wasm.ts";
-
-/** What was asked for. */
-export interface Asked {
-  readonly bytes: number;
-  readonly align?: number | undefined;
-  readonly boundary?: number | undefined;
-}
 
 /** What its memory is of. */
 export interface Source {
   readonly memory: MemsegTable;
   readonly list: OwnList;
   readonly window: Window;
-}
-
-/** Whom it was asked of. */
-export interface Place {
-  readonly title: string;
-  /** The allocator's. */
-  readonly heap: number;
-  readonly growth: Growth;
-  /** Bytes that were freed and wait out their time. */
-  readonly quarantined: bigint;
 }
 
 export function exhausted(asked: Asked, place: Place, source: Source): DmaWindowError {
@@ -107,7 +90,7 @@ interface Room {
   readonly hugepages: number | undefined;
 }
 
-function advice(asked: Asked, { plan, error }: Growth, { list, window }: Source, room: Room): string {
+function advice(asked: Asked, { plan, error }: GrowthState, { list, window }: Source, room: Room): string {
   const pages = wholePages(neededBy(asked, list.pageSize), list.pageSize);
   if (room.largest >= BigInt(asked.bytes) && asked.align === undefined && asked.boundary === undefined) {
     return NO_DESCRIPTORS;

@@ -1,13 +1,10 @@
 /**
- * What a heap stands on: where its memory comes from, and goes back to. Of a {@link DmaHeap} that is a list, whose pages it takes;
- * of a heap in a worker what another thread has lent.
+ * What a heap stands on: where its memory comes from, and goes back to. Of a {@link DmaHeap} that is a list (list-ground.ts), of a heap
+ * in a worker what another thread has lent (lent.ts).
  */
-import type { Window } from "../container/window.ts";
-import { DmaWindowError } from "../errors.ts";
-import { type JointView, type Segment, showTogether } from "../memory/segment.ts";
-import type { MemsegTable } from "../memory/table.ts";
-import type { OwnList } from "../memory/types.ts";
-import { type Asked, exhausted, type Place } from "./exhausted.ts";
+import type { DmaWindowError } from "../errors.ts";
+import type { JointView } from "../memory/segment.ts";
+import type { GrowPlan } from "./options.ts";
 
 /** A part of a piece that is contiguous for the device too. */
 export interface Run {
@@ -16,7 +13,7 @@ export interface Run {
   readonly size: bigint;
 }
 
-/** Memory that comes and goes as a whole, contiguous in addresses: as a {@link Segment}. */
+/** Memory that comes and goes as a whole, contiguous in addresses: as a `Segment`. */
 export interface Piece {
   readonly va: bigint;
   /** Bytes. */
@@ -25,6 +22,30 @@ export interface Piece {
   view(offset: bigint, length: bigint | number): Uint8Array;
   read(offset: bigint, into: Uint8Array): void;
   write(offset: bigint, from: Uint8Array): void;
+}
+
+/** What was asked for. */
+export interface Asked {
+  readonly bytes: number;
+  readonly align?: number | undefined;
+  readonly boundary?: number | undefined;
+}
+
+/** Whether its heap grows by itself, and how far. */
+export interface GrowthState {
+  readonly plan: GrowPlan | undefined;
+  /** Why it could not last; `undefined` when it could, or did not try. */
+  readonly error: unknown;
+}
+
+/** Whom it was asked of. */
+export interface Place {
+  readonly title: string;
+  /** The allocator's. */
+  readonly heap: number;
+  readonly growth: GrowthState;
+  /** Bytes that were freed and wait out their time. */
+  readonly quarantined: bigint;
 }
 
 export interface Ground {
@@ -42,55 +63,4 @@ export interface Ground {
   together(pieces: readonly Piece[]): JointView;
   /** Why nothing fits, and what would help. */
   exhausted(asked: Asked, place: Place): DmaWindowError;
-}
-
-/** Pages of a list, by the IOVAs that a window has for them. */
-export class ListGround implements Ground {
-  readonly pageSize: bigint;
-  readonly length: bigint;
-  readonly #memory: MemsegTable;
-  readonly #list: OwnList;
-  readonly #window: Window;
-
-  constructor(memory: MemsegTable, list: OwnList, window: Window) {
-    this.pageSize = list.pageSize;
-    this.length = list.length;
-    this.#memory = memory;
-    this.#list = list;
-    this.#window = window;
-  }
-
-  take(length: bigint): Segment {
-    return this.#memory.allocate(this.#list, Number(length / this.#list.pageSize)); // up to 2^36: exact
-  }
-
-  runsOf(piece: Piece): Run[] {
-    const runs: { va: bigint; iova: bigint; size: bigint }[] = [];
-    for (const { va, length } of this.#memory.memsegs(piece.va, piece.length)) {
-      const iova = this.#window.translate(va);
-      if (iova === undefined) {
-        throw new DmaWindowError(
-          "ERR_NOT_ATTACHED",
-          "the memory is not attached to the heap's window any more, so no device can reach what comes to it: attach it again",
-        );
-      }
-      const last = runs.at(-1);
-      if (last && last.va + last.size === va && last.iova + last.size === iova) last.size += length;
-      else runs.push({ va, iova, size: length });
-    }
-    return runs;
-  }
-
-  /** One of those that it gave. */
-  free(piece: Piece): void {
-    this.#memory.free(piece as Segment);
-  }
-
-  together(pieces: readonly Piece[]): JointView {
-    return showTogether(pieces as readonly Segment[]);
-  }
-
-  exhausted(asked: Asked, place: Place): DmaWindowError {
-    return exhausted(asked, place, { memory: this.#memory, list: this.#list, window: this.#window });
-  }
 }

@@ -8,7 +8,7 @@
 import { DmaWindowError } from "../errors.ts";
 import { begin, end } from "../exclusive.ts";
 import { bytes as inBytes } from "../hex.ts";
-import type { Ground } from "./ground.ts";
+import type { Ground, GrowthState } from "./ground.ts";
 import { type GrowPlan, least, wholePages } from "./options.ts";
 import { wasm } from "./wasm.ts";
 
@@ -21,7 +21,7 @@ const soon = (run: () => void): void => {
   (timer as { unref?: () => void }).unref?.();
 };
 
-export class Growth {
+export class Growth implements GrowthState {
   readonly plan: GrowPlan | undefined;
   readonly #ground: Ground;
   /** The allocator's. */

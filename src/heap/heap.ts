@@ -6,7 +6,7 @@ import type { HeapToken } from "../worker/heap-token.ts";
 import { HeapBase } from "./base.ts";
 import { Blocks } from "./blocks.ts";
 import type { WorkerThread } from "./ended.ts";
-import { ListGround } from "./ground.ts";
+import { ListGround } from "./list-ground.ts";
 import { type HeapLoan, Loans } from "./loans.ts";
 import { type HeapOptions, type HeapPlan, readHeap, readSharedPool, type SharedPoolOptions } from "./options.ts";
 import { makeSharedPool, type SharedPool } from "./shared-pool.ts";

@@ -6,8 +6,8 @@ import { LONGEST_VIEW, type Sight, type Syscalls, sightIn } from "../syscalls.ts
 import type { HeapToken } from "../worker/heap-token.ts";
 import { leave, take } from "../worker/seat.ts";
 import { thisThread } from "../worker/thread.ts";
-import { type Asked, exhaustedLoan, type Place } from "./exhausted.ts";
-import type { Ground, Piece, Run } from "./ground.ts";
+import { exhaustedLoan } from "./exhausted.ts";
+import type { Asked, Ground, Piece, Place, Run } from "./ground.ts";
 
 /** One loan. */
 class Lent implements Piece {

@@ -9,7 +9,6 @@ import { MemsegTable } from "../memory/table.ts";
 import type { MemsegList, OwnList } from "../memory/types.ts";
 import { boolean, count, object, oneOf, size } from "../validate.ts";
 import { blockBytes } from "./block.ts";
-import type { RemoteOptions } from "./remote-frees.ts";
 
 /** How a heap gets more memory. All sizes in bytes, rounded up to whole pages of the list. */
 export interface GrowOptions {
@@ -83,6 +82,12 @@ export interface SharedPoolOptions extends BlockOptions {
   readonly workers?: number;
   /** Whether slots are zeroed when they are given out. Default: as the heap. */
   readonly zero?: boolean;
+}
+
+/** What is told of blocks that other threads freed. */
+export interface RemoteOptions {
+  /** Hears of each handle that was refused when the heap took it, and of guards that were damaged. */
+  readonly onError?: (error: Error) => void;
 }
 
 const HEAP_KEYS = keysOf<HeapOptions>({

@@ -1,6 +1,7 @@
 /**
- * Blocks that other threads free, as the heap's own thread takes them back: before it says that nothing is left, before it grows,
- * when it is asked what is live, and, while it is idle, in its event loop, which the first push rings.
+ * Blocks that other threads free, as the heap's own thread takes them back: when a block is cut from free memory (rung.ts), before it
+ * says that nothing is left, before it grows, when it is asked what is live, and, while it is idle, in its event loop, which the first
+ * push rings.
  */
 import { DESCRIPTORS, HANDLE_INDEX_MASK } from "../alloc.ts";
 import { DmaWindowError } from "../errors.ts";
@@ -8,13 +9,9 @@ import { RemoteQueue } from "../worker/remote.ts";
 import { makeRemoteFreeToken, type RemoteFreeToken } from "../worker/remote-free.ts";
 import type { Blocks } from "./blocks.ts";
 import type { Careful } from "./careful.ts";
+import type { RemoteOptions } from "./options.ts";
+import { listen, unlisten } from "./rung.ts";
 import { wasm } from "./wasm.ts";
-
-/** What is told of blocks that other threads freed. */
-export interface RemoteOptions {
-  /** Hears of each handle that was refused when the heap took it, and of guards that were damaged. */
-  readonly onError?: (error: Error) => void;
-}
 
 /** What other threads freed. */
 export interface RemoteStats {
@@ -46,6 +43,7 @@ export class RemoteFrees {
     this.#free = free;
     this.#queue = new RemoteQueue(careful?.room ?? DESCRIPTORS);
     blocks.collectors.push(() => this.drain() + this.#search() > 0);
+    listen(this.#drain);
     void this.#hear();
   }
 
@@ -85,6 +83,10 @@ export class RemoteFrees {
     return this.#careful ? this.#queue.room : (wasm.words[1] as number) + 1;
   }
 
+  readonly #drain = (): void => {
+    this.drain();
+  };
+
   readonly #take = (handle: number): void => {
     const before = this.#careful?.liveCount ?? 0;
     try {
@@ -119,6 +121,7 @@ export class RemoteFrees {
 
   /** The heap is closed. */
   close(): void {
+    unlisten(this.#drain);
     this.#queue.close();
     this.#listeners.clear();
   }

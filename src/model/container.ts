@@ -1,13 +1,18 @@
 import { VFIO_API_VERSION, VfioCall } from "../syscalls.ts";
 import type { DriverModule } from "./driver-module.ts";
 import { EINVAL, ENODEV, EPERM } from "./errno.ts";
-import type { Counting } from "./eyes/counters.ts";
-import { IovaReports, type Watchers } from "./eyes/watch.ts";
-import type { Group } from "./group.ts";
-import type { IommuDriver } from "./iommu-driver.ts";
-import { OpenFile } from "./open-file.ts";
-import type { Process } from "./process.ts";
+import type { Counting } from "./inspect/counters.ts";
+import { IovaReports, type Watchers } from "./inspect/watch.ts";
+import type { AttachedGroup, IommuDriver } from "./iommu-driver.ts";
+import { type Caller, OpenFile } from "./open-file.ts";
 import type { Struct } from "./structs.ts";
+
+/** A group as a container knows it. */
+export interface MemberGroup extends AttachedGroup {
+  readonly number: number;
+  readonly noIommu: boolean;
+  container: Container | undefined;
+}
 
 /**
  * `/dev/vfio/vfio`: a set of groups that share an IOMMU's address space. It lives as long as it is open or a group is in
@@ -19,7 +24,7 @@ export class Container extends OpenFile {
   readonly path = "/dev/vfio/vfio";
   /** Counts containers of this model, to tell them apart in a snapshot. */
   readonly id: number;
-  readonly groups: Group[] = [];
+  readonly groups: MemberGroup[] = [];
   readonly #modules: readonly DriverModule[];
   readonly #reports: IovaReports;
   driver: IommuDriver | undefined;
@@ -36,7 +41,7 @@ export class Container extends OpenFile {
   }
 
   /** `vfio_fops_unl_ioctl`. */
-  ioctl(call: number, argument: number, struct: Struct | undefined, caller: Process): number {
+  ioctl(call: number, argument: number, struct: Struct | undefined, caller: Caller): number {
     switch (call) {
       case VfioCall.GET_API_VERSION:
         return VFIO_API_VERSION;
@@ -60,7 +65,7 @@ export class Container extends OpenFile {
   }
 
   /** `vfio_ioctl_set_iommu`: the first driver that knows the type and takes all groups; the answer is the last one's. */
-  #setIommu(type: number, caller: Process): number {
+  #setIommu(type: number, caller: Caller): number {
     if (this.groups.length === 0 || this.driver !== undefined) return EINVAL;
     let answer = ENODEV;
     for (const module of this.#modules) {
@@ -92,7 +97,7 @@ export class Container extends OpenFile {
   }
 
   /** `vfio_container_attach_group`. */
-  attach(group: Group, caller: Process): number {
+  attach(group: MemberGroup, caller: Caller): number {
     if (group.noIommu && !caller.mayReachAllMemory) return EPERM;
     const [neighbour] = this.groups;
     if (neighbour !== undefined && neighbour.noIommu !== group.noIommu) return EPERM;
@@ -104,7 +109,7 @@ export class Container extends OpenFile {
   }
 
   /** `vfio_group_detach_container`: with the last group the driver goes, and everything it held. */
-  detach(group: Group): void {
+  detach(group: MemberGroup): void {
     this.groups.splice(this.groups.indexOf(group), 1);
     group.container = undefined;
     this.driver?.detach(group);

@@ -1,8 +1,8 @@
 import { EBADF } from "./errno.ts";
-import type { OpenFile } from "./open-file.ts";
+import type { FileTable, OpenFile } from "./open-file.ts";
 
 /** The file descriptors of a process: the lowest free number each time, after stdin, stdout and stderr. */
-export class Descriptors {
+export class Descriptors implements FileTable {
   readonly #files = new Map<number, OpenFile>();
 
   add(file: OpenFile): number {
@@ -22,7 +22,7 @@ export class Descriptors {
     const file = this.#files.get(fd);
     if (file === undefined) return EBADF;
     this.#files.delete(fd);
-    file.letGo();
+    file.release();
     return 0;
   }
 

@@ -3,8 +3,7 @@ import { type HeldMap, MappedRegisters } from "./devices/mapped-registers.ts";
 import { Region, regionOf } from "./devices/regions.ts";
 import type { VfioDevice } from "./devices/vfio-device.ts";
 import { EINVAL } from "./errno.ts";
-import type { FileSource } from "./eventfd.ts";
-import { OpenFile } from "./open-file.ts";
+import { type Caller, OpenFile } from "./open-file.ts";
 import type { Struct } from "./structs.ts";
 
 /** The group of a device, as the open device knows it. */
@@ -13,7 +12,7 @@ export interface DeviceGroup {
   /** How often its devices are open. */
   devicesOpen: number;
   hold(): void;
-  letGo(): void;
+  release(): void;
 }
 
 /** A process that maps registers: its maps go with it. */
@@ -44,7 +43,7 @@ export class Device extends OpenFile {
   }
 
   /** `drivers/vfio/vfio_main.c: vfio_device_fops_unl_ioctl`: the same number as one of a container is another call here. */
-  ioctl(call: number, _argument: number, struct: Struct | undefined, caller: FileSource): number {
+  ioctl(call: number, _argument: number, struct: Struct | undefined, caller: Caller): number {
     return this.device.ioctl(call | 0x100, struct, caller);
   }
 
@@ -67,28 +66,41 @@ export class Device extends OpenFile {
     if (bar === undefined || bar.ports) return EINVAL;
     const pages = (bytes: number) => Math.ceil(bytes / pageSize) * pageSize;
     if (at + pages(length) > pages(bar.bytes)) return EINVAL;
-    const held = new RegisterMap(this, holder, around);
+    const held = new RegisterMap(this, { bar: index, offset: at, length }, holder, around);
     return new MappedRegisters(this.device.hardware, bar, at, length, held);
   }
 
   protected released(): void {
     this.device.released();
     this.group.devicesOpen--;
-    this.group.letGo();
+    this.group.release();
   }
 }
 
 /** Makes a call of the kernel of what happens in it. */
 export type Around = (work: () => void) => void;
 
+/** What is mapped: a piece of a BAR. */
+interface Piece {
+  readonly bar: number;
+  readonly offset: number;
+  readonly length: number;
+}
+
 /** What a map holds of a device: until it is unmapped, or its process ends. */
-export class RegisterMap implements HeldMap {
+export class RegisterMap implements HeldMap, Piece {
   readonly file: Device;
+  readonly bar: number;
+  readonly offset: number;
+  readonly length: number;
   readonly #holder: MapHolder;
   readonly #around: Around;
 
-  constructor(file: Device, holder: MapHolder, around: Around) {
+  constructor(file: Device, { bar, offset, length }: Piece, holder: MapHolder, around: Around) {
     this.file = file;
+    this.bar = bar;
+    this.offset = offset;
+    this.length = length;
     this.#holder = holder;
     this.#around = around;
     file.hold();
@@ -100,16 +112,16 @@ export class RegisterMap implements HeldMap {
   }
 
   end(): void {
-    this.#around(() => this.letGo());
+    this.#around(() => this.release());
   }
 
   /** Idempotent. */
-  letGo(): void {
-    if (this.#holder.registerMaps.delete(this)) this.file.letGo();
+  release(): void {
+    if (this.#holder.registerMaps.delete(this)) this.file.release();
   }
 
   /** A child has the same map. */
   copyTo(child: MapHolder): void {
-    new RegisterMap(this.file, child, this.#around);
+    new RegisterMap(this.file, this, child, this.#around);
   }
 }

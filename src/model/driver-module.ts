@@ -1,6 +1,6 @@
-import type { IovaReports } from "./eyes/watch.ts";
+import type { IovaReports } from "./inspect/watch.ts";
 import type { IommuDriver } from "./iommu-driver.ts";
-import type { Process } from "./process.ts";
+import type { MemoryOwner } from "./memory-owner.ts";
 
 /**
  * An IOMMU driver of VFIO that the machine's kernel has loaded; each container that takes it gets one of its own.
@@ -14,5 +14,5 @@ export interface DriverModule {
   checkExtension(extension: number): number;
 
   /** What SET_IOMMU does: the driver, or a negative errno. It tells `reports` of every live IOVA that it clears or replaces. */
-  open(type: number, caller: Process, reports: IovaReports): IommuDriver | number;
+  open(type: number, caller: MemoryOwner, reports: IovaReports): IommuDriver | number;
 }

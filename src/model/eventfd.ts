@@ -1,6 +1,6 @@
 import type { Listening } from "../syscalls.ts";
 import { EBADF, EINVAL, ENOTTY, ESPIPE } from "./errno.ts";
-import { OpenFile } from "./open-file.ts";
+import { type Caller, OpenFile } from "./open-file.ts";
 import { LoopHold, nextTurn } from "./turn.ts";
 
 /**
@@ -53,13 +53,8 @@ export class Eventfd extends OpenFile {
   protected released(): void {}
 }
 
-/** The open files of whoever makes a call. */
-export interface FileSource {
-  readonly descriptors: { get(fd: number): OpenFile | undefined };
-}
-
 /** The eventfd that a descriptor leads to; EBADF for one that is not open, EINVAL for another file. (`eventfd_ctx_fdget`) */
-export function eventfdAt(fd: number, { descriptors }: FileSource): Eventfd | number {
+export function eventfdAt(fd: number, { descriptors }: Caller): Eventfd | number {
   const file = descriptors.get(fd);
   if (file === undefined) return EBADF;
   return file instanceof Eventfd ? file : EINVAL;
@@ -99,13 +94,13 @@ export class EventListening implements Listening {
   }
 
   unref(): void {
-    this.#loop.letGo();
+    this.#loop.release();
   }
 
   end(): void {
     this.#ended = true;
     this.#all.delete(this);
-    this.#loop.letGo();
+    this.#loop.release();
     this.#stop();
   }
 

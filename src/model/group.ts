@@ -1,12 +1,14 @@
 import { GroupFlag, VfioCall } from "../syscalls.ts";
-import { Container } from "./container.ts";
-import { Device } from "./device.ts";
+import { Container, type MemberGroup } from "./container.ts";
+import { Device, type DeviceGroup } from "./device.ts";
 import type { VfioDevice } from "./devices/vfio-device.ts";
+import type { DmaFault, DmaRequester } from "./dma/device.ts";
 import { EBADF, EBADFD, EBUSY, EFAULT, EINVAL, ENODEV, ENOTTY, EPERM } from "./errno.ts";
+import { ModelUnknown } from "./errors.ts";
 import type { LinuxRules } from "./linux-rules.ts";
-import { OpenFile } from "./open-file.ts";
+import { type Caller, OpenFile } from "./open-file.ts";
 import { PAGE_BYTES } from "./pages.ts";
-import type { Process } from "./process.ts";
+import type { Iommu } from "./reach.ts";
 import { GroupStatus, type Struct } from "./structs.ts";
 
 /**
@@ -15,19 +17,19 @@ import { GroupStatus, type Struct } from "./structs.ts";
  *
  * Rules: `drivers/vfio/group.c: vfio_group_fops_unl_ioctl, vfio_group_fops_release`.
  */
-export class Group extends OpenFile {
+export class Group extends OpenFile implements MemberGroup, DeviceGroup, DmaRequester {
   readonly number: number;
   readonly path: string;
   /** No IOMMU stands between its device and memory. */
   readonly noIommu: boolean;
   container: Container | undefined;
-  /** Devices of it that are open. */
   devicesOpen = 0;
-  /** pSeries: firmware refused a window once, and that lasts until the machine is started again. */
   refusedByFirmware = false;
   /** The devices in it that are bound to VFIO. */
   readonly devices: VfioDevice[] = [];
+  readonly kernelDrivers = new Set<string>();
   readonly #rules: LinuxRules;
+  readonly #order = new Set<VfioDevice>();
   #named = "";
 
   constructor(number: number, noIommu: boolean, rules: LinuxRules) {
@@ -42,6 +44,10 @@ export class Group extends OpenFile {
     return true;
   }
 
+  get isOwned(): boolean {
+    return this.container !== undefined;
+  }
+
   /** No device of it is VFIO's any more: what it was is a name without a group. */
   get isGone(): boolean {
     return this.devices.length === 0;
@@ -54,9 +60,17 @@ export class Group extends OpenFile {
   }
 
   /** 0 where it can be opened: once, and without an IOMMU only by who may reach all memory. (`vfio_group_fops_open`) */
-  admit(caller: Process): number {
+  admit(caller: Caller): number {
     if (this.noIommu && !caller.mayReachAllMemory) return EPERM;
     return this.isOpen ? EBUSY : 0;
+  }
+
+  /** Its devices stay in the order in which they came first. */
+  gained(device: VfioDevice): void {
+    this.#order.add(device);
+    this.devices.push(device);
+    const order = [...this.#order];
+    this.devices.sort((a, b) => order.indexOf(a) - order.indexOf(b));
   }
 
   /** With its last device the group goes: out of its container, and with it what was mapped. (`vfio_device_remove_group`) */
@@ -66,7 +80,7 @@ export class Group extends OpenFile {
     if (this.isGone) this.container?.detach(this);
   }
 
-  ioctl(call: number, _argument: number, struct: Struct | undefined, caller: Process): number {
+  ioctl(call: number, _argument: number, struct: Struct | undefined, caller: Caller): number {
     switch (call) {
       case VfioCall.GROUP_GET_STATUS:
         return this.#getStatus(struct);
@@ -81,30 +95,45 @@ export class Group extends OpenFile {
     }
   }
 
+  get iommu(): Iommu | DmaFault["why"] {
+    if (this.container === undefined) return "the group is in no container";
+    return this.container.driver ?? "its container has no IOMMU driver";
+  }
+
   protected released(): void {
     this.container?.detach(this);
   }
 
-  /** `vfio_group_ioctl_get_status`. All devices of a model's group are bound to VFIO, so it is viable. */
+  /** `vfio_group_ioctl_get_status`: it is viable while no driver of the kernel has a device of it. */
   #getStatus(struct: Struct | undefined): number {
     if (struct === undefined) return EFAULT;
     struct.need(GroupStatus.BYTES);
     if (struct.argsz < GroupStatus.BYTES) return EINVAL;
     if (this.isGone) return ENODEV;
-    struct.setU32(4, GroupFlag.VIABLE | (this.container === undefined ? 0 : GroupFlag.CONTAINER_SET));
+    const viable = this.kernelDrivers.size === 0 ? GroupFlag.VIABLE : 0;
+    struct.setU32(4, viable | (this.container === undefined ? 0 : GroupFlag.CONTAINER_SET));
     return 0;
   }
 
   /** `vfio_group_ioctl_set_container`: its argument points to an int, the container's descriptor. */
-  #setContainer(struct: Struct | undefined, caller: Process): number {
+  #setContainer(struct: Struct | undefined, caller: Caller): number {
     if (struct === undefined) return EFAULT;
     struct.need(4);
     const file = caller.descriptors.get(struct.i32(0));
     if (file === undefined) return EBADF;
     if (this.container !== undefined) return EINVAL;
     if (this.isGone) return ENODEV;
+    if (this.kernelDrivers.size > 0 && file instanceof Container) return this.#refuseToShare();
     if (file instanceof Container) return file.attach(this, caller);
     return this.#rules.saysBadFile ? EBADFD : EINVAL;
+  }
+
+  /** `drivers/iommu/iommu.c: iommu_group_claim_dma_owner`; before that was there the group went in, and its devices did not open. */
+  #refuseToShare(): number {
+    if (this.#rules.claimsDma) return EBUSY;
+    throw new ModelUnknown(
+      `a container takes group ${this.number}, of which a driver of the kernel has a device, before Linux 5.19`,
+    );
   }
 
   /** `vfio_group_ioctl_unset_container`. */
@@ -116,7 +145,7 @@ export class Group extends OpenFile {
   }
 
   /** `vfio_group_ioctl_get_device_fd`: its argument is a name. The name is looked at first. */
-  #getDevice(struct: Struct | undefined, caller: Process): number {
+  #getDevice(struct: Struct | undefined, caller: Caller): number {
     if (struct === undefined) return EFAULT;
     const found = this.#find(struct.name(), caller.pageUnit * PAGE_BYTES);
     if (typeof found === "number") return found;

@@ -28,17 +28,18 @@ import { deviceOf, type ModelDevice } from "./dma/device.ts";
 import { EBADF, ENODEV } from "./errno.ts";
 import { ModelProcessEnded } from "./errors.ts";
 import { Eventfd, EventListening, eventfdAt } from "./eventfd.ts";
-import type { Counting, ModelCounters, OtherCall } from "./eyes/counters.ts";
-import { hashOf } from "./eyes/hash.ts";
-import { leaksOf } from "./eyes/leaks.ts";
-import { joined, type LiveIova } from "./eyes/live.ts";
-import { type ModelSnapshot, snapshotOf } from "./eyes/snapshot.ts";
-import type { IovaListener, Watchers } from "./eyes/watch.ts";
 import type { Group } from "./group.ts";
-import type { DeviceReach, ModelKernel } from "./index.ts";
+import type { Counting, ModelCounters, OtherCall } from "./inspect/counters.ts";
+import { hashOf } from "./inspect/hash.ts";
+import { leaksOf } from "./inspect/leaks.ts";
+import { joined, type LiveIova } from "./inspect/live.ts";
+import type { ModelSnapshot } from "./inspect/snapshot.ts";
+import { snapshotOf } from "./inspect/take-snapshot.ts";
+import type { IovaListener, Watchers } from "./inspect/watch.ts";
 import { Machine } from "./machine.ts";
 import { checkLimits, type LockedMemoryLimits } from "./memory/locked.ts";
 import type { MemorySource } from "./memory/source.ts";
+import type { DeviceReach, ModelKernel } from "./model-kernel.ts";
 import type { ModelSettings } from "./options.ts";
 import { bytesOf, PAGE_BYTES, pageOf } from "./pages.ts";
 import { Process } from "./process.ts";
@@ -65,7 +66,7 @@ class Kernel implements ModelKernel {
 
   constructor(machine: Machine, process: Process) {
     this.pageSize = machine.pageSize;
-    this.files = withProcess(machine.files, process);
+    this.files = withProcess(machine, process, (work) => this.#during("unbind", work));
     this.space = process.borrowedFrom ?? this.identity;
     this.#machine = machine;
     this.#process = process;

@@ -1,4 +1,3 @@
-import type { MachineFiles } from "../syscalls.ts";
 import { Container } from "./container.ts";
 import { busOf, PciFunction } from "./devices/pci-function.ts";
 import { BusAddresses, pciMachineOf } from "./devices/pci-machine.ts";
@@ -7,18 +6,20 @@ import { VfioDevice } from "./devices/vfio-device.ts";
 import { deviceOf } from "./dma/device.ts";
 import type { DriverModule } from "./driver-module.ts";
 import { EISDIR, ENOENT, ENOTDIR } from "./errno.ts";
-import { Counting } from "./eyes/counters.ts";
-import { Watchers } from "./eyes/watch.ts";
+import type { FileTree } from "./file-tree.ts";
 import { machineFiles } from "./files.ts";
 import { Group } from "./group.ts";
+import { Counting } from "./inspect/counters.ts";
+import { Watchers } from "./inspect/watch.ts";
 import type { LinuxRules } from "./linux-rules.ts";
 import { Frames } from "./memory/frames.ts";
 import { HugepagePool } from "./memory/hugepage-pool.ts";
 import { noIommuModule } from "./noiommu.ts";
-import type { OpenFile } from "./open-file.ts";
+import type { Caller, OpenFile } from "./open-file.ts";
 import type { IommuSettings, ModelPlatform, ModelSettings } from "./options.ts";
 import { pageOf } from "./pages.ts";
-import type { Process } from "./process.ts";
+import { ownDriver, PciSlot, VFIO_PCI } from "./pci/slot.ts";
+import type { Host, Process } from "./process.ts";
 import { spaprModule } from "./spapr/module.ts";
 import { powernv } from "./spapr/powernv.ts";
 import { pseries } from "./spapr/pseries.ts";
@@ -26,24 +27,22 @@ import { type1Module } from "./type1/module.ts";
 import { type1Settings } from "./type1/settings.ts";
 
 /** What all processes of a machine share: its IOMMU, its groups, the containers that are there, its hugepages. */
-export class Machine {
-  /** The CPU's page in bytes. */
+export class Machine implements Host {
   readonly pageSize: number;
   /** What it is, and stays. */
   readonly fixed: Pick<ModelSettings, "iommu" | "rules" | "pageSize" | "ram">;
-  /** Bytes of RAM; below 2^53, so exact. */
   readonly ram: number;
-  /** Pages of 4 KiB of a process's address space. */
   readonly userPages: number;
   readonly pool: HugepagePool;
-  /** Its physical memory. */
   readonly frames = new Frames();
   readonly watchers = new Watchers();
   readonly counting = new Counting();
   readonly groups: readonly Group[];
   /** By address, with those that are not bound any more. */
   readonly devices: ReadonlyMap<string, VfioDevice>;
-  readonly files: MachineFiles;
+  /** Who has which device, in the same order. */
+  readonly slots: readonly PciSlot[];
+  readonly files: FileTree;
   readonly #containers = new Set<Container>();
   readonly #modules: readonly DriverModule[];
   readonly #byPath: ReadonlyMap<string, Group>;
@@ -59,8 +58,13 @@ export class Machine {
     this.pool = new HugepagePool(nodes, hugepageLimits);
     this.groups = groups.map(({ number, noIommu }) => new Group(number, noIommu, rules));
     this.devices = this.#plug(devices, iommu.platform, rules);
+    this.slots = [...this.devices.values()].map((device, place) => {
+      const { driver, facts } = (devices[place] as PlacedDevice).device;
+      return new PciSlot(device, driver ?? ownDriver(facts.class), driver ?? VFIO_PCI);
+    });
+    const { groups: all, slots, pool } = this;
     const borrowsMemory = memory !== "simulated";
-    this.files = machineFiles({ groups: this.groups, iommu, pageSize, ram, pool: this.pool, borrowsMemory });
+    this.files = machineFiles({ groups: all, slots, iommu, pageSize, ram, pool, borrowsMemory, ...rules });
     this.#modules = this.#modulesFor(iommu, rules);
     this.#byPath = new Map(this.groups.map((group) => [group.path, group]));
   }
@@ -75,14 +79,17 @@ export class Machine {
       const hardware = new PciFunction(device, address, machine, addresses, () => deviceOf(group));
       const bus = () => [...found.values()].filter((one) => busOf(one.address) === busOf(address));
       const bound = new VfioDevice(hardware, group, isPlugged, bus);
-      group.devices.push(bound);
       // Groups without a device of their own may have numbers that give them one name.
       found.set(found.has(address) ? `${address} of group ${number}` : address, bound);
     }
     return found;
   }
 
-  /** A process begins: gives it its number. */
+  /** By group. */
+  get deviceList(): readonly VfioDevice[] {
+    return [...this.devices.values()].sort((a, b) => a.group.number - b.group.number);
+  }
+
   begin(process: Process): number {
     this.#processes.push(process);
     return this.#begun++;
@@ -95,7 +102,7 @@ export class Machine {
   }
 
   /** The file, or a negative errno. */
-  open(path: string, caller: Process): OpenFile | number {
+  open(path: string, caller: Caller): OpenFile | number {
     if (path === "/dev/vfio/vfio") {
       const container = new Container(this.#opened++, this.#modules, this.watchers, this.counting);
       this.#containers.add(container);

@@ -1,6 +1,18 @@
 import { EINVAL } from "./errno.ts";
-import type { Process } from "./process.ts";
+import type { MemoryOwner } from "./memory-owner.ts";
 import type { Struct } from "./structs.ts";
+
+/** A process as its open files know it: whoever makes a call on one of them. */
+export interface Caller extends MemoryOwner {
+  readonly descriptors: FileTable;
+}
+
+/** The open files of a process, by descriptor. */
+export interface FileTable {
+  /** The descriptor that leads to the file from now on. */
+  add(file: OpenFile): number;
+  get(fd: number): OpenFile | undefined;
+}
 
 /** What descriptors lead to: after a fork those of several processes may lead to one. (`struct file`) */
 export abstract class OpenFile {
@@ -18,7 +30,7 @@ export abstract class OpenFile {
    * `argument` is what the call was given when that was a number. `struct` is undefined when the caller's pointer leads
    * nowhere.
    */
-  abstract ioctl(call: number, argument: number, struct: Struct | undefined, caller: Process): number;
+  abstract ioctl(call: number, argument: number, struct: Struct | undefined, caller: Caller): number;
 
   /** pread(2) and pwrite(2): how many bytes, or a negative errno. Files of VFIO are not read, but a device's. */
   pread(_into: Uint8Array, _offset: bigint): number {
@@ -29,7 +41,7 @@ export abstract class OpenFile {
     return EINVAL;
   }
 
-  /** The last holder has let go. */
+  /** The last holder has released it. */
   protected abstract released(): void;
 
   get isOpen(): boolean {
@@ -40,7 +52,7 @@ export abstract class OpenFile {
     this.#holders++;
   }
 
-  letGo(): void {
+  release(): void {
     this.#holders--;
     if (this.#holders === 0) this.released();
   }

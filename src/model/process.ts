@@ -2,34 +2,49 @@ import { Descriptors } from "./descriptors.ts";
 import type { RegisterMap } from "./device.ts";
 import { ModelUnknown } from "./errors.ts";
 import type { EventListening } from "./eventfd.ts";
-import type { Machine } from "./machine.ts";
 import { AddressSpace } from "./memory/address-space.ts";
+import type { Frames } from "./memory/frames.ts";
+import type { HugepagePool } from "./memory/hugepage-pool.ts";
 import { LockedAccount, type LockedMemoryLimits } from "./memory/locked.ts";
+import { recordedMemory } from "./memory/recorded.ts";
 import { SimulatedMemory } from "./memory/simulated.ts";
-import { type MemorySource, recordedMemory } from "./memory/source.ts";
+import type { MemorySource } from "./memory/source.ts";
+import type { Caller } from "./open-file.ts";
 import { PAGE_BYTES } from "./pages.ts";
 import { Registrations } from "./spapr/registrations.ts";
 
 /** Where a process's memory comes from. */
 export type Memory = "simulated" | MemorySource;
 
+/** The machine as its processes know it. */
+export interface Host {
+  /** The CPU's page in bytes. */
+  readonly pageSize: number;
+  /** Bytes of RAM; below 2^53, so exact. */
+  readonly ram: number;
+  /** Pages of 4 KiB of a process's address space. */
+  readonly userPages: number;
+  readonly pool: HugepagePool;
+  /** Its physical memory. */
+  readonly frames: Frames;
+  /** A process begins: gives it its number. */
+  begin(process: Process): number;
+}
+
 /**
  * A program: its memory, its descriptors, and what the kernel keeps for its `mm` and not for a container, which outlives
  * every one of them.
  */
-export class Process {
-  /** Counts the processes of the machine, from 0. */
+export class Process implements Caller {
   readonly id: number;
   readonly space = new AddressSpace();
   readonly descriptors = new Descriptors();
   readonly registrations = new Registrations();
   readonly locked: LockedAccount;
   readonly memory: MemorySource;
-  /** Pages of 4 KiB in one of the CPU. */
   readonly pageUnit: number;
-  readonly #machine: Machine;
+  readonly #host: Host;
   readonly #source: Memory;
-  /** Pages of 4 KiB that maps of type1 have pinned and charged, of all containers; one that is mapped twice counts twice. */
   pinnedByMaps = 0;
   /** Registers of devices that it has mapped. */
   readonly registerMaps = new Set<RegisterMap>();
@@ -38,10 +53,10 @@ export class Process {
   /** It makes no calls any more. */
   ended = false;
 
-  constructor(machine: Machine, source: Memory, limits: LockedMemoryLimits) {
-    const { pageSize, pool, frames, userPages } = machine;
-    this.id = machine.begin(this);
-    this.#machine = machine;
+  constructor(host: Host, source: Memory, limits: LockedMemoryLimits) {
+    const { pageSize, pool, frames, userPages } = host;
+    this.id = host.begin(this);
+    this.#host = host;
     this.#source = source;
     this.pageUnit = pageSize / PAGE_BYTES;
     this.locked = new LockedAccount(limits, pageSize);
@@ -51,12 +66,10 @@ export class Process {
         : recordedMemory(source, this.space, pageSize, frames);
   }
 
-  /** Bytes of RAM: what the kernel can have in one piece for itself is less. */
   get ram(): number {
-    return this.#machine.ram;
+    return this.#host.ram;
   }
 
-  /** CAP_SYS_RAWIO. A process of the model has it together with CAP_IPC_LOCK: both are root's. */
   get mayReachAllMemory(): boolean {
     return this.locked.limits.privileged;
   }
@@ -69,7 +82,7 @@ export class Process {
   /** A child: its own copy of the memory, the same open files, nothing registered or locked. (`kernel/fork.c: dup_mm`) */
   fork(): Process {
     if (this.#source !== "simulated") throw new ModelUnknown("fork of a process that runs on real memory");
-    const child = new Process(this.#machine, "simulated", this.locked.limits);
+    const child = new Process(this.#host, "simulated", this.locked.limits);
     this.space.copyTo(child.space);
     this.descriptors.copyTo(child.descriptors);
     for (const map of this.registerMaps) map.copyTo(child);
@@ -84,7 +97,7 @@ export class Process {
     if (this.ended) return;
     this.ended = true;
     for (const one of [...this.listening]) one.end();
-    for (const map of [...this.registerMaps]) map.letGo();
+    for (const map of [...this.registerMaps]) map.release();
     for (const [fd] of this.descriptors.all) this.descriptors.close(fd);
     this.locked.end();
     if (this.#source !== "simulated") return;

@@ -26,7 +26,7 @@ export class LoopHold {
     this.#timer ??= timers.setInterval(() => undefined, LONG);
   }
 
-  letGo(): void {
+  release(): void {
     if (this.#timer !== undefined) timers.clearInterval(this.#timer);
     this.#timer = undefined;
   }

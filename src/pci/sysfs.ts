@@ -65,7 +65,8 @@ export class DriverSwitch {
     if (this.#comes(() => this.driver === undefined)) return;
     throw this.#late(
       `${driver} has not let go of ${this.address} within ${this.#seconds}: something waits in that driver (dmesg, and who uses the ` +
-        "device). It may let go yet",
+        "device)",
+      [`${driver} may let go of ${this.address} yet, which has no driver then`],
     );
   }
 
@@ -143,10 +144,8 @@ export class DriverSwitch {
   }
 }
 
-const never = new Int32Array(new SharedArrayBuffer(4));
-
 function sleep(milliseconds: number): void {
-  Atomics.wait(never, 0, 0, Math.ceil(milliseconds));
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Math.ceil(milliseconds));
 }
 
 function advice(answer: number): string {

@@ -215,7 +215,7 @@ exits("does not make firmware forget that it refused a window", () => {
   assert.is(next.create(16, 2n * GiB), -errno.ENODEV);
 });
 
-exits("makes every call throw, however it is made, while the eyes stay open", () => {
+exits("makes every call throw, however it is made, while the machine can still be looked at", () => {
   const kernel = modelKernel();
   const program = new Rig(kernel).start();
   const va = program.allocate(page);

@@ -1,4 +1,5 @@
 import { deviceMutants } from "./device.ts";
+import { heapMutants } from "./heap.ts";
 import { sharedPoolMutants } from "./shared-pool.ts";
 
 /** Ways to break the library, and the test that notices each. `npm run mutants` puts them in, one by one, in a copy. */
@@ -203,6 +204,7 @@ export const mutants: readonly Mutant[] = [
     to: "3",
     noticedBy: "test/container/map.test.ts",
   },
+  ...heapMutants,
   ...sharedPoolMutants,
   ...deviceMutants,
   {

@@ -1,5 +1,5 @@
 /**
- * What holds after every step, seen with the model's eyes: the twins say what should be there, the kernel what is.
+ * What holds after every step, as the model's snapshots say: the twins say what should be there, the kernel what is.
  *
  * A step costs what it touched: a TCE changes only by a MAP, which the guard sees, or by going, which the watcher hears. All
  * the others are as they were when they were last looked at. `checkAll` looks at everything.

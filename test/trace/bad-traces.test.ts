@@ -9,7 +9,7 @@ import { thrownName } from "../../src/trace/answers.ts";
 import { readTrace, replay, traceLines } from "../../src/trace/index.ts";
 import { failure } from "../support/failure.ts";
 import { Random } from "../support/random.ts";
-import { Monkey } from "./monkey.ts";
+import { RandomProgram } from "./random-program.ts";
 import { answering, Tape, traceOf } from "./tape.ts";
 
 const open = { call: "open", path: "/dev/vfio/vfio", answer: "f1" };
@@ -150,7 +150,7 @@ bad("is refused where a line is JSON but no call", () => {
 
 bad("with characters changed at random is replayed or refused, and nothing else happens", () => {
   const tape = new Tape(modelKernel());
-  new Monkey(tape, new Random(3), ["/dev/vfio/26"]).play(60);
+  new RandomProgram(tape, new Random(3), ["/dev/vfio/26"]).play(60);
   const { lines } = tape;
   const outcomes = new Map<string, number>();
   for (let seed = 1; seed <= 150; seed++) {

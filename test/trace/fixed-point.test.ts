@@ -9,7 +9,7 @@ import { type ModelOptions, modelKernel } from "../../src/model/index.ts";
 import { MapFlag, Protection } from "../../src/syscalls.ts";
 import { recordTrace, replay } from "../../src/trace/index.ts";
 import { Random } from "../support/random.ts";
-import { Monkey } from "./monkey.ts";
+import { RandomProgram } from "./random-program.ts";
 import { Tape } from "./tape.ts";
 
 interface Machine {
@@ -41,7 +41,7 @@ function recorded({ options, paths }: Machine, seed: number, beside = 0n): strin
   // Nothing that a call past the end of the program's memory could reach.
   if (beside > 0n) model.mmap(0n, beside, Protection.NONE, MapFlag.NORESERVE, 0);
   const tape = new Tape(model);
-  new Monkey(tape, new Random(seed), paths).play(STEPS);
+  new RandomProgram(tape, new Random(seed), paths).play(STEPS);
   return tape.lines;
 }
 

@@ -9,8 +9,7 @@
  */
 import { EBADF, EINVAL, ENODEV, ENOSPC, ENOTTY } from "../errno.ts";
 import { ModelUnknown } from "../errors.ts";
-import type { FileSource } from "../eventfd.ts";
-import type { OpenFile } from "../open-file.ts";
+import type { Caller, OpenFile } from "../open-file.ts";
 import type { Struct } from "../structs.ts";
 import { isBehindBridge } from "./pci-function.ts";
 import type { PciMachine } from "./pci-machine.ts";
@@ -48,7 +47,7 @@ export function hotResetInfo(struct: Struct, device: BusDevice, bus: readonly Bu
   return 0;
 }
 
-export function hotReset(struct: Struct, device: BusDevice, bus: readonly BusDevice[], caller: FileSource): number {
+export function hotReset(struct: Struct, device: BusDevice, bus: readonly BusDevice[], caller: Caller): number {
   struct.need(HotReset.BYTES);
   const { argsz, flags } = struct;
   const count = struct.u32(HotReset.COUNT);

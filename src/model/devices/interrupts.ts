@@ -1,5 +1,6 @@
 import { EINVAL, ENODEV, ENOTTY, ERANGE } from "../errno.ts";
-import { type Eventfd, eventfdAt, type FileSource } from "../eventfd.ts";
+import { type Eventfd, eventfdAt } from "../eventfd.ts";
+import type { Caller } from "../open-file.ts";
 import { IntxLine } from "./intx-line.ts";
 import { Irq, IrqAction, IrqData, type IrqRequest } from "./irq-set.ts";
 import type { InterruptSink, PciFunction } from "./pci-function.ts";
@@ -46,7 +47,7 @@ export class Interrupts implements InterruptSink {
     }
   }
 
-  set(request: IrqRequest, caller: FileSource): number {
+  set(request: IrqRequest, caller: Caller): number {
     const { index, action } = request;
     if (index === Irq.INTX) return this.#setIntx(request, caller);
     if (action !== IrqAction.TRIGGER) return ENOTTY;
@@ -97,7 +98,7 @@ export class Interrupts implements InterruptSink {
   }
 
   /** `vfio_pci_set_intx_trigger, vfio_pci_set_intx_mask, vfio_pci_set_intx_unmask`. */
-  #setIntx(request: IrqRequest, caller: FileSource): number {
+  #setIntx(request: IrqRequest, caller: Caller): number {
     const { action, start, count, data } = request;
     const isOn = this.mode === "intx";
     if (action === IrqAction.MASK || action === IrqAction.UNMASK) {
@@ -129,7 +130,7 @@ export class Interrupts implements InterruptSink {
   }
 
   /** `vfio_pci_set_msi_trigger`. */
-  #setMessages(request: IrqRequest, kind: "msi" | "msix", caller: FileSource): number {
+  #setMessages(request: IrqRequest, kind: "msi" | "msix", caller: Caller): number {
     const { start, count, data, values } = request;
     const isOn = this.mode === kind;
     if (isOn && count === 0 && data === IrqData.NONE) {
@@ -172,7 +173,7 @@ export class Interrupts implements InterruptSink {
   }
 
   /** `vfio_msi_set_block`: when one cannot be set, all of the block up to it are left without an eventfd, that one too. */
-  #setBlock({ start, count, values }: IrqRequest, caller: FileSource): number {
+  #setBlock({ start, count, values }: IrqRequest, caller: Caller): number {
     for (let place = 0; place < count; place++) {
       const answer = this.#setVector(start + place, values[place] as number, caller);
       if (answer === 0) continue;
@@ -183,7 +184,7 @@ export class Interrupts implements InterruptSink {
   }
 
   /** `vfio_msi_set_vector_signal`: what there was goes first, and a negative descriptor asks for no more. */
-  #setVector(vector: number, fd: number, caller: FileSource): number {
+  #setVector(vector: number, fd: number, caller: Caller): number {
     this.#free(vector);
     if (fd < 0) return 0;
     if (!this.#allocate(vector)) return EINVAL;
@@ -210,7 +211,7 @@ export class Interrupts implements InterruptSink {
   }
 
   /** `vfio_pci_set_ctx_trigger_single`: of errors, and of requests. */
-  #setSingle({ data, count, values }: IrqRequest, which: "error" | "request", caller: FileSource): number {
+  #setSingle({ data, count, values }: IrqRequest, which: "error" | "request", caller: Caller): number {
     const [value = 0] = values;
     if (data === IrqData.NONE) {
       if (this[which] === undefined) return EINVAL;
@@ -231,7 +232,7 @@ export class Interrupts implements InterruptSink {
   }
 
   /** A negative descriptor stands for none. */
-  #eventfd(fd: number, caller: FileSource): Eventfd | undefined | number {
+  #eventfd(fd: number, caller: Caller): Eventfd | undefined | number {
     return fd < 0 ? undefined : eventfdAt(fd, caller);
   }
 }

@@ -1,5 +1,6 @@
 import { EBUSY, ENOTTY } from "../errno.ts";
-import { type Eventfd, eventfdAt, type FileSource } from "../eventfd.ts";
+import { type Eventfd, eventfdAt } from "../eventfd.ts";
+import type { Caller } from "../open-file.ts";
 import { IrqAction, IrqData, type IrqRequest } from "./irq-set.ts";
 import type { PciFunction } from "./pci-function.ts";
 
@@ -55,7 +56,7 @@ export class IntxLine {
     else this.#unmask();
   }
 
-  setMask({ action, data, values }: IrqRequest, caller: FileSource): number {
+  setMask({ action, data, values }: IrqRequest, caller: Caller): number {
     const [value = 0] = values;
     const isMask = action === IrqAction.MASK;
     if (data === IrqData.EVENTFD) return isMask ? ENOTTY : this.#unmaskByEventfd(value, caller);
@@ -82,7 +83,7 @@ export class IntxLine {
   }
 
   /** `drivers/vfio/virqfd.c: vfio_virqfd_enable`: one at a time; what it counted already counts. */
-  #unmaskByEventfd(fd: number, caller: FileSource): number {
+  #unmaskByEventfd(fd: number, caller: Caller): number {
     if (fd < 0) {
       this.#stopUnmasking();
       return 0;

@@ -38,6 +38,10 @@ export class PciFunction {
   /** What the device does to the machine. */
   readonly bus: Bus;
   readonly #plugged: Plugged;
+  /** Where its capabilities are, or 0. */
+  readonly #pm: number;
+  readonly #msi: number;
+  readonly #msix: number;
   readonly #isSwapped: boolean;
   /** It is in its slot. */
   isPresent = true;
@@ -60,6 +64,9 @@ export class PciFunction {
     this.machine = machine;
     this.bases = new Map(facts.bars.map(({ index, bytes, is64Bit }) => [index, addresses.take(bytes, is64Bit)]));
     this.config = new ConfigRegisters(facts, machine, (bar) => this.bases.get(bar) ?? 0, isBehindBridge(address));
+    this.#pm = this.config.find(Capability.PM);
+    this.#msi = this.config.find(Capability.MSI);
+    this.#msix = this.config.find(Capability.MSIX);
     this.msix = facts.msix === undefined ? undefined : new MsixTable(facts.msix.vectors);
     this.#isSwapped = facts.bigEndian === "on POWER" ? machine.isPower : facts.bigEndian;
     this.bus = this.#busFor(dmaOf);
@@ -77,14 +84,12 @@ export class PciFunction {
   }
 
   get powerState(): number {
-    const pm = this.config.find(Capability.PM);
-    return pm === 0 ? 0 : (this.config.bytes[pm + Pm.CONTROL] as number) & Pm.STATE;
+    return this.#pm === 0 ? 0 : (this.config.bytes[this.#pm + Pm.CONTROL] as number) & Pm.STATE;
   }
 
   set powerState(state: number) {
-    const pm = this.config.find(Capability.PM);
-    if (pm === 0) return;
-    const at = pm + Pm.CONTROL;
+    if (this.#pm === 0) return;
+    const at = this.#pm + Pm.CONTROL;
     this.config.bytes[at] = ((this.config.bytes[at] as number) & ~Pm.STATE) | state;
   }
 
@@ -108,20 +113,19 @@ export class PciFunction {
 
   /** The kernel switches MSI-X, or MSI with so many vectors, on or off. */
   setMsix(on: boolean): void {
-    const at = this.config.find(Capability.MSIX);
+    const at = this.#msix;
     if (at !== 0) this.config.setU16(at + Msix.FLAGS, (this.#msixFlags & ~Msix.ENABLE) | (on ? Msix.ENABLE : 0));
   }
 
   setMsi(on: boolean, vectors = 1): void {
-    const at = this.config.find(Capability.MSI);
+    const at = this.#msi;
     if (at === 0) return;
     const flags = this.config.u16(at + Msi.FLAGS) & ~(Msi.ENABLE | Msi.MULTIPLE);
     this.config.setU16(at + Msi.FLAGS, on ? flags | Msi.ENABLE | (Math.ceil(Math.log2(vectors)) << 4) : flags);
   }
 
   get #msixFlags(): number {
-    const at = this.config.find(Capability.MSIX);
-    return at === 0 ? 0 : this.config.u16(at + Msix.FLAGS);
+    return this.#msix === 0 ? 0 : this.config.u16(this.#msix + Msix.FLAGS);
   }
 
   /**
@@ -136,12 +140,12 @@ export class PciFunction {
     this.#plugged.reset();
   }
 
-  /** It is pulled out: nothing that it had under way comes to an end, and its configuration space reads ff, as a bus where nobody answers. */
+  /** It is pulled out: nothing that it had under way comes to an end, and nobody answers on the bus. */
   remove(): void {
     this.#era++;
-    this.isPresent = false;
-    this.config.bytes.fill(0xff);
     this.#setLine(false);
+    this.isPresent = false;
+    this.config.remove();
   }
 
   /** One access to a BAR, within it, at a multiple of its width. */
@@ -200,8 +204,7 @@ export class PciFunction {
       this.flush(vector);
       return;
     }
-    const msi = this.config.find(Capability.MSI);
-    const flags = msi === 0 ? 0 : this.config.u16(msi + Msi.FLAGS);
+    const flags = this.#msi === 0 ? 0 : this.config.u16(this.#msi + Msi.FLAGS);
     if ((flags & Msi.ENABLE) === 0) return;
     // A device with fewer messages than it wanted sends them modulo what it got.
     this.sink?.message(vector % (1 << ((flags & Msi.MULTIPLE) >> 4)));

@@ -1,14 +1,14 @@
 import { VfioCall } from "../../syscalls.ts";
 import { EFAULT, EINVAL, ENOTTY } from "../errno.ts";
 import { ModelUnknown } from "../errors.ts";
-import type { Eventfd, FileSource } from "../eventfd.ts";
-import type { OpenFile } from "../open-file.ts";
+import type { Eventfd } from "../eventfd.ts";
+import type { Caller, OpenFile } from "../open-file.ts";
 import type { Struct } from "../structs.ts";
 import { Command, Config } from "./config-registers.ts";
 import { deviceInfo, irqInfo, regionInfo } from "./device-info.ts";
 import { deviceFeature } from "./feature.ts";
 import { type BusDevice, hotReset, hotResetInfo } from "./hot-reset.ts";
-import { Interrupts } from "./interrupts.ts";
+import { Interrupts, type IrqMode } from "./interrupts.ts";
 import { irqRequestFrom } from "./irq-set.ts";
 import { D3HOT, isBehindBridge, type PciFunction } from "./pci-function.ts";
 import type { PciMachine } from "./pci-machine.ts";
@@ -21,6 +21,14 @@ const IOEVENTFD = 0x110;
 /** A group of an IOMMU as its devices know it. */
 export type DeviceGroup = OpenFile & {
   readonly number: number;
+  /** No IOMMU stands between its device and memory. */
+  readonly noIommu: boolean;
+  /** A program has its DMA: it is in a container. */
+  readonly isOwned: boolean;
+  /** The addresses of those in it that drivers of the kernel have: while there is one the group is not viable. */
+  readonly kernelDrivers: Set<string>;
+  /** vfio-pci has taken the device. */
+  gained(device: VfioDevice): void;
   /** The device has been unbound, and is not the group's any more. */
   lost(device: VfioDevice): void;
 };
@@ -44,7 +52,7 @@ export class VfioDevice implements BusDevice, ConfigEffects {
   #session: Session | undefined;
   /** Somebody unbinds it, and waits: they are told when it went. */
   #leaving: (() => void)[] = [];
-  isBound = true;
+  isBound = false;
 
   /** Somebody brought it. */
   readonly isPlugged: boolean;
@@ -67,6 +75,11 @@ export class VfioDevice implements BusDevice, ConfigEffects {
 
   get isOpen(): boolean {
     return this.#opens > 0;
+  }
+
+  /** Which of its interrupts are on. */
+  get mode(): IrqMode {
+    return this.#session?.interrupts.mode ?? "none";
   }
 
   get isLeaving(): boolean {
@@ -119,7 +132,7 @@ export class VfioDevice implements BusDevice, ConfigEffects {
   }
 
   /** `call` as the seam counts calls of a device. `struct` is undefined when the caller's pointer leads nowhere. */
-  ioctl(call: number, struct: Struct | undefined, caller: FileSource): number {
+  ioctl(call: number, struct: Struct | undefined, caller: Caller): number {
     if (call === VfioCall.DEVICE_RESET) return this.#reset();
     if (call === IOEVENTFD) throw new ModelUnknown("VFIO_DEVICE_IOEVENTFD");
     const answer = this.#withStruct(call);
@@ -127,7 +140,7 @@ export class VfioDevice implements BusDevice, ConfigEffects {
     return struct === undefined ? EFAULT : answer(struct, caller);
   }
 
-  #withStruct(call: number): ((struct: Struct, caller: FileSource) => number) | undefined {
+  #withStruct(call: number): ((struct: Struct, caller: Caller) => number) | undefined {
     const { hardware } = this;
     const { interrupts } = this.#open;
     switch (call) {
@@ -201,6 +214,13 @@ export class VfioDevice implements BusDevice, ConfigEffects {
     else this.#leave();
   }
 
+  /** vfio-pci takes it. */
+  bind(): void {
+    if (this.isBound || !this.hardware.isPresent) return;
+    this.isBound = true;
+    this.group.gained(this);
+  }
+
   #leave(): void {
     const told = this.#leaving;
     this.#leaving = [];
@@ -210,7 +230,7 @@ export class VfioDevice implements BusDevice, ConfigEffects {
   }
 
   get isMsiOn(): boolean {
-    return this.#session?.interrupts.mode === "msi";
+    return this.mode === "msi";
   }
 
   commandChanged(): void {

@@ -146,14 +146,17 @@ export class VirtualConfig {
     view.setUint32(Config.ROM, 0, true);
   }
 
-  /** `vfio_msi_config_write`: it is switched on by SET_IRQS, and has at most as many vectors as it is capable of. */
+  /**
+   * It is switched on by SET_IRQS, and has at most as many vectors as it is capable of, which is not to be written; the rest of the byte
+   * is the program's own. (`vfio_msi_config_write, vfio_msi_config_read`)
+   */
   #wroteMsi(): void {
     const at = this.#device.find(Capability.MSI) + Msi.FLAGS;
     const flags = this.#copy[at] as number;
-    const most = (flags & Msi.MULTIPLE_CAPABLE) << 3;
-    const asked = flags & Msi.MULTIPLE;
+    const capable = (this.#device.bytes[at] as number) & Msi.MULTIPLE_CAPABLE;
+    const vectors = Math.min(flags & Msi.MULTIPLE, capable << 3);
     const enable = this.#effects.isMsiOn ? flags & Msi.ENABLE : 0;
-    this.#copy[at] = (flags & ~(Msi.ENABLE | Msi.MULTIPLE)) | enable | Math.min(asked, most);
+    this.#copy[at] = (flags & ~(Msi.ENABLE | Msi.MULTIPLE | Msi.MULTIPLE_CAPABLE)) | capable | vectors | enable;
   }
 
   /** `vfio_exp_config_write`: the bit resets the device, and reads 0. */
@@ -180,6 +183,7 @@ export class VirtualConfig {
 
   /** `init_pci_cap_basic_perm`. */
   #header(): void {
+    this.#set(0, 4, 0xffff_ffff, 0); // vendor and device: also of one that has gone, whose other bits read as ones
     this.#set(Config.COMMAND, 2, Command.INTX_DISABLE, 0xffff);
     this.#set(Config.STATUS, 2, 0x10, 0);
     for (const at of [Config.CACHE_LINE, Config.LATENCY, Config.BIST]) this.#set(at, 1, 0, 0xff);

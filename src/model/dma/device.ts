@@ -1,8 +1,7 @@
 import { argumentRangeError, argumentTypeError } from "../../errors.ts";
 import { isBytes } from "../../typed-arrays.ts";
-import type { Group } from "../group.ts";
-import type { Reached } from "../iommu-driver.ts";
 import { bytesOf, PAGE_BYTES, pageOf } from "../pages.ts";
+import type { Iommu, Reached } from "../reach.ts";
 
 /** Why a transfer stopped. */
 export interface DmaFault {
@@ -51,14 +50,22 @@ export interface ModelDevice {
   write(iova: bigint, from: Uint8Array): DmaResult;
 }
 
-export function deviceOf(group: Group): ModelDevice {
+/** Whose accesses to memory they are: a device, which presents itself to the IOMMU as its group. */
+export interface DmaRequester {
+  /** The device, as the bus names it. */
+  readonly device: string;
+  /** What stands between it and memory now, or why it reaches none. */
+  readonly iommu: Iommu | DmaFault["why"];
+}
+
+export function deviceOf(requester: DmaRequester): ModelDevice {
   return {
-    name: group.device,
+    name: requester.device,
     read(iova, into) {
-      return transfer(group, iova, into, "read", (memory, buffer) => buffer.set(memory));
+      return transfer(requester, iova, into, "read", (memory, buffer) => buffer.set(memory));
     },
     write(iova, from) {
-      return transfer(group, iova, from, "write", (memory, buffer) => memory.set(buffer));
+      return transfer(requester, iova, from, "write", (memory, buffer) => memory.set(buffer));
     },
   };
 }
@@ -71,7 +78,13 @@ type Move = (memory: Uint8Array, buffer: Uint8Array) => void;
  *                    [ buffer ............... )
  *                    first      whole     last      each through the IOMMU on its own
  */
-function transfer(group: Group, iova: bigint, buffer: Uint8Array, way: "read" | "write", move: Move): DmaResult {
+function transfer(
+  requester: DmaRequester,
+  iova: bigint,
+  buffer: Uint8Array,
+  way: "read" | "write",
+  move: Move,
+): DmaResult {
   if (!isBytes(buffer)) throw argumentTypeError("buffer", "a Uint8Array", buffer);
   if (typeof iova !== "bigint") throw argumentTypeError("iova", "a bigint", iova);
   if (iova < 0n || iova + BigInt(buffer.length) > 1n << 64n) {
@@ -83,7 +96,7 @@ function transfer(group: Group, iova: bigint, buffer: Uint8Array, way: "read" | 
     const index = Math.floor((within + done) / PAGE_BYTES);
     const from = (within + done) % PAGE_BYTES;
     next = Math.min(done + PAGE_BYTES - from, buffer.length);
-    const reached = reachedBy(group, page + index, way);
+    const reached = reachedBy(requester, page + index, way);
     if (typeof reached === "string") return { bytes: done, fault: { iova: iova + BigInt(done), why: reached } };
     const piece = buffer.subarray(done, next);
     reached.memory.withPage(reached.page, (bytes) => move(bytes.subarray(from, from + piece.length), piece));
@@ -91,10 +104,9 @@ function transfer(group: Group, iova: bigint, buffer: Uint8Array, way: "read" | 
   return { bytes: buffer.length };
 }
 
-function reachedBy({ container }: Group, iovaPage: number, way: "read" | "write"): Reached | DmaFault["why"] {
-  if (container === undefined) return "the group is in no container";
-  if (container.driver === undefined) return "its container has no IOMMU driver";
-  const reached = container.driver.reach(iovaPage);
+function reachedBy({ iommu }: DmaRequester, iovaPage: number, way: "read" | "write"): Reached | DmaFault["why"] {
+  if (typeof iommu === "string") return iommu;
+  const reached = iommu.reach(iovaPage);
   if (reached === undefined) return "not mapped";
   if (reached[way]) return reached;
   return way === "read" ? "not readable" : "not writable";

@@ -1,7 +1,7 @@
 import { Protection } from "../../syscalls.ts";
 import { pagesPer } from "../pages.ts";
 import { type Range, SortedRanges } from "../sorted.ts";
-import type { Backing } from "./backing.ts";
+import type { Addresses, Backing } from "./backing.ts";
 import { PinnedMemory, type PinnedPart } from "./pinned.ts";
 import { withZeros } from "./zeros.ts";
 
@@ -41,7 +41,7 @@ export interface Pinned {
 }
 
 /** Which addresses of a process are mmapped, and how: for the simulated memory and for a record of real memory. */
-export class AddressSpace {
+export class AddressSpace implements Addresses {
   readonly areas = new SortedRanges<Area>();
 
   /** Trusted: nothing is mapped there. */
@@ -52,7 +52,7 @@ export class AddressSpace {
 
   /** Takes [start, end) out, cutting the areas at its ends. Their pages stay for as long as a pin needs them. */
   carve(start: number, end: number): void {
-    for (const area of this.#cutOut(start, end)) area.backing.letGo(area.start, area.end);
+    for (const area of this.#cutOut(start, end)) area.backing.release(area.start, area.end);
   }
 
   /** From now on [start, end) cannot be pinned; with `ofDevice` it is as a device's memory. Pins that are there stay. */
@@ -113,7 +113,6 @@ export class AddressSpace {
     return { pages: at - start, ofDevice, memory: at < end ? undefined : new PinnedMemory(parts) };
   }
 
-  /** The pieces of [start, end) where something else is mapped than `backing`, or nothing. */
   without(backing: Backing, start: number, end: number): Range[] {
     const pieces: Range[] = [];
     let at = start;

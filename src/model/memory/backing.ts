@@ -1,5 +1,4 @@
 import type { Range } from "../sorted.ts";
-import type { AddressSpace } from "./address-space.ts";
 
 /** Memory that a device can be led to. In pages of 4 KiB, by the addresses that the process had it at when it was mapped. */
 export interface DeviceMemory {
@@ -12,6 +11,12 @@ export interface DeviceMemory {
 
   /** The pieces of [start, end) where the process has not this memory any more: it unmapped it, or mmapped other memory there. */
   gone(start: number, end: number): Range[];
+}
+
+/** Which addresses lead to which pages, as the pages ask it: an address space. */
+export interface Addresses {
+  /** The pieces of [start, end) where something else is mapped than `backing`, or nothing. */
+  without(backing: Backing, start: number, end: number): Range[];
 }
 
 /**
@@ -38,8 +43,8 @@ export interface Backing extends DeviceMemory {
   hold(start: number, end: number): void;
 
   /** It needs them no more; of what was held at once, parts may go one by one. */
-  letGo(start: number, end: number): void;
+  release(start: number, end: number): void;
 
   /** Pages of its own with the same bytes, for the address space of a child. */
-  copyFor(child: AddressSpace): Backing;
+  copyFor(child: Addresses): Backing;
 }

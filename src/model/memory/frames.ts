@@ -1,4 +1,4 @@
-import type { Reached } from "../iommu-driver.ts";
+import type { Reached } from "../reach.ts";
 import { type Range, SortedRanges } from "../sorted.ts";
 import type { Backing } from "./backing.ts";
 

@@ -24,7 +24,7 @@ export class PinnedMemory implements DeviceMemory {
 
   /** Once. */
   release(): void {
-    for (const { backing, start, end } of this.#parts) backing.letGo(start, end);
+    for (const { backing, start, end } of this.#parts) backing.release(start, end);
   }
 
   withPage(page: number, use: (bytes: Uint8Array) => void): void {

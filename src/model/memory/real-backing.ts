@@ -2,12 +2,11 @@ import { bytes, hex } from "../../hex.ts";
 import { ModelUnknown } from "../errors.ts";
 import { bytesOf, PAGE_BYTES } from "../pages.ts";
 import type { Range } from "../sorted.ts";
-import type { AddressSpace } from "./address-space.ts";
-import type { Backing } from "./backing.ts";
+import type { Addresses, Backing } from "./backing.ts";
 import type { MemorySource } from "./source.ts";
 
 export interface RealBackingParts {
-  readonly space: AddressSpace;
+  readonly space: Addresses;
   readonly source: MemorySource;
   readonly start: number;
   readonly end: number;
@@ -22,7 +21,7 @@ export class RealBacking implements Backing {
   readonly start: number;
   readonly end: number;
   readonly pageShift: number;
-  readonly #space: AddressSpace;
+  readonly #space: Addresses;
   readonly #source: MemorySource;
 
   constructor({ space, source, start, end, pageShift }: RealBackingParts) {
@@ -44,7 +43,7 @@ export class RealBacking implements Backing {
 
   hold(): void {}
 
-  letGo(): void {}
+  release(): void {}
 
   gone(start: number, end: number): Range[] {
     return this.#space.without(this, start, end);

@@ -1,7 +1,6 @@
 import { pagesPer } from "../pages.ts";
 import type { Range } from "../sorted.ts";
-import type { AddressSpace } from "./address-space.ts";
-import type { Backing } from "./backing.ts";
+import type { Addresses, Backing } from "./backing.ts";
 import { Extents } from "./extents.ts";
 import type { FrameRange, Frames } from "./frames.ts";
 import type { HugepagePool } from "./hugepage-pool.ts";
@@ -9,7 +8,7 @@ import type { HugepagePool } from "./hugepage-pool.ts";
 /** What simulated memory is made of. */
 export interface BackingParts {
   /** Where it is mapped. */
-  readonly space: AddressSpace;
+  readonly space: Addresses;
   readonly start: number;
   readonly end: number;
   readonly pageShift: number;
@@ -36,7 +35,7 @@ export class SimulatedBacking implements Backing {
   readonly end: number;
   readonly pageShift: number;
   readonly extents: Extents;
-  readonly #space: AddressSpace;
+  readonly #space: Addresses;
   readonly #frames: Frames;
   readonly #pool: HugepagePool | undefined;
   readonly #absent: boolean;
@@ -83,7 +82,7 @@ export class SimulatedBacking implements Backing {
     }
   }
 
-  letGo(start: number, end: number): void {
+  release(start: number, end: number): void {
     this.#held -= end - start;
     if (this.#holdersOf !== undefined) this.#giveBack(this.#holdersOf, start, end);
     if (this.#held > 0 || this.#range === undefined) return;
@@ -141,7 +140,7 @@ export class SimulatedBacking implements Backing {
   }
 
   /** A child takes no hugepages from the pool until it writes, which the model does not see. */
-  copyFor(child: AddressSpace): SimulatedBacking {
+  copyFor(child: Addresses): SimulatedBacking {
     const { start, end, pageShift } = this;
     const extents = this.extents.copy();
     return new SimulatedBacking({

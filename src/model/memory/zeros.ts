@@ -33,7 +33,7 @@ class Zeros implements Backing {
 
   hold(): void {}
 
-  letGo(): void {}
+  release(): void {}
 
   copyFor(): Zeros {
     return this;

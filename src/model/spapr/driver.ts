@@ -1,16 +1,15 @@
 import { VfioCall } from "../../syscalls.ts";
 import { EBUSY, EFAULT, EINVAL, ENOENT, ENOMEM, ENOTTY, EPERM } from "../errno.ts";
-import { registrationOf } from "../eyes/snapshot.ts";
-import type { IovaReports } from "../eyes/watch.ts";
-import type { Group } from "../group.ts";
-import type { DriverHoldings, IommuDriver, LiveRange, Reached } from "../iommu-driver.ts";
+import type { IovaReports } from "../inspect/watch.ts";
+import type { AttachedGroup, DriverHoldings, IommuDriver } from "../iommu-driver.ts";
 import type { LinuxRules } from "../linux-rules.ts";
+import type { MemoryOwner } from "../memory-owner.ts";
 import { PAGE_SHIFT, PAGES_OF_ADDRESS_SPACE } from "../pages.ts";
-import type { Process } from "../process.ts";
+import type { LiveRange, Reached } from "../reach.ts";
 import { INFO_DDW, RegisterMemory, type Struct, TceCreate, TceInfo, TceRemove } from "../structs.ts";
 import { eehPeOp } from "./eeh.ts";
 import type { Platform } from "./platform.ts";
-import { type Registration, tcePageShift } from "./registrations.ts";
+import { type Registration, registrationOf, tcePageShift } from "./registrations.ts";
 import { mapDma, unmapDma } from "./translate.ts";
 import { WindowSet } from "./window-set.ts";
 import { WINDOW_SLOTS } from "./windows.ts";
@@ -25,7 +24,7 @@ export class SpaprDriver implements IommuDriver {
   readonly #platform: Platform;
   readonly #rules: LinuxRules;
   /** Who tried REGISTER, CREATE or REMOVE first: the container belongs to that process from then on. */
-  #owner: Process | undefined;
+  #owner: MemoryOwner | undefined;
   /** A REGISTER went well: MAP and UNMAP answer from then on, also after its UNREGISTER. */
   #enabled = false;
   readonly held = new Set<Registration>();
@@ -42,7 +41,7 @@ export class SpaprDriver implements IommuDriver {
     return this.#platform.extensions.includes(extension) ? 1 : 0;
   }
 
-  ioctl(call: number, struct: Struct | undefined, caller: Process): number {
+  ioctl(call: number, struct: Struct | undefined, caller: MemoryOwner): number {
     if (this.#owner !== undefined && this.#owner !== caller) return EPERM;
     switch (call) {
       case VfioCall.IOMMU_SPAPR_TCE_GET_INFO:
@@ -72,18 +71,18 @@ export class SpaprDriver implements IommuDriver {
     }
   }
 
-  attach(group: Group): number {
+  attach(group: AttachedGroup): number {
     return this.windows.attach(group);
   }
 
-  detach(group: Group): void {
+  detach(group: AttachedGroup): void {
     this.windows.detach(group);
   }
 
   /** `tce_iommu_release`: the windows first, so that nothing is mapped when the registrations go. */
   release(): void {
     this.windows.release();
-    for (const registration of this.held) giveUp(registration, this.#owner as Process);
+    for (const registration of this.held) giveUp(registration, this.#owner as MemoryOwner);
   }
 
   /** Windows and registrations as they are. */
@@ -99,7 +98,7 @@ export class SpaprDriver implements IommuDriver {
     return this.windows.live();
   }
 
-  state(nameOf: (process: Process) => string): Record<string, unknown> {
+  state(nameOf: (process: MemoryOwner) => string): Record<string, unknown> {
     const { slots, isDefaultPending } = this.windows;
     const slotOf = (slot: number) => slots.at(slot)?.startPage ?? null;
     return {
@@ -115,7 +114,7 @@ export class SpaprDriver implements IommuDriver {
   }
 
   /** `tce_iommu_mm_set`. */
-  #belongTo(process: Process): void {
+  #belongTo(process: MemoryOwner): void {
     this.#owner ??= process;
     this.windows.owner = this.#owner;
   }
@@ -141,7 +140,7 @@ export class SpaprDriver implements IommuDriver {
    * `tce_iommu_register_pages`, and behind it `arch/powerpc/mm/book3s64/iommu_api.c: mm_iommu_do_alloc`: charge, pin,
    * and only then look for an overlap.
    */
-  #register(start: number, pages: number, process: Process): number {
+  #register(start: number, pages: number, process: MemoryOwner): number {
     const { registrations, locked, pageUnit } = process;
     if (start % pageUnit !== 0 || pages % pageUnit !== 0) return EINVAL;
     const end = start + pages;
@@ -164,7 +163,7 @@ export class SpaprDriver implements IommuDriver {
     return refused;
   }
 
-  #pin(start: number, end: number, { registrations, space, pageUnit, ram }: Process): number {
+  #pin(start: number, end: number, { registrations, space, pageUnit, ram }: MemoryOwner): number {
     // The list of all pages comes first, 8 bytes for each, and there may be no room for it: `vzalloc` gives no more than RAM.
     if (start === end || ((end - start) / pageUnit) * 8 > ram) return ENOMEM;
     const { pages, memory } = space.pin(start, end, true);
@@ -190,7 +189,7 @@ export class SpaprDriver implements IommuDriver {
   }
 
   /** `tce_iommu_unregister_pages`: exactly a range that this container registered. */
-  #unregister(start: number, pages: number, process: Process): number {
+  #unregister(start: number, pages: number, process: MemoryOwner): number {
     const { registrations, pageUnit } = process;
     if (start % pageUnit !== 0 || pages % pageUnit !== 0) return EINVAL;
     const registration = registrations.exactly(start, start + pages);
@@ -225,7 +224,7 @@ export class SpaprDriver implements IommuDriver {
   }
 }
 
-function giveUp(registration: Registration, { registrations, locked, pageUnit }: Process): void {
+function giveUp(registration: Registration, { registrations, locked, pageUnit }: MemoryOwner): void {
   if (registrations.giveUp(registration)) locked.release((registration.end - registration.start) / pageUnit);
 }
 

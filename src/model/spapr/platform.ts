@@ -1,5 +1,4 @@
-import type { Group } from "../group.ts";
-import type { WindowSlots } from "./windows.ts";
+import type { AttachedGroup } from "../iommu-driver.ts";
 
 /** What CREATE asks for. */
 export interface TableRequest {
@@ -17,6 +16,12 @@ export interface TableShape {
   readonly entries: number;
   /** How many it really has, and a device reaches: as many or more. */
   readonly places: number;
+}
+
+/** The places for windows of a container, as firmware and its part of the kernel know them: by the tables that are there. */
+export interface TableSlots {
+  at(slot: number): TableShape | undefined;
+  readonly all: readonly TableShape[];
 }
 
 /**
@@ -52,13 +57,13 @@ export interface Platform {
   tableBytes(request: TableRequest): bigint;
 
   /** Makes the table for `slot`, or says why not (a negative errno): the charge stays then. */
-  createTable(group: Group, slot: number, windows: WindowSlots, request: TableRequest): TableShape | number;
+  createTable(group: AttachedGroup, slot: number, tables: TableSlots, request: TableRequest): TableShape | number;
 
   /** Shows a window to all groups of a container. Not 0: undone, and the charge is given back. */
-  program(groups: readonly Group[]): number;
+  program(groups: readonly AttachedGroup[]): number;
 
   /** Shows the windows that a container has to a group that joins. */
-  join(windows: WindowSlots): number;
+  join(tables: TableSlots): number;
 }
 
 export function isPowerOfTwo(value: bigint): boolean {

@@ -47,7 +47,7 @@ export function powernv(info: PlatformInfo, pageSize: number): Platform {
     // Who may write may read as well: `pci-ioda-tce.c: pnv_tce_xchg`.
     tceAccess: (access) => ((access & Access.WRITE) === 0 ? access : access | Access.READ),
     tableBytes: (request) => worstCaseBytes(request, pageShift),
-    createTable(_group, slot, _windows, request) {
+    createTable(_group, slot, _tables, request) {
       const levelShift = sizesOf(request, pageShift).levelShift;
       // Above 63 only when a window smaller than its pages was taken for a huge one; EINVAL was seen for those.
       if (levelShift > 63 || (levelShift - 3) * request.levels + request.pageShift >= REACHABLE_BITS) return EINVAL;

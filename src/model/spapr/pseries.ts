@@ -65,17 +65,17 @@ export function pseries(
     // `spapr_tce_get_table_size`, once: 8 bytes for each TCE.
     tableBytes: ({ pageShift, windowSize, levels }) =>
       levels > 1 ? NO_SUCH_TABLE : windowSize >> BigInt(shiftOf(pageShift) - 3),
-    createTable(group, slot, windows, request) {
+    createTable(group, slot, tables, request) {
       const { windowSize } = request;
       const pageShift = shiftOf(request.pageShift);
       if (!isPowerOfTwo(windowSize) || request.levels > 1) return EINVAL;
       // `failed_ddw_pdn_list`: firmware said no once, and the kernel never asks again.
       if (group.refusedByFirmware) return ENODEV;
-      if (slot === 0 && windows.at(1) !== undefined) return EPERM;
+      if (slot === 0 && tables.at(1) !== undefined) return EPERM;
       const entries = 2 ** Math.max(log2Floor(windowSize) - pageShift, 0);
       if (isDefaultLike(slot, request)) return { startPage: 0, entries, places: entries };
       if (windowSize >> BigInt(pageShift) === 0n || windowSize >= TOO_LARGE) return EINVAL;
-      const beside = windows.at(0);
+      const beside = tables.at(0);
       if (slot === 1 && beside !== undefined && beside.startPage === dynamicPage) {
         group.refusedByFirmware = true;
         return ENODEV;
@@ -97,7 +97,7 @@ export function pseries(
     },
     // `spapr_tce_set_window`: a table belongs to the group it was made for.
     program: (groups) => (groups.length > 1 ? EPERM : 0),
-    join: (windows) => (windows.all.length > 0 ? EPERM : 0),
+    join: (tables) => (tables.all.length > 0 ? EPERM : 0),
   };
 }
 

@@ -1,5 +1,6 @@
+import type { RegistrationSnapshot } from "../inspect/snapshot.ts";
 import type { PinnedMemory } from "../memory/pinned.ts";
-import { PAGE_SHIFT, trailingZeros } from "../pages.ts";
+import { bytesOf, PAGE_SHIFT, trailingZeros } from "../pages.ts";
 import { type Range, SortedRanges } from "../sorted.ts";
 
 /**
@@ -26,6 +27,10 @@ export interface Registration extends Range {
   mapped: number;
   /** It was given up by its last container while mapped: nothing removes it any more. */
   zombie: boolean;
+}
+
+export function registrationOf({ start, end, mapped }: Registration): RegistrationSnapshot {
+  return { va: bytesOf(start), size: bytesOf(end - start), mapped };
 }
 
 /**

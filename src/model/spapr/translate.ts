@@ -1,7 +1,7 @@
 import { EFAULT, EINTR, EINVAL, ENXIO, EPERM } from "../errno.ts";
 import { ModelKernelOops } from "../errors.ts";
 import type { LinuxRules } from "../linux-rules.ts";
-import type { Process } from "../process.ts";
+import type { MemoryOwner } from "../memory-owner.ts";
 import { DmaMap, DmaUnmap, type Struct } from "../structs.ts";
 import type { Platform } from "./platform.ts";
 import type { Registration } from "./registrations.ts";
@@ -13,7 +13,12 @@ import type { DmaWindow } from "./windows.ts";
 const BAD_IOVA = 1;
 
 /** MAP_DMA, once something was registered. Rule: `drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_ioctl`. */
-export function mapDma(struct: Struct | undefined, windows: WindowSet, process: Process, platform: Platform): number {
+export function mapDma(
+  struct: Struct | undefined,
+  windows: WindowSet,
+  process: MemoryOwner,
+  platform: Platform,
+): number {
   if (struct === undefined) return EFAULT;
   struct.need(DmaMap.BYTES);
   const flags = struct.flags;
@@ -55,7 +60,7 @@ interface Wanted {
  */
 function writeTces(
   { window, first, count, page: firstPage, access, replaced }: Wanted,
-  { registrations, pageUnit }: Process,
+  { registrations, pageUnit }: MemoryOwner,
   windows: WindowSet,
   platform: Platform,
 ): number {

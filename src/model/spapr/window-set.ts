@@ -1,11 +1,11 @@
 import { EINVAL, ENOMEM, ENOSPC } from "../errno.ts";
-import type { WindowSnapshot } from "../eyes/snapshot.ts";
-import type { IovaReports } from "../eyes/watch.ts";
-import type { Group } from "../group.ts";
-import type { LiveRange } from "../iommu-driver.ts";
+import type { WindowSnapshot } from "../inspect/snapshot.ts";
+import type { IovaReports } from "../inspect/watch.ts";
+import type { AttachedGroup } from "../iommu-driver.ts";
 import type { LinuxRules } from "../linux-rules.ts";
+import type { MemoryOwner } from "../memory-owner.ts";
 import { bytesOf } from "../pages.ts";
-import type { Process } from "../process.ts";
+import type { LiveRange } from "../reach.ts";
 import { oneShiftedBy, type Platform, type TableRequest } from "./platform.ts";
 import { Runs } from "./runs.ts";
 import { DmaWindow, WindowSlots } from "./windows.ts";
@@ -18,11 +18,11 @@ import { DmaWindow, WindowSlots } from "./windows.ts";
  */
 export class WindowSet {
   /** Whose locked memory the tables count against: there is one before any window is made. */
-  owner: Process | undefined;
+  owner: MemoryOwner | undefined;
   readonly #platform: Platform;
   readonly #rules: LinuxRules;
   readonly #reports: IovaReports;
-  readonly #groups: Group[] = [];
+  readonly #groups: AttachedGroup[] = [];
   /** The default window is made by the first call that needs one. */
   #defaultPending = false;
   readonly slots = new WindowSlots();
@@ -33,7 +33,7 @@ export class WindowSet {
     this.#reports = reports;
   }
 
-  attach(group: Group): number {
+  attach(group: AttachedGroup): number {
     const refused = this.#platform.join(this.slots);
     if (refused !== 0) return refused;
     if (this.#groups.length === 0 && this.slots.at(0) === undefined) this.#defaultPending = true;
@@ -43,7 +43,7 @@ export class WindowSet {
   }
 
   /** Clears every TCE of the container, also when other groups stay in it. */
-  detach(group: Group): void {
+  detach(group: AttachedGroup): void {
     this.#groups.splice(this.#groups.indexOf(group), 1);
     for (const window of this.slots.all) this.clear(window, 0, window.entries);
   }
@@ -53,7 +53,7 @@ export class WindowSet {
   }
 
   /** The groups that see them, the newest first. */
-  get groups(): readonly Group[] {
+  get groups(): readonly AttachedGroup[] {
     return this.#groups;
   }
 
@@ -80,10 +80,10 @@ export class WindowSet {
     if ((this.#platform.info.pgsizes & oneShiftedBy(pageShift)) === 0n) return EINVAL;
     const bytes = this.#platform.tableBytes(request);
     if (bytes === 0n) return EINVAL;
-    const { locked } = this.owner as Process;
+    const { locked } = this.owner as MemoryOwner;
     const pages = locked.pagesOf(bytes);
     if (!locked.charge(pages)) return ENOMEM;
-    const shape = this.#platform.createTable(this.#groups[0] as Group, slot, this.slots, request);
+    const shape = this.#platform.createTable(this.#groups[0] as AttachedGroup, slot, this.slots, request);
     if (typeof shape === "number") {
       // The kernel forgets here that it charged.
       locked.leak(pages);
@@ -119,7 +119,7 @@ export class WindowSet {
   /** By start. */
   describe(): WindowSnapshot[] {
     // There is an owner before there is any window.
-    const owner = this.owner as Process;
+    const owner = this.owner as MemoryOwner;
     const windows = this.slots.all.map((window) => ({
       start: bytesOf(window.startPage),
       size: window.sizeBytes,

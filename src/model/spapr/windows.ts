@@ -1,10 +1,10 @@
-import type { LiveRange, Reached } from "../iommu-driver.ts";
 import { pagesPer } from "../pages.ts";
-import type { Platform, TableRequest, TableShape } from "./platform.ts";
+import type { LiveRange, Reached } from "../reach.ts";
+import type { Platform, TableRequest, TableShape, TableSlots } from "./platform.ts";
 import { Access, TceTable } from "./tces.ts";
 
 /** A DMA window as a container holds it: a stretch of IOVA and its TCE table. */
-export class DmaWindow {
+export class DmaWindow implements TableShape {
   /** 0 or 1: which of the container's two places it takes. */
   readonly slot: number;
   readonly pageShift: number;
@@ -76,7 +76,7 @@ function allowedBy(access: number) {
 export const WINDOW_SLOTS = 2;
 
 /** The two places for windows that a container has. */
-export class WindowSlots {
+export class WindowSlots implements TableSlots {
   readonly #slots: (DmaWindow | undefined)[] = [undefined, undefined];
 
   /** Rule: `drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_find_table`. Only the page itself is looked at. */

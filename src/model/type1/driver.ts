@@ -1,10 +1,11 @@
 import { VfioCall } from "../../syscalls.ts";
 import { EACCES, EBUSY, EFAULT, EINVAL, ENOTTY } from "../errno.ts";
 import { ModelUnknown } from "../errors.ts";
-import type { IovaReports } from "../eyes/watch.ts";
-import type { DriverHoldings, IommuDriver, LiveRange, Reached } from "../iommu-driver.ts";
+import type { IovaReports } from "../inspect/watch.ts";
+import type { DriverHoldings, IommuDriver } from "../iommu-driver.ts";
+import type { MemoryOwner } from "../memory-owner.ts";
 import { PAGES_OF_ADDRESS_SPACE } from "../pages.ts";
-import type { Process } from "../process.ts";
+import type { LiveRange, Reached } from "../reach.ts";
 import { DirtyBitmap, DmaMap, type Struct } from "../structs.ts";
 import { getInfo } from "./info.ts";
 import { mapDma } from "./map.ts";
@@ -41,7 +42,7 @@ export class Type1Driver implements IommuDriver {
     return this.#extensions.includes(extension) ? 1 : 0;
   }
 
-  ioctl(call: number, struct: Struct | undefined, caller: Process): number {
+  ioctl(call: number, struct: Struct | undefined, caller: MemoryOwner): number {
     switch (call) {
       case VfioCall.IOMMU_MAP_DMA:
         return mapDma(struct, this.#maps, caller, this.#settings);
@@ -87,7 +88,7 @@ export class Type1Driver implements IommuDriver {
   }
 
   /** Where each map begins and ends decides what UNMAP does, and who pays for it what it gives back. */
-  state(nameOf: (process: Process) => string): Record<string, unknown> {
+  state(nameOf: (process: MemoryOwner) => string): Record<string, unknown> {
     const maps = [...this.#maps].map(({ start, end, access, process, locked, memory, addressTaken }) => {
       const zeros = memory.kinds.filter((kind) => kind.endsWith("zeros"));
       return { start, end, access, payer: nameOf(process), locked, addressTaken, zeros };

@@ -2,8 +2,8 @@ import { hex } from "../../hex.ts";
 import { EEXIST, EFAULT, EINVAL, ENOENT, ENOMEM, ENOSPC, EOVERFLOW } from "../errno.ts";
 import { ModelUnknown } from "../errors.ts";
 import type { PinRules } from "../memory/address-space.ts";
+import type { MemoryOwner } from "../memory-owner.ts";
 import { bytesOf, PAGES_OF_ADDRESS_SPACE } from "../pages.ts";
-import type { Process } from "../process.ts";
 import { DmaMap, type Struct } from "../structs.ts";
 import type { DmaMapping, DmaMaps } from "./maps.ts";
 import type { Type1Settings } from "./settings.ts";
@@ -17,7 +17,12 @@ const ACCESS = DmaMap.READ | DmaMap.WRITE;
  * MAP_DMA. Rules, and the order of the checks: `drivers/vfio/vfio_iommu_type1.c: vfio_iommu_type1_map_dma,
  * vfio_dma_do_map`.
  */
-export function mapDma(struct: Struct | undefined, maps: DmaMaps, process: Process, settings: Type1Settings): number {
+export function mapDma(
+  struct: Struct | undefined,
+  maps: DmaMaps,
+  process: MemoryOwner,
+  settings: Type1Settings,
+): number {
   if (struct === undefined) return EFAULT;
   struct.need(DmaMap.BYTES);
   const { flags } = struct;
@@ -57,7 +62,7 @@ function wraps(struct: Struct): boolean {
 }
 
 /** The flag VADDR: exactly a map that has no address gets one again. */
-function newAddress(start: number, end: number, isTaken: boolean, maps: DmaMaps, process: Process): number {
+function newAddress(start: number, end: number, isTaken: boolean, maps: DmaMaps, process: MemoryOwner): number {
   if (!isTaken) return ENOENT;
   const mapping = maps.at(start);
   if (mapping === undefined || !mapping.addressTaken || mapping.start !== start || mapping.end !== end) return EINVAL;
@@ -85,7 +90,7 @@ function isAllowed(start: number, end: number, { allowed, rules }: Type1Settings
 function pinAndMap(
   wanted: Pick<DmaMapping, "start" | "end" | "page" | "access">,
   maps: DmaMaps,
-  process: Process,
+  process: MemoryOwner,
   beside: PinRules,
 ): number {
   const { start, end, page, access } = wanted;

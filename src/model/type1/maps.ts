@@ -1,8 +1,8 @@
-import type { MapSnapshot } from "../eyes/snapshot.ts";
-import type { IovaReports } from "../eyes/watch.ts";
+import type { MapSnapshot } from "../inspect/snapshot.ts";
+import type { IovaReports } from "../inspect/watch.ts";
 import type { PinnedMemory } from "../memory/pinned.ts";
+import type { MemoryOwner } from "../memory-owner.ts";
 import { bytesOf } from "../pages.ts";
-import type { Process } from "../process.ts";
 import { type Range, SortedRanges } from "../sorted.ts";
 import { DmaMap } from "../structs.ts";
 
@@ -18,7 +18,7 @@ export interface DmaMapping extends Range {
   /** Pages of 4 KiB that are locked for it: all but those of a device's memory. */
   readonly locked: number;
   /** Whose locked memory pays for it, whoever unmaps it: who mapped it, or gave it its present address. */
-  process: Process;
+  process: MemoryOwner;
   /** UNMAP with the flag VADDR took its address away. The device reaches the memory as before. */
   addressTaken: boolean;
 }
@@ -69,7 +69,7 @@ export class DmaMaps {
    * The map has an address again, in the memory of `process`, which pays for it from now on. Which pages are there is not
    * looked at. False where it cannot pay. (`vfio_change_dma_owner`)
    */
-  giveAddress(mapping: DmaMapping, process: Process): boolean {
+  giveAddress(mapping: DmaMapping, process: MemoryOwner): boolean {
     if (process !== mapping.process) {
       if (!process.locked.charge(mapping.locked / process.pageUnit)) return false;
       payBack(mapping);
