@@ -1,3 +1,4 @@
+import { deviceMutants } from "./device.ts";
 import { heapMutants } from "./heap.ts";
 import { sharedPoolMutants } from "./shared-pool.ts";
 
@@ -205,6 +206,7 @@ export const mutants: readonly Mutant[] = [
   },
   ...heapMutants,
   ...sharedPoolMutants,
+  ...deviceMutants,
   {
     broken: "a buffer lies where the free block begins, aligned or not",
     file: "assembly/alloc/fit.ts",
