@@ -1,3 +1,4 @@
+import { deviceMutants } from "./device.ts";
 import { heapMutants } from "./heap.ts";
 import { nvmeMutants } from "./nvme.ts";
 import { sharedPoolMutants } from "./shared-pool.ts";
@@ -206,6 +207,7 @@ export const mutants: readonly Mutant[] = [
   },
   ...heapMutants,
   ...sharedPoolMutants,
+  ...deviceMutants,
   ...nvmeMutants,
   {
     broken: "a buffer lies where the free block begins, aligned or not",
