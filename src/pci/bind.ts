@@ -131,7 +131,7 @@ export function bindToVfio(address: string, options: BindOptions = {}): VfioBind
     keepRecord(files, wanted, before);
     try {
       device.setOverride(VFIO_PCI);
-      device.unbind();
+      if (!isVfioDriver(device.driver)) device.unbind(); // else another program was faster, and may have it open by now
       device.probe(VFIO_PCI);
       return bindingOf(deviceAt(new Look(files), wanted), { device, files, owner, before });
     } catch (error) {
