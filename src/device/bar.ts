@@ -221,7 +221,7 @@ export class Bar extends Closable {
     const { address } = this.#keeper.where;
     throw new DmaWindowError(
       "ERR_CLOSED",
-      `bar ${this.index} of device ${address} is closed: device.bar(${this.index}) opens it`,
+      `bar ${this.index} of device ${address} is closed: container.device("${address}").bar(${this.index}) opens it anew`,
     );
   }
 
@@ -252,7 +252,7 @@ function isBelow(value: number, most: number): boolean {
 }
 
 function wrongValue(value: unknown, most: number): TypeError | RangeError {
-  if (typeof value !== "number") return argumentTypeError("value", "a number", value);
+  if (typeof value !== "number") return argumentTypeError("value", "a number (bigints are for write64)", value);
   return argumentRangeError(
     "value",
     `an integer from 0 to ${hex(most)} (value >>> 0 makes one of a signed result)`,
@@ -261,7 +261,7 @@ function wrongValue(value: unknown, most: number): TypeError | RangeError {
 }
 
 function checkBigint(value: bigint): void {
-  if (typeof value !== "bigint") throw argumentTypeError("value", "a bigint", value);
+  if (typeof value !== "bigint") throw argumentTypeError("value", "a bigint, such as 1n", value);
   if (value < 0n || value > U64_MAX) throw argumentRangeError("value", "from 0 to 2^64 - 1", value);
 }
 

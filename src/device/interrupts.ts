@@ -7,7 +7,7 @@ import { EventLine, makeLines } from "./event-line.ts";
 import { checkEventCalls, type DeviceFile, type EventKernel } from "./file.ts";
 import { Action, Irq, type IrqFacts, irqSetAction, irqSetFiles } from "./structs.ts";
 import { Vector } from "./vector.ts";
-import { Vectors } from "./vectors.ts";
+import { switchedOff, Vectors } from "./vectors.ts";
 
 export type InterruptMode = "none" | "intx" | "msi" | "msix";
 
@@ -118,9 +118,10 @@ export class Interrupts {
     const kernel = checkEventCalls(this.#file.kernel);
     if (this.#on !== undefined) {
       const { name } = KINDS[this.#on.kind];
+      const { length } = this.#on.lines;
       throw new DmaWindowError(
         "ERR_INTERRUPTS_ON",
-        `${name} of device ${this.#file.where.address} is on, with ${this.#on.lines.length} vectors: irqs.disable() comes first` +
+        `${name} of device ${this.#file.where.address} is on, with ${length} vector${length === 1 ? "" : "s"}: irqs.disable() comes first` +
           (this.#on.kind === kind ? ", or vectors.grow() adds to them" : ""),
         { facts: { ...this.#file.where, mode: this.#on.kind } },
       );
@@ -178,7 +179,7 @@ export class Interrupts {
 
   #grow(on: On, count: number): void {
     this.#file.check();
-    if (this.#on !== on) throw new DmaWindowError("ERR_CLOSED", "these interrupts were switched off");
+    if (this.#on !== on) throw switchedOff(on.kind);
     this.#check(on.kind, count);
     const more = count - on.lines.length;
     if (more <= 0) return;
@@ -269,10 +270,9 @@ export class Interrupts {
       });
     }
     if (whole("count", count) >= 1 && count <= limit) return;
-    const asked = count === 0 ? "no vector of" : `${count} vectors of`;
     throw new DmaWindowError(
       "ERR_TOO_MANY_VECTORS",
-      `${asked} ${name} cannot be switched on for device ${address}: it has ${limit}, so ask for 1${limit === 1 ? "" : ` to ${limit}`}`,
+      `${count} vectors of ${name} cannot be switched on for device ${address}: it has ${limit}, so ask for 1${limit === 1 ? "" : ` to ${limit}`}`,
       { facts: { ...this.#file.where, asked: count, limit } },
     );
   }

@@ -30,7 +30,7 @@ export class Vectors implements Iterable<Vector> {
   vector(index: number): Vector {
     const found = this.#vectors[count("index", index)];
     if (found !== undefined) return found;
-    if (this.count === 0) throw new DmaWindowError("ERR_CLOSED", "these interrupts were switched off");
+    if (this.count === 0) throw switchedOff(this.mode);
     throw argumentRangeError("index", `from 0 to ${this.count - 1}, as ${this.count} are on`, index);
   }
 
@@ -53,4 +53,9 @@ export class Vectors implements Iterable<Vector> {
   disable(): void {
     this.#keeper.disable();
   }
+}
+
+export function switchedOff(mode: Vectors["mode"]): DmaWindowError {
+  const again = `device.irqs.${mode}(${mode === "intx" ? "" : "count"})`;
+  return new DmaWindowError("ERR_CLOSED", `these interrupts were switched off: ${again} switches some on anew`);
 }
