@@ -14,6 +14,7 @@ import {
   softwareNvme,
 } from "../../src/index.ts";
 import { faulty } from "../../src/model/index.ts";
+import { withTree } from "../system/temp-tree.ts";
 
 const ADDRESS = "0000:01:00.0";
 const NEIGHBOUR = "0000:01:00.1";
@@ -71,6 +72,24 @@ function opened(device: ModelPciDevice = nvme()) {
 
 const INTEL = "processor : 0\nvendor_id\t: GenuineIntel\nflags\t\t: fpu\n";
 
+/** A machine whose root file system is on the device. */
+const DISK = {
+  ...Object.fromEntries(
+    Object.entries({
+      vendor: "0x144d\n",
+      device: "0xa808\n",
+      class: "0x010802\n",
+      iommu_group: { link: "../../../../kernel/iommu_groups/10" },
+      "nvme/nvme0/nvme0n1/dev": "259:0\n",
+      "nvme/nvme0/nvme0n1/nvme0n1p1/dev": "259:1\n",
+      "nvme/nvme0/nvme0n1/nvme0n1p1/partition": "1\n",
+    }).map(([name, entry]) => [`sys/bus/pci/devices/${ADDRESS}/${name}`, entry]),
+  ),
+  "sys/bus/pci/drivers/vfio-pci/module": "",
+  [`sys/kernel/iommu_groups/10/devices/${ADDRESS}/vendor`]: "0x144d\n",
+  "proc/self/mountinfo": "36 35 259:1 / / rw - ext4 /dev/nvme0n1p1 rw\n",
+};
+
 /** In the order of docs/drivers.md. */
 export const errors: readonly (() => string)[] = [
   // finding it
@@ -99,6 +118,13 @@ export const errors: readonly (() => string)[] = [
     return errorOf(() => openContainer({ kernel, devices: [ADDRESS] }));
   },
   // binding
+  () => {
+    let said = "";
+    withTree(DISK, (root) => {
+      said = errorOf(() => bindToVfio(ADDRESS, { root }));
+    });
+    return said;
+  },
   () => {
     const kernel = machine();
     const refused = { ...kernel.files, write: () => -13 };
