@@ -13,7 +13,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "vfio_layout.h"
+#include "vfio_calls.h"
 
 namespace {
 
@@ -59,6 +59,13 @@ class Arguments {
 
   int Fd(size_t index) { return static_cast<int>(Integer(index, "fd", INT_MAX)); }
 
+  // Where in a file: off_t.
+  uint64_t FileOffset(size_t index) {
+    uint64_t offset = U64(index, "offset");
+    if (offset > INT64_MAX) return RefuseRange("offset must be a bigint from 0 to 2^63 - 1; got %lu", offset);
+    return offset;
+  }
+
   // Where in the caller's memory: wasm memory ends at 2^32.
   uint64_t Offset(size_t index, const char* name) {
     uint64_t offset = Integer(index, name, UINT32_MAX);
@@ -67,11 +74,10 @@ class Arguments {
   }
 
   const Call& VfioCall(size_t index) {
-    uint64_t distance = Integer(index, "call", UINT32_MAX);
-    if (!refused_ && (distance >= kCallCount || kCalls[distance].name == nullptr)) {
-      distance = RefuseRange("call must be one of VfioCall; VFIO_BASE + %lu is not", distance);
-    }
-    return kCalls[distance];
+    uint64_t number = Integer(index, "call", UINT32_MAX);
+    const Call* found = FindCall(number);
+    if (found == nullptr) RefuseRange("call must be one of VfioCall; VFIO_BASE + %lu is not", number);
+    return found == nullptr ? kCalls[0] : *found;
   }
 
   // A Uint8Array, also one over a SharedArrayBuffer: napi_get_typedarray_info reads both, where
@@ -109,15 +115,15 @@ class Arguments {
     }
   }
 
-  // The struct at `offset` lies inside the memory, as far as its own argsz lets the kernel go. No sum overflows: an
-  // offset is below 2^32, and so are a struct's bytes.
+  // The struct at `offset` lies inside the memory, as far as its own argsz and its count let the kernel go. No sum overflows:
+  // an offset is below 2^32, and so is argsz; a struct that is counted has less than 2^35 bytes.
   void CheckStruct(const Call& call, const Memory& memory, uint64_t offset) {
     if (refused_) return;
     uint64_t bytes = call.bytes;
-    if (call.has_argsz && offset + sizeof(uint32_t) <= memory.length) {
-      uint32_t argsz;
-      memcpy(&argsz, memory.data + offset, sizeof argsz);
-      if (argsz > bytes) bytes = argsz;
+    if (offset + bytes <= memory.length) {
+      uint64_t argsz = call.has_argsz ? U32In(memory, offset) : 0;
+      uint64_t counted = call.bytes + U32In(memory, offset + call.counted.at) * call.counted.each;
+      bytes = Larger(bytes, Larger(argsz, counted));
     }
     if (offset + bytes > memory.length) {
       RefuseRange("VFIO_%s reads and writes %lu bytes, which at offset %lu must end within the memory's %lu", call.name,
@@ -174,6 +180,12 @@ class Arguments {
     char message[256];
     vsnprintf(message, sizeof message, format, values);
     raise(env_, code, message);
+  }
+
+  static uint64_t U32In(const Memory& memory, uint64_t at) {
+    uint32_t value;
+    memcpy(&value, memory.data + at, sizeof value);
+    return value;
   }
 
   bool IsDetached(napi_value array) {

@@ -1,4 +1,4 @@
-// What the seam relies on in <linux/vfio.h>: where the fields of its structs lie, and which ioctl takes what.
+// What the seam relies on in <linux/vfio.h>: where the fields of its structs lie.
 //
 // Every number is the header's own, on the architecture that is compiled for. The numbers written here are the core's
 // picture of the structs, and the compiler refuses to build a shim for headers that differ from it.
@@ -107,6 +107,57 @@ constexpr Row kRows[] = {
     FIELD(vfio_eeh_pe_op, flags, 4, 4),
     FIELD(vfio_eeh_pe_op, op, 8, 4),
     FIELD(vfio_eeh_pe_op, err, 16, 24),
+    // 16 bytes before Linux 5.7, 20 before 6.6.
+    Row{"vfio_device_info", nullptr, 0, sizeof(struct vfio_device_info), sizeof(struct vfio_device_info) <= 24},
+    FIELD(vfio_device_info, argsz, 0, 4),
+    FIELD(vfio_device_info, flags, 4, 4),
+    FIELD(vfio_device_info, num_regions, 8, 4),
+    FIELD(vfio_device_info, num_irqs, 12, 4),
+#ifdef VFIO_DEVICE_FLAGS_CAPS
+    FIELD(vfio_device_info, cap_offset, 16, 4),
+#endif
+    STRUCT(vfio_region_info, 32),
+    FIELD(vfio_region_info, argsz, 0, 4),
+    FIELD(vfio_region_info, flags, 4, 4),
+    FIELD(vfio_region_info, index, 8, 4),
+    FIELD(vfio_region_info, cap_offset, 12, 4),
+    FIELD(vfio_region_info, size, 16, 8),
+    FIELD(vfio_region_info, offset, 24, 8),
+    STRUCT(vfio_region_info_cap_sparse_mmap, 16),
+    FIELD(vfio_region_info_cap_sparse_mmap, header, 0, 8),
+    FIELD(vfio_region_info_cap_sparse_mmap, nr_areas, 8, 4),
+    STRUCT(vfio_region_sparse_mmap_area, 16),
+    FIELD(vfio_region_sparse_mmap_area, offset, 0, 8),
+    FIELD(vfio_region_sparse_mmap_area, size, 8, 8),
+    STRUCT(vfio_irq_info, 16),
+    FIELD(vfio_irq_info, argsz, 0, 4),
+    FIELD(vfio_irq_info, flags, 4, 4),
+    FIELD(vfio_irq_info, index, 8, 4),
+    FIELD(vfio_irq_info, count, 12, 4),
+    STRUCT(vfio_irq_set, 20),
+    FIELD(vfio_irq_set, argsz, 0, 4),
+    FIELD(vfio_irq_set, flags, 4, 4),
+    FIELD(vfio_irq_set, index, 8, 4),
+    FIELD(vfio_irq_set, start, 12, 4),
+    FIELD(vfio_irq_set, count, 16, 4),
+    STRUCT(vfio_pci_hot_reset_info, 12),
+    FIELD(vfio_pci_hot_reset_info, argsz, 0, 4),
+    FIELD(vfio_pci_hot_reset_info, flags, 4, 4),
+    FIELD(vfio_pci_hot_reset_info, count, 8, 4),
+    STRUCT(vfio_pci_dependent_device, 8),
+    FIELD(vfio_pci_dependent_device, group_id, 0, 4),
+    FIELD(vfio_pci_dependent_device, segment, 4, 2),
+    FIELD(vfio_pci_dependent_device, bus, 6, 1),
+    FIELD(vfio_pci_dependent_device, devfn, 7, 1),
+    STRUCT(vfio_pci_hot_reset, 12),
+    FIELD(vfio_pci_hot_reset, argsz, 0, 4),
+    FIELD(vfio_pci_hot_reset, flags, 4, 4),
+    FIELD(vfio_pci_hot_reset, count, 8, 4),
+#ifdef VFIO_DEVICE_FEATURE_PROBE  // Linux 5.8
+    STRUCT(vfio_device_feature, 8),
+    FIELD(vfio_device_feature, argsz, 0, 4),
+    FIELD(vfio_device_feature, flags, 4, 4),
+#endif
 };
 
 constexpr bool EverythingIsAsDrawn() {
@@ -116,88 +167,6 @@ constexpr bool EverythingIsAsDrawn() {
   return true;
 }
 static_assert(EverythingIsAsDrawn(), "a struct of <linux/vfio.h> is not laid out as the core lays it out");
-
-// One entry of a batch, as src/syscalls.ts draws it.
-struct BatchEntry {
-  uint32_t call;
-  uint32_t argument;
-  int32_t result;
-  uint32_t unused;
-};
-static_assert(sizeof(BatchEntry) == 16 && offsetof(BatchEntry, argument) == 4 && offsetof(BatchEntry, result) == 8,
-              "BATCH_ENTRY_BYTES");
-
-// kName is a struct to the caller: bytes in its memory, with a 0 at the end.
-enum class Argument : uint8_t { kNone, kInteger, kStruct, kName };
-
-struct Call {
-  const char* name;       // as in VfioCall of src/syscalls.ts; null where VFIO has no call, or one that we do not make
-  unsigned long request;  // what ioctl() wants: differs between architectures
-  Argument argument;
-  uint32_t bytes;         // of the struct, at least
-  bool has_argsz;         // its first u32 says how many bytes the kernel may read and write
-  bool in_batch;          // a call on a container, with a struct
-
-  bool in_memory() const { return argument == Argument::kStruct || argument == Argument::kName; }
-};
-
-constexpr Call None(const char* name, unsigned long request) {
-  return {name, request, Argument::kNone, 0, false, false};
-}
-constexpr Call Integer(const char* name, unsigned long request) {
-  return {name, request, Argument::kInteger, 0, false, false};
-}
-constexpr Call OnGroup(const char* name, unsigned long request, size_t bytes, bool has_argsz) {
-  return {name, request, Argument::kStruct, static_cast<uint32_t>(bytes), has_argsz, false};
-}
-constexpr Call WithName(const char* name, unsigned long request) {
-  return {name, request, Argument::kName, 1, false, false};
-}
-constexpr Call OnContainer(const char* name, unsigned long request, size_t bytes) {
-  return {name, request, Argument::kStruct, static_cast<uint32_t>(bytes), true, true};
-}
-constexpr Call Absent() { return {nullptr, 0, Argument::kNone, 0, false, false}; }
-
-constexpr size_t Larger(size_t a, size_t b) { return a > b ? a : b; }
-
-// A call's place here is its distance from VFIO_BASE.
-constexpr Call kCalls[] = {
-    None("GET_API_VERSION", VFIO_GET_API_VERSION),
-    Integer("CHECK_EXTENSION", VFIO_CHECK_EXTENSION),
-    Integer("SET_IOMMU", VFIO_SET_IOMMU),
-    OnGroup("GROUP_GET_STATUS", VFIO_GROUP_GET_STATUS, sizeof(struct vfio_group_status), true),
-    // An int*: the container's file descriptor. There is no argsz.
-    OnGroup("GROUP_SET_CONTAINER", VFIO_GROUP_SET_CONTAINER, sizeof(int32_t), false),
-    None("GROUP_UNSET_CONTAINER", VFIO_GROUP_UNSET_CONTAINER),
-    WithName("GROUP_GET_DEVICE_FD", VFIO_GROUP_GET_DEVICE_FD),
-    // 7 to 11 are calls on a device: not on the seam.
-    Absent(), Absent(), Absent(), Absent(), Absent(),
-    // The same request is type1's VFIO_IOMMU_GET_INFO: which struct the kernel fills depends on the container.
-    OnContainer("IOMMU_SPAPR_TCE_GET_INFO", VFIO_IOMMU_SPAPR_TCE_GET_INFO,
-                Larger(sizeof(struct vfio_iommu_spapr_tce_info), sizeof(struct vfio_iommu_type1_info))),
-    OnContainer("IOMMU_MAP_DMA", VFIO_IOMMU_MAP_DMA, sizeof(struct vfio_iommu_type1_dma_map)),
-    OnContainer("IOMMU_UNMAP_DMA", VFIO_IOMMU_UNMAP_DMA, sizeof(struct vfio_iommu_type1_dma_unmap)),
-    None("IOMMU_ENABLE", VFIO_IOMMU_ENABLE),
-    None("IOMMU_DISABLE", VFIO_IOMMU_DISABLE),
-    OnContainer("IOMMU_SPAPR_REGISTER_MEMORY", VFIO_IOMMU_SPAPR_REGISTER_MEMORY,
-                sizeof(struct vfio_iommu_spapr_register_memory)),
-    OnContainer("IOMMU_SPAPR_UNREGISTER_MEMORY", VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY,
-                sizeof(struct vfio_iommu_spapr_register_memory)),
-    OnContainer("IOMMU_SPAPR_TCE_CREATE", VFIO_IOMMU_SPAPR_TCE_CREATE, sizeof(struct vfio_iommu_spapr_tce_create)),
-    OnContainer("IOMMU_SPAPR_TCE_REMOVE", VFIO_IOMMU_SPAPR_TCE_REMOVE, sizeof(struct vfio_iommu_spapr_tce_remove)),
-    OnContainer("EEH_PE_OP", VFIO_EEH_PE_OP, sizeof(struct vfio_eeh_pe_op)),
-};
-constexpr uint32_t kCallCount = sizeof(kCalls) / sizeof(kCalls[0]);
-
-constexpr bool EveryCallIsInItsPlace() {
-  for (uint32_t distance = 0; distance < kCallCount; distance++) {
-    if (kCalls[distance].name == nullptr) continue;
-    if (kCalls[distance].request != _IO(VFIO_TYPE, VFIO_BASE + distance)) return false;
-  }
-  return true;
-}
-static_assert(EveryCallIsInItsPlace(), "kCalls is indexed by the distance from VFIO_BASE");
-static_assert(VFIO_IOMMU_GET_INFO == VFIO_IOMMU_SPAPR_TCE_GET_INFO, "one request, two structs");
 
 }  // namespace
 

@@ -4,13 +4,15 @@
 
 import { argumentTypeError, telling } from "../errors.ts";
 import { keysOf, known } from "../known.ts";
-import type { Sight, Syscalls } from "../syscalls.ts";
+import type { Listening, Registers, Sight, Syscalls } from "../syscalls.ts";
 import { machineFiles } from "../system/machine-files.ts";
 import { pageSize } from "../system/page-size.ts";
 import { physicalAddresses } from "../system/pagemap.ts";
 import { isArrayBuffer } from "../typed-arrays.ts";
 import { object } from "../validate.ts";
+import { listen } from "./events.ts";
 import { lockedMemory } from "./locked-memory.ts";
+import { Mappings } from "./registers.ts";
 import { shim, shimAvailable, useShim } from "./shim.ts";
 import { Views } from "./views.ts";
 
@@ -98,6 +100,7 @@ class LinuxKernel implements Syscalls {
 
   #pageSize = 0;
   readonly #views = new Views(shim);
+  readonly #mappings = new Mappings(shim, this.#views);
 
   get pageSize(): number {
     this.#pageSize ||= pageSize();
@@ -214,5 +217,53 @@ class LinuxKernel implements Syscalls {
 
   physicalAddresses(va: bigint, pages: number, size: number): BigUint64Array {
     return physicalAddresses(va, pages, size);
+  }
+
+  pread(fd: number, into: Uint8Array, offset: bigint): number {
+    try {
+      return shim().pread(fd, into, offset);
+    } catch (error) {
+      throw telling(error);
+    }
+  }
+
+  pwrite(fd: number, from: Uint8Array, offset: bigint): number {
+    try {
+      return shim().pwrite(fd, from, offset);
+    } catch (error) {
+      throw telling(error);
+    }
+  }
+
+  registers(fd: number, offset: bigint, length: number): Registers | number {
+    try {
+      return this.#mappings.map(fd, offset, length);
+    } catch (error) {
+      throw telling(error);
+    }
+  }
+
+  eventfd(): number {
+    try {
+      return shim().eventfd();
+    } catch (error) {
+      throw telling(error);
+    }
+  }
+
+  takeEvents(fd: number): number {
+    try {
+      return shim().takeEvents(fd);
+    } catch (error) {
+      throw telling(error);
+    }
+  }
+
+  listen(fd: number, listener: (count: number) => void): Listening | number {
+    try {
+      return listen(shim(), fd, listener);
+    } catch (error) {
+      throw telling(error);
+    }
   }
 }

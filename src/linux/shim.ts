@@ -65,6 +65,31 @@ export interface NativeShim {
   write(address: bigint, from: Uint8Array): void;
   /** Where the bytes of a buffer lie: of one that has any. */
   addressOf(buffer: ArrayBuffer): bigint;
+  pread(fd: number, into: Uint8Array, offset: bigint): number;
+  pwrite(fd: number, from: Uint8Array, offset: bigint): number;
+  /** Registers of a device by a handle, which this thread alone has; or -errno. ENOSYS on a processor that the shim knows no barriers of. */
+  mapRegisters(fd: number, offset: bigint, length: number): number;
+  /** 0 or -errno. `isSeen`, 0 or 1: something may still reach the memory, where ordinary pages lie then, the caller's. */
+  unmapRegisters(registers: number, isSeen: number): number;
+  /** Where they lie. */
+  addressOfRegisters(registers: number): bigint;
+  /** One access each, or -EIO. */
+  readRegister8(registers: number, offset: number): number;
+  readRegister16(registers: number, offset: number): number;
+  readRegister32(registers: number, offset: number): number;
+  readRegister64(registers: number, offset: number): bigint;
+  writeRegister8(registers: number, offset: number, value: number): number;
+  writeRegister16(registers: number, offset: number, value: number): number;
+  writeRegister32(registers: number, offset: number, value: number): number;
+  writeRegister64(registers: number, offset: number, value: bigint): number;
+  eventfd(): number;
+  takeEvents(fd: number): number;
+  /** A listening by its number, which keeps the event loop alive, or -errno. */
+  listen(fd: number, listener: (count: number) => void): number;
+  /** Nothing for a number that has ended. */
+  endListening(listening: number): void;
+  /** Whether it keeps the event loop alive, 0 or 1. */
+  holdLoop(listening: number, holds: number): void;
   /** Bytes. */
   pageSize(): number;
   /** What the headers said that the shim was compiled with; for the tests. */
@@ -98,6 +123,10 @@ const functions: readonly (keyof NativeShim)[] = [
     "write",
     "addressOf",
   ] as const),
+  ...(["pread", "pwrite", "mapRegisters", "unmapRegisters", "addressOfRegisters"] as const),
+  ...(["readRegister8", "readRegister16", "readRegister32", "readRegister64"] as const),
+  ...(["writeRegister8", "writeRegister16", "writeRegister32", "writeRegister64"] as const),
+  ...(["eventfd", "takeEvents", "listen", "endListening", "holdLoop"] as const),
   ...(["pageSize", "layout"] as const),
 ];
 

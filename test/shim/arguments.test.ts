@@ -22,6 +22,16 @@ const badBigints: readonly Bad[] = [
   ...[-1n, -4096n, 1n << 64n, (1n << 64n) + 4096n, -(1n << 70n)].map((value): Bad => [value, RangeError]),
 ];
 
+const badOffsets: readonly Bad[] = [...badBigints, [1n << 63n, RangeError], [(1n << 64n) - 1n, RangeError]];
+
+/** 2^32 and more may be. */
+const badLengths = badNumbers.filter(([value]) => value !== 2 ** 32);
+
+/** Also those that nobody was given. */
+const badHandles: readonly Bad[] = [...badLengths, ...[0, 1, 65536, 2 ** 40].map((value): Bad => [value, RangeError])];
+
+const notFunctions: readonly Bad[] = [undefined, null, 0, "listener", {}, []].map((value) => [value, TypeError]);
+
 const badMemory: readonly Bad[] = [
   undefined,
   null,
@@ -74,6 +84,23 @@ withShim(
       ["bindNode: address", badBigints, /address/, (bad) => shim.bindNode(bad, page, 0)],
       ["bindNode: length", badBigints, /length/, (bad) => shim.bindNode(page, bad, 0)],
       ["bindNode: node", [...badNumbers, [1024, RangeError]], /node/, (bad) => shim.bindNode(page, page, bad)],
+      ["pread: fd", badNumbers, /fd/, (bad) => shim.pread(bad, memory, 0n)],
+      ["pread: memory", badMemory, /memory/, (bad) => shim.pread(fd, bad, 0n)],
+      ["pread: offset", badOffsets, /offset/, (bad) => shim.pread(fd, memory, bad)],
+      ["pwrite: fd", badNumbers, /fd/, (bad) => shim.pwrite(bad, memory, 0n)],
+      ["pwrite: memory", badMemory, /memory/, (bad) => shim.pwrite(fd, bad, 0n)],
+      ["pwrite: offset", badOffsets, /offset/, (bad) => shim.pwrite(fd, memory, bad)],
+      ["mapRegisters: fd", badNumbers, /fd/, (bad) => shim.mapRegisters(bad, 0n, 4096)],
+      ["mapRegisters: offset", badOffsets, /offset/, (bad) => shim.mapRegisters(fd, bad, 4096)],
+      ["mapRegisters: length", badLengths, /length/, (bad) => shim.mapRegisters(fd, 0n, bad)],
+      ["unmapRegisters: registers", badHandles, /registers/, (bad) => shim.unmapRegisters(bad, 0)],
+      ["addressOfRegisters: registers", badHandles, /registers/, (bad) => shim.addressOfRegisters(bad)],
+      ["takeEvents: fd", badNumbers, /fd/, (bad) => shim.takeEvents(bad)],
+      ["listen: fd", badNumbers, /fd/, (bad) => shim.listen(bad, () => {})],
+      ["listen: listener", notFunctions, /listener/, (bad) => shim.listen(fd, bad)],
+      ["endListening: listening", badLengths, /listening/, (bad) => shim.endListening(bad)],
+      ["holdLoop: listening", badLengths, /listening/, (bad) => shim.holdLoop(bad, 0)],
+      ["holdLoop: holds", badNumbers, /holds/, (bad) => shim.holdLoop(1, bad)],
       ["view: address", badBigints, /address/, (bad) => shim.view(bad, page)],
       ["view: length", badBigints, /length/, (bad) => shim.view(page, bad)],
       [
@@ -91,7 +118,7 @@ withShim(
 
     test("a function called with nothing refuses before anything happens", () => {
       for (const [name, make] of Object.entries(shim)) {
-        if (name === "pageSize" || name === "layout") continue;
+        if (["pageSize", "layout", "eventfd"].includes(name)) continue;
         refuses(() => (make as () => unknown)(), TypeError, /must be/);
       }
     });
@@ -103,14 +130,14 @@ withShim(
     });
 
     test("a call that is not in VfioCall is refused, also the neighbours of those that are", () => {
-      for (const unknown of [7, 8, 9, 10, 11, 22, 23, 100, 0x3b64, 2 ** 32 - 1]) {
+      for (const unknown of [7, 8, 9, 10, 11, 22, 23, 100, 0x100, 0x106, 0x10e, 0x110, 0x112, 0x3b64, 2 ** 32 - 1]) {
         refuses(() => shim.ioctl(fd, unknown, 0), RangeError, /one of VfioCall/);
         refuses(() => shim.ioctlStruct(fd, unknown, memory, 0), RangeError, /one of VfioCall/);
       }
     });
 
     test("a call with a struct is refused as an integer's, and the other way round", () => {
-      const plain = ["GET_API_VERSION", "CHECK_EXTENSION", "SET_IOMMU", "GROUP_UNSET_CONTAINER"];
+      const plain = ["GET_API_VERSION", "CHECK_EXTENSION", "SET_IOMMU", "GROUP_UNSET_CONTAINER", "DEVICE_RESET"];
       for (const [name, distance] of Object.entries(VfioCall)) {
         if (plain.includes(name) || name === "IOMMU_ENABLE" || name === "IOMMU_DISABLE") {
           refuses(() => shim.ioctlStruct(fd, distance, memory, 0), TypeError, /takes no struct/);

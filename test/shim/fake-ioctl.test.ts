@@ -61,6 +61,11 @@ withShim(
       assert.is(observed.none, 0);
     });
 
+    test("the calls on a device reach the kernel by requests of their own", () => {
+      assert.is(observed.reset, 0);
+      assert.is(observed.feature, 9);
+    });
+
     test("GROUP_SET_CONTAINER gets the address of the descriptor", () => {
       assert.is(observed.setContainer, 26);
     });

@@ -1,10 +1,15 @@
 import { constants } from "node:os";
+import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { DmaWindowError } from "../../src/errors.ts";
 import { linuxKernel } from "../../src/linux/index.ts";
 import { type NativeShim, shim, shimAvailable } from "../../src/linux/shim.ts";
 import type { Syscalls } from "../../src/syscalls.ts";
+
+/** The shim's file, for programs that load it themselves. */
+export const addon =
+  process.env.DMA_WINDOW_SHIM || fileURLToPath(new URL("../../build/Release/vfio_shim.node", import.meta.url));
 
 /** A negative errno by its name, as the shim returns it: the numbers are this machine's own. */
 export function errno(name: keyof typeof constants.errno): number {

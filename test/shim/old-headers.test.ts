@@ -8,15 +8,27 @@ import { compileShim } from "./compile.ts";
 
 const header = "/usr/include/linux/vfio.h";
 
+/** With the flags in it. */
+const deviceFeature = [define("VFIO_DEVICE_FEATURE"), structure("vfio_device_feature")];
+/** Of vfio_device_info: what its flags are told by, and the fields behind num_irqs. */
+const deviceCapabilities = [
+  define("VFIO_DEVICE_FLAGS_CAPS"),
+  /(?<=__u32\s+num_irqs;[^\n]*\n)\s*__u32\s+cap_offset;[^\n]*\n(\s*__u32\s+pad;\n)?/,
+];
+
 /** What came after Linux 5.10, 5.4 and 4.19, of what the shim names: constants, structs, fields. */
 const later: Readonly<Record<string, readonly RegExp[]>> = {
   "5.10": [define("VFIO_DMA_UNMAP_FLAG_ALL")],
   "5.4": [
+    ...deviceFeature,
+    ...deviceCapabilities,
     define("VFIO_DMA_UNMAP_FLAG_ALL"),
     define("VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL"),
     structure("vfio_iommu_type1_info_dma_avail"),
   ],
   "4.19": [
+    ...deviceFeature,
+    ...deviceCapabilities,
     define("VFIO_DMA_UNMAP_FLAG_ALL"),
     define("VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL"),
     define("VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE"),

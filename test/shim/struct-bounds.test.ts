@@ -15,6 +15,13 @@ const smallest: readonly (readonly [VfioCall, number])[] = [
   [VfioCall.IOMMU_SPAPR_UNREGISTER_MEMORY, 24],
   [VfioCall.IOMMU_SPAPR_TCE_CREATE, 40],
   [VfioCall.IOMMU_SPAPR_TCE_REMOVE, 16],
+  [VfioCall.DEVICE_GET_INFO, 16],
+  [VfioCall.DEVICE_GET_REGION_INFO, 32],
+  [VfioCall.DEVICE_GET_IRQ_INFO, 16],
+  [VfioCall.DEVICE_SET_IRQS, 20],
+  [VfioCall.DEVICE_GET_PCI_HOT_RESET_INFO, 12],
+  [VfioCall.DEVICE_PCI_HOT_RESET, 12],
+  [VfioCall.DEVICE_FEATURE, 8],
 ];
 
 // Neither of the type libraries that we compile with knows WebAssembly.
@@ -81,6 +88,40 @@ withShim(
       const memory = new Uint8Array(4);
       new DataView(memory.buffer).setInt32(0, 1000, true);
       assert.is(shim.ioctlStruct(fd, VfioCall.GROUP_SET_CONTAINER, memory, 0), notForDevNull);
+    });
+
+    test("an argsz holds for every call on a device, and none of them may be in a batch", () => {
+      for (const [call] of smallest.filter(([number]) => number >= 0x100)) {
+        const memory = new Uint8Array(64);
+        const view = new DataView(memory.buffer);
+        view.setUint32(0, 64, true);
+        assert.is(shim.ioctlStruct(fd, call, memory, 0), notForDevNull);
+        for (const tooLarge of [65, 2 ** 31, 2 ** 32 - 1]) {
+          view.setUint32(0, tooLarge, true);
+          refuses(() => shim.ioctlStruct(fd, call, memory, 0), RangeError, /bytes/);
+        }
+        view.setUint32(0, call, true);
+        view.setUint32(4, 16, true);
+        refuses(() => shim.ioctlBatch(fd, memory, 0, 1), RangeError, /one on a container/);
+      }
+    });
+
+    test("the descriptors of a hot reset are counted, whatever its argsz says", () => {
+      const memory = new Uint8Array(32);
+      const view = new DataView(memory.buffer);
+      for (const argsz of [0, 12, 20]) {
+        view.setUint32(0, argsz, true);
+        view.setUint32(8, 5, true);
+        assert.is(shim.ioctlStruct(fd, VfioCall.DEVICE_PCI_HOT_RESET, memory, 0), notForDevNull);
+        for (const tooMany of [6, 2 ** 30, 2 ** 32 - 1]) {
+          view.setUint32(8, tooMany, true);
+          refuses(() => shim.ioctlStruct(fd, VfioCall.DEVICE_PCI_HOT_RESET, memory, 0), RangeError, /bytes/);
+        }
+      }
+      // Elsewhere a count reaches no farther than argsz, and what it says is the kernel's to judge.
+      view.setUint32(0, 20, true);
+      view.setUint32(16, 2 ** 32 - 1, true);
+      assert.is(shim.ioctlStruct(fd, VfioCall.DEVICE_SET_IRQS, memory, 0), notForDevNull);
     });
 
     test("an offset that is no multiple of 8, or lies beyond the memory, is refused", () => {

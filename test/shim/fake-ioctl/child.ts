@@ -60,6 +60,8 @@ console.log(
     none: native.ioctl(0, VfioCall.GROUP_UNSET_CONTAINER, 0),
     positiveStruct: native.ioctlStruct(0, IOMMU_MAP_DMA, new Uint8Array([32, 0, 0, 0, 5, ...Array(27).fill(0)]), 0),
     setContainer: native.ioctlStruct(0, VfioCall.GROUP_SET_CONTAINER, new Uint8Array([26, 0, 0, 0]), 0),
+    reset: native.ioctl(0, VfioCall.DEVICE_RESET, 0),
+    feature: native.ioctlStruct(0, VfioCall.DEVICE_FEATURE, new Uint8Array([8, 0, 0, 0, 9, 0, 0, 0]), 0),
     created: [createResult, new DataView(created.buffer).getBigUint64(48, true).toString(16)],
     overlapWithin: overlap(64n),
     overlapBeyond: overlap(1000n),
