@@ -27,7 +27,16 @@ export type { ListOptions, MemsegTableOptions, NewMemseg } from "./memory/option
 export type { Segment } from "./memory/segment.ts";
 export { MemsegTable } from "./memory/table.ts";
 export type { Memseg, MemsegList } from "./memory/types.ts";
-export { type ModelKernel, modelKernel } from "./model/index.ts";
+export {
+  type Bus,
+  edu,
+  type ModelKernel,
+  type ModelPciDevice,
+  modelKernel,
+  type Plugged,
+  type PluggedDevice,
+  type PluggedFacts,
+} from "./model/index.ts";
 export {
   type FullGrowth,
   type HugepageGrowth,

@@ -65,3 +65,25 @@ export function checkCopy(va: unknown, name: string, memory: unknown): void {
   bigint("address", va);
   checkBytes(name, memory);
 }
+
+const OFFSET_MAX = (1n << 63n) - 1n;
+
+/** pread and pwrite. */
+export function checkTransfer(fd: unknown, name: string, memory: unknown, offset: unknown): void {
+  checkFd(fd);
+  checkBytes(name, memory);
+  checkOffset(offset);
+}
+
+export function checkRegisters(fd: unknown, offset: unknown, length: unknown): void {
+  checkFd(fd);
+  checkOffset(offset);
+  integer("length", length, Number.MAX_SAFE_INTEGER);
+}
+
+function checkOffset(offset: unknown): void {
+  bigint("offset", offset);
+  if ((offset as bigint) < 0n || (offset as bigint) > OFFSET_MAX) {
+    throw argumentRangeError("offset", "from 0 to 2^63 - 1", offset);
+  }
+}

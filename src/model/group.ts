@@ -1,6 +1,7 @@
 import { GroupFlag, VfioCall } from "../syscalls.ts";
 import { Container, type MemberGroup } from "./container.ts";
 import { Device, type DeviceGroup } from "./device.ts";
+import type { VfioDevice } from "./devices/vfio-device.ts";
 import type { DmaFault, DmaRequester } from "./dma/device.ts";
 import { EBADF, EBADFD, EBUSY, EFAULT, EINVAL, ENODEV, ENOTTY, EPERM } from "./errno.ts";
 import type { LinuxRules } from "./linux-rules.ts";
@@ -23,8 +24,10 @@ export class Group extends OpenFile implements MemberGroup, DeviceGroup, DmaRequ
   container: Container | undefined;
   devicesOpen = 0;
   refusedByFirmware = false;
-  readonly device: string;
+  /** The devices in it that are bound to VFIO. */
+  readonly devices: VfioDevice[] = [];
   readonly #rules: LinuxRules;
+  #named = "";
 
   constructor(number: number, noIommu: boolean, rules: LinuxRules) {
     super();
@@ -32,13 +35,34 @@ export class Group extends OpenFile implements MemberGroup, DeviceGroup, DmaRequ
     this.number = number;
     this.noIommu = noIommu;
     this.path = `/dev/vfio/${noIommu ? "noiommu-" : ""}${number}`;
-    this.device = `0000:00:${(number % 32).toString(16).padStart(2, "0")}.0`;
+  }
+
+  override get isGroup(): boolean {
+    return true;
+  }
+
+  /** No device of it is VFIO's any more: what it was is a name without a group. */
+  get isGone(): boolean {
+    return this.devices.length === 0;
+  }
+
+  /** The first of its devices, as the bus names it; the name that it had, where it has none any more. */
+  get device(): string {
+    this.#named = this.devices[0]?.address ?? this.#named;
+    return this.#named;
   }
 
   /** 0 where it can be opened: once, and without an IOMMU only by who may reach all memory. (`vfio_group_fops_open`) */
   admit(caller: Caller): number {
     if (this.noIommu && !caller.mayReachAllMemory) return EPERM;
     return this.isOpen ? EBUSY : 0;
+  }
+
+  /** With its last device the group goes: out of its container, and with it what was mapped. (`vfio_device_remove_group`) */
+  lost(device: VfioDevice): void {
+    this.#named = device.address;
+    this.devices.splice(this.devices.indexOf(device), 1);
+    if (this.isGone) this.container?.detach(this);
   }
 
   ioctl(call: number, _argument: number, struct: Struct | undefined, caller: Caller): number {
@@ -70,6 +94,7 @@ export class Group extends OpenFile implements MemberGroup, DeviceGroup, DmaRequ
     if (struct === undefined) return EFAULT;
     struct.need(GroupStatus.BYTES);
     if (struct.argsz < GroupStatus.BYTES) return EINVAL;
+    if (this.isGone) return ENODEV;
     struct.setU32(4, GroupFlag.VIABLE | (this.container === undefined ? 0 : GroupFlag.CONTAINER_SET));
     return 0;
   }
@@ -81,6 +106,7 @@ export class Group extends OpenFile implements MemberGroup, DeviceGroup, DmaRequ
     const file = caller.descriptors.get(struct.i32(0));
     if (file === undefined) return EBADF;
     if (this.container !== undefined) return EINVAL;
+    if (this.isGone) return ENODEV;
     if (file instanceof Container) return file.attach(this, caller);
     return this.#rules.saysBadFile ? EBADFD : EINVAL;
   }
@@ -96,23 +122,26 @@ export class Group extends OpenFile implements MemberGroup, DeviceGroup, DmaRequ
   /** `vfio_group_ioctl_get_device_fd`: its argument is a name. The name is looked at first. */
   #getDevice(struct: Struct | undefined, caller: Caller): number {
     if (struct === undefined) return EFAULT;
-    const refused = this.#match(struct.name(), caller.pageUnit * PAGE_BYTES);
-    if (refused !== 0) return refused;
+    const found = this.#find(struct.name(), caller.pageUnit * PAGE_BYTES);
+    if (typeof found === "number") return found;
     if (this.container?.driver === undefined) return EINVAL;
     // `drivers/vfio/container.c: vfio_group_use_container`.
     if (this.noIommu && !caller.mayReachAllMemory) return EPERM;
-    return caller.descriptors.add(new Device(this));
+    return caller.descriptors.add(new Device(this, found));
   }
 
   /**
-   * Whether a name is the device's. It may have options behind it, of which there is one, a VF token, and none for a device that
+   * The device that has a name. It may have options behind it, of which there is one, a VF token, and none for a device that
    * has nothing to do with virtual functions. (`mm/util.c: strndup_user`, `drivers/vfio/pci/vfio_pci_core.c: vfio_pci_core_match,
    * vfio_pci_validate_vf_token`)
    */
-  #match(name: string, longest: number): number {
+  #find(name: string, longest: number): VfioDevice | number {
     if (name.length >= longest) return EINVAL;
-    if (name === this.device) return 0;
-    if (!name.startsWith(`${this.device} `)) return ENODEV;
-    return /^ *$/.test(name.slice(this.device.length)) ? 0 : EINVAL;
+    // One that somebody waits to unbind is not given out any more. (`drivers/vfio/vfio_main.c: vfio_unregister_group_dev`)
+    const found = this.devices.find(
+      ({ address, isLeaving }) => !isLeaving && (name === address || name.startsWith(`${address} `)),
+    );
+    if (found === undefined) return ENODEV;
+    return /^ *$/.test(name.slice(found.address.length)) ? found : EINVAL;
   }
 }

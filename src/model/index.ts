@@ -2,6 +2,9 @@ import { boot } from "./kernel.ts";
 import type { ModelKernel } from "./model-kernel.ts";
 import { type ModelOptions, settingsFrom } from "./options.ts";
 
+export { type EduOptions, edu } from "./devices/edu.ts";
+export type { Bus, ModelPciDevice, Plugged, PluggedBar, PluggedFacts, Width } from "./devices/plug.ts";
+export type { PluggedDevice } from "./devices/plugged-device.ts";
 export type { DmaFault, DmaResult, ModelDevice } from "./dma/device.ts";
 export { ModelKernelOops, ModelProcessEnded, ModelUnknown } from "./errors.ts";
 export { type Fault, type FaultPlace, type FaultyKernel, faulty, killed } from "./faults.ts";
@@ -9,10 +12,12 @@ export type { CallCount, ModelCounters } from "./inspect/counters.ts";
 export type { LiveIova } from "./inspect/live.ts";
 export type {
   ContainerSnapshot,
+  DeviceSnapshot,
   GroupSnapshot,
   MapSnapshot,
   ModelSnapshot,
   ProcessSnapshot,
+  RegistersSnapshot,
   RegistrationSnapshot,
   WindowSnapshot,
 } from "./inspect/snapshot.ts";

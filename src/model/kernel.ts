@@ -1,17 +1,33 @@
 import { argumentRangeError, argumentTypeError } from "../errors.ts";
 import {
   BATCH_ENTRY_BYTES,
+  type Listening,
   type LockedMemory,
   type MachineFiles,
   Protection,
+  type Registers,
   type Syscalls,
   type VfioCall,
 } from "../syscalls.ts";
 import { address, count, object, size } from "../validate.ts";
-import { checkCall, checkCopy, checkExtent, checkFd, checkMap, checkPath, checkPlace, integer } from "./arguments.ts";
+import {
+  checkCall,
+  checkCopy,
+  checkExtent,
+  checkFd,
+  checkMap,
+  checkPath,
+  checkPlace,
+  checkRegisters,
+  checkTransfer,
+  integer,
+} from "./arguments.ts";
+import { Device } from "./device.ts";
+import { type PluggedDevice, pluggedDevice } from "./devices/plugged-device.ts";
 import { deviceOf, type ModelDevice } from "./dma/device.ts";
-import { EBADF } from "./errno.ts";
+import { EBADF, ENODEV } from "./errno.ts";
 import { ModelProcessEnded } from "./errors.ts";
+import { Eventfd, EventListening, eventfdAt } from "./eventfd.ts";
 import type { Group } from "./group.ts";
 import type { Counting, ModelCounters, OtherCall } from "./inspect/counters.ts";
 import { hashOf } from "./inspect/hash.ts";
@@ -19,7 +35,7 @@ import { leaksOf } from "./inspect/leaks.ts";
 import { joined, type LiveIova } from "./inspect/live.ts";
 import type { ModelSnapshot } from "./inspect/snapshot.ts";
 import { snapshotOf } from "./inspect/take-snapshot.ts";
-import type { IovaListener } from "./inspect/watch.ts";
+import type { IovaListener, Watchers } from "./inspect/watch.ts";
 import { Machine } from "./machine.ts";
 import { checkLimits, type LockedMemoryLimits } from "./memory/locked.ts";
 import type { MemorySource } from "./memory/source.ts";
@@ -68,16 +84,11 @@ class Kernel implements ModelKernel {
   close(fd: number): number {
     const caller = this.#caller;
     checkFd(fd);
-    const { watchers } = this.#machine;
-    watchers.call = "close";
-    watchers.caller = caller;
-    try {
+    return this.#during("close", () => {
       const result = caller.descriptors.close(fd);
       this.#counting.other("close", result < 0);
       return result;
-    } finally {
-      watchers.flush();
-    }
+    });
   }
 
   ioctl(fd: number, call: VfioCall, argument: number): number {
@@ -192,6 +203,63 @@ class Kernel implements ModelKernel {
     return this.#counted("lockedMemory", () => locked.report());
   }
 
+  pread(fd: number, into: Uint8Array, offset: bigint): number {
+    checkTransfer(fd, "into", into, offset);
+    const file = this.#caller.descriptors.get(fd);
+    return this.#answered("pread", () => file?.pread(into, offset) ?? EBADF);
+  }
+
+  pwrite(fd: number, from: Uint8Array, offset: bigint): number {
+    checkTransfer(fd, "from", from, offset);
+    const file = this.#caller.descriptors.get(fd);
+    return this.#answered("pwrite", () => file?.pwrite(from, offset) ?? EBADF);
+  }
+
+  registers(fd: number, offset: bigint, length: number): Registers | number {
+    checkRegisters(fd, offset, length);
+    const caller = this.#caller;
+    const file = caller.descriptors.get(fd);
+    return this.#answered("registers", () => {
+      if (file === undefined) return EBADF;
+      return file instanceof Device
+        ? file.map(offset, length, this.pageSize, caller, (work) => this.#during("munmap", work))
+        : ENODEV;
+    });
+  }
+
+  eventfd(): number {
+    const { descriptors } = this.#caller;
+    return this.#answered("eventfd", () => descriptors.add(new Eventfd()));
+  }
+
+  takeEvents(fd: number): number {
+    checkFd(fd);
+    const caller = this.#caller;
+    return this.#answered("takeEvents", () => {
+      const eventfd = eventfdAt(fd, caller);
+      return typeof eventfd === "number" ? eventfd : eventfd.take();
+    });
+  }
+
+  listen(fd: number, listener: (count: number) => void): Listening | number {
+    checkFd(fd);
+    if (typeof listener !== "function") throw argumentTypeError("listener", "a function", listener);
+    const caller = this.#caller;
+    return this.#answered("listen", () => {
+      const eventfd = eventfdAt(fd, caller);
+      return typeof eventfd === "number" ? eventfd : new EventListening(eventfd, listener, caller.listening);
+    });
+  }
+
+  plugged(address: string): PluggedDevice {
+    const device = this.#machine.devices.get(address);
+    if (device === undefined) {
+      const known = [...this.#machine.devices.keys()].join(", ");
+      throw argumentRangeError("address", `the address of a device of this model: ${known}`, address);
+    }
+    return pluggedDevice(device, (work) => this.#during("unbind", work));
+  }
+
   fork(): ModelKernel {
     return new Kernel(this.#machine, this.#caller.fork());
   }
@@ -201,14 +269,7 @@ class Kernel implements ModelKernel {
   }
 
   exit(): void {
-    const { watchers } = this.#machine;
-    watchers.call = "exit";
-    watchers.caller = this.#process;
-    try {
-      this.#process.exit();
-    } finally {
-      watchers.flush();
-    }
+    this.#during("exit", () => this.#process.exit());
   }
 
   snapshot(): ModelSnapshot {
@@ -228,7 +289,11 @@ class Kernel implements ModelKernel {
   }
 
   device(group: number): ModelDevice {
-    return deviceOf(this.#group(group));
+    const found = this.#group(group);
+    const [first] = found.devices;
+    if (!first?.isPlugged) return deviceOf(found);
+    const { address, bus } = first.hardware;
+    return { name: address, read: (iova, into) => bus.read(iova, into), write: (iova, from) => bus.write(iova, from) };
   }
 
   live(group: number): LiveIova[] {
@@ -284,6 +349,25 @@ class Kernel implements ModelKernel {
     return this.#machine.counting;
   }
 
+  /** Whoever watches hears at the end what became of IOVAs meanwhile. */
+  #during<T>(call: Watchers["call"], work: () => T): T {
+    const { watchers } = this.#machine;
+    watchers.call = call;
+    watchers.caller = this.#process;
+    try {
+      return work();
+    } finally {
+      watchers.flush();
+    }
+  }
+
+  /** A call that says by a negative number that it failed. */
+  #answered<T>(name: OtherCall, call: () => T | number): T | number {
+    const result = call();
+    this.#counting.other(name, typeof result === "number" && result < 0);
+    return result;
+  }
+
   #counted<T>(name: OtherCall, call: () => T): T {
     let failed = true;
     try {
@@ -313,8 +397,10 @@ class Kernel implements ModelKernel {
     const { watchers, counting } = this.#machine;
     watchers.call = call;
     watchers.caller = process;
+    // A number of the kernel's own, whoever is asked: what it means is for the file to say.
+    const number = call >= 0x100 && call < 0x200 ? call - 0x100 : call;
     try {
-      const result = file === undefined ? EBADF : file.ioctl(call, argument, struct, process);
+      const result = file === undefined ? EBADF : file.ioctl(number, argument, struct, process);
       counting.ioctl(call, result);
       return result;
     } finally {

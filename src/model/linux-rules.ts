@@ -57,6 +57,18 @@ const changes = {
 
   /** type1: UNMAP's flags ALL and VADDR, MAP's VADDR, and their extensions. (read) */
   takesUnmapFlags: ["5.12"],
+
+  /** vfio-pci: vectors of MSI-X can be added while it is on. (`drivers/vfio/pci/vfio_pci_intrs.c: vfio_msi_alloc_irq`; 6.12.117 seen on x86) */
+  growsMsix: ["6.5"],
+
+  /**
+   * vfio-pci: pread and pwrite of 8 bytes at a multiple of 8 are one access. POWER has this since 6.11, so always here.
+   * (`drivers/vfio/pci/vfio_pci_rdwr.c: vfio_pci_core_do_io_rw`; read, and 6.12.107 seen on POWER)
+   */
+  movesEightBytes: ["6.14"],
+
+  /** vfio-pci: DEVICE_FEATURE has low power. (`drivers/vfio/pci/vfio_pci_core.c: vfio_pci_core_ioctl_feature`; 6.12 seen) */
+  hasLowPower: ["6.1"],
 } satisfies Record<string, Change>;
 
 /** What a kernel of some version does. */

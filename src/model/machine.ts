@@ -1,5 +1,10 @@
 import type { MachineFiles } from "../syscalls.ts";
 import { Container } from "./container.ts";
+import { busOf, PciFunction } from "./devices/pci-function.ts";
+import { BusAddresses, pciMachineOf } from "./devices/pci-machine.ts";
+import type { PlacedDevice } from "./devices/placing.ts";
+import { VfioDevice } from "./devices/vfio-device.ts";
+import { deviceOf } from "./dma/device.ts";
 import type { DriverModule } from "./driver-module.ts";
 import { EISDIR, ENOENT, ENOTDIR } from "./errno.ts";
 import { machineFiles } from "./files.ts";
@@ -32,6 +37,8 @@ export class Machine implements Host {
   readonly watchers = new Watchers();
   readonly counting = new Counting();
   readonly groups: readonly Group[];
+  /** By address, with those that are not bound any more. */
+  readonly devices: ReadonlyMap<string, VfioDevice>;
   readonly files: MachineFiles;
   readonly #containers = new Set<Container>();
   readonly #modules: readonly DriverModule[];
@@ -40,17 +47,40 @@ export class Machine implements Host {
   #begun = 0;
   #processes: Process[] = [];
 
-  constructor({ iommu, rules, pageSize, groups, nodes, hugepageLimits, ram, memory }: ModelSettings) {
+  constructor({ iommu, rules, pageSize, groups, devices, nodes, hugepageLimits, ram, memory }: ModelSettings) {
     this.pageSize = pageSize;
     this.fixed = { iommu, rules, pageSize, ram };
     this.ram = Number(ram);
     this.userPages = pageOf(endOfUserSpace(iommu.platform, pageSize));
     this.pool = new HugepagePool(nodes, hugepageLimits);
     this.groups = groups.map(({ number, noIommu }) => new Group(number, noIommu, rules));
+    this.devices = this.#plug(devices, iommu.platform, rules);
     const borrowsMemory = memory !== "simulated";
     this.files = machineFiles({ groups: this.groups, iommu, pageSize, ram, pool: this.pool, borrowsMemory });
     this.#modules = this.#modulesFor(iommu, rules);
     this.#byPath = new Map(this.groups.map((group) => [group.path, group]));
+  }
+
+  /** Puts the devices into their groups. */
+  #plug(devices: readonly PlacedDevice[], platform: ModelPlatform, rules: LinuxRules): ReadonlyMap<string, VfioDevice> {
+    const machine = pciMachineOf(platform, rules);
+    const addresses = new BusAddresses(machine);
+    const found = new Map<string, VfioDevice>();
+    for (const { device, address, group: number, isPlugged } of devices) {
+      const group = this.groups.find((one) => one.number === number) as Group;
+      const hardware = new PciFunction(device, address, machine, addresses, () => deviceOf(group));
+      const bus = () => [...found.values()].filter((one) => busOf(one.address) === busOf(address));
+      const bound = new VfioDevice(hardware, group, isPlugged, bus);
+      group.devices.push(bound);
+      // Groups without a device of their own may have numbers that give them one name.
+      found.set(found.has(address) ? `${address} of group ${number}` : address, bound);
+    }
+    return found;
+  }
+
+  /** By group. */
+  get deviceList(): readonly VfioDevice[] {
+    return [...this.devices.values()].sort((a, b) => a.group.number - b.group.number);
   }
 
   begin(process: Process): number {
@@ -72,7 +102,7 @@ export class Machine implements Host {
       return container;
     }
     const group = this.#byPath.get(path);
-    if (group === undefined) return this.#notAFile(path);
+    if (group === undefined || group.isGone) return this.#notAFile(path);
     const refused = group.admit(caller);
     return refused === 0 ? group : refused;
   }

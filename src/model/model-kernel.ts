@@ -1,4 +1,5 @@
 import type { MachineFiles, Syscalls } from "../syscalls.ts";
+import type { PluggedDevice } from "./devices/plugged-device.ts";
 import type { ModelDevice } from "./dma/device.ts";
 import type { ModelCounters } from "./inspect/counters.ts";
 import type { LiveIova } from "./inspect/live.ts";
@@ -29,6 +30,12 @@ export interface DeviceReach {
 export interface ModelKernel extends Syscalls {
   readonly name: "model";
   readonly files: MachineFiles;
+  readonly pread: NonNullable<Syscalls["pread"]>;
+  readonly pwrite: NonNullable<Syscalls["pwrite"]>;
+  readonly registers: NonNullable<Syscalls["registers"]>;
+  readonly eventfd: NonNullable<Syscalls["eventfd"]>;
+  readonly takeEvents: NonNullable<Syscalls["takeEvents"]>;
+  readonly listen: NonNullable<Syscalls["listen"]>;
 
   /**
    * The device of a group. It moves data through the IOMMU as it is at that moment, a page at a time, into and out of the very
@@ -120,6 +127,13 @@ export interface ModelKernel extends Syscalls {
    * @throws RangeError ERR_OUT_OF_RANGE where not all of it is mmapped, or a page would be cut.
    */
   makeDeviceMemory(va: bigint, length: bigint | number): void;
+
+  /**
+   * A device by its address, from outside: errors, the wish to have it back, its end.
+   *
+   * @throws RangeError ERR_OUT_OF_RANGE for an address that no device of the model has.
+   */
+  plugged(address: string): PluggedDevice;
 
   /**
    * A child of this process: the same open files, a copy of the memory, and nothing registered or locked. A container of sPAPR

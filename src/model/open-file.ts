@@ -1,3 +1,4 @@
+import { EINVAL } from "./errno.ts";
 import type { MemoryOwner } from "./memory-owner.ts";
 import type { Struct } from "./structs.ts";
 
@@ -21,11 +22,24 @@ export abstract class OpenFile {
   /** Where it was opened; for a device its name. */
   abstract readonly path: string;
 
+  get isGroup(): boolean {
+    return false;
+  }
+
   /**
    * `argument` is what the call was given when that was a number. `struct` is undefined when the caller's pointer leads
    * nowhere.
    */
   abstract ioctl(call: number, argument: number, struct: Struct | undefined, caller: Caller): number;
+
+  /** pread(2) and pwrite(2): how many bytes, or a negative errno. Files of VFIO are not read, but a device's. */
+  pread(_into: Uint8Array, _offset: bigint): number {
+    return EINVAL;
+  }
+
+  pwrite(_from: Uint8Array, _offset: bigint): number {
+    return EINVAL;
+  }
 
   /** The last holder has released it. */
   protected abstract released(): void;

@@ -1,6 +1,8 @@
 import { argumentRangeError, argumentTypeError } from "../errors.ts";
 import { keysOf, known } from "../known.ts";
 import { count, object, size } from "../validate.ts";
+import { checkDevices, groupsOf, type PlacedDevice, type PlacedGroup, placed } from "./devices/placing.ts";
+import type { ModelPciDevice } from "./devices/plug.ts";
 import { type LinuxRules, rulesOf } from "./linux-rules.ts";
 import { compareLinux, type LinuxVersion, linuxVersionIn, linuxVersionText } from "./linux-version.ts";
 import { checkLimits, type LockedMemoryLimits } from "./memory/locked.ts";
@@ -32,8 +34,13 @@ export interface ModelOptions {
   readonly linux?: string;
   /** The CPU's page in bytes: 4096 (the default) or 65536; on type1 and noiommu also 16384. */
   readonly pageSize?: bigint | number;
-  /** The numbers of the IOMMU groups; `[26]` by default. */
+  /**
+   * The numbers of the IOMMU groups; `[26]` by default, and with `devices` none besides theirs. In a group that none of `devices` is in
+   * there is a device without registers.
+   */
   readonly groups?: readonly number[];
+  /** What is plugged in: devices with registers, such as `edu()`, or of one's own. Each in a group of its own, unless it says which. */
+  readonly devices?: readonly ModelPciDevice[];
   /** type1: groups besides `groups` whose device has no IOMMU. None by default; with one, the unsafe mode is on. */
   readonly noIommuGroups?: readonly number[];
   /**
@@ -111,7 +118,9 @@ export interface ModelSettings {
   readonly rules: LinuxRules;
   readonly pageSize: number;
   /** By number. */
-  readonly groups: readonly { readonly number: number; readonly noIommu: boolean }[];
+  readonly groups: readonly PlacedGroup[];
+  /** At least one in each group. */
+  readonly devices: readonly PlacedDevice[];
   readonly lockedMemory: LockedMemoryLimits;
   /** The hugepages of each NUMA node. */
   readonly nodes: readonly Readonly<Record<number, number>>[];
@@ -132,6 +141,7 @@ const KEYS = keysOf<ModelOptions>({
   linux: true,
   pageSize: true,
   groups: true,
+  devices: true,
   noIommuGroups: true,
   pgsizes: true,
   defaultWindowSize: true,
@@ -204,11 +214,11 @@ export function settingsFrom(options: ModelOptions): ModelSettings {
   const { hugepageLimits = {} } = options;
   checkHugepages("hugepageLimits", hugepageLimits);
   const nodes = nodesFrom(options, usualHugepages(platform, pageSize));
-  const groups = groupsFrom(platform, options);
+  const { groups, devices } = groupsFrom(platform, options);
   const linux = linuxFrom(platform, options);
   const rules = rulesOf(linux);
   const iommu = iommuFrom(platform, options, pageSize, rules);
-  return { iommu, linux, rules, pageSize, groups, lockedMemory, nodes, hugepageLimits, ram, memory };
+  return { iommu, linux, rules, pageSize, groups, devices, lockedMemory, nodes, hugepageLimits, ram, memory };
 }
 
 /** Linux is built for at most 1024 nodes (CONFIG_NODES_SHIFT). */
@@ -248,13 +258,26 @@ function linuxFrom(platform: ModelPlatform, { linux = VERSIONS[platform].newest 
   return version;
 }
 
-function groupsFrom(platform: ModelPlatform, { groups = [26], noIommuGroups = [] }: ModelOptions) {
+function groupsFrom(platform: ModelPlatform, options: ModelOptions) {
+  const { devices = [], groups: named = options.devices === undefined ? [26] : [], noIommuGroups = [] } = options;
+  checkDevices(devices);
   const noIommu = platform === "noiommu";
-  const found = [
-    ...numbered("groups", groups, []).map((number) => ({ number, noIommu })),
-    ...numbered("noIommuGroups", noIommuGroups, groups).map((number) => ({ number, noIommu: true })),
-  ];
-  return found.sort((a, b) => a.number - b.number);
+  const ordinary = numbered("groups", named, []);
+  const without = numbered("noIommuGroups", noIommuGroups, named);
+  const numbers = groupsOf(devices, [...ordinary, ...without]);
+  const groups = [
+    ...[...new Set([...ordinary, ...numbers.filter((number) => !without.includes(number))])].map((number) => ({
+      number,
+      noIommu,
+    })),
+    ...without.map((number) => ({ number, noIommu: true })),
+  ].sort((a, b) => a.number - b.number);
+  for (const group of groups) {
+    const shared = numbers.filter((number) => number === group.number).length > 1;
+    if (group.noIommu && shared)
+      throw argumentRangeError("devices", "one for each group without an IOMMU", group.number);
+  }
+  return { groups, devices: placed(devices, numbers, groups, platform === "powernv") };
 }
 
 function numbered(name: string, groups: readonly number[], others: readonly number[]): readonly number[] {

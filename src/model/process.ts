@@ -1,5 +1,7 @@
 import { Descriptors } from "./descriptors.ts";
+import type { RegisterMap } from "./device.ts";
 import { ModelUnknown } from "./errors.ts";
+import type { EventListening } from "./eventfd.ts";
 import { AddressSpace } from "./memory/address-space.ts";
 import type { Frames } from "./memory/frames.ts";
 import type { HugepagePool } from "./memory/hugepage-pool.ts";
@@ -44,6 +46,10 @@ export class Process implements Caller {
   readonly #host: Host;
   readonly #source: Memory;
   pinnedByMaps = 0;
+  /** Registers of devices that it has mapped. */
+  readonly registerMaps = new Set<RegisterMap>();
+  /** Who hears of its eventfds. A child has none of them: its event loop is another. */
+  readonly listening = new Set<EventListening>();
   /** It makes no calls any more. */
   ended = false;
 
@@ -79,6 +85,7 @@ export class Process implements Caller {
     const child = new Process(this.#host, "simulated", this.locked.limits);
     this.space.copyTo(child.space);
     this.descriptors.copyTo(child.descriptors);
+    for (const map of this.registerMaps) map.copyTo(child);
     return child;
   }
 
@@ -89,6 +96,8 @@ export class Process implements Caller {
   exit(): void {
     if (this.ended) return;
     this.ended = true;
+    for (const one of [...this.listening]) one.end();
+    for (const map of [...this.registerMaps]) map.release();
     for (const [fd] of this.descriptors.all) this.descriptors.close(fd);
     this.locked.end();
     if (this.#source !== "simulated") return;

@@ -66,6 +66,10 @@ export class Struct {
     return this.#view.getUint32(this.#at + at, true);
   }
 
+  u8(at: number): number {
+    return this.#view.getUint8(this.#at + at);
+  }
+
   i32(at: number): number {
     return this.#view.getInt32(this.#at + at, true);
   }

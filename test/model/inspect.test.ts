@@ -28,6 +28,12 @@ snapshots("shows everything, in an order that does not depend on how it came abo
       { number: 3, open: false, container: null, device: "0000:00:03.0", devicesOpen: 0 },
       { number: 9, open: true, container: 0, device: "0000:00:09.0", devicesOpen: 0 },
     ],
+    devices: [
+      { address: "0000:00:03.0", group: 3, open: false, bound: true, busMaster: false, interrupts: "none" },
+      { address: "0000:00:09.0", group: 9, open: false, bound: true, busMaster: false, interrupts: "none" },
+    ],
+    registers: [],
+    listening: 0,
     containers: [
       {
         id: 0,

@@ -47,10 +47,18 @@ export interface PluggedFacts {
   readonly msi?: number;
   /** It has an interrupt line. */
   readonly intx?: boolean;
-  /** It can reset itself alone. True by default. */
+  /** It can reset itself alone. By default true on PCI Express, which it takes. */
   readonly flr?: boolean;
-  /** Registers are big-endian, as edu's are on POWER: bytes of each access are the other way round than a driver on x86 sees them. */
-  readonly bigEndian?: boolean;
+  /**
+   * It is on PCI Express: its configuration space has 4096 bytes and not 256, and it has power management and errors that are
+   * reported. True by default.
+   */
+  readonly express?: boolean;
+  /**
+   * Registers are big-endian: bytes of each access are the other way round than a driver on x86 sees them. `"on POWER"`: there alone, as
+   * devices of QEMU's own such as edu are. False by default.
+   */
+  readonly bigEndian?: boolean | "on POWER";
 }
 
 /** What a device does to the machine. */
@@ -76,6 +84,8 @@ export interface Plugged {
   write(bar: number, offset: number, width: Width, value: number | bigint): void;
   /** FLR, or a reset of the bus, or the kernel's when the device is closed: registers as after power-on, nothing under way. */
   reset(): void;
+  /** What decides its answers from now on, as plain data, for `kernel.hash()`. Left out: nothing of it is in there. */
+  state?(): unknown;
 }
 
 /** A device that can be plugged into a model, once: `modelKernel({ devices: [edu()] })`. */

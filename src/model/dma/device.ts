@@ -11,13 +11,15 @@ export interface DmaFault {
    * - `"not mapped"`: no live TCE or map is there; without an IOMMU: no process's memory is at that physical address.
    * - `"not readable"`, `"not writable"`: it is mapped for the other direction alone.
    * - `"the group is in no container"`, `"its container has no IOMMU driver"`: nothing is mapped for it at all.
+   * - `"bus mastering is off"`: the device itself sends nothing. Of devices that were plugged in.
    */
   readonly why:
     | "not mapped"
     | "not readable"
     | "not writable"
     | "the group is in no container"
-    | "its container has no IOMMU driver";
+    | "its container has no IOMMU driver"
+    | "bus mastering is off";
 }
 
 /** How far a transfer came. */

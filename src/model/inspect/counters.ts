@@ -27,6 +27,12 @@ const others = [
   "unview",
   "physicalAddresses",
   "lockedMemory",
+  "pread",
+  "pwrite",
+  "registers",
+  "eventfd",
+  "takeEvents",
+  "listen",
 ] as const;
 export type OtherCall = (typeof others)[number];
 

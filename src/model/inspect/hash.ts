@@ -1,5 +1,6 @@
 import { Container } from "../container.ts";
 import { Device } from "../device.ts";
+import { Eventfd } from "../eventfd.ts";
 import { Group } from "../group.ts";
 import type { Machine } from "../machine.ts";
 import type { Area } from "../memory/address-space.ts";
@@ -28,7 +29,7 @@ export function hashOf(machine: Machine): string {
 }
 
 function stateOf(machine: Machine): unknown {
-  const { processes, containers, groups, pool } = machine;
+  const { processes, containers, groups, devices, pool } = machine;
   const names = new Names(processes, containers);
   return {
     machine: machine.fixed,
@@ -36,6 +37,7 @@ function stateOf(machine: Machine): unknown {
       shift,
       free: Array.from({ length: pool.nodes }, (_, node) => pool.free(shift, node)),
     })),
+    devices: [...devices.values()].map((device) => device.state((eventfd) => names.ofEventfd(eventfd))),
     groups: groups.map((group) => ({
       number: group.number,
       open: group.isOpen,
@@ -59,10 +61,11 @@ function containerState({ isOpen, driver }: Container, names: Names): unknown {
 }
 
 function processState(process: Process, names: Names): unknown {
-  const { descriptors, registrations, locked, space } = process;
+  const { descriptors, registrations, locked, space, registerMaps } = process;
   const { used, limit, privileged } = locked.report();
   return {
     descriptors: descriptors.all.map(([fd, file]) => [fd, names.ofFile(file)]),
+    registerMaps: [...registerMaps].map(({ file }) => names.ofFile(file)).sort(),
     memory: joinedAreas(space.areas),
     registrations: [...registrations.ranges].map((registration) => ({
       ...registrationOf(registration),
@@ -104,6 +107,7 @@ function joinedAreas(areas: Iterable<Area>): unknown[] {
 class Names {
   readonly #places: Map<MemoryOwner, number>;
   readonly #containers = new Map<OpenFile, string>();
+  readonly #eventfds = new Map<OpenFile, string>();
 
   constructor(processes: readonly Process[], containers: readonly Container[]) {
     this.#places = new Map<MemoryOwner, number>(processes.map((process, place) => [process, place]));
@@ -111,6 +115,7 @@ class Names {
       for (const [fd, file] of descriptors.all) {
         if (file instanceof Container && !this.#containers.has(file))
           this.#containers.set(file, `process ${place}, ${fd}`);
+        if (file instanceof Eventfd && !this.#eventfds.has(file)) this.#eventfds.set(file, `process ${place}, ${fd}`);
       }
     }
     for (const container of containers) {
@@ -125,9 +130,16 @@ class Names {
     return place === undefined ? "one that has ended" : `process ${place}`;
   }
 
+  /** One that no descriptor leads to any more hears events, and nobody hears it. */
+  ofEventfd(eventfd: Eventfd): string {
+    const name = this.#eventfds.get(eventfd);
+    return name === undefined ? "an eventfd that is closed" : `eventfd of ${name}, at ${eventfd.count}`;
+  }
+
   ofFile(file: OpenFile): string {
+    if (file instanceof Eventfd) return this.ofEventfd(file);
     if (file instanceof Group) return `group ${file.number}`;
-    if (file instanceof Device) return `device of group ${file.group.number}`;
+    if (file instanceof Device) return `device ${file.path} of group ${file.group.number}`;
     return `container of ${this.#containers.get(file)}`;
   }
 }

@@ -2,9 +2,16 @@ import { bytes, hex } from "../../hex.ts";
 import type { ModelSnapshot } from "./snapshot.ts";
 
 /** One sentence for each thing that is still held. A program that closed everything leaves none. */
-export function leaksOf({ descriptors, containers, zombies, charges }: ModelSnapshot): string[] {
+export function leaksOf(snapshot: ModelSnapshot): string[] {
+  const { descriptors, registers, listening, containers, zombies, charges } = snapshot;
   const held: string[] = [];
   for (const { fd, path } of descriptors) held.push(`descriptor ${fd} is open: ${path}`);
+  for (const { device, bar, offset, length } of registers) {
+    held.push(
+      `${bytes(BigInt(length))} of registers are mapped: ${device}, BAR ${bar} at ${hex(BigInt(offset))}; they keep it open`,
+    );
+  }
+  if (listening > 0) held.push(`${listening} listen for eventfds, and may keep the event loop alive`);
   for (const { id, windows, registrations, maps } of containers) {
     for (const { start, size, liveTces, tableBytes } of windows) {
       const live = liveTces === 0 ? "" : `, ${liveTces} live TCEs`;

@@ -53,10 +53,34 @@ export interface GroupSnapshot {
   readonly open: boolean;
   /** The id of the container that it is in. */
   readonly container: number | null;
-  /** The device's name, as GET_DEVICE_FD wants it. */
+  /** Its device's name, as GET_DEVICE_FD wants it; of several the first one's. */
   readonly device: string;
-  /** How often the device is open. */
+  /** How often its devices are open. */
   readonly devicesOpen: number;
+}
+
+/** A device. */
+export interface DeviceSnapshot {
+  /** `0000:00:1a.0` */
+  readonly address: string;
+  readonly group: number;
+  /** By a descriptor, or by registers that are mapped, of any process. */
+  readonly open: boolean;
+  /** False once it was unbound from vfio-pci. */
+  readonly bound: boolean;
+  /** Whether it may do DMA: bus mastering is on. */
+  readonly busMaster: boolean;
+  /** Which of its interrupts are on. */
+  readonly interrupts: "none" | "intx" | "msi" | "msix";
+}
+
+/** Registers that a process has mapped. */
+export interface RegistersSnapshot {
+  readonly device: string;
+  readonly bar: number;
+  /** Where in the BAR they begin, and how many bytes. */
+  readonly offset: number;
+  readonly length: number;
 }
 
 /** A process that has not ended. */
@@ -76,6 +100,12 @@ export interface ModelSnapshot {
   readonly descriptors: readonly { readonly fd: number; readonly path: string }[];
   /** By number. */
   readonly groups: readonly GroupSnapshot[];
+  /** By group, as they were plugged in. */
+  readonly devices: readonly DeviceSnapshot[];
+  /** Registers that this process has mapped. */
+  readonly registers: readonly RegistersSnapshot[];
+  /** Of this process: how many listen for eventfds. */
+  readonly listening: number;
   /** By id. */
   readonly containers: readonly ContainerSnapshot[];
   /** Memory that was given up while mapped, by address. It is charged until the process ends, and stays pinned even then. */

@@ -6,7 +6,7 @@ import type { ContainerSnapshot, ModelSnapshot } from "./snapshot.ts";
 
 /** What `process` sees of the machine. */
 export function snapshotOf(machine: Machine, process: Process): ModelSnapshot {
-  const { descriptors, locked, registrations, pinnedByMaps } = process;
+  const { descriptors, locked, registrations, pinnedByMaps, registerMaps, listening } = process;
   const ranges = [...registrations.ranges];
   const open = descriptors.all;
   const containers = machine.containers.map(
@@ -31,6 +31,16 @@ export function snapshotOf(machine: Machine, process: Process): ModelSnapshot {
       device,
       devicesOpen,
     })),
+    devices: machine.deviceList.map(({ address, group, isOpen, isBound, hardware, mode }) => ({
+      address,
+      group: group.number,
+      open: isOpen,
+      bound: isBound,
+      busMaster: hardware.isBusMaster,
+      interrupts: mode,
+    })),
+    registers: [...registerMaps].map(({ file, bar, offset, length }) => ({ device: file.path, bar, offset, length })),
+    listening: listening.size,
     containers,
     zombies: ranges.filter(({ zombie }) => zombie).map(registrationOf),
     hugepages: machine.pool.all,

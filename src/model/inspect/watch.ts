@@ -9,7 +9,10 @@ export interface IovaEvent {
    * is live, and leads to other memory, or may be used in other ways, since.
    */
   readonly kind: "cleared" | "replaced";
-  /** The call that did it: `VFIO_IOMMU_UNMAP_DMA`, or `close`, or `exit` of the process. A MAP that fails halfway clears too. */
+  /**
+   * The call that did it: `VFIO_IOMMU_UNMAP_DMA`, or `close`, or `exit` of the process, or of registers `munmap`; `unbind` where it was no
+   * call of a process. A MAP that fails halfway clears too.
+   */
   readonly call: string;
   /** Whose call it was: processes of this machine are counted from 0, in the order in which they began. */
   readonly process: number;
@@ -34,7 +37,7 @@ export class Watchers {
   readonly #listeners = new Set<IovaListener>();
   #events: IovaEvent[] = [];
   /** The call under way, and whose it is. Its name is looked up only when there is something to say. */
-  call: number | "close" | "exit" = "close";
+  call: number | "close" | "exit" | "munmap" | "unbind" = "close";
   caller: { readonly id: number } | undefined;
 
   /** Returns the way to stop. The same listener may be added twice. */
