@@ -33,9 +33,14 @@ export {
   type ModelKernel,
   type ModelPciDevice,
   modelKernel,
+  type NvmeCommand,
+  type NvmeFault,
+  type NvmeNamespaceOptions,
+  type NvmeOptions,
   type Plugged,
   type PluggedDevice,
   type PluggedFacts,
+  softwareNvme,
 } from "./model/index.ts";
 export {
   type FullGrowth,
