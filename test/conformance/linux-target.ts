@@ -15,6 +15,8 @@ export interface LinuxMachine {
   readonly groups: readonly string[];
   /** The PCI address of the edu device in each group: `0000:00:05.0`. */
   readonly devices: readonly string[];
+  /** QEMU's NVMe controller, where there is one that may be used. */
+  readonly nvme?: Machine["nvme"];
   /** Free hugepages by their page shift. */
   readonly hugepages: Readonly<Record<number, number>>;
   /** This process was started for one row, which may need a limit or harm the kernel. */
@@ -45,15 +47,16 @@ export function linuxTarget(machine: LinuxMachine): Target {
     pageSize: kernel.pageSize,
     linux,
     cannot: (needs) => whatIsMissing(machine, needs),
-    begin: () => ({ ...abilities(kernel, machine), kernel, groups }),
+    begin: () => ({ ...abilities(kernel, machine), kernel, groups, nvme: machine.nvme }),
   };
 }
 
-function whatIsMissing({ groups, devices, hugepages, alone }: LinuxMachine, needs: Needs): string | undefined {
+function whatIsMissing({ groups, devices, hugepages, alone, nvme }: LinuxMachine, needs: Needs): string | undefined {
   if (needs.groups !== undefined && groups.length < needs.groups) return `this machine has ${groups.length} group`;
   if (needs.limit !== undefined && !alone) return "needs a process with a small RLIMIT_MEMLOCK";
   if (needs.reboot && !alone) return "harms the kernel: needs a boot of its own";
   if ((needs.device || needs.dma) && devices.length === 0) return "no device";
+  if (needs.nvme && nvme === undefined) return "no NVMe controller of QEMU's";
   if (needs.deviceMemory) return "nothing mmaps a device's memory here";
   const [shift, count] = needs.hugepages ?? [0, 0];
   if (count > 0 && (hugepages[shift] ?? 0) < count) return `fewer than ${count} hugepages of ${2 ** (shift - 10)} KiB`;

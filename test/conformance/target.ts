@@ -26,6 +26,8 @@ export interface Machine {
   deviceName?(index: number): string;
   /** The device in the n-th group, once its group is in a container that has its IOMMU. */
   device?(index: number, group: number): Device;
+  /** QEMU's NVMe controller, or the software one: the path of its group, and its name. */
+  readonly nvme?: { readonly group: string; readonly name: string } | undefined;
   /** Where 16 pages of the device's memory are mmapped into the process. */
   deviceMemory?(index: number): bigint;
   /** Does an errand in another process that has these descriptors. Gives its answer in words. */

@@ -19,12 +19,19 @@ const consoles = {
  */
 export function qemuArguments(
   guest: Guest,
-  { kernel, initrd }: Images,
+  { kernel, initrd, disk, accesses }: Images,
   cpus: number,
   console: keyof typeof consoles = "lines",
 ): string[] {
   return [
     ...guest.arguments,
+    ...[
+      "-drive",
+      `if=none,id=disk,file=${disk},format=raw`,
+      "-device",
+      `nvme,serial=dma-window,drive=disk,${guest.nvme}`,
+    ],
+    ...["-trace", "pci_nvme_mmio_read", "-trace", "pci_nvme_mmio_write", "-D", accesses],
     ...["-m", `${guest.memoryMiB}M`, "-smp", `${cpus}`, "-nographic", "-no-reboot", ...consoles[console]],
     ...["-kernel", kernel, "-initrd", initrd, "-append", `${guest.append} loglevel=3 nowatchdog panic=-1`],
   ];

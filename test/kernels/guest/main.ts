@@ -1,5 +1,5 @@
 /** The program inside a guest: `node guest.mjs PART`. Each part is a process of its own. */
-import { conformance } from "./conformance.ts";
+import { conformance, device } from "./conformance.ts";
 import { dma } from "./dma.ts";
 import { ends, hold, humble } from "./ends.ts";
 import { flight } from "./flight.ts";
@@ -17,6 +17,7 @@ const parts: Readonly<Record<string, () => void | Promise<void>>> = {
   ends,
   library,
   conformance,
+  device,
   random,
   harm,
   hardware,
