@@ -80,6 +80,11 @@ class Arguments {
     return found == nullptr ? kCalls[0] : *found;
   }
 
+  // Of a call without a struct.
+  uint64_t Argument(size_t index, const Call& call) {
+    return Integer(index, "argument", call.argument == ::Argument::kNone ? 0 : UINT32_MAX);
+  }
+
   // A Uint8Array, also one over a SharedArrayBuffer: napi_get_typedarray_info reads both, where
   // napi_get_arraybuffer_info fails on the latter in Node 20.
   Memory Bytes(size_t index) {
@@ -113,6 +118,12 @@ class Arguments {
     } else if (address > UINT64_MAX - (length - 1)) {
       RefuseRange("address + length must not pass 2^64");
     }
+  }
+
+  // What the call reads and writes lies inside the memory.
+  void CheckMemory(const Call& call, const Memory& memory, uint64_t offset) {
+    if (call.argument == ::Argument::kName) CheckName(call, memory, offset);
+    else CheckStruct(call, memory, offset);
   }
 
   // The struct at `offset` lies inside the memory, as far as its own argsz and its count let the kernel go. No sum overflows:

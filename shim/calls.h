@@ -48,7 +48,7 @@ Napi::Value Ioctl(const Napi::CallbackInfo& info) {
   int fd = arguments.Fd(0);
   const Call& call = arguments.VfioCall(1);
   if (call.in_memory()) arguments.RefuseType("VFIO_%s takes a struct: use ioctlStruct", call.name);
-  uint64_t value = arguments.Integer(2, "argument", call.argument == Argument::kNone ? 0 : UINT32_MAX);
+  uint64_t value = arguments.Argument(2, call);
   if (arguments.refused()) return Nothing();
   return Answer(info, ioctl(fd, call.request, value));
 }
@@ -60,8 +60,7 @@ Napi::Value IoctlStruct(const Napi::CallbackInfo& info) {
   if (!call.in_memory()) arguments.RefuseType("VFIO_%s takes no struct: use ioctl", call.name);
   Memory memory = arguments.Bytes(2);
   uint64_t offset = arguments.Offset(3, "offset");
-  if (call.argument == Argument::kName) arguments.CheckName(call, memory, offset);
-  else arguments.CheckStruct(call, memory, offset);
+  arguments.CheckMemory(call, memory, offset);
   if (arguments.refused()) return Nothing();
   return Answer(info, ioctl(fd, call.request, memory.data + offset));
 }

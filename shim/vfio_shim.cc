@@ -15,6 +15,7 @@
 
 #include "calls.h"
 #include "events.h"
+#include "later.h"
 #include "layout.h"
 #include "memory.h"
 #include "registers.h"
@@ -28,6 +29,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("ioctl", Napi::Function::New<Ioctl>(env, "ioctl"));
   exports.Set("ioctlStruct", Napi::Function::New<IoctlStruct>(env, "ioctlStruct"));
   exports.Set("ioctlBatch", Napi::Function::New<IoctlBatch>(env, "ioctlBatch"));
+  exports.Set("ioctlLater", Napi::Function::New<IoctlLater>(env, "ioctlLater"));
   exports.Set("pread", Napi::Function::New<Pread>(env, "pread"));
   exports.Set("pwrite", Napi::Function::New<Pwrite>(env, "pwrite"));
   exports.Set("mmap", Napi::Function::New<Mmap>(env, "mmap"));

@@ -1,7 +1,7 @@
 /**
  * The allocator of DMA buffers: a second WebAssembly module, the dictionary of its exports, and where it runs.
  *
- * It is instantiated on first use, once for each thread, on a shared memory of 256 MiB that it imports and that never grows: so
+ * It is instantiated on first use, once for each thread, on a shared memory of 352 MiB that it imports and that never grows: so
  * no typed array over it is ever stale, and a worker can open a second instance on the memory of another thread. All of that is
  * address space; a page of it takes memory when something was written there.
  *
@@ -33,8 +33,8 @@ export const AllocStatus = {
   OUT_OF_MEMORY: 12,
 } as const;
 
-/** Pages of 64 KiB of its memory: 128 MiB of descriptors, 128 MiB of heaps, pools and columns. */
-const MEMORY_PAGES = 4096;
+/** Pages of 64 KiB of its memory: 128 MiB of descriptors, 128 MiB of heaps and pools, 96 MiB of columns. */
+const MEMORY_PAGES = 5632;
 
 /** Descriptors of a memory, and so handles at a time; descriptor 0 is nobody's. */
 export const DESCRIPTORS = 1 << 22;
@@ -44,6 +44,8 @@ export const GENERATION_SHIFT = 22;
 export const GENERATIONS = 512;
 /** Sizes are counted in these. */
 export const GRANULE = 64;
+/** What a heap takes of the arena for itself. */
+export const ALLOC_HEAP_BYTES = 32256;
 
 /** Exports of the module. `heap` and `pool` are pointers; statuses are {@link AllocStatus}. */
 export interface AllocExports {
@@ -85,7 +87,7 @@ export interface AllocExports {
   heapFreeBytes(heap: number): bigint;
   /** Bytes that are free, without those in magazines. */
   heapLowFree(heap: number): bigint;
-  /** The heap's first word, an i32 at its pointer, is 1 while heapLowFree is below this, and else 0. */
+  /** Bit 0 of the heap's first word, an i32 at its pointer, is set while heapLowFree is below this; bit 1: see {@link RUNG_WORD}. */
   heapSetLow(heap: number, bytes: bigint): void;
   /** Bytes of the largest free block, without magazines. */
   heapLargest(heap: number): bigint;
@@ -121,13 +123,40 @@ export interface AllocMemory {
   grow(pages: number): number;
 }
 
+/** Of blocks that are live or in a magazine: `iovas[index * 3]`, `vas[index * 3]`, `sizes[index * 6]`, in granules. */
+export interface Columns {
+  readonly iovas: BigUint64Array;
+  readonly vas: BigUint64Array;
+  readonly sizes: Uint32Array;
+}
+
+/**
+ * The word in which a thread says that it freed a block of a heap of this memory: 1. Any heap that takes blocks from its free lists then,
+ * or gives some back, has bit 1 set in its first word, until that happens again with this word 0. It is nobody's part of any heap, since
+ * whoever writes it may be late, and that heap closed.
+ */
+export const RUNG_WORD = ((128 << 20) + 2048) >> 2;
+/** Bits of the first word of a heap. */
+export const LOW = 1;
+export const RUNG = 2;
+
+/** Words of 8 bytes that each index has in the columns. */
+export const COLUMN_WORDS = 3;
+/** Where they begin: drawn in assembly/alloc/memory.ts. */
+const COLUMNS = 256 << 20;
+
 export interface Allocator extends AllocExports {
   readonly memory: AllocMemory;
-  /** Columns of the descriptors: `iovas[index * 4]`, `vas[index * 4]`, bytes; exact. A `va` is one while the buffer is live. */
+  /**
+   * The descriptors themselves: `iovas[index * 4]`, `vas[index * 4]`, bytes; exact. A `va` is one while the buffer is live. No program
+   * sees these: there are links between them.
+   */
   readonly iovas: BigUint64Array;
   readonly vas: BigUint64Array;
   /** `sizes[index * 8]`, in granules. */
   readonly sizes: Uint32Array;
+  /** The same for programs, which may write there, and nobody reads it but they. */
+  readonly columns: Columns;
   /** All of the memory. */
   readonly words: Int32Array;
 }
@@ -137,7 +166,7 @@ export function readAlloc(): Uint8Array<ArrayBuffer> {
   return fromBase64(ALLOC_WASM);
 }
 
-/** A memory for {@link instantiateAlloc}. @throws RangeError where 256 MiB of addresses cannot be had. */
+/** A memory for {@link instantiateAlloc}. @throws RangeError where 352 MiB of addresses cannot be had. */
 export function allocMemory(): AllocMemory {
   return new WebAssembly.Memory({ initial: MEMORY_PAGES, maximum: MEMORY_PAGES, shared: true });
 }
@@ -154,6 +183,11 @@ export function instantiateAlloc(memory: AllocMemory, wasm: Uint8Array<ArrayBuff
     iovas: new BigUint64Array(buffer, 0, DESCRIPTORS * 4),
     vas: new BigUint64Array(buffer, 24, DESCRIPTORS * 4 - 3),
     sizes: new Uint32Array(buffer, 8, DESCRIPTORS * 8 - 2),
+    columns: {
+      iovas: new BigUint64Array(buffer, COLUMNS, DESCRIPTORS * COLUMN_WORDS),
+      vas: new BigUint64Array(buffer, COLUMNS + 8, DESCRIPTORS * COLUMN_WORDS - 1),
+      sizes: new Uint32Array(buffer, COLUMNS + 16, (DESCRIPTORS * COLUMN_WORDS - 2) * 2),
+    },
     words: new Int32Array(buffer),
   };
 }
@@ -181,7 +215,7 @@ export function available<Instance>(instantiate: () => Instance): Instance {
   try {
     return instantiate();
   } catch (cause) {
-    const message = `The allocator of DMA buffers, a WebAssembly module with 256 MiB of shared memory, cannot be used. ${reason(cause)}`;
+    const message = `The allocator of DMA buffers, a WebAssembly module with 352 MiB of shared memory, cannot be used. ${reason(cause)}`;
     throw new DmaWindowError("ERR_ALLOC_UNAVAILABLE", message, { cause });
   }
 }

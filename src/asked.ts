@@ -36,6 +36,9 @@ class Asked implements Syscalls {
       if (typeof call !== "function") continue;
       Object.defineProperty(this, name, { value: passing(inner, call as (...parameters: never[]) => unknown, name) });
     }
+    for (const [name, value] of Object.entries(deviceCalls(inner))) {
+      if (typeof inner[name as keyof Syscalls] === "function") Object.defineProperty(this, name, { value });
+    }
   }
 
   get files(): MachineFiles | undefined {
@@ -147,6 +150,64 @@ class Asked implements Syscalls {
 
 /** What an interface may have and need not: who asks looks whether it is there. */
 const OPTIONAL = ["bindNode", "populate", "read", "write"] as const;
+
+/** Likewise, what a device needs. */
+function deviceCalls(inner: Syscalls): Pick<Syscalls, (typeof DEVICE_CALLS)[number]> {
+  return {
+    pread: (fd, into, offset) => telling("pread", () => moved(inner.pread?.(fd, into, offset), into)),
+    pwrite: (fd, from, offset) => telling("pwrite", () => moved(inner.pwrite?.(fd, from, offset), from)),
+    registers: (fd, offset, length) =>
+      telling("registers", () => made(inner.registers?.(fd, offset, length), ["read32", "write32", "unmap"])),
+    eventfd() {
+      try {
+        return whole(inner.eventfd?.() ?? Number.NaN, "eventfd");
+      } catch (error) {
+        throw unlessRefused(thrown(error, "eventfd"), "an eventfd may be open, under a descriptor that nobody knows");
+      }
+    },
+    // Drivers poll by it: no function is made for a call.
+    takeEvents(fd) {
+      try {
+        return whole(inner.takeEvents?.(fd) ?? Number.NaN, "takeEvents");
+      } catch (error) {
+        throw thrown(error, "takeEvents");
+      }
+    },
+    listen: (fd, listener) => telling("listen", () => made(inner.listen?.(fd, listener), ["ref", "unref", "end"])),
+    async ioctlLater(fd, call, struct, argument) {
+      try {
+        return whole((await inner.ioctlLater?.(fd, call, struct, argument)) ?? Number.NaN, vfioCallName(call));
+      } catch (error) {
+        throw thrown(error, vfioCallName(call));
+      }
+    },
+  };
+}
+
+const DEVICE_CALLS = ["pread", "pwrite", "registers", "eventfd", "takeEvents", "listen", "ioctlLater"] as const;
+
+function telling<R>(syscall: string, ask: () => R): R {
+  try {
+    return ask();
+  } catch (error) {
+    throw thrown(error, syscall);
+  }
+}
+
+/** A number of bytes, at most those that there are, or -errno. */
+function moved(answer: number | undefined, bytes: Uint8Array): number {
+  if (Number.isInteger(answer) && (answer as number) <= bytes.length) return answer as number;
+  throw noAnswer(answer);
+}
+
+/** An object with these methods, or -errno. */
+function made<T extends object>(answer: T | number | undefined, methods: readonly string[]): T | number {
+  if (Number.isInteger(answer) && (answer as number) < 0) return answer as number;
+  const isMade = typeof answer === "object" && answer !== null;
+  if (isMade && methods.every((name) => typeof (answer as Record<string, unknown>)[name] === "function"))
+    return answer as T;
+  throw noAnswer(answer);
+}
 
 function passing(inner: Syscalls, call: (...parameters: never[]) => unknown, name: string) {
   return (...parameters: never[]): unknown => {

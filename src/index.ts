@@ -1,6 +1,17 @@
 export type { Container } from "./container/container.ts";
 export { type OpenContainerOptions, openContainer } from "./container/open.ts";
 export type { MappedRun, MapRequest, RequestRows, UnmapRequest, Window } from "./container/window.ts";
+export type { Bar, BarBytesOptions, BarOptions } from "./device/bar.ts";
+export type { PciCapability } from "./device/capabilities.ts";
+export type { ConfigSpace } from "./device/config.ts";
+export type { Device } from "./device/device.ts";
+export type { DeviceInfo } from "./device/facts.ts";
+export type { DeviceIrqs, InterruptMode, Interrupts } from "./device/interrupts.ts";
+export type { PowerState } from "./device/power.ts";
+export type { DeviceRegion, RegionArea } from "./device/regions.ts";
+export type { IrqFacts } from "./device/structs.ts";
+export type { Vector } from "./device/vector.ts";
+export type { Vectors } from "./device/vectors.ts";
 export { DmaWindowError, type DmaWindowErrorOptions, type Residue } from "./errors.ts";
 export type { DmaBuffer } from "./heap/buffer.ts";
 export type { HeapDamage } from "./heap/damage.ts";
@@ -42,6 +53,10 @@ export {
   type PluggedFacts,
   softwareNvme,
 } from "./model/index.ts";
+export type { PciBar } from "./pci/bars.ts";
+export { type BindOptions, bindToVfio, type UnbindOptions, unbindFromVfio, type VfioBinding } from "./pci/bind.ts";
+export { type PciDevice, pciDevice, pciDevices } from "./pci/devices.ts";
+export type { PciOptions } from "./pci/look.ts";
 export {
   type FullGrowth,
   type HugepageGrowth,
@@ -57,10 +72,12 @@ export {
 } from "./plan/index.ts";
 export {
   IommuType,
+  type Listening,
   type LockedMemory,
   type MachineFiles,
   MapFlag,
   Protection,
+  type Registers,
   type Syscalls,
   VfioCall,
 } from "./syscalls.ts";
@@ -69,6 +86,7 @@ export { type HugepagePool, readHugepages } from "./system/hugepages.ts";
 export { type Iomem, parseIomem, readIomem } from "./system/iomem.ts";
 export { type NumaNode, numaNodeOf, readNodes } from "./system/nodes.ts";
 export { type PagemapOptions, physicalAddresses } from "./system/pagemap.ts";
+export type { ReservedRegion } from "./system/reserved-regions.ts";
 export type { HeapToken } from "./worker/heap-token.ts";
 export { type OpenSharedPoolOptions, openSharedPool, type WorkerPool } from "./worker/open.ts";
 export { openRemoteFree, type RemoteFree, type RemoteFreeToken } from "./worker/remote-free.ts";

@@ -123,6 +123,13 @@ export interface MachineFiles {
    * the text. A program's own kernel may leave it out: then nothing of its machine can be changed.
    */
   readonly write?: ((path: string, text: string) => number) | undefined;
+  /**
+   * Keeps a text in a file of the program's own, whole or not at all: makes the directories above it, and replaces what is there. Its
+   * owner alone may write it. 0, or -errno. A program's own kernel may leave it out: then nothing outlives the program.
+   */
+  readonly keep?: ((path: string, text: string) => number) | undefined;
+  /** Removes a file that was kept: 0, or -errno. There where `keep` is. */
+  readonly remove?: ((path: string) => number) | undefined;
 }
 
 /**
@@ -313,6 +320,15 @@ export interface Syscalls {
    * one call. -errno where it cannot.
    */
   readonly listen?: ((fd: number, listener: (count: number) => void) => Listening | number) | undefined;
+
+  /**
+   * {@link ioctlStruct}, or without a struct {@link ioctl}, on a thread of its own, for calls that take seconds: opening a device, and
+   * its reset. The struct's memory, and the descriptor, stay as they are until it has answered. A program's own kernel may leave it
+   * out: then these calls block.
+   */
+  readonly ioctlLater?:
+    | ((fd: number, call: VfioCall, struct: Uint8Array | undefined, argument: number) => Promise<number>)
+    | undefined;
 }
 
 /** Whether two interfaces lead to one process of one kernel, as far as they say so: where one says nothing, nothing is known. */
@@ -324,7 +340,8 @@ export function isSameKernel(one: Syscalls, other: Syscalls): boolean {
 /** Interfaces in front of each other; no program has more. */
 const DEPTH_MAX = 100;
 
-function identityOf(kernel: Syscalls): unknown {
+/** What stands for the process and the kernel that an interface leads to; `undefined` where it does not say. */
+export function identityOf(kernel: Syscalls): unknown {
   return first(kernel, ({ identity }) => identity);
 }
 

@@ -14,7 +14,7 @@ import { isBytes } from "./typed-arrays.ts";
 
 /** A call on its way. `ioctl` only for those of VFIO; `at` says where in `memory` its struct is. */
 export interface Passing {
-  /** `open`, `close`, `mmap`, `munmap`, `mbind`, or as in `<linux/vfio.h>`. */
+  /** `open`, `close`, `mmap`, `munmap`, `mbind`, a device's members of `Syscalls`, or as in `<linux/vfio.h>`. */
   readonly name: string;
   readonly fd?: number;
   readonly path?: string;
@@ -137,6 +137,58 @@ export abstract class Through implements Syscalls {
   get write(): Syscalls["write"] {
     const { inner } = this;
     return inner.write && ((address, from) => inner.write?.(address, from));
+  }
+
+  // What a device needs, as the kernel behind has it. Accesses to registers that are mapped do not pass: they are no calls. Nor is there
+  // an `ioctlLater`: who has none blocks, and its calls pass as all others do, in their order.
+
+  get pread(): Syscalls["pread"] {
+    const pread = this.#optional("pread");
+    return pread && ((fd, into, offset) => this.pass({ name: "pread", fd }, () => pread(fd, into, offset)));
+  }
+
+  get pwrite(): Syscalls["pwrite"] {
+    const pwrite = this.#optional("pwrite");
+    return pwrite && ((fd, from, offset) => this.pass({ name: "pwrite", fd }, () => pwrite(fd, from, offset)));
+  }
+
+  get registers(): Syscalls["registers"] {
+    const registers = this.#optional("registers");
+    if (registers === undefined) return undefined;
+    return (fd, offset, length) => this.#passObject({ name: "registers", fd }, () => registers(fd, offset, length));
+  }
+
+  get eventfd(): Syscalls["eventfd"] {
+    const eventfd = this.#optional("eventfd");
+    return eventfd && (() => this.pass({ name: "eventfd" }, eventfd));
+  }
+
+  get takeEvents(): Syscalls["takeEvents"] {
+    const takeEvents = this.#optional("takeEvents");
+    return takeEvents && ((fd) => this.pass({ name: "takeEvents", fd }, () => takeEvents(fd)));
+  }
+
+  get listen(): Syscalls["listen"] {
+    const listen = this.#optional("listen");
+    return listen && ((fd, listener) => this.#passObject({ name: "listen", fd }, () => listen(fd, listener)));
+  }
+
+  /** A member of the kernel behind that it may be without, to be called by itself. */
+  #optional<K extends "pread" | "pwrite" | "registers" | "eventfd" | "takeEvents" | "listen">(name: K): Syscalls[K] {
+    const { inner } = this;
+    return inner[name]?.bind(inner) as Syscalls[K];
+  }
+
+  /** An object passes as the answer 0. */
+  #passObject<T extends object>(call: Passing, make: () => T | number): T | number {
+    let made: T | undefined;
+    const answer = this.pass(call, () => {
+      const given = make();
+      if (typeof given === "number") return given;
+      made = given;
+      return 0;
+    });
+    return answer === 0 && made !== undefined ? made : answer;
   }
 
   lockedMemory(): LockedMemory {

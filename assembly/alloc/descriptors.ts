@@ -14,7 +14,7 @@
  *
  * Descriptor 0 is nobody's: what is written there through links that lead nowhere is never read, and its state stays 0.
  */
-import { DESCRIPTORS_END, globals } from "./memory";
+import { COLUMNS, DESCRIPTORS_END, globals } from "./memory";
 
 export const SHIFT: u32 = 5;
 export const INDEXES: u32 = DESCRIPTORS_END >> SHIFT;
@@ -28,6 +28,7 @@ export const MAGAZINE: u32 = 127 << MAGAZINE_SHIFT;
 export const OWNERS_END: u32 = 1 << 12;
 export const OWNER: u32 = OWNERS_END - 1;
 export const GRANULE_SHIFT: u32 = 6;
+const COLUMN_BYTES: u32 = 24;
 
 @unmanaged
 export class Block {
@@ -52,6 +53,14 @@ export class Block {
 
 export function block(at: u32): Block {
   return changetype<Block>(at);
+}
+
+/** Shows programs where a block is: what is written there is the descriptor's. */
+export function show(at: u32, iova: u64, va: u64, size: u32): void {
+  const row = COLUMNS + (at >> SHIFT) * COLUMN_BYTES;
+  store<u64>(row, iova);
+  store<u64>(row, va, 8);
+  store<u32>(row, size, 16);
 }
 
 export class Handle {

@@ -4,9 +4,11 @@
  *     0      64          512                      25,344            32,256
  *     | head | 27 bitmaps | 97 magazines of 256   | 27 x 64 lists   |
  */
+import { RUNG } from "./memory";
+
 @unmanaged
 export class Heap {
-  /** 1 while fewer bytes are free than `mark`: JavaScript reads this word. */
+  /** Bit 0 while fewer bytes are free than `mark`, bit 1 where RUNG was 1 when they changed: JavaScript reads this word. */
   low: u32;
   /** What the state of a live block of this heap has beside its generation and magazine. */
   tag: u32;
@@ -50,5 +52,6 @@ export function record(heap: u32): Heap {
 
 export function setFree(heap: u32, free: u64): void {
   record(heap).free = free;
-  record(heap).low = u32(free < record(heap).mark);
+  // Only here, where blocks leave the free lists or come back: what magazines serve asks nothing.
+  record(heap).low = u32(free < record(heap).mark) | (load<u32>(RUNG) << 1);
 }

@@ -21,6 +21,7 @@ import {
   linkAfter,
   MAGAZINE_SHIFT,
   OWNER,
+  show,
 } from "./descriptors";
 import { Place, padIn, search } from "./fit";
 import { ALL_MAGAZINES, CONTESTS, HANDLES, KEYS, LIMIT, MAGAZINES, PLAIN, ROOM, record } from "./heap-record";
@@ -192,6 +193,7 @@ function cut(heap: u32, first: u32, number: u32, size: u32, batch: u32): void {
     block(at).size = size;
     block(at).state = (block(at).state & GENERATION) | bits;
     block(at).va = va;
+    show(at, iova, va, size);
     if (at != first) store<i32>(magazine + (left << 2), Handle.of(at), HANDLES);
     if (left == 0) break;
     const next = acquire();

@@ -1,8 +1,11 @@
 /**
- * The memory of the allocator: a shared one, of 256 MiB, that never grows and of which only pages that were written to exist.
+ * The memory of the allocator: a shared one, of 352 MiB, that never grows and of which only pages that were written to exist.
  *
- *     0                                     128 MiB                              256 MiB
- *     | descriptors, 32 bytes each          | heads, owners | arena: blocks      |
+ *     0                            128 MiB                         256 MiB                     352 MiB
+ *     | descriptors, 32 bytes each | heads, owners | arena: blocks | columns, 24 bytes each    |
+ *
+ * **Columns are for programs to read, and nothing here ever does.** A program has arrays over them, and may write there by mistake: a
+ * descriptor has links behind its IOVA, and who wrote to those had an allocator that does not end, or gives memory out twice.
  *
  * **All zeros is the state in which nothing was ever done**, so nobody has to begin. And all state is in this memory: a module
  * that keeps any in globals or data segments would write it anew whenever a worker instantiates it on memory that is in use.
@@ -10,8 +13,10 @@
 
 /** Where descriptors end. */
 export const DESCRIPTORS_END: u32 = 128 << 20;
-/** Where memory ends. */
-export const MEMORY_END: u32 = 256 << 20;
+/** Where the arena ends. */
+export const ARENA_END: u32 = 256 << 20;
+/** By index, of each block that is live or in a magazine: IOVA, address, granules. */
+export const COLUMNS: u32 = ARENA_END;
 
 /** What all heaps and pools of a memory share; in the first 12 bytes of descriptor 0, which are those that no link reaches. */
 @unmanaged
@@ -33,6 +38,8 @@ export const ARENA_USED: u32 = DESCRIPTORS_END;
 /** 32 heads of free lists of the arena, and as many of free ranges of indexes, one for each power of two. */
 export const ARENA_LISTS: u32 = DESCRIPTORS_END + 128;
 export const INDEX_LISTS: u32 = DESCRIPTORS_END + 256;
+/** 1: another thread has freed a block of one of these heaps, which has not been taken yet. Written by whoever did, and in JavaScript. */
+export const RUNG: u32 = DESCRIPTORS_END + 2048;
 /** One byte for each owner: 1, its heap is open. */
 export const OWNERS: u32 = DESCRIPTORS_END + 4096;
 export const ARENA: u32 = DESCRIPTORS_END + 8192;

@@ -2,6 +2,8 @@
 /** The command `dma-window`. Results go to stdout; everything else, to stderr. */
 import { readFileSync } from "node:fs";
 import { DmaWindowError } from "../errors.ts";
+import type { DeviceLine } from "./device-line.ts";
+import { bindCommand, devicesCommand, unbindCommand } from "./devices.ts";
 import { type CommandLine, HELP, parseCommandLine, type ReplayLine } from "./options.ts";
 import { planCommand } from "./plan.ts";
 import { replayCommand } from "./replay.ts";
@@ -18,7 +20,7 @@ function version(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
-function perform(line: CommandLine | ReplayLine): number {
+function perform(line: CommandLine | ReplayLine | DeviceLine): number {
   switch (line.command) {
     case "run":
       return runCommand(line, print);
@@ -26,6 +28,12 @@ function perform(line: CommandLine | ReplayLine): number {
       return planCommand(line, print);
     case "replay":
       return replayCommand(line, print);
+    case "devices":
+      return devicesCommand(line, print);
+    case "bind":
+      return bindCommand(line, print);
+    case "unbind":
+      return unbindCommand(line, print);
     case "help":
       print(HELP.trimEnd());
       return 0;
@@ -41,8 +49,8 @@ function complain(error: unknown): number {
     process.stderr.write(`dma-window: ${error.message}\n(dma-window --help shows the options)\n`);
     return 2;
   }
-  // The library names its own option; here it is one of the command line.
-  const say = (text: string) => text.replaceAll("noIommu: true", "--no-iommu");
+  // The library names its own options; here they are those of the command line.
+  const say = (text: string) => text.replaceAll("noIommu: true", "--no-iommu").replaceAll("force: true", "--force");
   if (error instanceof DmaWindowError) process.stderr.write(`dma-window: ${say(error.message)} [${error.code}]\n`);
   else process.stderr.write(`dma-window: ${error instanceof Error ? error.stack : error}\n`);
   return 1;
@@ -57,7 +65,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 
 try {
   const line = parseCommandLine(process.argv.slice(2));
-  if (line.command !== "replay") warnInOwnWords(line.machine.kernel === "model");
+  if ("machine" in line) warnInOwnWords(line.machine.kernel === "model");
   process.exitCode = perform(line);
 } catch (error) {
   process.exitCode = complain(error);

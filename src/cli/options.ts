@@ -4,6 +4,7 @@ import { nearest } from "../known.ts";
 import type { ModelPlatform } from "../model/index.ts";
 import type { IovaMode } from "../plan/index.ts";
 import { IOVA_MODES } from "../plan/request.ts";
+import { DEVICE_COMMANDS, type DeviceCommand, type DeviceLine, deviceLine, isDeviceCommand } from "./device-line.ts";
 import type { KernelName, MachineOptions } from "./machine.ts";
 import { parseChoice, parseCount, parseSize, UsageError } from "./usage.ts";
 
@@ -15,8 +16,16 @@ export const HELP = `dma-window: a DMA window, sized once
   dma-window plan    plan a window for this machine and say why, without creating it
   dma-window replay FILE
                      make the system calls of a trace again, and list every answer that is another one
+  dma-window devices [ADDRESS]
+                     list this machine's PCI devices: class, IOMMU group, driver, and what would be lost if VFIO had
+                     it; of one also why VFIO would refuse it, and what to do
+  dma-window bind ADDRESS
+                     take a device from its driver and give it to vfio-pci; as root
+  dma-window unbind ADDRESS
+                     give it back to the driver that it had, also after a program that was killed; as root
 
-  --kernel model|linux     the software kernel (default), or this machine's VFIO
+  --kernel model|linux     the software kernel (default), or this machine's VFIO; devices, bind and unbind are about
+                           this machine by default
   --platform powernv|pseries|type1|noiommu
                            with --kernel model: what that is like: POWER's bare metal (default) or an LPAR, an IOMMU of
                            x86 and Arm, or none at all; a replay's default is what the trace was recorded on
@@ -32,6 +41,9 @@ export const HELP = `dma-window: a DMA window, sized once
   --steps N                of the storm (default 4000)
   --seed N                 of the storm (default 1)
   --trace FILE             with run: write down every system call of the first storm, for replay
+  --force                  with bind: though it is in use, by a disk that is mounted, a network, a console
+  --root DIR               with devices, bind and unbind: where the machine's /sys and /proc lie, such as /host in a
+                           container
   --json                   one JSON document instead of words
   --help, --version
 
@@ -49,7 +61,7 @@ const config = {
   allowPositionals: true,
   strict: true,
   options: {
-    kernel: { type: "string", default: "model" },
+    kernel: { type: "string" },
     platform: { type: "string" },
     group: { type: "string", multiple: true, default: [] },
     "no-iommu": { type: "boolean", default: false },
@@ -59,6 +71,8 @@ const config = {
     steps: { type: "string" },
     seed: { type: "string" },
     trace: { type: "string" },
+    force: { type: "boolean", default: false },
+    root: { type: "string" },
     json: { type: "boolean", default: false },
     help: { type: "boolean", default: false, short: "h" },
     version: { type: "boolean", default: false },
@@ -90,13 +104,18 @@ export interface ReplayLine {
 }
 
 /** @throws UsageError, saying which option takes what. */
-export function parseCommandLine(args: readonly string[]): CommandLine | ReplayLine {
+export function parseCommandLine(args: readonly string[]): CommandLine | ReplayLine | DeviceLine {
   const { values, positionals } = parse(args);
-  const kernel = parseChoice<KernelName>("kernel", values.kernel, ["model", "linux"]);
+  const kernel = parseChoice<KernelName>("kernel", values.kernel ?? "model", ["model", "linux"]);
   const groups = values.group.map((group) => parseCount("group", group, 0, 2 ** 31 - 1));
   const wantsHelp = values.help || (positionals.length === 0 && !values.version);
   const command = wantsHelp ? "help" : values.version ? "version" : commandOf(positionals);
+  if (isDeviceCommand(command)) {
+    refuseTogether(values.kernel === "model" ? "model" : "linux", values);
+    return deviceLine(command, positionals, values, parseChoice("platform", values.platform ?? "powernv", PLATFORMS));
+  }
   if (command === "plan" || command === "replay") refuseOthers(command, values);
+  if (command !== "help" && command !== "version") refuseOfDevices(values);
   if (command !== "help" && command !== "version") refuseTogether(kernel, values);
   const stated = values.platform === undefined ? undefined : parseChoice("platform", values.platform, PLATFORMS);
   if (command === "replay") {
@@ -150,6 +169,11 @@ function refuseOthers(command: "plan" | "replay", values: Readonly<Record<string
   }
 }
 
+function refuseOfDevices({ force, root }: { readonly force: boolean; readonly root?: string | undefined }): void {
+  if (force) throw new UsageError("--force goes with bind");
+  if (root !== undefined) throw new UsageError("--root goes with devices, bind and unbind");
+}
+
 /** What is of no use with the kernel that was chosen. */
 function refuseTogether(kernel: KernelName, { platform }: { readonly platform?: string | undefined }): void {
   if (kernel !== "linux" || platform === undefined) return;
@@ -192,17 +216,17 @@ function refuseUnknown(args: readonly string[]): void {
   }
 }
 
-const COMMANDS = ["run", "plan", "replay"] as const;
+const COMMANDS = ["run", "plan", "replay", ...DEVICE_COMMANDS] as const;
 
-function commandOf(positionals: readonly string[]): "run" | "plan" | "replay" {
+function commandOf(positionals: readonly string[]): "run" | "plan" | "replay" | DeviceCommand {
   const [command = "", extra] = positionals;
-  if (command === "replay") return command;
+  if (command === "replay" || isDeviceCommand(command)) return command;
   if (extra !== undefined) throw new UsageError(`one command at a time; got ${positionals.join(" ")}`);
   if (command === "run" || command === "plan") return command;
   const meant = nearest(command, COMMANDS);
   throw new UsageError(
     `there is no command ${JSON.stringify(command)}${meant === undefined ? ": the" : `; did you mean ${meant}? The`} ` +
-      "commands are run, plan and replay",
+      "commands are run, plan, replay, devices, bind and unbind",
   );
 }
 

@@ -1,37 +1,37 @@
 import { Closable, disposeWith, disposing, isItself } from "../closable.ts";
+import { attempt, closingError, kernelSaid } from "../closing.ts";
 import { markClass } from "../copies.ts";
 import { core } from "../core.ts";
-import {
-  argumentTypeError,
-  DmaWindowError,
-  type DmaWindowErrorOptions,
-  imitationError,
-  withoutResidue,
-  withResidue,
-} from "../errors.ts";
+import type { Device } from "../device/device.ts";
+import { argumentTypeError, DmaWindowError, imitationError, withoutResidue, withResidue } from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
 import { refusedByKernel } from "../explain.ts";
 import { bytes, hex } from "../hex.ts";
 import { CONTAINER, type IommuInfo } from "../iommu.ts";
 import { MemsegTable } from "../memory/table.ts";
+import { pciAddress } from "../pci/address.ts";
 import type { WindowPlan } from "../plan/index.ts";
 import { isSameKernel, type Syscalls } from "../syscalls.ts";
+import { count } from "../validate.ts";
+import { warn } from "../warn.ts";
 import { Attachment } from "./attachment.ts";
 import type { Backend } from "./backend/backend.ts";
 import { endIdle } from "./calls.ts";
 import { checkPlan } from "./check-plan.ts";
+import { Devices } from "./devices.ts";
 import { Doubts } from "./doubts.ts";
+import type { Groups } from "./groups.ts";
 import { hugepageFacts } from "./hugepages.ts";
 import { nodeFacts } from "./nodes.ts";
 import type { ContainerTarget } from "./target.ts";
 import { Window } from "./window.ts";
 
-/** What a container holds: its own fd, and those of its groups. */
+/** What a container holds: its own fd, and its groups. */
 export interface ContainerFiles {
   readonly containerFd: number;
-  readonly groupFds: readonly number[];
-  /** The groups' numbers. */
-  readonly groups: readonly number[];
+  readonly groups: Groups;
+  /** Addresses of the devices that it was opened for. */
+  readonly devices: readonly string[];
 }
 
 /**
@@ -46,6 +46,7 @@ export class Container extends Closable {
   readonly #target: ContainerTarget;
   readonly #windows = new Set<Window>();
   readonly #attachments = new Map<MemsegTable, Attachment>();
+  readonly #devices: Devices;
   #open = true;
 
   /** @internal Made by openContainer. */
@@ -54,6 +55,7 @@ export class Container extends Closable {
     this.#kernel = kernel;
     this.#files = files;
     this.#backend = backend;
+    this.#devices = new Devices(kernel, files.groups, backend.kind, files.devices);
     this.#handle = core.containerOpen(core.log2Floor(BigInt(kernel.pageSize)), backend.iommu);
     if (this.#handle <= 0)
       throw new DmaWindowError("ERR_OUT_OF_MEMORY", "no room for a container in the core's memory");
@@ -76,6 +78,71 @@ export class Container extends Closable {
   }
 
   /**
+   * Puts one more group into the container, in use as it is: what is mapped is mapped for its devices from then on. Its windows must suit
+   * the group: on type1 it may allow fewer IOVAs than those before it; on PowerNV its IOMMU must take the container's tables.
+   *
+   * @throws RangeError `ERR_OUT_OF_RANGE` for a group that is in already; `ERR_ONE_GROUP` on an LPAR; `ERR_GROUP_MISFIT` (facts: lost, a
+   * range of IOVAs) where a window would lose a part; `ERR_GROUP_NOT_VIABLE`; `ERR_KERNEL`. The container is as it was.
+   */
+  addGroup(group: number): void {
+    this.#checkOpen();
+    count("group", group);
+    exclusively("container.addGroup", () => this.#files.groups.add(group, this.#backend, this.windows));
+  }
+
+  /**
+   * Takes a group out, with its devices closed: they reach nothing of the container any more. What is mapped stays for the others; on
+   * PowerNV nothing may be mapped, as the kernel would clear it for all.
+   *
+   * @throws RangeError `ERR_OUT_OF_RANGE` for a group that is not in; `ERR_DEVICE_OPEN` (facts: devices); `ERR_LAST_GROUP`, as all maps
+   * would go with it; `ERR_STILL_MAPPED` (PowerNV; facts: mapped, in bytes); `ERR_BUSY` while a device of it is being opened; `ERR_KERNEL`.
+   */
+  removeGroup(group: number): void {
+    this.#checkOpen();
+    count("group", group);
+    this.#devices.checkIdle("container.removeGroup", group);
+    this.#devices.checkClosed(group);
+    const mapped = this.windows.reduce((sum, window) => sum + window.liveBytes, 0n);
+    exclusively("container.removeGroup", () => this.#files.groups.remove(group, this.kind, mapped));
+  }
+
+  /** The numbers of its groups. */
+  get groups(): readonly number[] {
+    return this.#files.groups.numbers;
+  }
+
+  /** The devices that are open. */
+  get devices(): readonly Device[] {
+    return this.#devices.open;
+  }
+
+  /**
+   * The device with a PCI address such as `"0000:01:00.0"`: opened on the first call, the same object while it is open. It cannot
+   * reach memory yet: `busMaster` is off. The address may be left out where the container has one device.
+   *
+   * Usually 0.1 s, and up to 5 s for a device that the kernel resets with its bus; this thread waits ({@link openDevice} does not).
+   *
+   * @throws `ERR_KERNEL` (ENODEV: the message says what the group has; EBUSY: it is open elsewhere); `ERR_NOT_IN_CONTAINER` (facts: group);
+   * `ERR_WHICH_DEVICE`, `ERR_NO_DEVICE` without an address; `ERR_NO_DEVICE_CALLS` where the kernel interface has no devices;
+   * `ERR_NOT_PCI`; RangeError `ERR_OUT_OF_RANGE` for what is no address.
+   */
+  device(address?: string): Device {
+    this.#checkOpen();
+    const which = address === undefined ? this.#devices.only() : pciAddress("address", address);
+    return this.#devices.find(which) ?? exclusively("container.device", () => this.#devices.device(which));
+  }
+
+  /**
+   * The same without holding up the event loop, where the kernel interface can open on another thread. Several calls for one address
+   * give one device. The container cannot be closed meanwhile (`ERR_BUSY`).
+   */
+  async openDevice(address?: string): Promise<Device> {
+    this.#checkOpen();
+    const which = address === undefined ? this.#devices.only() : pciAddress("address", address);
+    return exclusively("container.openDevice", () => this.#devices.later(which)); // as far as its first call
+  }
+
+  /**
    * Asks the kernel what its IOMMU can do: the facts that `planWindow` needs. `kind` says which IOMMU's they are. With them
    * come the machine's pools of hugepages, and its NUMA nodes where there are several, where the kernel's `files` name them.
    *
@@ -85,7 +152,7 @@ export class Container extends Closable {
     this.#checkOpen();
     return exclusively("container.info", () => {
       const hugepages = hugepageFacts(this.#kernel);
-      const nodes = nodeFacts(this.#kernel, this.#files.groups);
+      const nodes = nodeFacts(this.#kernel, this.#files.groups.numbers);
       return {
         ...this.#backend.info(),
         [CONTAINER]: this.#handle,
@@ -175,10 +242,14 @@ export class Container extends Closable {
   }
 
   /**
-   * Unmaps and removes everything in order, and closes the fds. Devices must be idle. Once more does nothing. `using` closes heaps
-   * over its windows first, whatever is live in them.
+   * Stops and closes its devices, unmaps and removes everything in order, and closes the fds. Once more does nothing. `using` closes
+   * heaps over its windows first, whatever is live in them.
    *
-   * @throws `ERR_HELD` where a heap is open (facts: heap, live): nothing is changed. `ERR_CLOSE` when something on the way failed; the fds are closed all the same, with which the kernel ends
+   * Where its groups have gone (their devices were unbound or unplugged) the kernel has unmapped all already: that is no error, and the
+   * process warning `DMA_WINDOW_GROUPS_GONE` says so.
+   *
+   * @throws `ERR_HELD` where a heap is open (facts: heap, live), `ERR_BUSY` while a device is being opened or reset on another thread:
+   * nothing is changed. `ERR_CLOSE` when something on the way failed; the fds are closed all the same, with which the kernel ends
    * what was left. `residue` says what it had to end. The first of what failed is its `cause`, and gives its `syscall`, `errno`
    * and `facts`.
    */
@@ -200,25 +271,24 @@ export class Container extends Closable {
   #close(): void {
     for (const [memory, { window }] of this.#attachments)
       memory.holds.check("the memory in the container's window", window);
-    const errors: unknown[] = [];
-    for (const window of this.#windows) attempt(errors, () => window.shut());
+    this.#devices.checkIdle("container.close");
+    const errors = this.#devices.end(); // nothing of theirs is unmapped before they are stopped
+    const unmapping: unknown[] = [];
+    for (const window of this.#windows) attempt(unmapping, () => window.shut());
     for (const attachment of this.#attachments.values()) attachment.forget();
     this.#attachments.clear();
     for (const window of this.#windows) window.forget();
     this.#windows.clear();
+    const { groups, containerFd } = this.#files;
+    if (unmapping.length > 0 && groups.areGone) warnOfGone(groups.numbers);
+    else errors.push(...unmapping);
     const idle = endIdle(this.#target);
     if (idle?.code === "ERR_INTERFACE") errors.push(idle); // what only stays registered ends with the files
-    for (const fd of [...this.#files.groupFds, this.#files.containerFd]) attempt(errors, () => this.#closeFile(fd));
+    for (const fd of [...groups.fds, containerFd]) attempt(errors, () => this.#closeFile(fd));
     core.containerClose(this.#handle);
     this.#open = false;
-    if (errors.length === 0) return;
-    const left = errors.flatMap(sentencesOf);
-    const met = errors.length === 1 ? "an error" : `${errors.length} errors`;
-    throw new DmaWindowError("ERR_CLOSE", `closing the container met with ${met}: ${errors.join("; ")}`, {
-      ...kernelSaid(errors[0]),
-      cause: errors[0],
-      ...(left.length === 0 ? {} : { residue: { left } }),
-    });
+    const problem = closingError("the container", errors);
+    if (problem !== undefined) throw problem;
   }
 
   #closeWindow(window: Window): DmaWindowError | undefined {
@@ -321,29 +391,13 @@ function checkMemory(memory: MemsegTable): void {
   if (!isItself(memory)) throw imitationError("memory", "a MemsegTable");
 }
 
-/** What an error has of the call that failed, for one that is made of it. */
-function kernelSaid(error: unknown): Pick<DmaWindowErrorOptions, "errno" | "syscall" | "facts"> {
-  if (!(error instanceof DmaWindowError)) return {};
-  const { errno, syscall, facts } = error;
-  return {
-    ...(errno === undefined ? {} : { errno }),
-    ...(syscall === undefined ? {} : { syscall }),
-    ...(facts === undefined ? {} : { facts }),
-  };
-}
-
-/** What an error says is left behind; the error itself where it says nothing of that. An interface that threw then left nothing. */
-function sentencesOf(error: unknown): readonly string[] {
-  if (!(error instanceof DmaWindowError)) return [String(error)];
-  return error.residue?.left ?? (error.code === "ERR_INTERFACE" ? [] : [String(error)]);
-}
-
-function attempt(errors: unknown[], action: () => void): void {
-  try {
-    action();
-  } catch (error) {
-    errors.push(error);
-  }
+/** With the last group of a container its IOMMU goes, and all maps: drivers/vfio/container.c: vfio_group_detach_container. */
+function warnOfGone(groups: readonly number[]): void {
+  warn(
+    "DMA_WINDOW_GROUPS_GONE",
+    `the container's groups (${groups.join(", ")}) had gone when it was closed: their devices were unbound or unplugged, and the kernel had ` +
+      "unmapped all by then",
+  );
 }
 
 markClass(Container, "Container");

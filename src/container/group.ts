@@ -31,13 +31,18 @@ export function closeFiles(kernel: Syscalls, fds: readonly number[]): string[] {
   return fds.flatMap((fd) => leftBy(() => kernel.close(fd), `descriptor ${fd} may still be open`));
 }
 
-/** struct vfio_group_status: | argsz : 4 | flags : 4 | */
-function checkViable(kernel: Syscalls, fd: number, group: number, iommu: IommuKind): void {
+/** What the kernel answers, and the flags of a group where that is 0. struct vfio_group_status: | argsz : 4 | flags : 4 | */
+export function groupStatus(kernel: Syscalls, fd: number): { readonly answer: number; readonly flags: number } {
   const at = core.structScratch();
   core.writeGroupStatus(at);
   const answer = kernel.ioctlStruct(fd, VfioCall.GROUP_GET_STATUS, core.bytes(), at);
+  return { answer, flags: core.groupFlags(at) };
+}
+
+function checkViable(kernel: Syscalls, fd: number, group: number, iommu: IommuKind): void {
+  const { answer, flags } = groupStatus(kernel, fd);
   if (answer !== 0) throw refused(kernel, "VFIO_GROUP_GET_STATUS", answer, group, iommu);
-  if ((core.groupFlags(at) & GroupFlag.VIABLE) !== 0) return;
+  if ((flags & GroupFlag.VIABLE) !== 0) return;
   throw new DmaWindowError(
     "ERR_GROUP_NOT_VIABLE",
     `group ${group} cannot be used: not every device in it is bound to vfio-pci${blame(kernel, group)}`,

@@ -1,20 +1,28 @@
 import { asked } from "../asked.ts";
+import { groupToOpen } from "../device/address.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError, withResidue } from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
 import { type IommuKind, refusedByKernel } from "../explain.ts";
 import { keysOf, known } from "../known.ts";
+import { pciAddress } from "../pci/address.ts";
 import { type Syscalls, VFIO_API_VERSION, VfioCall } from "../syscalls.ts";
 import { boolean, count, object, syscalls } from "../validate.ts";
 import type { Backend } from "./backend/backend.ts";
 import { chooseBackend, warnOfNoIommu } from "./backend/choose.ts";
 import { Container } from "./container.ts";
-import { closeFiles, joinGroup } from "./group.ts";
+import { closeFiles } from "./group.ts";
+import { Groups } from "./groups.ts";
 
 export interface OpenContainerOptions {
   /** `linuxKernel()`, or `modelKernel()` for a laptop without an IOMMU. */
   readonly kernel: Syscalls;
-  /** The IOMMU groups of the devices: the names of the nodes under /dev/vfio. One on an LPAR. */
-  readonly groups: readonly number[];
+  /** The IOMMU groups of the devices: the names of the nodes under /dev/vfio. One on an LPAR. Needed where `devices` are not named. */
+  readonly groups?: readonly number[];
+  /**
+   * Addresses of devices that are bound to VFIO, as `"0000:01:00.0"`: their groups are opened too. `container.device(address)` opens
+   * the device itself.
+   */
+  readonly devices?: readonly string[];
   /**
    * Open groups without an IOMMU (`/dev/vfio/noiommu-<number>`): their devices reach **all memory**, whatever is mapped, and
    * the kernel is tainted. IOVAs are physical addresses, and no map pins memory: only hugetlb memory may be used. Needs
@@ -24,13 +32,15 @@ export interface OpenContainerOptions {
   readonly noIommu?: boolean;
 }
 
-const KEYS = keysOf<OpenContainerOptions>({ kernel: true, groups: true, noIommu: true });
+const KEYS = keysOf<OpenContainerOptions>({ kernel: true, groups: true, devices: true, noIommu: true });
 
 /**
  * Opens a container and puts groups into it. When anything fails, everything is closed again. Takes the IOMMU that the
  * machine has: sPAPR TCE v2 (POWER), else type1 (x86, Arm), version 2 before 1; `container.kind` says which.
  *
- * @throws `ERR_OUT_OF_RANGE` for a group that is named twice: the kernel opens a group once only.
+ * @throws `ERR_OUT_OF_RANGE` for a group or device that is named twice: the kernel opens a group once only; and for what is no address.
+ * @throws `ERR_NO_DEVICE` for a device that the machine does not have, `ERR_NO_GROUP` for one without a group, `ERR_NO_DEVICE_FILES`
+ * where the machine's files do not say.
  * @throws `ERR_KERNEL` with the call and its errno, and what to do about it; `ERR_GROUP_NOT_VIABLE`; `ERR_VFIO_VERSION`;
  * `ERR_NO_IOMMU_DRIVER` where VFIO has no driver for this machine's IOMMU; `ERR_ONE_GROUP` on an LPAR.
  * @throws `ERR_INTERFACE` where the kernel interface threw (`cause`): `residue` says which files may be open for all that.
@@ -39,21 +49,51 @@ const KEYS = keysOf<OpenContainerOptions>({ kernel: true, groups: true, noIommu:
 export function openContainer(options: OpenContainerOptions): Container {
   known("options", object("options", options), KEYS);
   const kernel = syscalls("kernel", options.kernel);
-  const { groups } = options;
+  const devices = options.devices === undefined ? [] : checkDevices(options.devices);
+  const groups = options.groups === undefined && devices.length > 0 ? [] : checkGroups(options.groups);
+  const noIommu = options.noIommu !== undefined && boolean("noIommu", options.noIommu);
+  return exclusively("openContainer", () => {
+    const ours = asked(kernel);
+    const all = new Set([...groups, ...devices.map((device) => groupToOpen(ours, device))]);
+    return openFiles(ours, [...all], devices, noIommu);
+  });
+}
+
+function checkGroups(groups: unknown): readonly number[] {
   if (!Array.isArray(groups) || groups.length === 0) {
     throw argumentTypeError("groups", "an array of at least one group number", groups);
   }
-  for (const [i, group] of groups.entries()) {
-    count(`groups[${i}]`, group);
-    const first = groups.indexOf(group);
-    if (first < i)
-      throw argumentRangeError(`groups[${i}]`, `a group that groups[${first}] does not name already`, group);
-  }
-  const noIommu = options.noIommu !== undefined && boolean("noIommu", options.noIommu);
-  return exclusively("openContainer", () => openFiles(asked(kernel), groups, noIommu));
+  return checkOnce<number>("groups", groups, "a group", count);
 }
 
-function openFiles(kernel: Syscalls, groups: readonly number[], noIommu: boolean): Container {
+function checkDevices(devices: unknown): readonly string[] {
+  if (!Array.isArray(devices) || devices.length === 0) {
+    throw argumentTypeError("devices", 'an array of at least one PCI address, as "0000:01:00.0"', devices);
+  }
+  return checkOnce<string>("devices", devices, "a device", pciAddress);
+}
+
+function checkOnce<T>(
+  name: string,
+  given: readonly T[],
+  what: string,
+  check: (name: string, one: T) => T,
+): readonly T[] {
+  const all = Array.from(given, (one, i) => check(`${name}[${i}]`, one));
+  for (const [i, one] of all.entries()) {
+    const first = all.indexOf(one);
+    if (first < i)
+      throw argumentRangeError(`${name}[${i}]`, `${what} that ${name}[${first}] does not name already`, one);
+  }
+  return all;
+}
+
+function openFiles(
+  kernel: Syscalls,
+  numbers: readonly number[],
+  devices: readonly string[],
+  noIommu: boolean,
+): Container {
   const containerFd = kernel.open("/dev/vfio/vfio");
   if (containerFd < 0) {
     const call = "open /dev/vfio/vfio";
@@ -64,24 +104,24 @@ function openFiles(kernel: Syscalls, groups: readonly number[], noIommu: boolean
       facts: { path: "/dev/vfio/vfio" },
     });
   }
-  const groupFds: number[] = [];
+  const groups = new Groups(kernel, containerFd);
   try {
     checkVersion(kernel, containerFd);
-    const backend = chooseBackend(kernel, containerFd, noIommu, groups);
-    for (const group of groups) groupFds.push(joinGroup(kernel, containerFd, group, backend.kind));
+    const backend = chooseBackend(kernel, containerFd, noIommu, () => groups.numbers);
+    for (const group of numbers) groups.join(group, backend.kind);
     const answer = kernel.ioctl(containerFd, VfioCall.SET_IOMMU, backend.iommu);
-    if (answer !== 0) throw refusedType(kernel, answer, backend.kind, groups);
-    checkGroups(backend, groups);
-    const container = new Container(kernel, { containerFd, groupFds, groups: [...groups] }, backend);
+    if (answer !== 0) throw refusedType(kernel, answer, backend.kind, numbers);
+    checkOneGroup(backend, numbers);
+    const container = new Container(kernel, { containerFd, groups, devices }, backend);
     if (noIommu) warnOfNoIommu();
     return container;
   } catch (error) {
-    throw withResidue(error, closeFiles(kernel, [...groupFds, containerFd]));
+    throw withResidue(error, closeFiles(kernel, [...groups.fds, containerFd]));
   }
 }
 
 /** The kernel takes a second group into an LPAR's container without a word, and then refuses every map. */
-function checkGroups(backend: Backend, groups: readonly number[]): void {
+function checkOneGroup(backend: Backend, groups: readonly number[]): void {
   if (groups.length === 1 || backend.kind !== "spapr") return;
   const info = backend.info();
   if (info.kind !== "spapr" || info.platform !== "pseries") return;

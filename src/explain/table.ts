@@ -1,6 +1,7 @@
 /** All causes, in one table: what a message tells, and what documents and commands can be made from. */
 import type { Cause } from "./cause.ts";
 import { containerCauses } from "./container.ts";
+import { deviceCauses } from "./device.ts";
 import { groupCauses } from "./group.ts";
 import { madviseCauses } from "./memory/madvise.ts";
 import { mbindCauses } from "./memory/mbind.ts";
@@ -17,6 +18,7 @@ import { type1Causes } from "./type1.ts";
 export const causes: readonly Cause[] = [
   ...openCauses,
   ...groupCauses,
+  ...deviceCauses,
   ...containerCauses,
   ...type1Causes,
   ...windowCauses,

@@ -1,11 +1,12 @@
 /** Blocks of a heap as the allocator gives them, and its memory, which grows. */
-import { GRANULE, HANDLE_INDEX_MASK } from "../alloc.ts";
+import { GRANULE, HANDLE_INDEX_MASK, LOW, RUNG } from "../alloc.ts";
 import { DmaWindowError } from "../errors.ts";
 import { rounded } from "./block.ts";
 import type { Asked, Ground } from "./ground.ts";
 import { Growth } from "./growth.ts";
 import type { GrowPlan } from "./options.ts";
 import { fill } from "./pattern.ts";
+import { answer } from "./rung.ts";
 import { Segments } from "./segments.ts";
 import { needAllocator, unlessSpoilt, wasm } from "./wasm.ts";
 
@@ -57,10 +58,19 @@ export class Blocks {
     return came;
   }
 
+  /** The heap's first word is not 0: another thread has freed something, or few bytes are free. */
+  signal(): void {
+    if (((wasm.words[this.heap >> 2] as number) & RUNG) !== 0) {
+      answer();
+      this.growth.arm(); // which sets the word anew
+    }
+    if (((wasm.words[this.heap >> 2] as number) & LOW) !== 0) this.growth.low();
+  }
+
   /** A handle, or -1. `align` and `boundary` are shifts. */
   take(bytes: number, align: number, boundary: number): number {
     const handle = wasm.heapAllocAligned(this.heap, bytes, align, boundary);
-    if (wasm.words[this.heap >> 2] !== 0) this.growth.low();
+    if (wasm.words[this.heap >> 2] !== 0) this.signal();
     return handle > 0 ? handle : this.refill(bytes, align, boundary);
   }
 

@@ -143,8 +143,19 @@ export class Careful {
 
   /** What is live: as many bytes as were asked for where they are guarded, else all of its granules. */
   sizeOf(handle: number): number {
-    const slot = this.slotOf(handle);
-    return this.#aids.guard ? (this.#bytes[slot] as number) : (this.sizes[slot * 2] as number) * GRANULE;
+    return this.#aids.guard ? (this.#bytes[this.slotOf(handle)] as number) : this.#extentOf(handle).size;
+  }
+
+  iovaOf(handle: number): bigint {
+    return this.#extentOf(handle).iova;
+  }
+
+  vaOf(handle: number): bigint {
+    return this.#extentOf(handle).va;
+  }
+
+  #extentOf(handle: number): Extent {
+    return extentOf(this.#blockOf[this.slotOf(handle)] as number);
   }
 
   siteOf(handle: number): string | undefined {

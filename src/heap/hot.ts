@@ -7,20 +7,13 @@
  */
 import type { Allocator } from "../alloc.ts";
 
-type Hot = Pick<
-  Allocator,
-  "heapAlloc" | "heapAllocAligned" | "heapFree" | "poolGet" | "poolPut" | "poolGetMany" | "poolPutMany" | "words"
->;
+type Hot = Pick<Allocator, "heapAllocAligned" | "poolGetMany" | "poolPutMany" | "words">;
 
 export const hotCalls = {} as { -readonly [name in keyof Hot]: Hot[name] };
 
 /** Sets each property once; nothing else ever does. */
 export function fillHot(all: Allocator): void {
-  hotCalls.heapAlloc = all.heapAlloc;
   hotCalls.heapAllocAligned = all.heapAllocAligned;
-  hotCalls.heapFree = all.heapFree;
-  hotCalls.poolGet = all.poolGet;
-  hotCalls.poolPut = all.poolPut;
   hotCalls.poolGetMany = all.poolGetMany;
   hotCalls.poolPutMany = all.poolPutMany;
   hotCalls.words = all.words;

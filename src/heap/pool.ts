@@ -14,12 +14,16 @@ import { hotCalls } from "./hot.ts";
 import { type HeapLeak, type HeapPart, nameLeaks } from "./leaks.ts";
 import { type PoolPlan, readForce } from "./options.ts";
 import { fill } from "./pattern.ts";
+import { getPlain, type PlainPool, plainPool, putPlain } from "./plain.ts";
 import { closedError, refusedHandle } from "./refusals.ts";
 import { type Slots, takeSlots } from "./slots.ts";
 import { Waiters } from "./waiters.ts";
 import { unlessSpoilt, wasm } from "./wasm.ts";
 
 const hot = hotCalls; // see hot.ts
+
+/** Of a pool that is closed, or whose get and put have more to do. */
+const NONE = plainPool(new Int32Array(1), 0);
 
 /** Only heaps make pools. */
 let make: (blocks: Blocks, plan: PoolPlan, title: string, guard: boolean, ended: (pool: DmaPool) => void) => DmaPool;
@@ -56,13 +60,14 @@ export class DmaPool extends Closable {
   /** The allocator's. */
   readonly #pool: number;
   readonly #first: number;
+  readonly #own: PlainPool;
   /** Arrays over slots, once they were asked for. */
   #views: (Uint8Array | undefined)[] | undefined;
   readonly #batches = new Set<Int32Array>();
   #scratch: Int32Array | undefined;
   #open = true;
-  /** The same, where get and put have nothing to do but that; else 0. */
-  #quick = 0;
+  /** Of a pool whose get and put have nothing to do but what plain.ts does: this one, or none. */
+  #plain = NONE;
 
   static {
     make = (...of) => new DmaPool(make, ...of);
@@ -97,6 +102,7 @@ export class DmaPool extends Closable {
       throw error;
     }
     this.#first = this.#careful ? 0 : wasm.poolFirst(this.#pool);
+    this.#own = this.#careful ? NONE : plainPool(wasm.words, this.#pool);
     this.size = size;
     this.count = slots;
     this.iovas = taken.iovas;
@@ -124,14 +130,13 @@ export class DmaPool extends Closable {
   }
 
   /**
-   * A slot. One crossing, about 4 ns, no garbage. What it holds is what was written last, unless the pool zeroes.
+   * A slot. About 3 ns, no garbage. What it holds is what was written last, unless the pool zeroes.
    *
    * @throws `ERR_POOL_EMPTY` (facts: count, waiting), also for slots that those who wait at {@link available} come first for;
    * `ERR_CLOSED`; in a heap with `guard` `ERR_GUARD`.
    */
   get(): number {
-    const quick = this.#quick;
-    const handle = quick !== 0 ? hot.poolGet(quick) : this.#tryGetSlowly();
+    const handle = this.tryGet();
     if (handle > 0) return handle;
     throw this.#empty();
   }
@@ -148,8 +153,8 @@ export class DmaPool extends Closable {
 
   /** The same; -1 when there is none. @throws `ERR_CLOSED`, `ERR_GUARD`. */
   tryGet(): number {
-    const quick = this.#quick;
-    return quick !== 0 ? hot.poolGet(quick) : this.#tryGetSlowly();
+    const handle = getPlain(this.#plain);
+    return handle !== 0 ? handle : this.#tryGetSlowly();
   }
 
   #tryGetSlowly(): number {
@@ -157,7 +162,7 @@ export class DmaPool extends Closable {
     if (!this.#waiters.isOpen) return -1;
     this.#settle();
     this.#waiters.took();
-    const handle = this.#careful ? this.#careful.take() : hot.poolGet(this.#pool);
+    const handle = this.#careful ? this.#careful.take() : wasm.poolGet(this.#pool);
     if (handle <= 0) return -1;
     if (!this.#zero) return handle;
     try {
@@ -170,25 +175,21 @@ export class DmaPool extends Closable {
   }
 
   /**
-   * Gives a slot back. One crossing, about 4 ns, no garbage. The device must be done with it; arrays over it stay, and show what
+   * Gives a slot back. About 3 ns, no garbage. The device must be done with it; arrays over it stay, and show what
    * the next owner writes.
    *
    * @throws with nothing changed: `ERR_NOT_LIVE`, `ERR_STALE_HANDLE`, `ERR_FOREIGN_HANDLE`, `ERR_INVALID_ARG_TYPE`,
    * `ERR_OUT_OF_RANGE`, `ERR_CLOSED`. `ERR_GUARD` in a heap with `guard`, where the slot is free all the same.
    */
   put(handle: number): void {
-    const quick = this.#quick;
-    if (quick !== 0 && typeof handle === "number" && (handle | 0) === handle) {
-      if (hot.poolPut(quick, handle) === 0) return;
-    }
-    this.#putSlowly(handle);
+    if (!putPlain(this.#plain, handle)) this.#putSlowly(handle);
   }
 
   #putSlowly(handle: number): void {
     this.#check(handle);
     try {
       if (this.#careful) this.#careful.put(handle);
-      else hot.poolPut(this.#pool, handle);
+      else wasm.poolPut(this.#pool, handle);
     } finally {
       this.#waiters.deliver();
       this.#settle();
@@ -203,16 +204,16 @@ export class DmaPool extends Closable {
    * @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`, `ERR_CLOSED`, `ERR_GUARD`.
    */
   getMany(handles: Int32Array, count?: number): number {
-    const quick = this.#quick;
+    const isPlain = this.#plain !== NONE;
     const batch = batchOf(handles);
-    if (quick !== 0 && batch !== undefined && count === undefined) {
-      return hot.poolGetMany(quick, batch.pointer, batch.count);
+    if (isPlain && batch !== undefined && count === undefined) {
+      return hot.poolGetMany(this.#pool, batch.pointer, batch.count);
     }
     const wanted = this.#many(handles, batch, count);
-    if (quick === 0) return this.#getEach(handles, wanted);
-    if (batch !== undefined) return hot.poolGetMany(quick, batch.pointer, wanted);
+    if (!isPlain) return this.#getEach(handles, wanted);
+    if (batch !== undefined) return hot.poolGetMany(this.#pool, batch.pointer, wanted);
     const scratch = this.#scratchOf(wanted);
-    const got = hot.poolGetMany(quick, batchOf(scratch)?.pointer as number, wanted);
+    const got = hot.poolGetMany(this.#pool, batchOf(scratch)?.pointer as number, wanted);
     for (let i = 0; i < got; i++) handles[i] = scratch[i] as number;
     return got;
   }
@@ -235,14 +236,14 @@ export class DmaPool extends Closable {
     let batch = batchOf(handles);
     const wanted = batch !== undefined && count === undefined ? batch.count : this.#many(handles, batch, count);
     let put = 0;
-    const quick = this.#quick;
-    if (quick !== 0) {
+    const isPlain = this.#plain !== NONE;
+    if (isPlain) {
       if (batch === undefined) {
         const scratch = this.#scratchOf(wanted);
         for (let i = 0; i < wanted; i++) scratch[i] = handles[i] as number;
         batch = batchOf(scratch) as Batch;
       }
-      put = hot.poolPutMany(quick, batch.pointer, wanted);
+      put = hot.poolPutMany(this.#pool, batch.pointer, wanted);
       if (put === wanted) return;
     }
     try {
@@ -319,7 +320,7 @@ export class DmaPool extends Closable {
    */
   available(): Promise<void> {
     if (!this.#open) return Promise.reject(closedError(this.#title));
-    this.#quick = 0;
+    this.#plain = NONE;
     return this.#waiters.wait();
   }
 
@@ -371,7 +372,7 @@ export class DmaPool extends Closable {
   #shut(): void {
     if (!this.#open) return;
     this.#open = false;
-    this.#quick = 0;
+    this.#plain = NONE;
     this.#waiters.reject(closedError(this.#title));
     unlessSpoilt(() => (this.#careful ? this.#careful.close() : wasm.poolClose(this.#pool)));
     unlessSpoilt(() => this.#slots.release());
@@ -397,7 +398,7 @@ export class DmaPool extends Closable {
 
   #settle(): void {
     const isQuick = this.#open && !this.#careful && !this.#zero && this.#waiters.count === 0;
-    this.#quick = isQuick ? this.#pool : 0;
+    this.#plain = isQuick ? this.#own : NONE;
   }
 
   /** @throws for what is no handle of a slot that is live. */

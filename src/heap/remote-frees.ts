@@ -1,6 +1,7 @@
 /**
- * Blocks that other threads free, as the heap's own thread takes them back: before it says that nothing is left, before it grows,
- * when it is asked what is live, and, while it is idle, in its event loop, which the first push rings.
+ * Blocks that other threads free, as the heap's own thread takes them back: when a block is cut from free memory (rung.ts), before it
+ * says that nothing is left, before it grows, when it is asked what is live, and, while it is idle, in its event loop, which the first
+ * push rings.
  */
 import { DESCRIPTORS, HANDLE_INDEX_MASK } from "../alloc.ts";
 import { DmaWindowError } from "../errors.ts";
@@ -9,6 +10,7 @@ import { makeRemoteFreeToken, type RemoteFreeToken } from "../worker/remote-free
 import type { Blocks } from "./blocks.ts";
 import type { Careful } from "./careful.ts";
 import type { RemoteOptions } from "./options.ts";
+import { listen, unlisten } from "./rung.ts";
 import { wasm } from "./wasm.ts";
 
 /** What other threads freed. */
@@ -41,6 +43,7 @@ export class RemoteFrees {
     this.#free = free;
     this.#queue = new RemoteQueue(careful?.room ?? DESCRIPTORS);
     blocks.collectors.push(() => this.drain() + this.#search() > 0);
+    listen(this.#drain);
     void this.#hear();
   }
 
@@ -80,6 +83,10 @@ export class RemoteFrees {
     return this.#careful ? this.#queue.room : (wasm.words[1] as number) + 1;
   }
 
+  readonly #drain = (): void => {
+    this.drain();
+  };
+
   readonly #take = (handle: number): void => {
     const before = this.#careful?.liveCount ?? 0;
     try {
@@ -114,6 +121,7 @@ export class RemoteFrees {
 
   /** The heap is closed. */
   close(): void {
+    unlisten(this.#drain);
     this.#queue.close();
     this.#listeners.clear();
   }

@@ -139,6 +139,14 @@ class LinuxKernel implements Syscalls {
     }
   }
 
+  async ioctlLater(fd: number, call: number, struct: Uint8Array | undefined, argument: number): Promise<number> {
+    try {
+      return await shim().ioctlLater(fd, call, struct, argument);
+    } catch (error) {
+      throw telling(error);
+    }
+  }
+
   ioctlBatch(fd: number, memory: Uint8Array, table: number, count: number): number {
     try {
       return shim().ioctlBatch(fd, memory, table, count);

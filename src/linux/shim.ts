@@ -65,6 +65,8 @@ export interface NativeShim {
   write(address: bigint, from: Uint8Array): void;
   /** Where the bytes of a buffer lie: of one that has any. */
   addressOf(buffer: ArrayBuffer): bigint;
+  /** Of a struct the kernel has a copy, and the array what it wrote there, if that is as long as it was by then. */
+  ioctlLater(fd: number, call: number, struct: Uint8Array | undefined, argument: number): Promise<number>;
   pread(fd: number, into: Uint8Array, offset: bigint): number;
   pwrite(fd: number, from: Uint8Array, offset: bigint): number;
   /** Registers of a device by a handle, which this thread alone has; or -errno. ENOSYS on a processor that the shim knows no barriers of. */
@@ -123,7 +125,7 @@ const functions: readonly (keyof NativeShim)[] = [
     "write",
     "addressOf",
   ] as const),
-  ...(["pread", "pwrite", "mapRegisters", "unmapRegisters", "addressOfRegisters"] as const),
+  ...(["ioctlLater", "pread", "pwrite", "mapRegisters", "unmapRegisters", "addressOfRegisters"] as const),
   ...(["readRegister8", "readRegister16", "readRegister32", "readRegister64"] as const),
   ...(["writeRegister8", "writeRegister16", "writeRegister32", "writeRegister64"] as const),
   ...(["eventfd", "takeEvents", "listen", "endListening", "holdLoop"] as const),

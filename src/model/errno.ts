@@ -20,5 +20,7 @@ export const ENOSPC = -ERRNO.ENOSPC;
 export const ESPIPE = -ERRNO.ESPIPE;
 export const ENOTTY = -ERRNO.ENOTTY;
 export const ERANGE = -ERRNO.ERANGE;
+export const EROFS = -ERRNO.EROFS;
+export const ELOOP = -ERRNO.ELOOP;
 export const EOVERFLOW = -ERRNO.EOVERFLOW;
 export const EBADFD = -ERRNO.EBADFD;

@@ -95,6 +95,7 @@ const NAMES: readonly string[] = [
   "mmap",
   "munmap",
   "mbind",
+  ...["pread", "pwrite", "registers", "eventfd", "takeEvents", "listen"],
   ...Object.values(VfioCall).map(vfioCallName),
 ];
 
@@ -151,7 +152,11 @@ function checkFault(fault: Fault): void {
   known("fault", object("fault", fault), FAULT_KEYS);
   const { call, nth = 0, times = 1, answer, made, before, after } = fault;
   if (call !== undefined && !NAMES.some((name) => isNamed(name, call))) {
-    throw argumentRangeError("call", "open, close, mmap, munmap, mbind, or a call of <linux/vfio.h>", call);
+    throw argumentRangeError(
+      "call",
+      "open, close, mmap, munmap, mbind, pread, pwrite, registers, eventfd, takeEvents, listen, or a call of <linux/vfio.h>",
+      call,
+    );
   }
   if (!Number.isInteger(nth) || nth < 0) throw argumentRangeError("nth", "an integer of 0 or more", nth);
   if (times !== Number.POSITIVE_INFINITY && (!Number.isInteger(times) || times < 1)) {

@@ -1,20 +1,12 @@
-import type { MachineFiles } from "../syscalls.ts";
-import { deviceFiles } from "./devices/device-files.ts";
-import type { VfioDevice } from "./devices/vfio-device.ts";
-import { EINVAL, EISDIR, ENOENT, ENOTDIR } from "./errno.ts";
+import { DEVICE, type Entry, FileTree } from "./file-tree.ts";
 import type { Group } from "./group.ts";
 import type { HugepagePool } from "./memory/hugepage-pool.ts";
 import { poolFiles } from "./memory/pool-files.ts";
 import type { IommuSettings } from "./options.ts";
-
-/** A file has its text, as it is at that moment; a link where it leads; a device neither. Directories follow from the paths. */
-type Entry = ({ readonly text: () => string | undefined } | { readonly link: string } | { readonly device: true }) & {
-  /** Not there as long as this says no. */
-  readonly isThere?: () => boolean;
-};
+import { homeOf, type PciTold, pciFiles } from "./pci/sysfs.ts";
 
 /** What the files of a machine tell of. */
-export interface Told {
+export interface Told extends PciTold {
   readonly groups: readonly Group[];
   readonly iommu: IommuSettings;
   /** Of the CPU, in bytes. */
@@ -31,30 +23,29 @@ export interface Told {
  *
  *     /sys/kernel/iommu_groups/26/reserved_regions      IOVAs that are not given out: start, last and kind, a line each
  *     /sys/kernel/iommu_groups/26/devices/0000:00:1a.0  a link to the device
- *     /sys/bus/pci/devices/0000:00:1a.0/driver          a link to its driver
- *     /sys/bus/pci/devices/0000:00:1a.0/iommu_group     a link to its group
- *     /sys/bus/pci/devices/0000:00:1a.0/vendor ...      what it is (devices/device-files.ts); near the first node
+ *     /sys/kernel/iommu_groups/26/name                  vfio-noiommu, for a group that VFIO made up
+ *     /sys/bus/pci/...                                  devices and drivers (pci/sysfs.ts)
  *     /sys/kernel/mm/hugepages/hugepages-2048kB/...     the pools (memory/pool-files.ts); not where memory is another machine's
  *     /sys/devices/system/node/node0                    a NUMA node: its pools, and one CPU; likewise
- *     /dev/vfio/vfio, /dev/vfio/26                      what is opened
+ *     /sys/module/vfio/parameters/...                   where there is a group without an IOMMU: that the unsafe mode is on
+ *     /dev/vfio/vfio, /dev/vfio/26                      what is opened; a group's as long as VFIO has a device of it
+ *     /run/...                                          what programs keep
  *     /proc/cpuinfo                                     which architecture it is
  *     /proc/iomem                                       its RAM, in one piece; not where memory is another machine's
  *
  * (`drivers/iommu/iommu.c: iommu_group_show_resv_regions, iommu_group_add_device`)
  */
-export function machineFiles(told: Told): MachineFiles {
+export function machineFiles(told: Told): FileTree {
   const entries = new Map<string, Entry>([
-    ["/dev/vfio/vfio", { device: true }],
+    ["/dev/vfio/vfio", DEVICE],
     ["/proc/cpuinfo", { text: () => cpuOf(told) }],
+    ...pciFiles(told),
   ]);
-  for (const { number, noIommu } of told.groups) {
-    const regions = noIommu ? "" : reservedRegions(told.iommu);
-    if (regions === undefined) continue;
-    entries.set(`/sys/kernel/iommu_groups/${number}/reserved_regions`, { text: () => regions });
-  }
-  for (const group of told.groups) {
-    entries.set(group.path, { device: true, isThere: () => !group.isGone });
-    for (const device of group.devices) addDevice(entries, device, group.number);
+  for (const group of told.groups) for (const [path, entry] of groupFiles(group, told)) entries.set(path, entry);
+  if (told.groups.some(({ noIommu }) => noIommu)) {
+    entries.set("/sys/module/vfio/parameters/enable_unsafe_noiommu_mode", { text: () => "Y\n" });
+    for (const module of ["vfio_pci", "vfio_iommu_type1"])
+      entries.set(`/sys/module/${module}/initstate`, { text: () => "live\n" });
   }
   if (!told.borrowsMemory) {
     entries.set("/proc/iomem", {
@@ -62,53 +53,28 @@ export function machineFiles(told: Told): MachineFiles {
     });
     for (const [path, text] of poolFiles(told.pool)) entries.set(path, { text });
   }
-  const entryAt = (path: string) => {
-    const entry = entries.get(path);
-    const isThere = entry?.isThere?.() ?? true;
-    return isThere && !(entry !== undefined && "text" in entry && entry.text() === undefined) ? entry : undefined;
-  };
-  const below = (path: string) => {
-    const start = path.endsWith("/") ? path : `${path}/`;
-    return [...entries.keys()]
-      .filter((one) => one.startsWith(start) && entryAt(one) !== undefined)
-      .map((one) => one.slice(start.length));
-  };
-  const missing = (path: string) => (below(path).length > 0 ? undefined : ENOENT);
-  return {
-    text(path) {
-      const entry = entryAt(path);
-      if (entry === undefined) return missing(path) ?? EISDIR;
-      if ("text" in entry) return entry.text() ?? ENOENT;
-      return "link" in entry ? EISDIR : EINVAL;
-    },
-    names(path) {
-      const entry = entryAt(path);
-      if (entry !== undefined && !("link" in entry)) return ENOTDIR;
-      const found = below(path).map((rest) => rest.split("/")[0] as string);
-      return missing(path) ?? [...new Set(found)].sort();
-    },
-    link(path) {
-      const entry = entryAt(path);
-      if (entry === undefined) return missing(path) ?? EINVAL;
-      return "link" in entry ? entry.link : EINVAL;
-    },
-  };
+  return new FileTree(entries);
 }
 
-/** A device that was pulled out has no files, and one that was unbound no driver. */
-function addDevice(entries: Map<string, Entry>, device: VfioDevice, number: number): void {
-  const { address, hardware } = device;
-  const group = `/sys/kernel/iommu_groups/${number}`;
-  const root = `pci${address.slice(0, 4)}:00`;
-  const home = `/sys/devices/${root}/${address}`;
-  const isThere = () => hardware.isPresent || device.isBound;
-  entries.set(`${group}/devices/${address}`, { link: `../../../../devices/${root}/${address}`, isThere });
-  entries.set(`/sys/bus/pci/devices/${address}`, { link: `../../../devices/${root}/${address}`, isThere });
-  for (const at of [home, `/sys/bus/pci/devices/${address}`, `${group}/devices/${address}`]) {
-    entries.set(`${at}/driver`, { link: "../../../bus/pci/drivers/vfio-pci", isThere: () => device.isBound });
-    entries.set(`${at}/iommu_group`, { link: `../../../kernel/iommu_groups/${number}`, isThere });
-    for (const [name, text] of deviceFiles(device)) entries.set(`${at}/${name}`, { text, isThere });
-  }
+/** A group without an IOMMU is there while VFIO has its device, and any other always. */
+function groupFiles(group: Group, { iommu, slots }: Told): [string, Entry][] {
+  const { number, noIommu, path } = group;
+  const at = `/sys/kernel/iommu_groups/${number}`;
+  const isThere = () => !noIommu || !group.isGone;
+  const regions = noIommu ? "" : reservedRegions(iommu);
+  const members = slots.filter(({ device }) => device.group === group);
+  return [
+    ...(regions === undefined ? [] : [[`${at}/reserved_regions`, { text: () => regions, isThere }] as [string, Entry]]),
+    ...(noIommu ? [[`${at}/name`, { text: () => "vfio-noiommu\n", isThere }] as [string, Entry]] : []),
+    ...members.map((slot): [string, Entry] => [
+      `${at}/devices/${slot.address}`,
+      {
+        link: () => `../../../../${homeOf(slot.address).slice("/sys/".length)}`,
+        isThere: () => isThere() && slot.isThere,
+      },
+    ]),
+    [path, { isThere: () => !group.isGone }],
+  ];
 }
 
 /** `undefined` for a kernel without the file. */

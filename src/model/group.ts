@@ -4,6 +4,7 @@ import { Device, type DeviceGroup } from "./device.ts";
 import type { VfioDevice } from "./devices/vfio-device.ts";
 import type { DmaFault, DmaRequester } from "./dma/device.ts";
 import { EBADF, EBADFD, EBUSY, EFAULT, EINVAL, ENODEV, ENOTTY, EPERM } from "./errno.ts";
+import { ModelUnknown } from "./errors.ts";
 import type { LinuxRules } from "./linux-rules.ts";
 import { type Caller, OpenFile } from "./open-file.ts";
 import { PAGE_BYTES } from "./pages.ts";
@@ -26,7 +27,9 @@ export class Group extends OpenFile implements MemberGroup, DeviceGroup, DmaRequ
   refusedByFirmware = false;
   /** The devices in it that are bound to VFIO. */
   readonly devices: VfioDevice[] = [];
+  readonly kernelDrivers = new Set<string>();
   readonly #rules: LinuxRules;
+  readonly #order = new Set<VfioDevice>();
   #named = "";
 
   constructor(number: number, noIommu: boolean, rules: LinuxRules) {
@@ -39,6 +42,10 @@ export class Group extends OpenFile implements MemberGroup, DeviceGroup, DmaRequ
 
   override get isGroup(): boolean {
     return true;
+  }
+
+  get isOwned(): boolean {
+    return this.container !== undefined;
   }
 
   /** No device of it is VFIO's any more: what it was is a name without a group. */
@@ -56,6 +63,14 @@ export class Group extends OpenFile implements MemberGroup, DeviceGroup, DmaRequ
   admit(caller: Caller): number {
     if (this.noIommu && !caller.mayReachAllMemory) return EPERM;
     return this.isOpen ? EBUSY : 0;
+  }
+
+  /** Its devices stay in the order in which they came first. */
+  gained(device: VfioDevice): void {
+    this.#order.add(device);
+    this.devices.push(device);
+    const order = [...this.#order];
+    this.devices.sort((a, b) => order.indexOf(a) - order.indexOf(b));
   }
 
   /** With its last device the group goes: out of its container, and with it what was mapped. (`vfio_device_remove_group`) */
@@ -89,13 +104,14 @@ export class Group extends OpenFile implements MemberGroup, DeviceGroup, DmaRequ
     this.container?.detach(this);
   }
 
-  /** `vfio_group_ioctl_get_status`. All devices of a model's group are bound to VFIO, so it is viable. */
+  /** `vfio_group_ioctl_get_status`: it is viable while no driver of the kernel has a device of it. */
   #getStatus(struct: Struct | undefined): number {
     if (struct === undefined) return EFAULT;
     struct.need(GroupStatus.BYTES);
     if (struct.argsz < GroupStatus.BYTES) return EINVAL;
     if (this.isGone) return ENODEV;
-    struct.setU32(4, GroupFlag.VIABLE | (this.container === undefined ? 0 : GroupFlag.CONTAINER_SET));
+    const viable = this.kernelDrivers.size === 0 ? GroupFlag.VIABLE : 0;
+    struct.setU32(4, viable | (this.container === undefined ? 0 : GroupFlag.CONTAINER_SET));
     return 0;
   }
 
@@ -107,8 +123,17 @@ export class Group extends OpenFile implements MemberGroup, DeviceGroup, DmaRequ
     if (file === undefined) return EBADF;
     if (this.container !== undefined) return EINVAL;
     if (this.isGone) return ENODEV;
+    if (this.kernelDrivers.size > 0 && file instanceof Container) return this.#refuseToShare();
     if (file instanceof Container) return file.attach(this, caller);
     return this.#rules.saysBadFile ? EBADFD : EINVAL;
+  }
+
+  /** `drivers/iommu/iommu.c: iommu_group_claim_dma_owner`; before that was there the group went in, and its devices did not open. */
+  #refuseToShare(): number {
+    if (this.#rules.claimsDma) return EBUSY;
+    throw new ModelUnknown(
+      `a container takes group ${this.number}, of which a driver of the kernel has a device, before Linux 5.19`,
+    );
   }
 
   /** `vfio_group_ioctl_unset_container`. */

@@ -66,7 +66,7 @@ class Kernel implements ModelKernel {
 
   constructor(machine: Machine, process: Process) {
     this.pageSize = machine.pageSize;
-    this.files = withProcess(machine.files, process);
+    this.files = withProcess(machine, process, (work) => this.#during("unbind", work));
     this.space = process.borrowedFrom ?? this.identity;
     this.#machine = machine;
     this.#process = process;

@@ -19,6 +19,15 @@ const changes = {
    */
   checksShifts: ["7.2"],
 
+  /** SET_CONTAINER of a group that a driver of the kernel uses is EBUSY. (`drivers/iommu/iommu.c: iommu_group_claim_dma_owner`; read) */
+  claimsDma: ["5.19"],
+
+  /** sysfs says how a device can be reset. (`drivers/pci/pci.c: dev_attr_reset_method`; read) */
+  saysResetMethods: ["5.15"],
+
+  /** sysfs says in which power state a device is. (`drivers/pci/pci-sysfs.c: power_state_show`; read) */
+  saysPowerState: ["5.11"],
+
   /** SET_CONTAINER with another file than a container is EBADFD; EINVAL before. (`drivers/vfio/group.c`; 6.1 and 6.12 seen) */
   saysBadFile: ["6.2"],
 

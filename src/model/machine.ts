@@ -1,4 +1,3 @@
-import type { MachineFiles } from "../syscalls.ts";
 import { Container } from "./container.ts";
 import { busOf, PciFunction } from "./devices/pci-function.ts";
 import { BusAddresses, pciMachineOf } from "./devices/pci-machine.ts";
@@ -7,6 +6,7 @@ import { VfioDevice } from "./devices/vfio-device.ts";
 import { deviceOf } from "./dma/device.ts";
 import type { DriverModule } from "./driver-module.ts";
 import { EISDIR, ENOENT, ENOTDIR } from "./errno.ts";
+import type { FileTree } from "./file-tree.ts";
 import { machineFiles } from "./files.ts";
 import { Group } from "./group.ts";
 import { Counting } from "./inspect/counters.ts";
@@ -18,6 +18,7 @@ import { noIommuModule } from "./noiommu.ts";
 import type { Caller, OpenFile } from "./open-file.ts";
 import type { IommuSettings, ModelPlatform, ModelSettings } from "./options.ts";
 import { pageOf } from "./pages.ts";
+import { ownDriver, PciSlot, VFIO_PCI } from "./pci/slot.ts";
 import type { Host, Process } from "./process.ts";
 import { spaprModule } from "./spapr/module.ts";
 import { powernv } from "./spapr/powernv.ts";
@@ -39,7 +40,9 @@ export class Machine implements Host {
   readonly groups: readonly Group[];
   /** By address, with those that are not bound any more. */
   readonly devices: ReadonlyMap<string, VfioDevice>;
-  readonly files: MachineFiles;
+  /** Who has which device, in the same order. */
+  readonly slots: readonly PciSlot[];
+  readonly files: FileTree;
   readonly #containers = new Set<Container>();
   readonly #modules: readonly DriverModule[];
   readonly #byPath: ReadonlyMap<string, Group>;
@@ -55,8 +58,13 @@ export class Machine implements Host {
     this.pool = new HugepagePool(nodes, hugepageLimits);
     this.groups = groups.map(({ number, noIommu }) => new Group(number, noIommu, rules));
     this.devices = this.#plug(devices, iommu.platform, rules);
+    this.slots = [...this.devices.values()].map((device, place) => {
+      const { driver, facts } = (devices[place] as PlacedDevice).device;
+      return new PciSlot(device, driver ?? ownDriver(facts.class), driver ?? VFIO_PCI);
+    });
+    const { groups: all, slots, pool } = this;
     const borrowsMemory = memory !== "simulated";
-    this.files = machineFiles({ groups: this.groups, iommu, pageSize, ram, pool: this.pool, borrowsMemory });
+    this.files = machineFiles({ groups: all, slots, iommu, pageSize, ram, pool, borrowsMemory, ...rules });
     this.#modules = this.#modulesFor(iommu, rules);
     this.#byPath = new Map(this.groups.map((group) => [group.path, group]));
   }
@@ -71,7 +79,6 @@ export class Machine implements Host {
       const hardware = new PciFunction(device, address, machine, addresses, () => deviceOf(group));
       const bus = () => [...found.values()].filter((one) => busOf(one.address) === busOf(address));
       const bound = new VfioDevice(hardware, group, isPlugged, bus);
-      group.devices.push(bound);
       // Groups without a device of their own may have numbers that give them one name.
       found.set(found.has(address) ? `${address} of group ${number}` : address, bound);
     }

@@ -83,13 +83,18 @@ export function groupProblems(group: IommuGroup): string[] {
     const names = vfio.map(({ name }) => name).join(", ");
     problems.push(`${names} has a VFIO driver, but the node of group ${group.id} is missing from /dev/vfio here`);
   }
-  for (const { name, driver } of group.devices) {
-    if (driver === null || isVfioDriver(driver) || bystanders.has(driver)) continue;
-    problems.push(
-      `${name} belongs to group ${group.id} too and is in use by ${driver}; unbind it or bind it to vfio-pci`,
-    );
-  }
+  problems.push(...usedByKernel(group).map((device) => belongsToo(group.id, device)));
   return problems;
+}
+
+/** Why a device of a group keeps VFIO from it. */
+export function belongsToo(group: number, { name, driver }: GroupDevice): string {
+  return `${name} belongs to group ${group} too and is in use by ${driver}; unbind it or bind it to vfio-pci`;
+}
+
+/** The devices of a group that keep VFIO from it: those that a driver of the kernel uses for DMA of its own. */
+export function usedByKernel({ devices }: Pick<IommuGroup, "devices">): GroupDevice[] {
+  return devices.filter(({ driver }) => driver !== null && !isVfioDriver(driver) && !bystanders.has(driver));
 }
 
 /**
@@ -99,7 +104,8 @@ export function groupProblems(group: IommuGroup): string[] {
  */
 const bystanders: ReadonlySet<string> = new Set(["pci-stub", "pcieport"]);
 
-function isVfioDriver(driver: string | null): boolean {
+/** Whether a driver's name says that it is one of VFIO's. */
+export function isVfioDriver(driver: string | null | undefined): boolean {
   return driver?.includes("vfio") ?? false;
 }
 

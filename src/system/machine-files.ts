@@ -1,4 +1,19 @@
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { dirname } from "node:path";
+import { ERRNO } from "../errno.ts";
 import type { MachineFiles } from "../syscalls.ts";
 
 /** The files of the machine that this program runs on. Sysfs and procfs only answer; nothing here opens a device. */
@@ -6,12 +21,46 @@ export const machineFiles: MachineFiles = {
   text: (path) => answered(() => readFileSync(path, "utf8")),
   names: (path) => answered(() => readdirSync(path).sort()),
   link: (path) => answered(() => readlinkSync(path)),
+  write: (path, text) => answered(() => writeWhole(path, text)),
+  keep: (path, text) => answered(() => keepWhole(path, text)),
+  remove: (path) => answered(() => removed(path)),
 };
 
-/** Node throws what the kernel refused, with its errno; what is thrown besides is a caller's mistake. */
-function answered<T>(read: () => T): T | number {
+/** One write(2): sysfs takes each as a whole text. A file that is not there is not made, and an ordinary one loses what it held. */
+function writeWhole(path: string, text: string): number {
+  const bytes = Buffer.from(text);
+  const fd = openSync(path, constants.O_WRONLY | constants.O_TRUNC);
   try {
-    return read();
+    return writeSync(fd, bytes) === bytes.length ? 0 : -ERRNO.EIO;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Under another name first: whoever is killed in the middle leaves the old text, or none. */
+function keepWhole(path: string, text: string): number {
+  const unfinished = `${path}.${process.pid}`;
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  try {
+    rmSync(unfinished, { force: true });
+    writeFileSync(unfinished, text, { mode: 0o644, flag: "wx" });
+    renameSync(unfinished, path);
+    return 0;
+  } catch (error) {
+    rmSync(unfinished, { force: true });
+    throw error;
+  }
+}
+
+function removed(path: string): number {
+  unlinkSync(path);
+  return 0;
+}
+
+/** Node throws what the kernel refused, with its errno; what is thrown besides is a caller's mistake. */
+function answered<T>(call: () => T): T | number {
+  try {
+    return call();
   } catch (error) {
     const { errno } = error as { errno?: unknown };
     if (typeof errno === "number" && errno < 0) return errno;

@@ -1,5 +1,5 @@
 /** Structs between their bytes and the values of a trace. */
-import { hasArgsz, type StructField, type StructLayout } from "./calls.ts";
+import { filesOf, hasArgsz, type StructField, type StructLayout } from "./calls.ts";
 
 /**
  * Bytes behind the fields that are kept. No struct of VFIO has more of them; `argsz` is a number that a program may set to
@@ -23,17 +23,29 @@ export function copyOf(memory: Uint8Array, at: number, length: number): Uint8Arr
   return copy;
 }
 
-/** The fields, and the bytes behind them up to `argsz` without the zeros at their end. */
-export function readStruct(layout: StructLayout, memory: Uint8Array, at: number): { values: Values; rest: string } {
-  const known = copyOf(memory, at, Math.max(layout.bytes, 4));
-  const view = new DataView(known.buffer);
+/** What a struct holds. */
+export interface StructValues {
+  readonly values: Values;
+  /** The descriptors behind the fields, as many as the memory has of them. */
+  readonly files?: { readonly name: string; readonly numbers: readonly number[] } | undefined;
+  /** The bytes behind all that, up to `argsz` and without the zeros at their end. */
+  readonly rest: string;
+}
+
+export function readStruct(layout: StructLayout, memory: Uint8Array, at: number): StructValues {
+  const view = new DataView(copyOf(memory, at, Math.max(layout.bytes, 4)).buffer);
   const values: Values = new Map();
   for (const field of layout.fields) values.set(field, read(view, field));
+  const listed = filesOf(layout, (field) => values.get(field) ?? 0n);
+  const room = Math.max(0, Math.floor((memory.length - at - layout.bytes) / 4));
+  const numbers = listed && readFiles(memory, at + layout.bytes, Math.min(listed.count, room));
+  const known = layout.bytes + 4 * (numbers?.length ?? 0);
   const argsz = hasArgsz(layout) ? view.getUint32(0, true) : 0;
-  const end = Math.min(argsz, layout.bytes + REST_BYTES_MAX, memory.length - at);
-  const rest = end > layout.bytes ? memory.subarray(at + layout.bytes, at + end) : new Uint8Array();
+  const end = Math.min(argsz, known + REST_BYTES_MAX, memory.length - at);
+  const rest = end > known ? memory.subarray(at + known, at + end) : new Uint8Array();
   return {
     values,
+    files: listed && numbers && { name: listed.name, numbers },
     rest: Buffer.from(rest)
       .toString("hex")
       .replace(/(00)+$/, ""),
@@ -41,8 +53,8 @@ export function readStruct(layout: StructLayout, memory: Uint8Array, at: number)
 }
 
 /** Memory with the struct at its start, and room for all that the kernel may write. */
-export function writeStruct(layout: StructLayout, values: Values, rest: string): Uint8Array {
-  const tail = Buffer.from(rest, "hex");
+export function writeStruct(layout: StructLayout, values: Values, files: readonly number[], rest: string): Uint8Array {
+  const tail = Buffer.concat([Buffer.from(new Int32Array(files).buffer), Buffer.from(rest, "hex")]);
   const [first] = layout.fields;
   const argsz = hasArgsz(layout) && first !== undefined ? Number(values.get(first) ?? 0n) : 0; // 32 bits
   const room = Math.min(Math.max(argsz, STRUCT_BYTES_MIN), STRUCT_BYTES_MAX);
@@ -55,6 +67,11 @@ export function writeStruct(layout: StructLayout, values: Values, rest: string):
   }
   memory.set(tail, layout.bytes);
   return memory;
+}
+
+function readFiles(memory: Uint8Array, at: number, count: number): number[] {
+  const view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
+  return Array.from({ length: count }, (_, i) => view.getInt32(at + 4 * i, true));
 }
 
 function read(view: DataView, { at, bytes, kind }: StructField): bigint {

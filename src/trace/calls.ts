@@ -12,6 +12,13 @@
  *     GROUP_GET_STATUS   | argsz | flags |
  *     GROUP_SET_CONTAINER| fd    |
  *     GROUP_GET_DEVICE_FD| a name that ends with a 0
+ *     DEVICE_GET_INFO    | argsz | rest ...
+ *     ..._REGION_INFO    | argsz | unread| index | rest ...
+ *     ..._IRQ_INFO       | argsz | unread| index | rest ...
+ *     DEVICE_SET_IRQS    | argsz | flags | index | start | count | count eventfds, or bytes, or nothing: the flags say
+ *     ..._HOT_RESET_INFO | argsz | rest ...
+ *     ..._PCI_HOT_RESET  | argsz | flags | count | count descriptors of groups
+ *     DEVICE_FEATURE     | argsz | flags | rest ...
  */
 import { VfioCall } from "../syscalls.ts";
 
@@ -31,7 +38,29 @@ export interface StructLayout {
   /** Where the fields end: what lies behind, up to `argsz`, is kept as `rest`. */
   readonly bytes: number;
   readonly fields: readonly StructField[];
+  /** Descriptors behind the fields, 4 bytes each: as many as the last field says. */
+  readonly files?: FileList;
 }
+
+export interface FileList {
+  readonly name: string;
+  /** Only where this bit is in `flags`; otherwise other data are there. */
+  readonly flag?: number;
+}
+
+/** The descriptors behind a struct with these fields: what they are called, and how many; `undefined` where there are none. */
+export function filesOf(
+  { fields, files }: StructLayout,
+  value: (field: StructField) => bigint,
+): { readonly name: string; readonly count: number } | undefined {
+  const last = fields.at(-1);
+  if (files === undefined || last === undefined) return undefined;
+  const hasFlag = files.flag === undefined || (value(flags) & BigInt(files.flag)) !== 0n;
+  return hasFlag ? { name: files.name, count: Math.min(Number(value(last)), FILES_MAX) } : undefined; // 32 bits
+}
+
+/** More than the vectors of any device, MSI-X having 2048 at most. */
+export const FILES_MAX = 4096;
 
 const field = (name: string, at: number, bytes: 4 | 8, kind: FieldKind): StructField => ({ name, at, bytes, kind });
 const unread = (name: string, at: number, bytes: 4 | 8, kind: FieldKind): StructField => ({
@@ -47,6 +76,15 @@ const registration: StructLayout = {
   bytes: 24,
   fields: [argsz, flags, field("vaddr", 8, 8, "address"), field("size", 16, 8, "hex")],
 };
+
+/** Of what a region or a kind of interrupt is. */
+const question: StructLayout = {
+  bytes: 12,
+  fields: [argsz, unread("unused4", 4, 4, "count"), field("index", 8, 4, "count")],
+};
+
+/** Of `flags` of SET_IRQS: what lies behind count. */
+const IRQ_SET_DATA_EVENTFD = 4;
 
 const layouts: ReadonlyMap<number, StructLayout> = new Map<number, StructLayout>([
   [VfioCall.GROUP_GET_STATUS, { bytes: 8, fields: [argsz, flags] }],
@@ -89,6 +127,29 @@ const layouts: ReadonlyMap<number, StructLayout> = new Map<number, StructLayout>
     },
   ],
   [VfioCall.IOMMU_SPAPR_TCE_REMOVE, { bytes: 16, fields: [argsz, flags, field("start", 8, 8, "hex")] }],
+  [VfioCall.DEVICE_GET_INFO, { bytes: 4, fields: [argsz] }],
+  [VfioCall.DEVICE_GET_REGION_INFO, question],
+  [VfioCall.DEVICE_GET_IRQ_INFO, question],
+  [
+    VfioCall.DEVICE_SET_IRQS,
+    {
+      bytes: 20,
+      fields: [
+        argsz,
+        flags,
+        field("index", 8, 4, "count"),
+        field("start", 12, 4, "count"),
+        field("count", 16, 4, "count"),
+      ],
+      files: { name: "eventfds", flag: IRQ_SET_DATA_EVENTFD },
+    },
+  ],
+  [VfioCall.DEVICE_GET_PCI_HOT_RESET_INFO, { bytes: 4, fields: [argsz] }],
+  [
+    VfioCall.DEVICE_PCI_HOT_RESET,
+    { bytes: 12, fields: [argsz, flags, field("count", 8, 4, "count")], files: { name: "groups" } },
+  ],
+  [VfioCall.DEVICE_FEATURE, { bytes: 8, fields: [argsz, flags] }],
 ]);
 
 /** Of a call that takes no struct: no fields. */
@@ -110,7 +171,7 @@ const shortNames = new Map<number, string>(
 );
 const numbers = new Map([...shortNames].map(([call, name]) => [name, call]));
 
-/** `MAP_DMA`; `BASE+9` for a call that VFIO does not have on a container or a group. */
+/** `MAP_DMA`; `BASE+9` for a call that VFIO does not have. */
 export function shortCallName(call: number): string {
   return shortNames.get(call) ?? `BASE+${call}`;
 }

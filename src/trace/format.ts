@@ -29,7 +29,7 @@ export interface TraceHeader {
 export interface TraceCall {
   /** The line of the trace, from 1: the header's. */
   readonly line: number;
-  /** `open`, `close`, `mmap`, `munmap`, `mbind`, `lockedMemory`, or an ioctl's name without its prefixes: `MAP_DMA`. */
+  /** `open`, `close`, `mmap`, `munmap`, `mbind`, `eventfd`, `lockedMemory`, or an ioctl's name without its prefixes: `MAP_DMA`. */
   readonly call: string;
   /** Its arguments, checked: text for whatever is an address, a size or a descriptor. */
   readonly fields: Readonly<Record<string, unknown>>;

@@ -41,9 +41,60 @@ export function outOf(
     }
     case VfioCall.IOMMU_SPAPR_TCE_GET_INFO:
       return isType1(iommuType) ? type1Info(view, given.getUint32(0, true)) : spaprInfo(view, given.getUint32(0, true));
+    case VfioCall.DEVICE_GET_INFO:
+      return u32s(view, { flags: 4, regions: 8, irqs: 12 });
+    case VfioCall.DEVICE_GET_REGION_INFO:
+      return regionInfo(view, given.getUint32(0, true));
+    case VfioCall.DEVICE_GET_IRQ_INFO:
+      return u32s(view, { flags: 4, count: 12 });
+    case VfioCall.DEVICE_GET_PCI_HOT_RESET_INFO:
+      return hotResetInfo(view);
     default:
       return undefined;
   }
+}
+
+function u32s(view: DataView, fields: Readonly<Record<string, number>>): Out {
+  return Object.fromEntries(Object.entries(fields).map(([name, at]) => [name, view.getUint32(at, true)]));
+}
+
+/** `flags` of a region: `VFIO_REGION_INFO_FLAG_CAPS`. */
+const REGION_CAPS = 8;
+
+/**
+ * struct vfio_region_info, and its capabilities:
+ *
+ *     0       4       8       12      16              24              32
+ *     | argsz | flags | index | chain | size          | offset        |
+ */
+function regionInfo(view: DataView, argsz: number): Out {
+  const hasChain = (view.getUint32(4, true) & REGION_CAPS) !== 0 && argsz > 32;
+  return {
+    ...u32s(view, { argsz: 0, flags: 4 }),
+    size: hex(view.getBigUint64(16, true)),
+    offset: hex(view.getBigUint64(24, true)),
+    ...(hasChain ? { capabilities: capabilities(view, 12, regionCapability) } : {}),
+  };
+}
+
+/** Ids of `<linux/vfio.h>`: 1 the areas that may be mapped, 3 (no more than its head) that the MSI-X table may. */
+function regionCapability(view: DataView, at: number): Out {
+  const head = capabilityHead(view, at);
+  return head.id === 1 && view.byteLength - at >= 16 ? { ...head, areas: pairs(view, at) } : head;
+}
+
+/** struct vfio_pci_hot_reset_info: the devices that a reset takes along, 8 bytes each. */
+function hotResetInfo(view: DataView): Out {
+  const count = view.getUint32(8, true);
+  const room = Math.min(count, Math.floor((view.byteLength - 12) / 8));
+  const text = (value: number, digits: number) => value.toString(16).padStart(digits, "0");
+  const devices = Array.from({ length: room }, (_, i) => {
+    const at = 12 + 8 * i;
+    const [bus, slot] = [view.getUint8(at + 6), view.getUint8(at + 7)];
+    const address = `${text(view.getUint16(at + 4, true), 4)}:${text(bus, 2)}:${text(slot >> 3, 2)}.${slot & 7}`;
+    return { group: view.getUint32(at, true), address };
+  });
+  return { flags: view.getUint32(4, true), count, devices };
 }
 
 function isType1(type: number | undefined): boolean {
@@ -79,13 +130,16 @@ function type1Info(view: DataView, argsz: number): Out {
     argsz: view.getUint32(0, true),
     flags,
     ...((flags & INFO_PGSIZES) !== 0 ? { pageSizes: hex(view.getBigUint64(8, true)) } : {}),
-    ...((flags & INFO_CAPS) !== 0 && argsz >= TYPE1_CAPABILITIES_AT + 4 ? { capabilities: capabilities(view) } : {}),
+    ...((flags & INFO_CAPS) !== 0 && argsz >= TYPE1_CAPABILITIES_AT + 4
+      ? { capabilities: capabilities(view, TYPE1_CAPABILITIES_AT, type1Capability) }
+      : {}),
   };
 }
 
-function capabilities(view: DataView): Out[] {
+/** `first`: where the struct says at which offset the chain begins. */
+function capabilities(view: DataView, first: number, capability: (view: DataView, at: number) => Out): Out[] {
   const found: Out[] = [];
-  let at = view.getUint32(TYPE1_CAPABILITIES_AT, true);
+  let at = view.getUint32(first, true);
   while (at !== 0 && at + 8 <= view.byteLength && found.length < CAPABILITIES_MAX) {
     found.push(capability(view, at));
     at = view.getUint32(at + 4, true);
@@ -93,17 +147,23 @@ function capabilities(view: DataView): Out[] {
   return found;
 }
 
+function capabilityHead(view: DataView, at: number): { id: number; version: number } {
+  return { id: view.getUint16(at, true), version: view.getUint16(at + 2, true) };
+}
+
+/** A count at 8 of the capability, and from 16 on as many pairs of u64, as far as the memory goes. */
+function pairs(view: DataView, at: number): string[][] {
+  const count = Math.min(view.getUint32(at + 8, true), Math.floor((view.byteLength - at - 16) / 16));
+  return Array.from({ length: count }, (_, i) =>
+    [0, 8].map((half) => hex(view.getBigUint64(at + 16 + i * 16 + half, true))),
+  );
+}
+
 /** Ids of `<linux/vfio.h>`: 1 the ranges of IOVAs, 2 migration, 3 how many more maps there may be. */
-function capability(view: DataView, at: number): Out {
+function type1Capability(view: DataView, at: number): Out {
   const room = view.byteLength - at;
-  const head = { id: view.getUint16(at, true), version: view.getUint16(at + 2, true) };
-  if (head.id === 1 && room >= 16) {
-    const count = Math.min(view.getUint32(at + 8, true), Math.floor((room - 16) / 16));
-    const ranges = Array.from({ length: count }, (_, i) =>
-      [0, 8].map((half) => hex(view.getBigUint64(at + 16 + i * 16 + half, true))),
-    );
-    return { ...head, ranges };
-  }
+  const head = capabilityHead(view, at);
+  if (head.id === 1 && room >= 16) return { ...head, ranges: pairs(view, at) };
   if (head.id === 2 && room >= 32) {
     const [pageSizes, most] = [16, 24].map((field) => hex(view.getBigUint64(at + field, true)));
     return { ...head, flags: view.getUint32(at + 8, true), pageSizes, maxDirtyBitmap: most };

@@ -3,7 +3,7 @@ import { argumentTypeError } from "../errors.ts";
 import { VfioCall } from "../syscalls.ts";
 import { ADDRESSES_END, NEIGHBOURHOOD, parsePlace } from "./addresses.ts";
 import { isErrnoName } from "./answers.ts";
-import { callOfShortName, type FieldKind, layoutOf } from "./calls.ts";
+import { callOfShortName, FILES_MAX, type FieldKind, layoutOf } from "./calls.ts";
 import { flagsOf, isCount, isHex, protectionOf, TRACE_VERSION, type TraceCall, type TraceHeader } from "./format.ts";
 import { malformed, wrongVersion } from "./problems.ts";
 
@@ -113,6 +113,10 @@ const signedHex: Check = {
   what: "a hex number, such as -0x1000",
 };
 const file: Check = { is: isFile, what: "a descriptor, such as f1, or a number" };
+const files: Check = {
+  is: (value) => Array.isArray(value) && value.length <= FILES_MAX && value.every(isFile),
+  what: "a list of descriptors",
+};
 const address: Check = { is: isAddress, what: "an address, such as m1+0x1000 or 0x0" };
 const relative: Check = { is: (value) => placeIn(value)?.name[0] === "m", what: "a place, such as m1-0x1000" };
 const rest: Check = { is: (value) => /^([0-9a-f]{2}){1,256}$/.test(String(value)), what: "1 to 256 bytes in hex" };
@@ -137,6 +141,7 @@ const plainCalls: Readonly<Record<string, Readonly<Record<string, Check>>>> = {
   },
   munmap: { address, length: hexNumber },
   mbind: { address, length: hexNumber, node: count },
+  eventfd: {},
   lockedMemory: { used: signedHex },
 };
 
@@ -172,11 +177,10 @@ function checksFor(call: string, fields: Fields): Readonly<Record<string, Check>
   if (known === undefined) return undefined;
   if ("argument" in fields) return { fd: file, argument: number };
   if (known === VfioCall.GROUP_GET_DEVICE_FD) return { fd: file, name: text };
-  const own = layoutOf(known).fields.map(({ name, kind, unread }) => [
-    name,
-    unread ? optional(byKind[kind]) : byKind[kind],
-  ]);
-  return { fd: file, ...Object.fromEntries(own), rest: optional(rest) };
+  const layout = layoutOf(known);
+  const listed = layout.files && { [layout.files.name]: optional(files) };
+  const own = layout.fields.map(({ name, kind, unread }) => [name, unread ? optional(byKind[kind]) : byKind[kind]]);
+  return { fd: file, ...Object.fromEntries(own), ...listed, rest: optional(rest) };
 }
 
 function isFile(value: unknown): boolean {

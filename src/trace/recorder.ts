@@ -23,7 +23,8 @@ const KEYS = keysOf<RecordOptions>({ note: true });
  * A kernel in front of `kernel` that writes down every call and its answer: a line of JSON each, without its newline, the
  * header first and at once. What the lines mean is in `docs/traces.md`. A call is written when it has been answered, or
  * has thrown; one whose arguments cannot be (`ERR_OUT_OF_RANGE`, `ERR_INVALID_ARG_TYPE`) reached no kernel and is left out.
- * Views of memory and physical addresses are passed on and left out too: what the kernel does does not depend on them.
+ * Views of memory and physical addresses are passed on and left out too: what the kernel does does not depend on them. So are the
+ * reads and writes of a device, by `pread` and `pwrite` or mapped, and who listens to its events: its ioctls are all there.
  *
  * What `write` throws, the call throws after the kernel has done it, and a batch ends there: let it fail later instead. This
  * library then takes back, or names, what was done (`ERR_INTERFACE`).
@@ -94,6 +95,7 @@ class TraceRecorder extends Through {
   }
 
   protected pass<R extends number | bigint>(call: Passing, make: () => R): R {
+    if (UNWRITTEN.includes(call.name)) return make();
     if (!hasItsKinds(call)) return make(); // which the kernel refuses
     const before = this.#structOf(call);
     const batch = this.#batch;
@@ -138,6 +140,8 @@ class TraceRecorder extends Through {
         return { call: name, address: this.#addresses.nameOf(va), length: hex(length) };
       case "mbind":
         return { call: name, address: this.#addresses.nameOf(va), length: hex(length), node: call.node };
+      case "eventfd":
+        return { call: name };
       default:
         return { call: name, fd: this.#files.nameOf(fd) };
     }
@@ -148,14 +152,15 @@ class TraceRecorder extends Through {
     if (!isBytes(memory) || !Number.isInteger(at) || at < 0) return {};
     if (call === VfioCall.GROUP_GET_DEVICE_FD) return { name: nameAt(memory, at) };
     const layout = layoutOf(call);
-    const { values, rest } = readStruct(layout, memory, at);
+    const { values, files, rest } = readStruct(layout, memory, at);
     const value = (name: string) => values.get(layout.fields.find((one) => one.name === name) as StructField) ?? 0n;
     if (call === VfioCall.IOMMU_MAP_DMA) {
       this.#equalIovasOf(fd).mapping(value("vaddr"), value("iova"), value("size"));
     }
     const shown = [...values].filter(([field, value]) => !(field.unread && value === 0n));
     const fields = shown.map(([field, value]) => [field.name, this.#valueText(fd, field, value)]);
-    return { ...Object.fromEntries(fields), ...(rest === "" ? {} : { rest }) };
+    const named = files && { [files.name]: files.numbers.map((number) => this.#files.nameOf(number)) };
+    return { ...Object.fromEntries(fields), ...named, ...(rest === "" ? {} : { rest }) };
   }
 
   #valueText(fd: number, { kind }: StructField, value: bigint): string | number {
@@ -176,7 +181,7 @@ class TraceRecorder extends Through {
   #answer(call: Passing, answer: number | bigint, before: Uint8Array): Record<string, unknown> {
     if (typeof answer === "bigint") return this.#mapped(call, answer);
     const { name, fd = -1, call: number, argument = 0, memory, at = 0 } = call;
-    if (answer >= 0 && (name === "open" || number === VfioCall.GROUP_GET_DEVICE_FD)) {
+    if (answer >= 0 && (name === "open" || name === "eventfd" || number === VfioCall.GROUP_GET_DEVICE_FD)) {
       // What was known of that number was of another container.
       this.#equalIovas.delete(answer);
       return { answer: this.#files.opened(answer) };
@@ -199,8 +204,7 @@ class TraceRecorder extends Through {
   /** As much of the call's struct as the kernel may write, from before it does. */
   #structOf({ call, memory, at = -1 }: Passing): Uint8Array {
     if (call === undefined || !isBytes(memory) || !Number.isInteger(at) || at < 0) return new Uint8Array();
-    // Only a capability chain is longer than 64 bytes.
-    const argsz = call === VfioCall.IOMMU_SPAPR_TCE_GET_INFO ? readArgsz(memory, at) : 0;
+    const argsz = LONG_ANSWERS.includes(call) ? readArgsz(memory, at) : 0;
     return copyOf(memory, at, Math.max(64, Math.min(argsz, 1 << 16)));
   }
 
@@ -210,6 +214,16 @@ class TraceRecorder extends Through {
     return known;
   }
 }
+
+/** What a device is read and written by: no answer of the kernel's to a call depends on it, and there is no end of it. */
+const UNWRITTEN = ["pread", "pwrite", "registers", "takeEvents", "listen"];
+
+/** What the kernel answers with a chain of capabilities, or a list: all others write 64 bytes at most. */
+const LONG_ANSWERS: readonly number[] = [
+  VfioCall.IOMMU_SPAPR_TCE_GET_INFO,
+  VfioCall.DEVICE_GET_REGION_INFO,
+  VfioCall.DEVICE_GET_PCI_HOT_RESET_INFO,
+];
 
 /** Whether the arguments that have to be bigints are: with others there is nothing to write down. */
 function hasItsKinds({ name, va, length }: Passing): boolean {

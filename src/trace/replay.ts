@@ -133,6 +133,10 @@ class Replay {
         return { text: this.#memory.unmap(call) };
       case "mbind":
         return { text: this.#memory.bind(call) };
+      case "eventfd":
+        this.#expectFile(call, -1); // until it is there
+        if (this.#kernel.eventfd === undefined) return { text: "not made: this kernel has no eventfds" };
+        return this.#gotFile(call, this.#kernel.eventfd());
       case "lockedMemory": {
         const used = this.#kernel.lockedMemory().used - this.#lockedBefore;
         return locked(used < 0n ? `-${hex(-used)}` : hex(used));
@@ -236,7 +240,9 @@ class Replay {
     const takesMemory = number === VfioCall.IOMMU_SPAPR_REGISTER_MEMORY || number === VfioCall.IOMMU_MAP_DMA;
     if (takesMemory && answer === 0) this.#memory.provide(fields.vaddr as string, BigInt(fields.size as string), line);
     const values: Values = new Map(layout.fields.map((field) => [field, this.#value(field, fields[field.name], line)]));
-    return writeStruct(layout, values, (fields.rest as string | undefined) ?? "");
+    const listed = (layout.files && (fields[layout.files.name] as readonly (string | number)[])) ?? [];
+    const files = listed.map((file) => this.#listedFile(file, line));
+    return writeStruct(layout, values, files, (fields.rest as string | undefined) ?? "");
   }
 
   #value({ kind }: StructField, value: unknown, line: number): bigint {
@@ -244,6 +250,11 @@ class Replay {
     if (kind === "count") return BigInt(value as number);
     if (kind === "file") return BigInt(this.#files.numberOf(value as string | number, line));
     return this.#memory.address(value as string, line);
+  }
+
+  /** In a list a number below 0 says that there is none. */
+  #listedFile(file: string | number, line: number): number {
+    return typeof file === "number" && file < 0 ? Math.max(file, -(2 ** 31)) : this.#files.numberOf(file, line);
   }
 
   #fd({ fields, line }: TraceCall): number {

@@ -1,6 +1,6 @@
 /** Frees blocks of a heap that is another thread's. */
 import type { AllocMemory } from "../alloc.ts";
-import { AllocStatus, HANDLE_INDEX_MASK } from "../alloc.ts";
+import { AllocStatus, HANDLE_INDEX_MASK, RUNG_WORD } from "../alloc.ts";
 import { markClass } from "../copies.ts";
 import { coded, DmaWindowError } from "../errors.ts";
 import { refusedHandle } from "../refused-handle.ts";
@@ -36,7 +36,7 @@ const LIVE = 1 << 19;
 let make: (token: RemoteFreeToken) => RemoteFree;
 
 /**
- * Frees blocks of a heap of another thread, which need not be awake: its next allocation that finds nothing takes them, or its event
+ * Frees blocks of a heap of another thread, which need not be awake: its next allocation that is cut from free memory takes them, or its event
  * loop does. Made by {@link openRemoteFree}.
  */
 export class RemoteFree {
@@ -54,8 +54,9 @@ export class RemoteFree {
   constructor(key: unknown, { title, memory, queue, room, first, tag }: RemoteFreeToken) {
     if (key !== make) throw coded(new TypeError("it is opened by openRemoteFree"), "ERR_INVALID_ARG_TYPE");
     this.#title = title;
-    this.#queue = new RemoteQueue(room, queue);
-    this.#words = new Int32Array(memory.buffer);
+    const words = new Int32Array(memory.buffer);
+    this.#queue = new RemoteQueue(room, queue, () => Atomics.store(words, RUNG_WORD, 1));
+    this.#words = words;
     this.#first = first;
     this.#tag = tag;
   }

@@ -39,8 +39,11 @@ export class RemoteQueue {
   readonly #words: number;
   readonly #topCount: number;
 
-  /** For handles whose index is below `room`. */
-  constructor(room: number, buffer?: SharedArrayBuffer) {
+  readonly #rung: () => void;
+
+  /** For handles whose index is below `room`. `rung` is called by whoever rings the bell. */
+  constructor(room: number, buffer?: SharedArrayBuffer, rung: () => void = () => {}) {
+    this.#rung = rung;
     const groups = Math.ceil(room / 2 ** (GROUP_SHIFT + 5));
     this.#room = room;
     this.#topCount = Math.ceil(groups / 32);
@@ -67,7 +70,10 @@ export class RemoteQueue {
     const top = group >> 5;
     const above = this.#tops + (top >> 5);
     if ((Atomics.load(all, above) & (1 << (top & 31))) === 0) Atomics.or(all, above, 1 << (top & 31));
-    if (Atomics.load(all, BELL) === 0 && Atomics.exchange(all, BELL, 1) === 0) Atomics.notify(all, BELL);
+    if (Atomics.load(all, BELL) === 0 && Atomics.exchange(all, BELL, 1) === 0) {
+      Atomics.notify(all, BELL);
+      this.#rung();
+    }
     return Atomics.load(all, OPEN) === 0 ? Pushed.CLOSED : Pushed.OK;
   }
 

@@ -63,9 +63,9 @@ for (const build of builds) {
     const module = new WebAssembly.Module(allocFile(build));
     assert.equal(WebAssembly.Module.imports(module), [{ module: "env", name: "memory", kind: "memory" }]);
     for (const memory of [
-      new WebAssembly.Memory({ initial: 4096, maximum: 4096 }),
-      new WebAssembly.Memory({ initial: 4095, maximum: 4096, shared: true }),
-      new WebAssembly.Memory({ initial: 4096, maximum: 4097, shared: true }),
+      new WebAssembly.Memory({ initial: 5632, maximum: 5632 }),
+      new WebAssembly.Memory({ initial: 5631, maximum: 5632, shared: true }),
+      new WebAssembly.Memory({ initial: 5632, maximum: 5633, shared: true }),
     ]) {
       assert.throws(() => new WebAssembly.Instance(module, { env: { memory } }), /memory/i);
     }
@@ -131,7 +131,7 @@ test("says why where there are no addresses for its memory, and is tried again b
       () => allocator(),
       (error: Error & { code: string }) =>
         error.code === "ERR_ALLOC_UNAVAILABLE" &&
-        /256 MiB.*ulimit -v/.test(error.message) &&
+        /352 MiB.*ulimit -v/.test(error.message) &&
         error.cause instanceof RangeError,
     );
   } finally {

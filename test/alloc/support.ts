@@ -2,7 +2,14 @@
 import { readFileSync } from "node:fs";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type Allocator, AllocStatus, allocMemory, HANDLE_INDEX_MASK, instantiateAlloc } from "../../src/alloc.ts";
+import {
+  type Allocator,
+  AllocStatus,
+  allocMemory,
+  COLUMN_WORDS,
+  HANDLE_INDEX_MASK,
+  instantiateAlloc,
+} from "../../src/alloc.ts";
 import type { Placed } from "../reference/heap.ts";
 
 /** `alloc` is what is shipped, `alloc.asserts` has checks that a release leaves out. */
@@ -30,11 +37,17 @@ export function eachBuild(name: string, define: (test: Test, fresh: () => Alloca
 
 export function placed(alloc: Allocator, handle: number): Placed {
   const index = handle & HANDLE_INDEX_MASK;
-  return {
+  const { columns } = alloc;
+  const place = {
     iova: alloc.iovas[index * 4] as bigint,
     va: alloc.vas[index * 4] as bigint,
     granules: alloc.sizes[index * 8] as number,
   };
+  // What programs are shown is the same.
+  assert.is(columns.iovas[index * COLUMN_WORDS], place.iova);
+  assert.is(columns.vas[index * COLUMN_WORDS], place.va);
+  assert.is(columns.sizes[index * COLUMN_WORDS * 2], place.granules);
+  return place;
 }
 
 const names = new Map(Object.entries(AllocStatus).map(([name, value]) => [value as number, name]));

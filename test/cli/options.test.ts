@@ -6,10 +6,10 @@ import { thrownBy } from "../support/failure.ts";
 
 const parseAny = (line: string) => parseCommandLine(line.split(" ").filter((word) => word !== ""));
 
-/** Of every command but replay. */
+/** Of every command but replay, and those of devices. */
 function parse(line: string): CommandLine {
   const parsed = parseAny(line);
-  if (parsed.command === "replay") throw new Error("a replay");
+  if (!("machine" in parsed)) throw new Error(parsed.command);
   return parsed;
 }
 
@@ -111,8 +111,11 @@ good.run();
 const bad = suite("a command line that cannot be");
 
 const refused: readonly (readonly [string, RegExp])[] = [
-  ["fly", /^there is no command "fly": the commands are run, plan and replay$/],
-  ["RUN", /^there is no command "RUN"; did you mean run\? The commands are run, plan and replay$/],
+  ["fly", /^there is no command "fly": the commands are run, plan, replay, devices, bind and unbind$/],
+  [
+    "RUN",
+    /^there is no command "RUN"; did you mean run\? The commands are run, plan, replay, devices, bind and unbind$/,
+  ],
   ["reply", /^there is no command "reply"; did you mean replay\?/],
   ["run --plattform type1", /^there is no option --plattform; did you mean --platform\?$/],
   ["run --growTo 64G", /^there is no option --growTo; did you mean --grow-to\?$/],
@@ -202,12 +205,17 @@ help("names every option, every command and every exit code", () => {
     "steps",
     "seed",
     "trace",
+    "force",
+    "root",
     "json",
   ];
   for (const option of [...options, "help", "version"]) assert.match(HELP, `--${option}`);
   assert.match(HELP, "dma-window run ");
   assert.match(HELP, "dma-window plan ");
   assert.match(HELP, "dma-window replay FILE");
+  assert.match(HELP, "dma-window devices [ADDRESS]");
+  assert.match(HELP, "dma-window bind ADDRESS");
+  assert.match(HELP, "dma-window unbind ADDRESS");
   assert.match(HELP, /Exit codes: 0 [^;]*; 1 [^;]*; 2 /);
 });
 

@@ -83,6 +83,9 @@ class Site {
       "Container.createWindow": () => container.createWindow(plan),
       "Container.attach": () => container.attach(spare),
       "Container.detach": () => container.detach(memory),
+      "Container.addGroup": () => container.addGroup(27),
+      "Container.removeGroup": () => container.removeGroup(26),
+      "Container.device": () => container.device("0000:00:1a.0"),
       "Container.close": () => container.close(),
       "Window.map": () => window.map({ va: va + 40n * PAGE, length }),
       "Window.mapMany": () => window.mapMany([{ va: va + 40n * PAGE, length }]),
@@ -116,6 +119,8 @@ class Site {
       "Container.closed": () => container.closed,
       "Container.kind": () => container.kind,
       "Container.windows": () => container.windows.length,
+      "Container.groups": () => container.groups.length,
+      "Container.devices": () => container.devices.length,
       "Window.closed": () => window.closed,
       "Window.contains": () => window.contains(window.start, PAGE),
       "Window.tceIndex": () => window.tceIndex(window.start),
@@ -171,6 +176,7 @@ const OTHERS = [
     "MemsegTable.isOf",
     "MemsegTable.segmentAt",
     "MemsegTable.kernel",
+    "Container.openDevice", // refuses as device does, by a promise
   ],
   ...["Segment.bytes", "Segment.view"],
 ];

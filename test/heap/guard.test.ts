@@ -2,6 +2,8 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { GENERATIONS } from "../../src/alloc.ts";
+import { Handles } from "../../src/heap/handles.ts";
 import { failure } from "../support/failure.ts";
 import { MiB } from "../support/program.ts";
 import { Random } from "../support/random.ts";
@@ -89,6 +91,20 @@ test("with guard a stale handle is never anybody's, however often its block was 
     }
     assert.is.not(code, "accepted");
   }
+});
+
+test("handles of a heap with guard end with the last generation, and none is given out twice", () => {
+  const handles = new Handles(1);
+  for (let i = 1; i < handles.room; i++) assert.ok(handles.take() > 0);
+  // One index is left.
+  const seen = new Set<number>();
+  for (let handle = handles.take(); handle > 0; handle = handles.take()) {
+    assert.not(seen.has(handle));
+    seen.add(handle);
+    handles.end(handle);
+  }
+  assert.is(seen.size, GENERATIONS);
+  handles.close();
 });
 
 test("with guard slots of pools have guards too, and stale handles of them are never anybody's", () => {

@@ -1,6 +1,7 @@
 /** Heaps: blocks where they were asked to be, with the IOVAs that the window says, and handles that are refused once they are not live. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { GENERATION_SHIFT, GENERATIONS } from "../../src/alloc.ts";
 import { DmaHeap } from "../../src/heap/heap.ts";
 import { planWindow } from "../../src/plan/index.ts";
 import { failure } from "../support/failure.ts";
@@ -192,7 +193,7 @@ test("a handle is refused that is freed, stale, foreign, or no handle, and nothi
 
 test("no integer frees the memory of a pool", () => {
   const { heap } = ready();
-  const pool = heap.pool({ size: 2048, count: 100 });
+  const pool = heap.pool({ size: 2112, count: 97 });
   const { pooled, free } = heap.stats;
   for (let handle = -5; handle < 5000; handle++) {
     try {
@@ -202,6 +203,15 @@ test("no integer frees the memory of a pool", () => {
       assert.match((error as { code: string }).code, /^ERR_(NOT_LIVE|STALE_HANDLE|FOREIGN_HANDLE)$/);
     }
   }
+  // Nor one of the very block, in any generation.
+  let found = 0;
+  for (let index = 1; index < 200_000 && found < 10; index++) {
+    const slot = heap.slot(index);
+    if (heap.iovas[slot] !== pool.iovas[0] || heap.sizes[slot * 2] !== 97 * 33) continue;
+    found++;
+    for (let i = 0; i < GENERATIONS; i++) assert.throws(() => heap.free(index + i * 2 ** GENERATION_SHIFT));
+  }
+  assert.ok(found > 0 && found < 10);
   assert.is(heap.stats.pooled, pooled);
   assert.is(heap.stats.free, free);
   pool.close();

@@ -5,7 +5,8 @@ import { exclusively } from "../../src/exclusive.ts";
 import { DmaHeap } from "../../src/heap/heap.ts";
 import { failure } from "../support/failure.ts";
 import { MiB } from "../support/program.ts";
-import { ready } from "./ready.ts";
+import { Random } from "../support/random.ts";
+import { HUGE, ready } from "./ready.ts";
 
 /** Array with a property that is not the array's own. */
 function lying<T extends object>(array: T, name: string, said: PropertyDescriptor): T {
@@ -102,6 +103,51 @@ test("a copy ends where the block does, whatever an array says of its length", (
   assert.throws(() => heap.write(handle, 0, liars[0] as Uint8Array), /offset/);
   heap.close({ force: true });
 });
+
+for (const options of [{}, { callSites: true }, { guard: true }]) {
+  test(`whatever is written to the columns of a heap stays there (${JSON.stringify(options)})`, () => {
+    const { heap, memory, container, model, window } = ready({ grow: { step: HUGE, low: 0 }, ...options });
+    const other = heap.pool({ size: 640, count: 50 });
+    const random = new Random(5);
+    const live = new Map<number, number>();
+    const values = [0n, 1n, 0xdeadbee0n, 2n ** 31n, 2n ** 64n - 1n, 64n, 0x4_0000_0004n];
+    for (let round = 0; round < 40; round++) {
+      for (let i = 0; i < 100; i++) {
+        const handle = random.pick([...live.keys(), 0]);
+        if (handle > 0 && random.once(2)) {
+          assert.ok(heap.bytes(handle).every((byte) => byte === live.get(handle)));
+          heap.free(handle);
+          live.delete(handle);
+        } else {
+          const mine = heap.alloc(1 + random.below(random.pick([100, 5000, 100_000])));
+          live.set(mine, random.below(256));
+          heap.bytes(mine).fill(live.get(mine) as number);
+          const va = heap.vaOf(mine);
+          assert.is(window.translate(va), heap.iovaOf(mine));
+          assert.is(heap.bytes(mine).length, heap.sizeOf(mine));
+        }
+      }
+      // Rows of live blocks, those beside them, and what is nobody's.
+      const value = random.pick(values);
+      for (const column of [heap.iovas, heap.vas]) {
+        for (const handle of live.keys()) column.fill(value, heap.slot(handle), heap.slot(handle) + 3);
+        column.fill(value, 0, 20_000);
+      }
+      heap.sizes.fill(Number(BigInt.asUintN(32, value)), 0, 40_000);
+      assert.is(heap.leaks().length, live.size);
+      assert.equal(heap.check(), []);
+      if (round % 10 === 0) heap.trim();
+    }
+    for (const handle of live.keys()) heap.free(handle);
+    other.close();
+    heap.trim();
+    assert.is(heap.stats.total, 0n);
+    heap.close();
+    container.close();
+    memory.close();
+    assert.equal(model.leaks(), []);
+  });
+}
 
 test("a shared pool that is too large says how much that is, and which call helps", () => {
   const { heap } = ready({ grow: false });

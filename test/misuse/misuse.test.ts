@@ -52,6 +52,7 @@ function run(program: string, seed: number, end: string): Promise<Ended> {
 /** What they are for is to be done now and then by each, so that not all of it was refused. */
 const KINDS = {
   program: ["memory", ["allocate", "bytes", "free", "freeInFlight"]],
+  devices: ["registers and events", ["map", "accessGone", "move", "unmap", "raise", "heard", "listen", "worker"]],
   heaps: ["heaps and pools", ["alloc", "get", "keep", "release", "token", "worker", "closeHeap"]],
 } as const;
 

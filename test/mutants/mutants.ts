@@ -1,3 +1,4 @@
+import { heapMutants } from "./heap.ts";
 import { sharedPoolMutants } from "./shared-pool.ts";
 
 /** Ways to break the library, and the test that notices each. `npm run mutants` puts them in, one by one, in a copy. */
@@ -149,7 +150,7 @@ export const mutants: readonly Mutant[] = [
   {
     broken: "a group stays open when SET_IOMMU fails",
     file: "src/container/open.ts",
-    from: "closeFiles(kernel, [...groupFds, containerFd])",
+    from: "closeFiles(kernel, [...groups.fds, containerFd])",
     to: "closeFiles(kernel, [containerFd])",
     noticedBy: "test/container/open.test.ts",
   },
@@ -202,6 +203,7 @@ export const mutants: readonly Mutant[] = [
     to: "3",
     noticedBy: "test/container/map.test.ts",
   },
+  ...heapMutants,
   ...sharedPoolMutants,
   {
     broken: "a buffer lies where the free block begins, aligned or not",

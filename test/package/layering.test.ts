@@ -119,6 +119,7 @@ layers("have a seam that imports nothing, and words that import little", () => {
   mayImport("explain.ts", (to) => ["errors.ts", "syscalls.ts", "explain"].includes(to));
   mayImport("explain", (to) => ["explain", "errno.ts", "guards.ts", "hex.ts", "syscalls.ts", "system"].includes(to));
   mayImport("known.ts", (to) => to === "errors.ts");
+  mayImport("open-devices.ts", (to) => to === "syscalls.ts");
   mayImport("validate.ts", (to) => ["errors.ts", "syscalls.ts"].includes(to));
 });
 
@@ -151,12 +152,24 @@ layers("let the machine's facts be read without a kernel", () => {
   mayImport("system", (to) => ["system", "syscalls.ts", ...words].includes(to));
 });
 
+layers("let PCI devices be found and bound by a machine's files alone", () => {
+  const below = ["pci", "system", "explain", "syscalls.ts", "closable.ts", "exclusive.ts", "open-devices.ts"];
+  mayImport("pci", (to) => [...below, ...words].includes(to));
+});
+
 layers("let a plan be made without a kernel and without a container", () => {
   mayImport("plan", (to) => ["plan", "core.ts", "iommu.ts", ...words].includes(to));
 });
 
+layers("let a device be driven without a container, which opens it", () => {
+  mayImport("device", (to) => {
+    const ours = ["closable.ts", "closing.ts", "exclusive.ts", "explain.ts", "iommu.ts", "warn.ts", "pci"];
+    return ["device", "syscalls.ts", "copies.ts", ...ours, ...words].includes(to);
+  });
+});
+
 layers("let containers and memory know the seam, and neither of the kernels behind it", () => {
-  for (const one of ["container", "memory", "baseline", "heap", "worker"]) {
+  for (const one of ["container", "memory", "baseline", "heap", "worker", "device"]) {
     mayImport(one, (to) => !["linux", "model", "cli", "index.ts"].includes(to));
   }
 });

@@ -84,6 +84,15 @@ withShim(
       ["bindNode: address", badBigints, /address/, (bad) => shim.bindNode(bad, page, 0)],
       ["bindNode: length", badBigints, /length/, (bad) => shim.bindNode(page, bad, 0)],
       ["bindNode: node", [...badNumbers, [1024, RangeError]], /node/, (bad) => shim.bindNode(page, page, bad)],
+      ["ioctlLater: fd", badNumbers, /fd/, (bad) => shim.ioctlLater(bad, call, memory, 0)],
+      ["ioctlLater: call", badNumbers, /call/, (bad) => shim.ioctlLater(fd, bad, memory, 0)],
+      ["ioctlLater: struct", badMemory, /memory/, (bad) => shim.ioctlLater(fd, call, bad, 0)],
+      [
+        "ioctlLater: argument",
+        badNumbers,
+        /argument/,
+        (bad) => shim.ioctlLater(fd, VfioCall.SET_IOMMU, undefined, bad),
+      ],
       ["pread: fd", badNumbers, /fd/, (bad) => shim.pread(bad, memory, 0n)],
       ["pread: memory", badMemory, /memory/, (bad) => shim.pread(fd, bad, 0n)],
       ["pread: offset", badOffsets, /offset/, (bad) => shim.pread(fd, memory, bad)],
@@ -145,6 +154,17 @@ withShim(
           refuses(() => shim.ioctl(fd, distance, 0), TypeError, /takes a struct/);
         }
       }
+    });
+
+    test("a later call has its struct, or none, as the others have", () => {
+      refuses(() => shim.ioctlLater(fd, VfioCall.DEVICE_RESET, memory, 0), TypeError, /takes no struct/);
+      refuses(() => shim.ioctlLater(fd, VfioCall.DEVICE_RESET, undefined, 1), RangeError, /argument/);
+      refuses(() => shim.ioctlLater(fd, call, new Uint8Array(31), 0), RangeError, /bytes/);
+      refuses(
+        () => shim.ioctlLater(fd, VfioCall.GROUP_GET_DEVICE_FD, new Uint8Array(8).fill(1), 0),
+        RangeError,
+        /name/,
+      );
     });
 
     test("a call that has no argument takes 0 only", () => {

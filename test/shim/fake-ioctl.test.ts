@@ -66,6 +66,15 @@ withShim(
       assert.is(observed.feature, 9);
     });
 
+    test("a later call answers as the call at once, and what was written is in the caller's memory, where that is still there", () => {
+      const answers = [0, 7, errno("ENOSPC"), 0, 0];
+      assert.equal(observed.later, { answers, start: "800000000000000", gone: 0 });
+    });
+
+    test("a thread, and the process, may end while a later call is on its way", () => {
+      assert.is(observed.endedMeanwhile, 2);
+    });
+
     test("GROUP_SET_CONTAINER gets the address of the descriptor", () => {
       assert.is(observed.setContainer, 26);
     });

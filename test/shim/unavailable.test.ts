@@ -91,7 +91,7 @@ test("an addon of another version is named with what it lacks", () => {
   writeFileSync(path, "for (const name of ['open', 'close', 'ioctl', 'mmap', 'munmap']) exports[name] = () => 0;");
   explains(
     observe(path),
-    /another version.*ioctlStruct, ioctlBatch, bindNode, populate, view, detach, isSeen, isBusy, openStreams, weak, isCollected, collect, read, write, addressOf, pread, pwrite, mapRegisters, .*, holdLoop, pageSize, layout/s,
+    /another version.*ioctlStruct, ioctlBatch, bindNode, populate, view, detach, isSeen, isBusy, openStreams, weak, isCollected, collect, read, write, addressOf, ioctlLater, pread, pwrite, mapRegisters, .*, holdLoop, pageSize, layout/s,
   );
 });
 

@@ -1,4 +1,5 @@
 /** What a kernel's machine says of itself: the same questions, on this machine and on the software one's. */
+import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { linuxKernel } from "../../src/linux/index.ts";
@@ -7,9 +8,11 @@ import { type MachineFiles, MapFlag, Protection } from "../../src/syscalls.ts";
 import { readHugepages } from "../../src/system/hugepages.ts";
 import { parseIomem } from "../../src/system/iomem.ts";
 
+import { withTree } from "./temp-tree.ts";
+
 const GiB = 1n << 30n;
 
-const [ENOENT, EISDIR, ENOTDIR, EINVAL] = [-2, -21, -20, -22];
+const [ENOENT, EISDIR, ENOTDIR, EINVAL, EEXIST] = [-2, -21, -20, -22, -17];
 const files = suite("a machine's files");
 
 files("of this machine: text, names, links, and an errno for what is none", () => {
@@ -94,7 +97,7 @@ files("of a model: what its process may lock, and its pools, as they are at that
   const { files } = kernel;
   assert.match(files.text("/proc/self/limits") as string, /^Max locked memory +8388608 +8388608 +bytes +$/m);
   assert.match(files.text("/proc/self/status") as string, /^VmLck:\s+0 kB\nCapEff:\s+0000000000000000$/m);
-  assert.equal(files.names("/proc/self"), ["limits", "status"]);
+  assert.equal(files.names("/proc/self"), ["fd", "limits", "status"]);
   kernel.limitLockedMemory({ limit: null, privileged: true });
   assert.match(files.text("/proc/self/limits") as string, /^Max locked memory +unlimited/m);
   assert.match(files.text("/proc/self/status") as string, /^CapEff:\s+0000000000024000$/m);
@@ -103,6 +106,35 @@ files("of a model: what its process may lock, and its pools, as they are at that
   assert.ok(kernel.mmap(0n, 6n << 20n, 3, 16, 21) > 0n);
   assert.is(free(), "1\n");
   assert.is(files.text("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"), "4\n");
+});
+
+files("of a model: what its processes have open, each under its number", () => {
+  const kernel = modelKernel({ platform: "type1" });
+  const { files } = kernel.spawn();
+  assert.is(kernel.open("/dev/vfio/vfio"), 3);
+  assert.equal([kernel.files.names("/proc/self/fd"), files.names("/proc/self/fd")], [["3"], []]);
+  assert.equal([kernel.files.link("/proc/self"), files.link("/proc/self")], ["1000", "1001"]);
+  assert.is(files.link("/proc/1000/fd/3"), "/dev/vfio/vfio");
+  assert.equal(
+    [files.link("/proc/1000/fd/4"), files.text("/proc/1002/status"), files.text("/proc/self")],
+    [ENOENT, ENOENT, EISDIR],
+  );
+  assert.equal(files.names("/proc"), ["1000", "1001", "cpuinfo", "iomem", "self"]);
+});
+
+files("of this machine: a text is written to a file that is there, or kept in one's own", () => {
+  const { files } = linuxKernel();
+  withTree({ "there/file": "a longer text than that" }, (root) => {
+    assert.is(files?.write?.(join(root, "there/file"), "short\n"), 0);
+    assert.is(files?.text(join(root, "there/file")), "short\n");
+    assert.equal([files?.write?.(join(root, "none"), "x"), files?.write?.(root, "x")], [ENOENT, EISDIR]);
+    assert.is(files?.keep?.(join(root, "a/b/kept"), "first"), 0);
+    assert.is(files?.keep?.(join(root, "a/b/kept"), "second"), 0);
+    assert.is(files?.text(join(root, "a/b/kept")), "second");
+    assert.equal(files?.names(join(root, "a/b")), ["kept"]);
+    assert.is(files?.keep?.(join(root, "there/file/below"), "x"), EEXIST);
+    assert.equal([files?.remove?.(join(root, "a/b/kept")), files?.remove?.(join(root, "a/b/kept"))], [0, ENOENT]);
+  });
 });
 
 files("of a model with an SMMU and one without an IOMMU", () => {

@@ -20,8 +20,10 @@ export interface SharedModule {
 }
 
 const HEADS = 128;
+const WANTED = 512;
 const RECORDS = 640;
 const RECORD_BYTES = 2048;
+const SEEN = 256;
 const MAGAZINE_BYTES = 256;
 const INDEX_MASK = (1 << 22) - 1;
 export const STACKS = ["full", "partial", "empty"] as const;
@@ -70,6 +72,11 @@ export class Audit {
     return this.word(this.seat(self));
   }
 
+  /** Whether a worker has joined, and has not left. */
+  isThere(self: number): boolean {
+    return (this.state(self) & 3) === 2;
+  }
+
   cell(slot: number): Cell {
     const at = this.word(this.pool + 20) + (this.first + slot) * 8;
     const low = this.word(at);
@@ -97,9 +104,35 @@ export class Audit {
     return found;
   }
 
+  /** The numbers of the two magazines that a worker gets from and puts to. */
+  magazinesOf(id: number): number[] {
+    return [12, 16].map((at) => (this.word(this.record(id) + at) - this.#magazines) / MAGAZINE_BYTES);
+  }
+
   /** Whether a worker has an attempt at a stack. */
   isExchanging(id: number): boolean {
     return this.word(this.record(id) + 40) + this.word(this.record(id) + 44) !== 0;
+  }
+
+  /** Where the words are that operations change. */
+  changing(): number[] {
+    const found: number[] = [];
+    const see = (at: number, bytes: number) => {
+      for (let i = 0; i < bytes; i += 4) found.push(at + i);
+    };
+    for (let stack = 0; stack < STACKS.length; stack++) see(this.pool + HEADS + 128 * stack, 8);
+    see(this.pool + WANTED, 12);
+    for (let id = 1; id <= this.workers; id++) {
+      see(this.seat(this.record(id)), 4);
+      see(this.record(id), 64);
+      for (let stack = 0; stack < STACKS.length; stack++)
+        see(this.record(id) + SEEN + 512 * stack, 8 * (this.workers + 1));
+    }
+    see(this.word(this.pool + 20) + this.first * 8, this.count * 8);
+    for (let number = 1; number <= this.magazines; number++) {
+      see(this.#magazines + number * MAGAZINE_BYTES, 16 + 4 * this.size);
+    }
+    return found;
   }
 
   /** What is wrong: nothing, where each magazine is in one place, each free handle in one magazine, and each live one in none. */

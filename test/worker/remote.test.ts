@@ -183,6 +183,27 @@ test("the heap's thread is woken when it is idle: what was freed in both threads
   heap.close();
 });
 
+for (const options of [{}, { zero: true }, { callSites: true }, { guard: true }]) {
+  test(`an owner that never comes to its event loop takes them when blocks are cut: ${JSON.stringify(options)}`, () => {
+    const { heap } = heapOf(options);
+    const remote = openRemoteFree(heap.remote());
+    for (const allocating of [heap, heapOf().heap]) {
+      // Of sizes that no magazine has: each is cut from what is free.
+      for (let round = 1; round <= 3; round++) {
+        const handles = Array.from({ length: 50 }, () => heap.alloc(64));
+        for (const handle of handles) remote.free(handle);
+        for (const handle of handles) assert.is(heap.sizeOf(handle), 64, "nobody has taken it yet");
+        allocating.alloc(100_000 * round);
+        for (const handle of handles) assert.throws(() => heap.sizeOf(handle));
+      }
+    }
+    assert.equal(heap.remoteErrors, []);
+    assert.is(heap.stats.remote.freed, 300);
+    assert.is(heap.growthError, undefined);
+    heap.close({ force: true });
+  });
+}
+
 test("handles that are wrong are refused where they are freed, and change nothing", async () => {
   const { heap } = heapOf();
   const other = heapOf().heap;

@@ -11,7 +11,8 @@ import { Type1Backend } from "./type1.ts";
 let warned = false;
 
 /**
- * sPAPR TCE v2 where it is, else type1, version 2 before 1. Never without an IOMMU, unless that is asked for.
+ * sPAPR TCE v2 where it is, else type1, version 2 before 1. Never without an IOMMU, unless that is asked for. `groups` says which
+ * are in the container at the moment.
  *
  * @throws `ERR_NO_IOMMU_DRIVER`.
  */
@@ -19,7 +20,7 @@ export function chooseBackend(
   kernel: Syscalls,
   containerFd: number,
   noIommu: boolean,
-  groups: readonly number[],
+  groups: () => readonly number[],
 ): Backend {
   const has = (type: number): boolean => {
     const answer = kernel.ioctl(containerFd, VfioCall.CHECK_EXTENSION, type);

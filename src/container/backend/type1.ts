@@ -19,13 +19,13 @@ export class Type1Backend implements Backend {
   readonly iommu: typeof IommuType.TYPE1 | typeof IommuType.TYPE1v2;
   readonly #kernel: Syscalls;
   readonly #containerFd: number;
-  readonly #groups: readonly number[];
+  readonly #groups: () => readonly number[];
 
   constructor(
     kernel: Syscalls,
     containerFd: number,
     iommu: typeof IommuType.TYPE1 | typeof IommuType.TYPE1v2,
-    groups: readonly number[],
+    groups: () => readonly number[],
   ) {
     this.#kernel = kernel;
     this.#containerFd = containerFd;
@@ -36,7 +36,7 @@ export class Type1Backend implements Backend {
   info(): Type1Info {
     const { pageSizes, ranges, mapsAvailable } = readType1Info(this.#kernel, this.#containerFd);
     const said =
-      ranges === undefined ? rangesOfMachine(this.#kernel, this.#groups) : { ranges, rangesFrom: "kernel" as const };
+      ranges === undefined ? rangesOfMachine(this.#kernel, this.#groups()) : { ranges, rangesFrom: "kernel" as const };
     return {
       kind: "type1",
       version: this.iommu === IommuType.TYPE1 ? 1 : 2,

@@ -86,6 +86,12 @@ export class ConfigRegisters {
     this.bytes[at] = ((this.bytes[at] as number) & ~mask) | (value & mask);
   }
 
+  /** Where nobody answers a bus reads ones, and takes nothing. */
+  remove(): void {
+    this.bytes.fill(0xff);
+    this.#writable.fill(0);
+  }
+
   get command(): number {
     return this.u16(Config.COMMAND);
   }

@@ -49,7 +49,7 @@ export function pendingBytes(vectors: number): number {
   return Math.ceil(vectors / 64) * 8;
 }
 
-const DEVICE_KEYS = keysOf<ModelPciDevice>({ facts: true, group: true, address: true, plug: true });
+const DEVICE_KEYS = keysOf<ModelPciDevice>({ facts: true, group: true, address: true, driver: true, plug: true });
 const FACT_KEYS = keysOf<PluggedFacts>({
   vendor: true,
   device: true,
@@ -84,8 +84,16 @@ const LARGEST_MSIX = 2048;
 export function checkDevice(name: string, device: ModelPciDevice): void {
   const { facts, plug } = object(name, device) as ModelPciDevice;
   if (Object.getPrototypeOf(device) === Object.prototype) known(name, device, DEVICE_KEYS);
+  checkDriver(`${name}.driver`, device.driver);
   if (typeof plug !== "function") throw argumentTypeError(`${name}.plug`, "a function", plug);
   factsFrom(`${name}.facts`, facts);
+}
+
+function checkDriver(name: string, driver: string | undefined): void {
+  const wanted = "the name of a driver other than vfio-pci";
+  if (driver === undefined) return;
+  if (typeof driver !== "string") throw argumentTypeError(name, wanted, driver);
+  if (!/^[\w.-]{1,64}$/.test(driver) || driver === "vfio-pci") throw argumentRangeError(name, wanted, driver);
 }
 
 /** @throws TypeError ERR_INVALID_ARG_TYPE, RangeError ERR_OUT_OF_RANGE */

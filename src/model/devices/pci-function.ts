@@ -140,11 +140,12 @@ export class PciFunction {
     this.#plugged.reset();
   }
 
-  /** It is pulled out: nothing that it had under way comes to an end. */
+  /** It is pulled out: nothing that it had under way comes to an end, and nobody answers on the bus. */
   remove(): void {
     this.#era++;
-    this.isPresent = false;
     this.#setLine(false);
+    this.isPresent = false;
+    this.config.remove();
   }
 
   /** One access to a BAR, within it, at a multiple of its width. */

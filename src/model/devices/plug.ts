@@ -95,6 +95,12 @@ export interface ModelPciDevice {
   readonly group?: number;
   /** `0000:01:00.0`: by default of its own. */
   readonly address?: string;
+  /**
+   * Linux's own driver for it, such as `e1000e`: it has the device when the machine has booted, so the group cannot be used before
+   * the device is bound to vfio-pci (`bindToVfio`), and has it back afterwards. By default the device is with vfio-pci from the
+   * beginning; an NVMe controller's own driver is `nvme` all the same.
+   */
+  readonly driver?: string;
   /** Called once, by `modelKernel`. */
   plug(bus: Bus): Plugged;
 }

@@ -22,8 +22,8 @@ export interface PluggedDevice {
   /** REQ is signalled once more, as the kernel does every ten seconds while somebody waits to have the device back. */
   request(): void;
   /**
-   * What writing its address to the driver's `unbind` does: REQ is signalled, and once the device is closed it goes, with its group
-   * when it was the last one there, and with that all that was mapped. Settles then; `echo` would wait as long. It never comes back.
+   * What writing its address to the driver's `unbind` does, in `kernel.files` too where the device is not open: REQ is signalled, and once the device is closed it goes, with its group
+   * when it was the last one there, and with that all that was mapped. Settles then; `echo` would wait as long.
    */
   unbind(): Promise<void>;
   /** It is pulled out: it answers nothing from now on (-EIO), sends nothing, and is unbound as by {@link unbind}. */

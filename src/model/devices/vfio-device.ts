@@ -21,6 +21,14 @@ const IOEVENTFD = 0x110;
 /** A group of an IOMMU as its devices know it. */
 export type DeviceGroup = OpenFile & {
   readonly number: number;
+  /** No IOMMU stands between its device and memory. */
+  readonly noIommu: boolean;
+  /** A program has its DMA: it is in a container. */
+  readonly isOwned: boolean;
+  /** The addresses of those in it that drivers of the kernel have: while there is one the group is not viable. */
+  readonly kernelDrivers: Set<string>;
+  /** vfio-pci has taken the device. */
+  gained(device: VfioDevice): void;
   /** The device has been unbound, and is not the group's any more. */
   lost(device: VfioDevice): void;
 };
@@ -44,7 +52,7 @@ export class VfioDevice implements BusDevice, ConfigEffects {
   #session: Session | undefined;
   /** Somebody unbinds it, and waits: they are told when it went. */
   #leaving: (() => void)[] = [];
-  isBound = true;
+  isBound = false;
 
   /** Somebody brought it. */
   readonly isPlugged: boolean;
@@ -204,6 +212,13 @@ export class VfioDevice implements BusDevice, ConfigEffects {
     this.#leaving.push(gone);
     if (this.isOpen) this.ask();
     else this.#leave();
+  }
+
+  /** vfio-pci takes it. */
+  bind(): void {
+    if (this.isBound || !this.hardware.isPresent) return;
+    this.isBound = true;
+    this.group.gained(this);
   }
 
   #leave(): void {

@@ -183,6 +183,7 @@ export class VirtualConfig {
 
   /** `init_pci_cap_basic_perm`. */
   #header(): void {
+    this.#set(0, 4, 0xffff_ffff, 0); // vendor and device: also of one that has gone, whose other bits read as ones
     this.#set(Config.COMMAND, 2, Command.INTX_DISABLE, 0xffff);
     this.#set(Config.STATUS, 2, 0x10, 0);
     for (const at of [Config.CACHE_LINE, Config.LATENCY, Config.BIST]) this.#set(at, 1, 0, 0xff);

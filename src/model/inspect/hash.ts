@@ -37,6 +37,7 @@ function stateOf(machine: Machine): unknown {
       shift,
       free: Array.from({ length: pool.nodes }, (_, node) => pool.free(shift, node)),
     })),
+    drivers: machine.slots.map(({ state }) => state),
     devices: [...devices.values()].map((device) => device.state((eventfd) => names.ofEventfd(eventfd))),
     groups: groups.map((group) => ({
       number: group.number,

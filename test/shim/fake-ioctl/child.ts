@@ -1,7 +1,9 @@
 // Runs with the ioctl() of ioctl.c preloaded, and prints what the shim made of its answers as JSON.
 
+import { Worker } from "node:worker_threads";
 import { shim } from "../../../src/linux/shim.ts";
 import { BATCH_ENTRY_BYTES, VfioCall } from "../../../src/syscalls.ts";
+import { addon } from "../native.ts";
 
 const { IOMMU_MAP_DMA, IOMMU_UNMAP_DMA, IOMMU_SPAPR_TCE_CREATE } = VfioCall;
 const native = shim();
@@ -50,6 +52,40 @@ function overlap(written: bigint) {
 const created = new Uint8Array(64);
 const createResult = native.ioctlStruct(0, IOMMU_SPAPR_TCE_CREATE, created, 16);
 
+/** Calls on another thread: with a struct, which the kernel writes into; without; failing; with an array that went away meanwhile. */
+async function later() {
+  const struct = new Uint8Array(40);
+  const gone = new Uint8Array(40);
+  const calls = [
+    native.ioctlLater(0, IOMMU_SPAPR_TCE_CREATE, struct, 0),
+    native.ioctlLater(0, VfioCall.SET_IOMMU, undefined, 7),
+    native.ioctlLater(0, IOMMU_MAP_DMA, new Uint8Array([32, 0, 0, 0, 0xe4, 255, 255, 255, ...Array(24).fill(0)]), 0),
+    native.ioctlLater(0, IOMMU_SPAPR_TCE_CREATE, gone, 0),
+    native.ioctlLater(0, VfioCall.DEVICE_RESET, undefined, 0),
+  ];
+  structuredClone(gone.buffer, { transfer: [gone.buffer] });
+  const answers = await Promise.all(calls);
+  return { answers, start: new DataView(struct.buffer).getBigUint64(32, true).toString(16), gone: gone.length };
+}
+
+/** Threads that end while a call of theirs is on its way. */
+async function endedMeanwhile(): Promise<number> {
+  const program = `
+    const { parentPort, workerData } = require("node:worker_threads");
+    require(workerData.addon).ioctlLater(0, ${VfioCall.DEVICE_RESET}, undefined, 0);
+    parentPort.postMessage("begun");
+    if (workerData.exits) process.exit(0);
+    setInterval(() => {}, 1000);`;
+  let ended = 0;
+  for (const exits of [false, true]) {
+    const worker = new Worker(program, { eval: true, workerData: { addon, exits } });
+    if (!exits) worker.on("message", () => worker.terminate());
+    await new Promise((resolve) => worker.on("exit", resolve));
+    ended++;
+  }
+  return ended;
+}
+
 console.log(
   JSON.stringify({
     all: batch([0, 0, 0, 0]),
@@ -62,8 +98,13 @@ console.log(
     setContainer: native.ioctlStruct(0, VfioCall.GROUP_SET_CONTAINER, new Uint8Array([26, 0, 0, 0]), 0),
     reset: native.ioctl(0, VfioCall.DEVICE_RESET, 0),
     feature: native.ioctlStruct(0, VfioCall.DEVICE_FEATURE, new Uint8Array([8, 0, 0, 0, 9, 0, 0, 0]), 0),
+    later: await later(),
+    endedMeanwhile: await endedMeanwhile(),
     created: [createResult, new DataView(created.buffer).getBigUint64(48, true).toString(16)],
     overlapWithin: overlap(64n),
     overlapBeyond: overlap(1000n),
   }),
 );
+// One more is on its way when the process ends.
+native.ioctlLater(0, VfioCall.DEVICE_RESET, undefined, 0);
+process.exit(0);

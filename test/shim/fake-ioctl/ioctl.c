@@ -18,6 +18,8 @@ int ioctl(int fd, unsigned long request, ...) {
   if (_IOC_TYPE(request) != VFIO_TYPE) return (int)syscall(SYS_ioctl, fd, request, argument);
   // Integers come back as they were received.
   if (request == VFIO_CHECK_EXTENSION || request == VFIO_SET_IOMMU) return (int)(intptr_t)argument;
+  // A reset takes its time.
+  if (request == VFIO_DEVICE_RESET) usleep(50000);
   if (argument == 0) return 0;
   if (request == VFIO_GROUP_SET_CONTAINER) return *(int32_t *)argument;
 

@@ -1,12 +1,22 @@
+import type { CompletionQueue } from "./completion-queue.ts";
 import { Status } from "./status.ts";
-import type { SubmissionQueue } from "./submission-queue.ts";
 
 /** The bytes of an entry in a submission queue. */
 export const ENTRY_BYTES = 64;
 
+/** The submission queue that a command comes from. */
+export interface CommandSource {
+  readonly id: number;
+  /** How far the controller has come: completions say so. */
+  readonly head: number;
+  readonly completions: CompletionQueue;
+  /** Commands that were taken and are not completed. */
+  inFlight: number;
+}
+
 /** A command that was fetched: its entry, taken apart, and what came of it. The objects are used again. */
 export class Command {
-  queue: SubmissionQueue | undefined;
+  queue: CommandSource | undefined;
   opcode = 0;
   /** FUSE in bits 1:0, PSDT in 7:6. */
   flags = 0;
@@ -29,7 +39,7 @@ export class Command {
   awaitsEvent = false;
 
   /** @param at where the entry begins; all of it is there */
-  take(queue: SubmissionQueue, from: DataView, at: number): void {
+  take(queue: CommandSource, from: DataView, at: number): void {
     const head = from.getUint32(at, true);
     this.queue = queue;
     this.opcode = head & 0xff;

@@ -1,5 +1,4 @@
 import type { Bus } from "../plug.ts";
-import type { SubmissionQueue } from "./submission-queue.ts";
 
 /** The bytes of an entry in a completion queue. */
 export const COMPLETION_BYTES = 16;
@@ -19,8 +18,6 @@ export class CompletionQueue {
   users = 0;
   /** Places of commands that are on their way. */
   reserved = 0;
-  /** Queues that have commands, and wait for room here. */
-  readonly stalled: SubmissionQueue[] = [];
   #head = 0;
   #tail = 0;
   #phase = 1;

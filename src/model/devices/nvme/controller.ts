@@ -1,7 +1,7 @@
 /** The controller: its registers, and when commands are carried out. NVMe 1.4, 3 and 7. */
 import type { Bus, Plugged, Width } from "../plug.ts";
 import { adminCommand } from "./admin-commands.ts";
-import type { Command } from "./command.ts";
+import type { Command, CommandSource } from "./command.ts";
 import { CompletionQueue } from "./completion-queue.ts";
 import type { ControllerState } from "./controller-state.ts";
 import { ErrorLog } from "./error-log.ts";
@@ -327,12 +327,12 @@ export class NvmeController implements Plugged {
 
   /** A status that a command has before anything is done: its number is another one's. */
   #early({ queue, id }: Command): number | undefined {
-    const { inFlight } = queue as SubmissionQueue;
-    return inFlight > 1 && this.#queues.knows(queue as SubmissionQueue, id) ? Status.ID_CONFLICT : undefined;
+    const { inFlight } = queue as CommandSource;
+    return inFlight > 1 && this.#queues.knows(queue as CommandSource, id) ? Status.ID_CONFLICT : undefined;
   }
 
   #carryOut(command: Command): number {
-    const { id } = command.queue as SubmissionQueue;
+    const { id } = command.queue as CommandSource;
     const { faults } = this.#settings;
     if (faults !== undefined) {
       const { opcode, nsid, dw10, dw11, dw12, dw13 } = command;

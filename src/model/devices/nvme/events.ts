@@ -1,7 +1,6 @@
-import type { Command } from "./command.ts";
+import type { Command, CommandSource } from "./command.ts";
 import type { Queues } from "./queues.ts";
 import { HELD, Status } from "./status.ts";
-import type { SubmissionQueue } from "./submission-queue.ts";
 
 /** Requests that are held, less one: AERL of Identify. */
 export const EVENT_REQUESTS = 3;
@@ -77,7 +76,7 @@ export class Events {
       const at = this.#pending.findIndex(({ type }) => (this.#masked & (1 << type)) === 0);
       const event = this.#pending[at];
       if (request === undefined || event === undefined) return;
-      if (!(request.queue as SubmissionQueue).completions.hasRoom) return;
+      if (!(request.queue as CommandSource).completions.hasRoom) return;
       this.#pending.splice(at, 1);
       this.#masked |= 1 << event.type;
       this.#queues.held.splice(this.#queues.held.indexOf(request), 1);

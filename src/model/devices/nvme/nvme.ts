@@ -32,7 +32,7 @@ import { type NvmeOptions, nvmeSettings } from "./options.ts";
  * Cost of a command: two or three transfers besides its data's. No object but the bigints of its addresses is made for a transfer of
  * whole pages of 4 KiB.
  *
- * @throws RangeError ERR_OUT_OF_RANGE, TypeError ERR_INVALID_ARG_TYPE
+ * @throws RangeError `ERR_OUT_OF_RANGE`, TypeError `ERR_INVALID_ARG_TYPE`: with the option, and what would pass.
  */
 export function softwareNvme(options: NvmeOptions = {}): ModelPciDevice {
   const settings = nvmeSettings(options);

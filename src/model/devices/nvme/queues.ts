@@ -1,5 +1,5 @@
 import type { Bus } from "../plug.ts";
-import { Command } from "./command.ts";
+import { Command, type CommandSource } from "./command.ts";
 import { COMPLETION_BYTES, type CompletionQueue } from "./completion-queue.ts";
 import type { InterruptLines } from "./interrupts.ts";
 import { Status } from "./status.ts";
@@ -31,6 +31,8 @@ export class Queues {
   readonly #lines: InterruptLines;
   readonly #owner: QueueOwner;
   readonly #row: SubmissionQueue[] = [];
+  /** Queues that have commands, and wait for room in their completion queues. */
+  readonly #stalled: SubmissionQueue[] = [];
   #left = 1;
   readonly #spare: Command[] = [];
   readonly #entry = new Uint8Array(COMPLETION_BYTES);
@@ -44,7 +46,8 @@ export class Queues {
 
   /** All are gone, and all that was on its way. */
   clear(): void {
-    for (const list of [this.submissions, this.completions, this.flying, this.held, this.#row]) list.length = 0;
+    for (const list of [this.submissions, this.completions, this.flying, this.held, this.#row, this.#stalled])
+      list.length = 0;
     this.#left = this.burst;
     this.#lines.reset();
   }
@@ -82,7 +85,7 @@ export class Queues {
         this.#leave(queue);
       } else if (!queue.completions.hasRoom) {
         this.#leave(queue);
-        queue.completions.stalled.push(queue);
+        this.#stalled.push(queue);
       } else {
         return this.#take(queue);
       }
@@ -92,7 +95,7 @@ export class Queues {
 
   /** Posts the completion; the command's object is free after that. */
   complete(command: Command, status: number): void {
-    const from = command.queue as SubmissionQueue;
+    const from = command.queue as CommandSource;
     const queue = from.completions;
     from.inFlight--;
     if (!command.awaitsEvent) queue.reserved--;
@@ -110,7 +113,7 @@ export class Queues {
   hold(command: Command): void {
     this.held.push(command);
     if (!command.awaitsEvent) return;
-    const queue = (command.queue as SubmissionQueue).completions;
+    const queue = (command.queue as CommandSource).completions;
     queue.reserved--;
     this.#resume(queue);
   }
@@ -130,7 +133,7 @@ export class Queues {
   }
 
   /** Whether a command of this queue with this number is on its way. */
-  knows(queue: SubmissionQueue, id: number): boolean {
+  knows(queue: CommandSource, id: number): boolean {
     for (const list of [this.flying, this.held]) {
       if (list.some((one) => one.queue === queue && one.id === id)) return true;
     }
@@ -150,8 +153,8 @@ export class Queues {
     this.submissions[queue.id] = undefined;
     queue.completions.users--;
     if (queue.inRow) this.#leave(queue);
-    const { stalled } = queue.completions;
-    if (stalled.includes(queue)) stalled.splice(stalled.indexOf(queue), 1);
+    const at = this.#stalled.indexOf(queue);
+    if (at >= 0) this.#stalled.splice(at, 1);
   }
 
   /** Ends a completion queue that nobody uses any more. */
@@ -176,7 +179,7 @@ export class Queues {
   }
 
   #enter(queue: SubmissionQueue): void {
-    if (queue.inRow || queue.completions.stalled.includes(queue)) return;
+    if (queue.inRow || this.#stalled.includes(queue)) return;
     queue.inRow = true;
     this.#row.push(queue);
   }
@@ -194,7 +197,11 @@ export class Queues {
 
   /** There may be room again. */
   #resume(queue: CompletionQueue): void {
-    if (!queue.hasRoom) return;
-    for (let one = queue.stalled.shift(); one !== undefined; one = queue.stalled.shift()) this.#enter(one);
+    if (this.#stalled.length === 0 || !queue.hasRoom) return;
+    const freed = this.#stalled.filter((one) => one.completions === queue);
+    for (const one of freed) {
+      this.#stalled.splice(this.#stalled.indexOf(one), 1);
+      this.#enter(one);
+    }
   }
 }

@@ -1,5 +1,5 @@
 import type { Bus } from "../plug.ts";
-import { type Command, ENTRY_BYTES } from "./command.ts";
+import { type Command, type CommandSource, ENTRY_BYTES } from "./command.ts";
 import type { CompletionQueue } from "./completion-queue.ts";
 
 /** So many entries are fetched by one DMA, where they lie side by side. */
@@ -11,11 +11,10 @@ const FETCHED = 16;
  *     | done | fetched | waiting | free |
  *            head      next      tail          head: what completions tell the host; next: where DMA goes on
  */
-export class SubmissionQueue {
+export class SubmissionQueue implements CommandSource {
   readonly id: number;
   readonly entries: number;
   readonly completions: CompletionQueue;
-  /** Commands that were taken and are not completed. */
   inFlight = 0;
   /** It stands in the row of those that have something to fetch. */
   inRow = false;

@@ -1,0 +1,40 @@
+/** The error of a close that went on past what failed: one for all that it met with. */
+import { DmaWindowError, type DmaWindowErrorOptions } from "./errors.ts";
+
+/** Does it, and keeps what it throws. */
+export function attempt(errors: unknown[], action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    errors.push(error);
+  }
+}
+
+/** `ERR_CLOSE`; the first of what failed is its cause, and gives its `syscall`, `errno` and `facts`. Nothing where nothing failed. */
+export function closingError(what: string, errors: readonly unknown[]): DmaWindowError | undefined {
+  if (errors.length === 0) return undefined;
+  const left = errors.flatMap(sentencesOf);
+  const met = errors.length === 1 ? "an error" : `${errors.length} errors`;
+  return new DmaWindowError("ERR_CLOSE", `closing ${what} met with ${met}: ${errors.join("; ")}`, {
+    ...kernelSaid(errors[0]),
+    cause: errors[0],
+    ...(left.length === 0 ? {} : { residue: { left } }),
+  });
+}
+
+/** What an error has of the call that failed, for one that is made of it. */
+export function kernelSaid(error: unknown): Pick<DmaWindowErrorOptions, "errno" | "syscall" | "facts"> {
+  if (!(error instanceof DmaWindowError)) return {};
+  const { errno, syscall, facts } = error;
+  return {
+    ...(errno === undefined ? {} : { errno }),
+    ...(syscall === undefined ? {} : { syscall }),
+    ...(facts === undefined ? {} : { facts }),
+  };
+}
+
+/** What an error says is left behind; the error itself where it says nothing of that. An interface that threw then left nothing. */
+function sentencesOf(error: unknown): readonly string[] {
+  if (!(error instanceof DmaWindowError)) return [String(error)];
+  return error.residue?.left ?? (error.code === "ERR_INTERFACE" ? [] : [String(error)]);
+}

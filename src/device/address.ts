@@ -1,0 +1,59 @@
+/** The group that a PCI device is in, and what else is there, by the machine's files. */
+import { DmaWindowError, errnoName } from "../errors.ts";
+import { lookAlikes } from "../pci/address.ts";
+import type { MachineFiles, Syscalls } from "../syscalls.ts";
+
+/** `undefined` where the machine's files do not say. The address was matched as one: it becomes part of a path. */
+export function groupOfAddress(files: MachineFiles | undefined, address: string): number | undefined {
+  const link = files?.link(`/sys/bus/pci/devices/${address}/iommu_group`);
+  const [, group] = (typeof link === "string" && /(?:^|\/)([0-9]{1,10})\/*$/.exec(link)) || [];
+  return group === undefined ? undefined : Number(group);
+}
+
+/** The group that has to be opened for a device. @throws `ERR_NO_DEVICE`, `ERR_NO_GROUP`, `ERR_NO_DEVICE_FILES`. */
+export function groupToOpen({ files }: Pick<Syscalls, "files">, address: string): number {
+  const group = groupOfAddress(files, address);
+  if (group !== undefined) return group;
+  const devices = files?.names("/sys/bus/pci/devices");
+  if (!Array.isArray(devices)) {
+    const why = typeof devices === "number" ? ` (${errnoName(devices)})` : "";
+    throw new DmaWindowError(
+      "ERR_NO_DEVICE_FILES",
+      `the machine does not say in which group device ${address} is: /sys/bus/pci/devices cannot be read${why}. Name the group itself: groups: [number]`,
+      { facts: { address } },
+    );
+  }
+  if (!devices.includes(address)) {
+    const near = lookAlikes(address, devices).slice(0, 8);
+    const hint = near.length === 0 ? "it has none" : `what looks like it is ${near.join(", ")}`;
+    throw new DmaWindowError("ERR_NO_DEVICE", `the machine has no PCI device ${address}: ${hint}`, {
+      facts: { address, near },
+    });
+  }
+  throw new DmaWindowError(
+    "ERR_NO_GROUP",
+    `device ${address} is in no IOMMU group: the IOMMU is off (intel_iommu=on, amd_iommu=on; firmware's setup). Without one it can ` +
+      "be used only where vfio is loaded with enable_unsafe_noiommu_mode=1, and then reaches all memory",
+    { facts: { address } },
+  );
+}
+
+/** The names of the devices in a group, and which of them are bound to VFIO; `undefined` where the machine does not say. */
+export function devicesOfGroup(
+  files: MachineFiles | undefined,
+  group: number,
+): readonly { readonly address: string; readonly driver: string | undefined }[] | undefined {
+  const directory = `/sys/kernel/iommu_groups/${group}/devices`;
+  const names = files?.names(directory);
+  if (!Array.isArray(names)) return undefined;
+  return names.map((address: string) => {
+    const link = files?.link(`${directory}/${address}/driver`);
+    return { address, driver: typeof link === "string" ? link.split("/").at(-1) : undefined };
+  });
+}
+
+/** The node of a device's memory; -1 in the file is none (`drivers/base/node.c`). */
+export function numaNodeOfAddress(files: MachineFiles | undefined, address: string): number | undefined {
+  const text = files?.text(`/sys/bus/pci/devices/${address}/numa_node`);
+  return typeof text === "string" && /^[0-9]{1,9}\s*$/.test(text) ? Number(text) : undefined;
+}
