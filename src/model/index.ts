@@ -3,10 +3,10 @@ import type { ModelKernel } from "./model-kernel.ts";
 import { type ModelOptions, settingsFrom } from "./options.ts";
 
 export { type EduOptions, edu } from "./devices/edu.ts";
-export type { Bus, ModelPciDevice, Plugged, PluggedBar, PluggedFacts, Width } from "./devices/plug.ts";
-export type { PluggedDevice } from "./devices/plugged-device.ts";
 export { softwareNvme } from "./devices/nvme/nvme.ts";
 export type { NvmeCommand, NvmeFault, NvmeNamespaceOptions, NvmeOptions } from "./devices/nvme/options.ts";
+export type { Bus, ModelPciDevice, Plugged, PluggedBar, PluggedFacts, Width } from "./devices/plug.ts";
+export type { PluggedDevice } from "./devices/plugged-device.ts";
 export type { DmaFault, DmaResult, ModelDevice } from "./dma/device.ts";
 export { ModelKernelOops, ModelProcessEnded, ModelUnknown } from "./errors.ts";
 export { type Fault, type FaultPlace, type FaultyKernel, faulty, killed } from "./faults.ts";
