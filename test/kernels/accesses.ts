@@ -23,9 +23,10 @@ export interface Expected {
   readonly mark: number;
   /** Exactly these, in this order. */
   readonly accesses?: readonly Access[];
-  /** Or: any, and at least `least` of them, of these widths. */
+  /** Or: any of these widths, and so many of them. */
   readonly widths?: readonly number[];
   readonly least?: number;
+  readonly most?: number;
 }
 
 export function accessesIn(log: string): Access[] {
@@ -41,7 +42,7 @@ export function accessesIn(log: string): Access[] {
 /** What is wrong with the accesses between two marks; `undefined` where nothing is. */
 export function judgeAccesses(
   all: readonly Access[],
-  { mark, accesses, widths, least = 1 }: Expected,
+  { mark, accesses, widths, least = 1, most = Number.POSITIVE_INFINITY }: Expected,
 ): string | undefined {
   const isMark = (number: number) => (one: Access) =>
     one.kind === "read" && one.at === MARKS + 4 * number && one.width === 4;
@@ -56,7 +57,8 @@ export function judgeAccesses(
   const others = between.filter(({ width }) => !widths.includes(width));
   if (others.length > 0)
     return `the device saw ${others.length} accesses of other widths: ${words(others.slice(0, 8))}`;
-  return between.length < least ? `the device saw ${between.length} accesses, and not ${least} at least` : undefined;
+  if (between.length >= least && between.length <= most) return undefined;
+  return `the device saw ${between.length} accesses, and not ${least} at least${most < Number.POSITIVE_INFINITY ? `, ${most} at most` : ""}`;
 }
 
 function words(accesses: readonly Access[]): string {

@@ -9,7 +9,7 @@ import { heap } from "./heap.ts";
 import { library } from "./library.ts";
 import { random } from "./random.ts";
 
-/** `hold` and `humble` are children of `ends`; `hello` shows that a user can start the program. */
+/** `hold` and `humble` are children of `ends`, those with nvme in their name of `nvme`; `hello` shows that a user can start the program. */
 const parts: Readonly<Record<string, () => void | Promise<void>>> = {
   dma,
   flight,
@@ -21,6 +21,11 @@ const parts: Readonly<Record<string, () => void | Promise<void>>> = {
   random,
   harm,
   hardware,
+  // Only an image has the disk that these are about.
+  nvme: async () => (await import("./nvme.ts")).nvme(),
+  "nvme-hold": async () => (await import("./nvme-ends.ts")).nvmeHold(),
+  "nvme-worker": async () => (await import("./nvme-ends.ts")).nvmeWorker(),
+  "nvme-listener": async () => (await import("./nvme-ends.ts")).nvmeListener(),
   hold,
   humble,
   hello: () => {},

@@ -1,5 +1,12 @@
 /** What each part of the guest's program begins with. */
-import { type Container, openContainer, planWindow, type SpaprInfo, type Window } from "../../../src/index.ts";
+import {
+  type Container,
+  type Device,
+  openContainer,
+  planWindow,
+  type SpaprInfo,
+  type Window,
+} from "../../../src/index.ts";
 import type { IommuInfo } from "../../../src/iommu.ts";
 import { MapFlag, Protection } from "../../../src/syscalls.ts";
 import { Door } from "./door.ts";
@@ -61,6 +68,12 @@ export class Site {
   get nvme(): NvmeDevice {
     if (this.#nvme === undefined) throw new Error("this machine has no NVMe controller for tests");
     return this.#nvme;
+  }
+
+  /** The controller as a device, without a driver. */
+  openNvme(): { readonly container: Container; readonly device: Device; close(): void } {
+    const container = openContainer({ kernel: this.kernel, devices: [this.nvme.name] });
+    return { container, device: container.device(), close: () => container.close() };
   }
 
   open(index = 0): Container {
