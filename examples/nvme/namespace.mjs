@@ -101,11 +101,12 @@ export class Namespace {
     }
     const blocks = bytes / this.blockBytes;
     if (blocks <= this.blocks - lba) return;
-    const facts = { lba, blocks, has: this.blocks };
-    throw refused(
-      `${blocks} blocks from LBA ${lba} on reach behind the namespace's end: it has ${this.blocks} blocks`,
-      facts,
-    );
+    const what = blocks === 1 ? `a block at LBA ${lba} is` : `${blocks} blocks from LBA ${lba} on are`;
+    throw refused(`${what} behind the namespace's end: it has ${this.blocks} blocks`, {
+      lba,
+      blocks,
+      has: this.blocks,
+    });
   }
 }
 

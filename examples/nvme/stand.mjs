@@ -14,6 +14,7 @@ import {
   pciDevice,
   planWindow,
   readHugepages,
+  readIomem,
   softwareNvme,
 } from "dma-window";
 import { Controller } from "./controller.mjs";
@@ -81,7 +82,9 @@ export class Stand {
       const list = memory.addList({ pageSize: pageSize ?? pageSizeFor(kernel, bytes), maxBytes: bytes });
       const container = openContainer({ kernel, devices: [address], noIommu });
       ends.push(["container", () => container.close()]);
-      const window = container.createWindow(planWindow({ memory, info: container.info(), ...plan }));
+      const window = container.createWindow(
+        planWindow({ memory, info: container.info(), ...(noIommu ? reachOf(kernel) : {}), ...plan }),
+      );
       container.attach(memory);
       const heap = new DmaHeap({ memory, list, window, name: "nvme" });
       ends.push(["heap", () => heap.close()]);
@@ -120,7 +123,11 @@ export class Stand {
       if (this.device.info.irqs.request.count > 0) {
         this.device.on("request", () => end("somebody wants the device back: it was closed"));
       }
-      for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => end(`${signal}: the disk was given back`));
+      for (const signal of ["SIGINT", "SIGTERM"]) {
+        const listener = () => end(`${signal}: the disk was given back`);
+        process.once(signal, listener);
+        this.#ends.push(["signals", () => process.off(signal, listener)]);
+      }
     });
   }
 
@@ -166,6 +173,16 @@ function bytesFor({ queues = 1, depth = 32, transferBytes = 128 << 10, buffers =
   const rings = (queues + 1) * (depth + 1) * 128;
   const wanted = Math.ceil(1.25 * (buffers * (transferBytes + 4096) + rings)) + 4 * MIB;
   return Math.ceil(wanted / (2 * MIB)) * 2 * MIB;
+}
+
+/**
+ * Without an IOMMU a device's addresses are those of the machine, so the window reaches to the end of its RAM. The software machine has at
+ * most 64 GiB.
+ *
+ * @param {Syscalls} kernel
+ */
+function reachOf(kernel) {
+  return kernel.name === "linux" ? { highestRam: readIomem().highest } : { growTo: 64n << 30n };
 }
 
 /** The smallest hugepages of which there are enough; else the CPU's own pages. @param {Syscalls} kernel @param {number} bytes */

@@ -1,6 +1,7 @@
 import { Closable } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError, errnoName } from "../errors.ts";
+import { exclusively } from "../exclusive.ts";
 import { hex, bytes as size } from "../hex.ts";
 import { keysOf, known } from "../known.ts";
 import type { Registers } from "../syscalls.ts";
@@ -176,8 +177,11 @@ export class Bar extends Closable {
    * @throws `ERR_KERNEL`, `ERR_INTERFACE` where it may still be mapped.
    */
   close(): void {
-    const problem = this.end();
-    if (problem !== undefined) throw problem;
+    if (!this.#open) return;
+    exclusively("bar.close", () => {
+      const problem = this.end();
+      if (problem !== undefined) throw problem;
+    });
   }
 
   /** @internal The same in the middle of an operation; gives what it met with. */

@@ -4,13 +4,14 @@ import { DmaWindowError } from "../errors.ts";
 import { begin, end } from "../exclusive.ts";
 import { placeIn } from "../place-in.ts";
 import type { RemoteFreeToken } from "../worker/remote-free.ts";
-import { alignShift, blockBytes, boundaryShift, GRANULE, quickShift } from "./block.ts";
+import { alignShift, blockBytes, boundaryShift, quickShift } from "./block.ts";
 import type { Blocks } from "./blocks.ts";
-import { type DmaBuffer, makeBuffer } from "./buffer.ts";
+import { bufferAt, type DmaBuffer, makeBuffer } from "./buffer.ts";
 import { Careful } from "./careful.ts";
 import type { HeapDamage } from "./damage.ts";
+import { DescribedBlocks, type KnownBlocks } from "./described.ts";
 import { hotCalls } from "./hot.ts";
-import { type HeapLeak, type HeapPart, nameLeaks } from "./leaks.ts";
+import { type HeapLeak, type HeapPart, nameLeaks, tellable } from "./leaks.ts";
 import {
   type Aids,
   type BlockOptions,
@@ -60,6 +61,7 @@ export abstract class HeapBase extends Closable {
   readonly #aids: Aids;
   readonly #blocks: Blocks;
   readonly #careful: Careful | undefined;
+  readonly #known: KnownBlocks;
   readonly #pools = new Set<PoolOf>();
   /** The allocator's. */
   readonly #heap: number;
@@ -86,6 +88,7 @@ export abstract class HeapBase extends Closable {
       blocks.end();
       throw error;
     }
+    this.#known = this.#careful ?? new DescribedBlocks(this.#heap);
     this.#isPlain = !this.#careful && !aids.zero;
     this.#plain = this.#isPlain ? plainHeap(wasm, this.#heap) : noHeap(wasm);
     const { iovas, vas, sizes } = this.#careful ?? wasm.columns;
@@ -193,35 +196,19 @@ export abstract class HeapBase extends Closable {
   /** Where the device finds a block. Leaves a bigint: see {@link iovas}. @throws as {@link free}. */
   iovaOf(handle: number): bigint {
     this.#check(handle);
-    return this.#iovaOf(handle);
+    return this.#known.iovaOf(handle);
   }
 
   /** Its address. @throws as {@link free}. */
   vaOf(handle: number): bigint {
     this.#check(handle);
-    return this.#vaOf(handle);
-  }
-
-  // What the heap itself goes by is the descriptor, wherever a program has columns that it may have written to.
-  #iovaOf(handle: number): bigint {
-    if (this.#careful) return this.#careful.iovaOf(handle);
-    return wasm.iovas[(handle & HANDLE_INDEX_MASK) * 4] as bigint;
-  }
-
-  #vaOf(handle: number): bigint {
-    if (this.#careful) return this.#careful.vaOf(handle);
-    return wasm.vas[(handle & HANDLE_INDEX_MASK) * 4] as bigint;
+    return this.#known.vaOf(handle);
   }
 
   /** Its bytes: whole granules of 64, and as many as were asked for in a heap with `guard`. @throws as {@link free}. */
   sizeOf(handle: number): number {
     this.#check(handle);
-    return this.#sizeOf(handle);
-  }
-
-  #sizeOf(handle: number): number {
-    if (this.#careful) return this.#careful.sizeOf(handle);
-    return (wasm.sizes[(handle & HANDLE_INDEX_MASK) * 8] as number) * GRANULE;
+    return this.#known.sizeOf(handle);
   }
 
   /**
@@ -232,14 +219,14 @@ export abstract class HeapBase extends Closable {
    */
   bytes(handle: number): Uint8Array {
     this.#check(handle);
-    const length = this.#sizeOf(handle);
+    const length = this.#known.sizeOf(handle);
     if (this.#careful === undefined) {
       const at = (handle & HANDLE_INDEX_MASK) * 8 + VA_WORD;
       const va = ((wasm.words[at + 1] as number) >>> 0) * 2 ** 32 + ((wasm.words[at] as number) >>> 0); // exact, or in no segment
       const shown = this.#blocks.segments.shown.showQuickly(va, length);
       if (shown !== undefined) return shown;
     }
-    return this.#blocks.segments.shown.show(this.#vaOf(handle), length);
+    return this.#blocks.segments.shown.show(this.#known.vaOf(handle), length);
   }
 
   /** Copies out of a block, from `offset` on, as many bytes as `into` has. On every engine. @throws as {@link free}; `ERR_BUSY`. */
@@ -254,7 +241,7 @@ export abstract class HeapBase extends Closable {
 
   #place(handle: number, offset: number, bytes: Uint8Array): bigint {
     this.#check(handle);
-    return this.#vaOf(handle) + BigInt(placeIn(this.#sizeOf(handle), offset, bytes));
+    return this.#known.vaOf(handle) + BigInt(placeIn(this.#known.sizeOf(handle), offset, bytes));
   }
 
   /** A block as an object. @throws as {@link alloc}; `ERR_INVALID_ARG_TYPE` for an option that is not known. */
@@ -368,15 +355,16 @@ export abstract class HeapBase extends Closable {
   leaks(): readonly HeapLeak[] {
     this.alive();
     this.#remote?.drainAll();
-    return [...this.#leaks()];
+    return Array.from(this.#leaks(), tellable);
   }
 
   *#leaks(): Generator<HeapLeak, void, void> {
-    const next = (handle: number) => this.#careful?.next(handle) ?? wasm.heapNextLive(this.#heap, handle);
-    for (let handle = next(0); handle !== 0; handle = next(handle)) {
-      const site = this.#careful?.siteOf(handle);
-      const where = { iova: this.#iovaOf(handle), va: this.#vaOf(handle) };
-      yield { handle, ...where, bytes: this.#sizeOf(handle), ...(site === undefined ? {} : { callSite: site }) };
+    const known = this.#known;
+    for (let handle = known.next(0); handle !== 0; handle = known.next(handle)) {
+      const site = known.siteOf(handle);
+      const where = { iova: this.#known.iovaOf(handle), va: this.#known.vaOf(handle) };
+      const about = { ...bufferAt(this, handle), ...(site === undefined ? {} : { callSite: site }) };
+      yield { handle, ...where, bytes: this.#known.sizeOf(handle), ...about };
     }
     for (const pool of this.#pools) yield* pool.part.leaks();
   }
@@ -454,11 +442,7 @@ export abstract class HeapBase extends Closable {
   #check(handle: number): void {
     this.alive();
     const isHandle = typeof handle === "number" && (handle | 0) === handle;
-    const status = isHandle ? this.#statusOf(handle) : AllocStatus.UNKNOWN_HANDLE;
+    const status = isHandle ? this.#known.statusOf(handle) : AllocStatus.UNKNOWN_HANDLE;
     if (status !== AllocStatus.OK) throw refusedHandle(handle, status, { title: this.#blocks.title, part: "block" });
-  }
-
-  #statusOf(handle: number): number {
-    return this.#careful ? this.#careful.statusOf(handle) : wasm.heapCheckHandle(this.#heap, handle);
   }
 }

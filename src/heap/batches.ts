@@ -5,6 +5,7 @@
  */
 import { OwnWeakMap } from "../captured.ts";
 import { DmaWindowError } from "../errors.ts";
+import { counted } from "./leaks.ts";
 import { wasm } from "./wasm.ts";
 
 /** Those that nobody has, by the power of two that they have room for. */
@@ -45,5 +46,8 @@ export function giveBatch(batch: Int32Array): void {
 function make(room: number): Int32Array {
   const pointer = wasm.arenaTake(room * 4);
   if (pointer !== 0) return new Int32Array(wasm.memory.buffer, pointer, room);
-  throw new DmaWindowError("ERR_OUT_OF_MEMORY", `no room for a batch of ${room} handles in the allocator's memory`);
+  throw new DmaWindowError(
+    "ERR_OUT_OF_MEMORY",
+    `no room for a batch of ${counted(room, "handle")} in the allocator's memory`,
+  );
 }

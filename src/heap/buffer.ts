@@ -2,16 +2,21 @@ import { Closable } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { coded, DmaWindowError } from "../errors.ts";
 import { hex } from "../hex.ts";
+import { counted } from "./leaks.ts";
 
 /** The heap of a buffer, as the buffer knows it. */
 interface BufferHeap {
   readonly closed: boolean;
   iovaOf(handle: number): bigint;
+  sizeOf(handle: number): number;
   bytes(handle: number): Uint8Array;
   read(handle: number, offset: number, into: Uint8Array): void;
   write(handle: number, offset: number, from: Uint8Array): void;
   free(handle: number): void;
 }
+
+/** The lengths of those that are open, by handle: what a leak is called. */
+const lengths = new WeakMap<BufferHeap, Map<number, number>>();
 
 /** Only heaps make buffers. */
 let make: (heap: BufferHeap, handle: number, length: number) => DmaBuffer;
@@ -50,6 +55,8 @@ export class DmaBuffer extends Closable {
     this.handle = handle;
     this.length = length;
     this.iova = heap.iovaOf(handle);
+    const others = lengths.get(heap) ?? new Map<number, number>();
+    lengths.set(heap, others.set(handle, length));
   }
 
   get closed(): boolean {
@@ -81,15 +88,40 @@ export class DmaBuffer extends Closable {
   /** Its handle, which may be another owner's once it is closed. */
   #live(): number {
     if (this.#open) return this.handle;
-    throw new DmaWindowError("ERR_NOT_LIVE", `the buffer of ${this.length} bytes at IOVA ${hex(this.iova)} is closed`);
+    throw new DmaWindowError(
+      "ERR_NOT_LIVE",
+      `the buffer of ${counted(this.length, "byte")} at IOVA ${hex(this.iova)} is closed`,
+    );
   }
 
-  /** Frees it. Once more does nothing, also after its heap was closed. @throws as {@link DmaHeap.free}. */
+  /**
+   * Frees it. Once more does nothing, also after its heap was closed. @throws as {@link DmaHeap.free}: then it is closed where its block
+   * is not live, and else as it was.
+   */
   close(): void {
     if (!this.#open) return;
+    try {
+      if (!this.#heap.closed) this.#heap.free(this.handle);
+    } catch (error) {
+      if (!this.#isLive()) this.#end();
+      throw error;
+    }
+    this.#end();
+  }
+
+  #end(): void {
     this.#open = false;
     this.#bytes = undefined;
-    if (!this.#heap.closed) this.#heap.free(this.handle);
+    lengths.get(this.#heap)?.delete(this.handle);
+  }
+
+  #isLive(): boolean {
+    if (this.#heap.closed) return false;
+    try {
+      return this.#heap.sizeOf(this.handle) > 0;
+    } catch {
+      return false; // it is refused
+    }
   }
 }
 
@@ -98,4 +130,10 @@ markClass(DmaBuffer, "DmaBuffer");
 /** A buffer of a block that is live. */
 export function makeBuffer(heap: BufferHeap, handle: number, length: number): DmaBuffer {
   return make(heap, handle, length);
+}
+
+/** That a block is a buffer's, if it is. */
+export function bufferAt(heap: BufferHeap, handle: number): { readonly buffer?: number } {
+  const length = lengths.get(heap)?.get(handle);
+  return length === undefined ? {} : { buffer: length };
 }

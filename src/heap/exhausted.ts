@@ -6,6 +6,7 @@ import type { MemsegTable } from "../memory/table.ts";
 import type { OwnList } from "../memory/types.ts";
 import { poolIn } from "../system/hugepages.ts";
 import type { Asked, GrowthState, Place } from "./ground.ts";
+import { counted } from "./leaks.ts";
 import { wholePages } from "./options.ts";
 import { wasm } from "./wasm.ts";
 
@@ -39,8 +40,7 @@ export function exhausted(asked: Asked, place: Place, source: Source): DmaWindow
 /** The same of a heap that has what it was lent. */
 export function exhaustedLoan(asked: Asked, place: Place): DmaWindowError {
   const figures = figuresOf(place);
-  const isFull = figures.largest >= BigInt(asked.bytes) && asked.align === undefined && asked.boundary === undefined;
-  const help = isFull ? NO_DESCRIPTORS : "Free blocks, or have more lent to it: add(token)";
+  const help = figures.largest >= anywhere(asked) ? NO_DESCRIPTORS : "Free blocks, or have more lent to it: add(token)";
   return refusal(aboutOf(asked, place, figures), place, help, { ...asked, ...figures });
 }
 
@@ -92,8 +92,16 @@ interface Room {
 
 function advice(asked: Asked, { plan, error }: GrowthState, { list, window }: Source, room: Room): string {
   const pages = wholePages(neededBy(asked, list.pageSize), list.pageSize);
-  if (room.largest >= BigInt(asked.bytes) && asked.align === undefined && asked.boundary === undefined) {
-    return NO_DESCRIPTORS;
+  if (room.largest >= anywhere(asked)) return NO_DESCRIPTORS;
+  if (pages > list.length) {
+    const whole = `its whole list holds ${inBytes(list.length)} (maxBytes of addList)`;
+    return (
+      `It can never fit, whatever is freed: ${whole}. Ask for less at a time, or make another heap on a longer list, for ` +
+      `which the window has room up to ${inBytes(window.largestHole)}`
+    );
+  }
+  if (plan !== undefined && pages > plan.max) {
+    return `It can never fit, whatever is freed: grow.max is ${inBytes(plan.max)}. Ask for less at a time, or make it with more`;
   }
   if (pages > room.listRoom) {
     return (
@@ -106,9 +114,14 @@ function advice(asked: Asked, { plan, error }: GrowthState, { list, window }: So
   }
   if (error !== undefined) return `It could not grow: ${messageOf(error)}`;
   if (room.hugepages !== undefined && BigInt(room.hugepages) * list.pageSize < pages) {
-    return `The pool has ${room.hugepages} hugepages of ${inBytes(list.pageSize)} free: give it more, then heap.grow(${pages})`;
+    return `The pool has ${counted(room.hugepages, "hugepage")} of ${inBytes(list.pageSize)} free: give it more, then heap.grow(${pages})`;
   }
   return `Call heap.grow(${pages}), or free blocks${plan?.sync === false ? ", or wait a turn: it grows in the background" : ""}`;
+}
+
+/** Bytes in a row in which it fits wherever they begin. */
+function anywhere({ bytes, align = 1, boundary }: Asked): bigint {
+  return BigInt(bytes) + BigInt(align) + (boundary === undefined || boundary === 0 ? 0n : BigInt(bytes));
 }
 
 /** Bytes of new memory in which it fits wherever they begin, which is at a page. */

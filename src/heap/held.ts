@@ -2,6 +2,7 @@
 import { DmaWindowError } from "../errors.ts";
 import { hex } from "../hex.ts";
 import type { Piece, Run } from "./ground.ts";
+import { counted } from "./leaks.ts";
 
 /** A segment, whether the allocator has it or not. */
 export interface Held {
@@ -66,7 +67,7 @@ export class HeldSegments {
 export function outside(va: bigint, length: number): DmaWindowError {
   return new DmaWindowError(
     "ERR_NOT_FOUND",
-    `${length} bytes at ${hex(va)} are not in the heap: were the columns of addresses written to?`,
+    `${counted(length, "byte")} at ${hex(va)} in no segment of the heap: were the columns of addresses written to?`,
     { facts: { va, length } },
   );
 }

@@ -7,6 +7,8 @@ export interface HeapLeak {
   readonly iova: bigint;
   readonly va: bigint;
   readonly bytes: number;
+  /** Of a {@link DmaBuffer}: as many bytes as were asked for. Whoever has one never saw its handle. */
+  readonly buffer?: number;
   /** The pool that it is a slot of; absent of blocks. */
   readonly pool?: string;
   /** Where it was allocated, of heaps with `callSites`. */
@@ -25,15 +27,26 @@ export interface HeapPart {
 
 const SHOWN = 5;
 
+/** `1 slot`, `2 slots`. */
+export function counted(count: number, kind: string): string {
+  return `${count} ${kind}${count === 1 ? "" : "s"}`;
+}
+
+/** For `JSON.stringify`, which takes no bigint: addresses as `"0x..."`. What it looks like is the same. */
+export function tellable(leak: HeapLeak): HeapLeak {
+  const toJSON = () => ({ ...leak, iova: hex(leak.iova), va: hex(leak.va) });
+  return Object.defineProperty({ ...leak }, "toJSON", { value: toJSON });
+}
+
 /** The first few, in words. */
 export function nameLeaks(count: number, leaks: Iterable<HeapLeak>): string {
   const shown: string[] = [];
-  for (const { handle, iova, bytes, pool, callSite } of leaks) {
+  for (const { handle, iova, bytes, buffer, pool, callSite } of leaks) {
     if (shown.length === SHOWN) break;
     const of = pool === undefined ? "" : ` of ${pool}`;
-    shown.push(
-      `handle ${handle}${of} (${inBytes(BigInt(bytes))} at IOVA ${hex(iova)}${callSite === undefined ? "" : `, ${callSite}`})`,
-    );
+    const where = `${inBytes(BigInt(bytes))} at IOVA ${hex(iova)}${callSite === undefined ? "" : `, ${callSite}`}`;
+    const what = buffer === undefined ? "" : `a buffer of ${inBytes(BigInt(buffer))}, `;
+    shown.push(`${what}handle ${handle}${of} (${where})`);
   }
   return `${shown.join(", ")}${count > shown.length ? ` and ${count - shown.length} more` : ""}`;
 }

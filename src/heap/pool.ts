@@ -11,7 +11,7 @@ import type { Blocks } from "./blocks.ts";
 import { CarefulSlots, GUARD } from "./careful-slots.ts";
 import type { HeapDamage } from "./damage.ts";
 import { hotCalls } from "./hot.ts";
-import { type HeapLeak, type HeapPart, nameLeaks } from "./leaks.ts";
+import { counted, type HeapLeak, type HeapPart, nameLeaks } from "./leaks.ts";
 import { type PoolPlan, readForce } from "./options.ts";
 import { fill } from "./pattern.ts";
 import { getPlain, type PlainPool, plainPool, putPlain } from "./plain.ts";
@@ -94,7 +94,7 @@ export class DmaPool extends Closable {
       if (this.#pool < 0) {
         throw new DmaWindowError(
           "ERR_OUT_OF_MEMORY",
-          `no room for ${slots} slots in the allocator's memory: close other pools`,
+          `no room for ${counted(slots, "slot")} in the allocator's memory: close other pools`,
         );
       }
     } catch (error) {
@@ -334,7 +334,7 @@ export class DmaPool extends Closable {
     const force = readForce(options);
     if (!this.#open) return;
     if (this.live > 0 && !force) {
-      const said = `${this.#title} has ${this.live} slots live: ${nameLeaks(this.live, this.#leaks())}`;
+      const said = `${this.#title} has ${counted(this.live, "slot")} live: ${nameLeaks(this.live, this.#leaks())}`;
       throw new DmaWindowError(
         "ERR_POOL_IN_USE",
         `${said}. Put them, or close({ force: true }) once the device is idle`,

@@ -11,7 +11,7 @@ import { alignShift, boundaryShift } from "./block.ts";
 import type { Blocks } from "./blocks.ts";
 import type { HeapDamage } from "./damage.ts";
 import { checkEnded, isWorker, Tokens, type WorkerThread } from "./ended.ts";
-import { type HeapLeak, type HeapPart, nameLeaks } from "./leaks.ts";
+import { counted, type HeapLeak, type HeapPart, nameLeaks } from "./leaks.ts";
 import { readForce, type SharedPoolPlan } from "./options.ts";
 import { giveSeats, takeSeats } from "./seats.ts";
 import { type Slots, takeSlots } from "./slots.ts";
@@ -109,7 +109,7 @@ export class SharedPool extends SharedSlots {
     if (self === 0) {
       throw new DmaWindowError(
         "ERR_TOO_MANY_WORKERS",
-        `${title} was made for ${this.#workers - 1} workers, and so many are there or have a token: recover those that have ended, or make it for more`,
+        `${title} was made for ${counted(this.#workers - 1, "worker")}, and so many are there or have a token: recover those that have ended, or make it for more`,
         { facts: { workers: this.#workers - 1 } },
       );
     }
@@ -176,7 +176,7 @@ export class SharedPool extends SharedSlots {
     this.checkNobody();
     const { live } = this;
     if (live > 0 && !force) {
-      const said = `${this.#of.title} has ${live} slots live: ${nameLeaks(live, this.#leaks())}`;
+      const said = `${this.#of.title} has ${counted(live, "slot")} live: ${nameLeaks(live, this.#leaks())}`;
       throw new DmaWindowError(
         "ERR_POOL_IN_USE",
         `${said}. Put them, or close({ force: true }) once the device is idle`,
@@ -198,7 +198,7 @@ export class SharedPool extends SharedSlots {
     }
     const members = this.workers.filter(({ state }) => state === "joined");
     if (members.length === 0) return;
-    const names = members.map(({ worker, live }) => `worker ${worker} (${live} slots)`).join(", ");
+    const names = members.map(({ worker, live }) => `worker ${worker} (${counted(live, "slot")})`).join(", ");
     throw new DmaWindowError(
       "ERR_HELD",
       `${this.#of.title} is open in other threads, which see its memory: ${names}. Let them leave(), or end them and call recover(token.worker)`,
@@ -299,7 +299,7 @@ function open(of: Of, plan: SharedPoolPlan): { readonly part: Part; readonly slo
 }
 
 function noRoom(count: number): DmaWindowError {
-  const said = `no room for ${count} slots in the allocator's memory: close other pools`;
+  const said = `no room for ${counted(count, "slot")} in the allocator's memory: close other pools`;
   return new DmaWindowError("ERR_OUT_OF_MEMORY", said);
 }
 

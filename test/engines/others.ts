@@ -34,6 +34,7 @@ const jobs: readonly Job[] = [
   ...(existsSync(join(root, "build/Release/vfio_shim.node"))
     ? [
         { name: "memory through the shim", words: ["test/engines/programs/shim.mjs"] },
+        { name: "registers and eventfds through the shim", words: ["test/engines/programs/devices.mjs"] },
         { name: "a socket that reads into memory", words: ["test/engines/programs/socket.mjs"] },
       ]
     : []),

@@ -38,6 +38,32 @@ test("what would take memory from under a heap is refused, with its name and wha
   assert.equal(model.leaks(), []);
 });
 
+test("detach and attach: refused with a heap open, and once it is closed the memory is another heap's", () => {
+  const { heap, memory, list, window, container, model } = ready();
+  const handle = heap.alloc(64);
+  heap.bytes(handle).fill(7);
+  const before = model.hash();
+  failure("ERR_HELD", () => container.detach(memory));
+  failure("ERR_ATTACHED", () => container.attach(memory, window));
+  assert.is(model.hash(), before);
+  assert.is(heap.bytes(handle)[0], 7);
+  heap.grow(HUGE); // it goes on as it was
+  heap.close({ force: true });
+  for (let i = 0; i < 2; i++) {
+    container.detach(memory);
+    failure("ERR_NOT_ATTACHED", () => new DmaHeap({ memory, list, window }));
+    container.attach(memory, window);
+    const next = new DmaHeap({ memory, list, window });
+    const one = next.alloc(64);
+    assert.is(window.translate(next.vaOf(one)), next.iovaOf(one));
+    failure("ERR_HELD", () => container.detach(memory));
+    next.close({ force: true });
+  }
+  container.close();
+  memory.close();
+  assert.equal(model.leaks(), []);
+});
+
 test("an empty heap holds too: what it grows by later is to be mapped", () => {
   const { heap, memory, list, window, container } = ready({ grow: false });
   assert.is(memory.size, 0);

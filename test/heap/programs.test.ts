@@ -21,6 +21,7 @@ test("alloc, free, get, put, batches and columns leave no garbage", () => {
 for (const [name, program] of [
   ["a heap that is left open, and wants to grow, keeps no program from ending", "ending.ts"],
   ["a heap whose columns were overwritten gives its pages back when it is closed", "overwritten.ts"],
+  ["when all descriptors are taken that is said, nothing is lost, and what is freed comes again", "exhausting.ts"],
 ] as const) {
   test(name, () => {
     const path = fileURLToPath(new URL(program, import.meta.url));

@@ -1,4 +1,6 @@
+import { deviceMutants } from "./device.ts";
 import { heapMutants } from "./heap.ts";
+import { nvmeMutants } from "./nvme.ts";
 import { sharedPoolMutants } from "./shared-pool.ts";
 
 /** Ways to break the library, and the test that notices each. `npm run mutants` puts them in, one by one, in a copy. */
@@ -205,6 +207,8 @@ export const mutants: readonly Mutant[] = [
   },
   ...heapMutants,
   ...sharedPoolMutants,
+  ...deviceMutants,
+  ...nvmeMutants,
   {
     broken: "a buffer lies where the free block begins, aligned or not",
     file: "assembly/alloc/fit.ts",

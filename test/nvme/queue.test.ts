@@ -259,7 +259,8 @@ test("each command is told once, with its own answer, by a controller that answe
     const underWay: { identifier: number; tag: number }[] = [];
     const expected = new Map<number, number>();
     let [put, head, tail] = [0, 0, 0];
-    while (put < 300 || underWay.length > 0) {
+    for (let turn = 0; put < 300 || underWay.length > 0; turn++) {
+      assert.ok(turn < 10_000, `seed ${seed}: ${put} were put, and ${underWay.length} have no answer`);
       const count = put < 300 ? next(depth + 1) : 0;
       for (let i = 0; i < count && read(bench, owner, put); i++) {
         underWay.push({ identifier: bench.identifier(tail), tag: put++ });

@@ -32,6 +32,14 @@ export interface Rig {
   end(): void;
 }
 
+/** A controller that a failing test has left open would keep the process for ever. */
+const opened: Controller[] = [];
+
+export async function closeLeft(): Promise<void> {
+  for (const controller of opened.splice(0))
+    if (controller.state !== "closed") await controller.close().catch(() => {});
+}
+
 export async function makeRig(nvme: NvmeOptions = {}, platform: Platform = "powernv"): Promise<Rig> {
   const kernel = modelKernel({ platform, devices: [softwareNvme({ address: ADDRESS, ...nvme })] });
   const memory = new MemsegTable({ kernel });
@@ -46,7 +54,11 @@ export async function makeRig(nvme: NvmeOptions = {}, platform: Platform = "powe
     container,
     device,
     heap,
-    open: (settings = {}, instead = device) => Controller.open(instead, heap, { timeoutMs: 5000, ...settings }),
+    async open(settings = {}, instead = device) {
+      const controller = await Controller.open(instead, heap, { timeoutMs: 5000, ...settings });
+      opened.push(controller);
+      return controller;
+    },
     end() {
       heap.close(); // refused where the driver has left anything
       container.close();
@@ -69,7 +81,7 @@ export function inFront(
     write32: (offset: number, value: number) => bar.write32(offset, value),
     ...registers,
   };
-  return {
+  const all: DriverDevice = {
     address: device.address,
     info: device.info,
     irqs: device.irqs,
@@ -85,8 +97,8 @@ export function inFront(
     },
     bar: () => shown,
     resetAsync: () => device.resetAsync(),
-    ...instead,
   };
+  return Object.defineProperties(all, Object.getOwnPropertyDescriptors(instead)); // getters stay getters
 }
 
 /** Bytes of which every 4 KiB are others. */

@@ -60,18 +60,29 @@ test("what a function of the public surface throws is said by its code", async (
   }
 });
 
-for (const [document, example] of [
-  ["README.md", "examples/static-window.mjs"],
-  ["docs/model.md", "examples/test-on-the-model.mjs"],
-] as const) {
-  const blocks = [...readFileSync(join(root, document), "utf8").matchAll(/```js\n([\s\S]*?)```/g)].map(
-    ([, code]) => code,
-  );
+const blocksOf = (document: string) =>
+  [...readFileSync(join(root, document), "utf8").matchAll(/```js\n([\s\S]*?)```/g)].map(([, code]) => code);
 
-  test(`the program in ${document} is one of the examples, to the letter`, () => {
-    assert.ok(blocks.length > 0);
-    // Of one document several blocks stand one behind the other.
-    assert.is(readFileSync(join(root, example), "utf8"), blocks.join("\n"));
+test("the program in README.md is one of the examples, to the letter", () => {
+  assert.ok(blocksOf("README.md").length > 0);
+  // Its blocks stand one behind the other.
+  assert.is(readFileSync(join(root, "examples/static-window.mjs"), "utf8"), blocksOf("README.md").join("\n"));
+});
+
+test("the programs in docs/model.md are examples, to the letter", () => {
+  const examples = ["examples/test-on-the-model.mjs", "examples/device-of-ones-own.mjs"];
+  assert.equal(
+    examples.map((example) => readFileSync(join(root, example), "utf8")),
+    blocksOf("docs/model.md"),
+  );
+});
+
+for (const platform of ["type1", "powernv", "pseries"]) {
+  test(`the example of a device of one's own is driven, on ${platform}`, () => {
+    const example = ["examples/device-of-ones-own.mjs", platform];
+    const { status, stdout, stderr } = spawnSync(process.execPath, example, { cwd: root, encoding: "utf8" });
+    assert.is(status, 0, stderr);
+    assert.is(stdout, "the device says 10\n");
   });
 }
 

@@ -216,6 +216,21 @@ binding("is not given back while another process has its group, nor while this o
   assert.is(unbindFromVfio(ADDRESS, { kernel: other }), "nvme");
 });
 
+binding("is not given back while its container has it open, and is when it was closed", () => {
+  const kernel = modelKernel({ platform: "type1", devices: [driven()] });
+  const bound = bindToVfio(ADDRESS, { kernel });
+  const container = openContainer({ kernel, devices: [ADDRESS] });
+  const opened = container.device(ADDRESS);
+  assert.match(failure("ERR_BUSY", () => bound.restore()).message, "this process has it open");
+  opened.close();
+  container.device(ADDRESS);
+  failure("ERR_BUSY", () => bound.restore());
+  container.close();
+  bound.restore();
+  assert.is(pciDevice(ADDRESS, { kernel }).driver, "nvme");
+  assert.equal(kernel.leaks(), []);
+});
+
 binding("takes its group out of its container when it goes, and what was mapped there", () => {
   const kernel = modelKernel({ platform: "type1", devices: [driven()] });
   const bound = bindToVfio(ADDRESS, { kernel });

@@ -231,6 +231,24 @@ test("survive a reset by whoever hears of a completion", () => {
   }
 });
 
+test("survive a reset by whoever hears that a command was aborted with its queue", () => {
+  for (const completions of ["now", { seed: 3 }] as const) {
+    const rig = new Rig({ completions, faults: ({ queue }) => (queue === 1 ? "lost" : undefined) }).start();
+    const pair = rig.pair(1);
+    for (let i = 0; i < 3; i++) rig.submit(FLUSH, pair);
+    rig.ring(pair);
+    rig.bus.settle();
+    rig.bus.heard = (vector) => vector === 1 && rig.w32(0x14, 0);
+    rig.submit({ opcode: 0, dw10: 1 }, rig.admin);
+    rig.ring(rig.admin);
+    rig.bus.settle();
+    rig.bus.heard = undefined;
+    assert.equal([rig.reapAll(pair).length, rig.reapAll(rig.admin).length], [1, 0]);
+    rig.start();
+    rig.pair(1);
+  }
+});
+
 test("do not take a number for a command that is on its way with it", () => {
   const rig = new Rig({ faults: ({ dwords }) => (dwords[3] === 77 ? "lost" : undefined) }).start();
   const pair = rig.pair(1);

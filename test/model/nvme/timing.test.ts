@@ -178,6 +178,8 @@ test("ends for all when a test says so", () => {
     rig.ring(pair);
     rig.bus.settle();
     assert.is(rig.csts, 2);
+    const state = rig.device.state?.() as { queues: Record<string, unknown[]> } | undefined;
+    for (const [what, left] of Object.entries(state?.queues ?? { state: ["none"] })) assert.equal(left, [], what);
     rig.w32(0x14, 0);
     rig.bus.settle();
     rig.start();

@@ -32,6 +32,10 @@ export class CompletionQueue {
     this.#base = base;
   }
 
+  get state(): readonly (number | bigint | boolean)[] {
+    return [this.id, this.#base, this.entries, this.vector, this.interrupts, this.#head, this.#tail, this.#phase];
+  }
+
   /** Entries that the host has not consumed. */
   get used(): number {
     return this.#tail >= this.#head ? this.#tail - this.#head : this.#tail - this.#head + this.entries;

@@ -104,6 +104,18 @@ export class NvmeController implements Plugged {
     this.#scheduled = false; // the bus has forgotten it
   }
 
+  /** All but the bytes of the disk, and the order that a seed decides. */
+  state(): unknown {
+    return {
+      registers: [this.#cc, this.#csts, this.#aqa, ...this.#bases, this.#lines.mask],
+      queues: this.#queues.state,
+      features: this.#state.features.state,
+      errorRecovery: this.#state.namespaces.map((namespace) => namespace?.errorRecovery ?? null),
+      events: this.#state.events.state,
+      errors: this.#state.errors.count,
+    };
+  }
+
   #read(offset: number): number {
     switch (offset) {
       case Register.CAP_LOW:

@@ -42,6 +42,10 @@ export class Events {
     this.#masked = 0;
   }
 
+  get state(): unknown {
+    return { masked: this.#masked, pending: this.#pending.map(({ type, information }) => [type, information]) };
+  }
+
   get #requests(): Command[] {
     return this.#queues.held.filter((one) => one.awaitsEvent);
   }

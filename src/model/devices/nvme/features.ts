@@ -21,6 +21,10 @@ export class Features {
     return power === BURST ? 1 : 2 ** power;
   }
 
+  get state(): readonly number[] {
+    return [this.arbitration, this.overTemperature, this.underTemperature, this.writeCache, this.events];
+  }
+
   reset(): void {
     Object.assign(this, new Features());
   }

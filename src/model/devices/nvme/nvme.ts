@@ -10,6 +10,7 @@
  * Rules are those of the NVM Express Base Specification 1.4 (2019). Where it leaves something open, the answer is that of QEMU's
  * `nvme` as it was observed (7.2); where QEMU does otherwise than the specification, docs/model.md has a table.
  */
+import { taken } from "../../../known.ts";
 import type { ModelPciDevice } from "../plug.ts";
 import { NvmeController } from "./controller.ts";
 import { type NvmeOptions, nvmeSettings } from "./options.ts";
@@ -36,11 +37,8 @@ import { type NvmeOptions, nvmeSettings } from "./options.ts";
  */
 export function softwareNvme(options: NvmeOptions = {}): ModelPciDevice {
   const settings = nvmeSettings(options);
-  const { group, address } = options;
-  return {
-    facts: settings.facts,
-    ...(group === undefined ? {} : { group }),
-    ...(address === undefined ? {} : { address }),
-    plug: (bus) => new NvmeController(settings, bus),
-  };
+  const place = taken(options, PLACE);
+  return { ...place, facts: settings.facts, plug: (bus) => new NvmeController(settings, bus) };
 }
+
+const PLACE = ["group", "address", "driver"];

@@ -71,9 +71,10 @@ export interface NvmeOptions extends NvmeNamespaceOptions {
   readonly completions?: "now" | "later" | { readonly seed: number };
   /** Asked for each command that is fetched; `undefined`: it is carried out. */
   readonly faults?: (command: NvmeCommand) => NvmeFault | undefined;
-  /** Where it is plugged in: as {@link ModelPciDevice} has them. */
+  /** Where it is plugged in, and who has it when the machine has booted: as {@link ModelPciDevice} has them. */
   readonly group?: number;
   readonly address?: string;
+  readonly driver?: string;
 }
 
 /** The options, checked and complete. */
@@ -114,6 +115,7 @@ const KEYS = keysOf<NvmeOptions>({
   faults: true,
   group: true,
   address: true,
+  driver: true,
 });
 
 /** QEMU's own: what its `nvme` is found by. */

@@ -73,6 +73,19 @@ export class Queues {
     return true;
   }
 
+  /** Of those that are there, and of commands on their way. */
+  get state(): unknown {
+    const onTheWay = ({ queue, id, opcode, status }: Command) => [queue?.id, id, opcode, status ?? null];
+    return {
+      submissions: this.submissions.filter((queue) => queue !== undefined).map((queue) => queue.state),
+      completions: this.completions.filter((queue) => queue !== undefined).map((queue) => queue.state),
+      row: this.#row.map(({ id }) => id),
+      stalled: this.#stalled.map(({ id }) => id),
+      flying: this.flying.map(onTheWay),
+      held: this.held.map(onTheWay),
+    };
+  }
+
   /** Whether there may be something to fetch. */
   get waiting(): boolean {
     return this.#row.length > 0;

@@ -37,6 +37,10 @@ export class SubmissionQueue implements CommandSource {
     this.#base = base;
   }
 
+  get state(): readonly (number | bigint)[] {
+    return [this.id, this.#base, this.entries, this.completions.id, this.head, this.tail];
+  }
+
   get empty(): boolean {
     return this.head === this.tail;
   }
