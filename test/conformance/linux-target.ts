@@ -1,11 +1,11 @@
-import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { linuxKernel } from "../../src/linux/index.ts";
 import { type LinuxVersion, linuxVersionIn, linuxVersionText } from "../../src/model/linux-version.ts";
 import { type Syscalls, VfioCall } from "../../src/syscalls.ts";
 import { eduDevice } from "./edu.ts";
 import type { Needs, PlatformName } from "./row.ts";
-import type { Machine, Target } from "./target.ts";
+import type { Machine, TakenAway, Target } from "./target.ts";
 
 /** What a program that runs rows on the Linux below it is told. */
 export interface LinuxMachine {
@@ -47,7 +47,13 @@ export function linuxTarget(machine: LinuxMachine): Target {
     pageSize: kernel.pageSize,
     linux,
     cannot: (needs) => whatIsMissing(machine, needs),
-    begin: () => ({ ...abilities(kernel, machine), kernel, groups, nvme: machine.nvme }),
+    begin: () => ({
+      ...abilities(kernel, machine),
+      kernel,
+      groups,
+      nvme: machine.nvme,
+      takeAway: () => takeAway(machine.nvme?.name ?? ""),
+    }),
   };
 }
 
@@ -83,4 +89,34 @@ function abilities(kernel: Syscalls, { devices, again }: LinuxMachine): Omit<Mac
       return child.stdout.trim();
     },
   };
+}
+
+/** A tenth of a second, and how many of them an unbind may take. */
+const TICK_MS = 100;
+const TICKS = 300;
+
+/** Another process writes to `unbind`, since who writes waits. */
+function takeAway(address: string): TakenAway {
+  const device = `/sys/bus/pci/devices/${address}`;
+  const child = spawn("/bin/sh", ["-c", `echo ${address} > ${device}/driver/unbind`], { stdio: "ignore" });
+  child.on("error", () => {});
+  child.unref();
+  return {
+    isThrough: () => waitedFor(() => !existsSync(`${device}/driver`)),
+    bindAgain() {
+      if (!waitedFor(() => !existsSync(`${device}/driver`))) throw new Error(`${address} was not unbound`);
+      writeFileSync(`${device}/driver_override`, "vfio-pci");
+      writeFileSync("/sys/bus/pci/drivers_probe", address);
+    },
+  };
+}
+
+/** Without a turn of the event loop: rows have none. */
+function waitedFor(isSo: () => boolean): boolean {
+  const clock = new Int32Array(new SharedArrayBuffer(4));
+  for (let tick = 0; tick < TICKS; tick++) {
+    if (isSo()) return true;
+    Atomics.wait(clock, 0, 0, TICK_MS);
+  }
+  return false;
 }

@@ -9,7 +9,7 @@ import { type LinuxVersion, linuxVersionIn } from "../../src/model/linux-version
 import { Protection } from "../../src/syscalls.ts";
 import { errands } from "./errands.ts";
 import type { Needs, PlatformName } from "./row.ts";
-import type { Device, Machine, Target } from "./target.ts";
+import type { Device, Machine, TakenAway, Target } from "./target.ts";
 
 const groups = [26, 27];
 
@@ -67,6 +67,7 @@ function machineOn(kernel: ModelKernel, platform: PlatformName, { nvme }: Needs)
   return {
     kernel,
     groups: groups.map((group) => `/dev/vfio/${prefix}${group}`),
+    takeAway: () => takeAway(kernel, nvmeAddress(platform)),
     nvme: nvme && { group: `/dev/vfio/${NVME_GROUP}`, name: nvmeAddress(platform) },
     deviceName: (index) => `0000:00:${(groups[index] as number).toString(16)}.0`,
     deviceMemory: () => {
@@ -85,6 +86,17 @@ function machineOn(kernel: ModelKernel, platform: PlatformName, { nvme }: Needs)
       }
     },
     crashed: (error) => error instanceof ModelKernelOops,
+  };
+}
+
+function takeAway(kernel: ModelKernel, address: string): TakenAway {
+  void kernel.plugged(address).unbind();
+  return {
+    isThrough: () => !kernel.plugged(address).isBound,
+    bindAgain() {
+      kernel.files.write?.(`/sys/bus/pci/devices/${address}/driver_override`, "vfio-pci");
+      kernel.files.write?.("/sys/bus/pci/drivers_probe", address);
+    },
   };
 }
 

@@ -31,6 +31,10 @@ export const Nvme = {
 /** A descriptor that nobody has opened. */
 export const NOT_OPEN = 9999;
 
+/** A moment, and how many of them something may take that another process does. */
+const TICK_MS = 20;
+const TICKS = 500;
+
 const BEFORE = 0xee;
 const STRUCT_BYTES = 1024;
 
@@ -258,6 +262,16 @@ export class OpenDevice {
   /** What eventfds have counted, in their order. */
   heard(...fds: readonly number[]): string {
     return `heard ${fds.map((fd) => words(this.#kernel.takeEvents?.(fd) ?? -1)).join(" ")}`;
+  }
+
+  /** Whether an eventfd counts something within some seconds: `heard`, or `not heard`. Takes what it counted. */
+  hears(fd: number): string {
+    const clock = new Int32Array(new SharedArrayBuffer(4));
+    for (let tick = 0; tick < TICKS; tick++) {
+      if ((this.#kernel.takeEvents?.(fd) ?? -1) > 0) return "heard";
+      Atomics.wait(clock, 0, 0, TICK_MS);
+    }
+    return "not heard";
   }
 
   // ---- its registers

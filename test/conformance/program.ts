@@ -3,7 +3,7 @@ import { GiB, Rig } from "../model/rig.ts";
 import { DeviceTrial } from "./device-trial.ts";
 import { OpenDevice } from "./open-device.ts";
 import type { Answer, Beginning, PlatformName } from "./row.ts";
-import type { Device, Machine } from "./target.ts";
+import type { Device, Machine, TakenAway } from "./target.ts";
 import { size, words } from "./words.ts";
 
 /** Pages of memory that each program has, and how many of them are registered when its row begins so. */
@@ -26,6 +26,7 @@ export class Program extends Rig {
   readonly #mapped = new Map<bigint, bigint>();
   readonly #devices: Device[] = [];
   readonly #opened: OpenDevice[] = [];
+  #takenAway: TakenAway | undefined;
   readonly #home = nextHome;
   #va = 0n;
   #lockedBefore: bigint;
@@ -197,11 +198,24 @@ export class Program extends Rig {
     return device;
   }
 
+  /** Somebody begins to unbind the controller: it is bound again when the row has ended. */
+  takeAway(): TakenAway {
+    const away = this.#machine.takeAway?.();
+    if (away === undefined) throw new Error("nobody unbinds a device here");
+    this.#takenAway = away;
+    return away;
+  }
+
   /** The one that was opened first. */
   get device(): OpenDevice {
     const [first] = this.#opened;
     if (first === undefined) throw new Error("no device is open: the section begins without one");
     return first;
+  }
+
+  /** The controller's name, for GROUP_GET_DEVICE_FD. */
+  get nvmeName(): string {
+    return this.#nvme.name;
   }
 
   get #nvme(): NonNullable<Machine["nvme"]> {
@@ -284,6 +298,8 @@ export class Program extends Rig {
     for (const device of this.#opened) device.leave();
     for (const fd of this.#open) this.kernel.close(fd);
     this.#open.clear();
+    this.#takenAway?.bindAgain();
+    this.#takenAway = undefined;
     for (const [address, length] of this.#mapped) this.kernel.munmap(address, length);
   }
 }

@@ -17,7 +17,7 @@ const consoles = {
  * What the disk does in a second: a tenth of that at once, and what is more takes its time, as on a disk. Out of the host's memory it would
  * all be done before a program can do anything meanwhile.
  */
-const DISK_OPERATIONS = 300;
+const DISK_OPERATIONS = 100;
 
 /**
  * What QEMU is told. TCG everywhere: no guest needs KVM. The kernel's chatter is left out (an LPAR's window is announced as

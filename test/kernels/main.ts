@@ -12,7 +12,8 @@ import type { Guest } from "./guests.ts";
 import { cacheDirectory, installLine, missingPackages, thisHost, whyNot } from "./host.ts";
 import { fileName, type Images, type Programs, Workshop } from "./images.ts";
 import { type Options, optionsFrom, usage } from "./options.ts";
-import { Account, type Equipment, type GuestReport, merged, notBooted, textOf } from "./report.ts";
+import { Account, type Equipment, type GuestReport, merged, notBooted } from "./report.ts";
+import { textOf } from "./report-text.ts";
 import { bootOnTerminal, luggage, shellOf } from "./shell.ts";
 
 /**

@@ -4,7 +4,8 @@ import { mayCrash } from "../conformance/run-on.ts";
 import { type Boot, bootsOf } from "./boots.ts";
 import { type Event, MARK } from "./console.ts";
 import { type Guest, guests } from "./guests.ts";
-import { Account, type Equipment, merged, notBooted, TAIL, textOf } from "./report.ts";
+import { Account, type Equipment, merged, notBooted, TAIL } from "./report.ts";
+import { textOf } from "./report-text.ts";
 
 const guest = guests[0] as Guest;
 const [usual] = bootsOf(guest, ["dma", "flight"]) as [Boot];

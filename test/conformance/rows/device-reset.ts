@@ -1,5 +1,5 @@
 import { VfioCall } from "../../../src/syscalls.ts";
-import { Nvme, type OpenDevice, Region } from "../open-device.ts";
+import { Irq, Nvme, type OpenDevice, Region } from "../open-device.ts";
 import type { Program } from "../program.ts";
 import { DEVICES, DEVICES_OF_TYPE1, ON_ROOT_BUS, o, ofNvme, POWERNV, type Section, SPAPR } from "../row.ts";
 import * as from from "./sources.ts";
@@ -56,6 +56,26 @@ export const deviceOthers: Section = {
     ["a device's call, asked of a container and of a group", DEVICES, o(from.deviceIoctl), "ENOTTY, ENOTTY", ({ kernel, container, group }) => [container, group].map((fd) => kernel.ioctlStruct(fd, VfioCall.DEVICE_GET_IRQ_INFO, new Uint8Array(16), 0))],
   ]),
 };
+
+export const unbind: Section = {
+  call: "an unbind while the device is open",
+  begin: "device",
+  // biome-ignore format: a table is read by its columns
+  rows: ofNvme([
+    ["the request is heard, and the device goes on; closed, the unbind is through", DEVICES, o(from.pciRequest), "heard, 4, 0, yes", (p) => { const event = asks(p.device); const away = p.takeAway(); return [p.device.hears(event), p.device.read(Region.BAR0, 0, 4), p.device.close(), away.isThrough()]; }],
+    ["DEVICE_RESET meanwhile: whoever unbinds has the device's lock", DEVICES, o(from.pciTryReset), "heard, EAGAIN", (p) => { const event = asks(p.device); p.takeAway(); return [p.device.hears(event), p.device.reset()]; }],
+    ["once more opened meanwhile", DEVICES, o(from.vfioUnregister), "heard, ENODEV", (p) => { const event = asks(p.device); p.takeAway(); return [p.device.hears(event), p.getDevice(p.nvmeName)]; }],
+    ["a register is mapped: it is through only when that is unmapped too", DEVICES, o(from.pciRequest), "heard, 0, 0x10400, 0, yes", (p) => { const d = p.device; const event = asks(d); const registers = d.mapped(0, Nvme.BYTES); const away = p.takeAway(); return [d.hears(event), d.close(), `0x${registers.read32(Nvme.VERSION).toString(16)}`, d.unmapAll(), away.isThrough()]; }],
+    ["afterwards, UNMAP of what was mapped: group and maps went with the device", DEVICES, o(from.detachGroup), "0, heard, yes, EINVAL", (p) => { p.register(p.va, p.page); const mapped = p.map(p.va, 0n, p.page); const event = asks(p.device); const away = p.takeAway(); const heard = p.device.hears(event); p.device.close(); return [mapped, heard, away.isThrough(), p.unmap(0n, p.page)]; }],
+  ]),
+};
+
+/** An eventfd for the request to give the device back. */
+function asks(d: OpenDevice): number {
+  const event = d.event();
+  d.listen([event], 0, Irq.REQ);
+  return event;
+}
 
 function configuration(d: OpenDevice): string {
   return d.reads(Region.BAR0, Nvme.CONFIGURATION, 4);

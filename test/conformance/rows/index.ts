@@ -7,7 +7,7 @@ import { deviceBars, deviceMaps } from "./device-bars.ts";
 import { deviceConfig } from "./device-config.ts";
 import { deviceInfo, deviceIrqs, deviceRegions } from "./device-info.ts";
 import { setIrqsBad, setIrqsMsix, setIrqsOthers } from "./device-irqs.ts";
-import { deviceOpen, deviceOthers, deviceReset, hotReset } from "./device-reset.ts";
+import { deviceOpen, deviceOthers, deviceReset, hotReset, unbind } from "./device-reset.ts";
 import { devices } from "./devices.ts";
 import { reach } from "./dma.ts";
 import { eeh } from "./eeh.ts";
@@ -74,4 +74,5 @@ export const sections: readonly Section[] = [
   deviceReset,
   hotReset,
   deviceOthers,
+  unbind,
 ];

@@ -97,6 +97,9 @@ export const pciMmap = `${pciCore}: vfio_pci_core_mmap`;
 export const pciFault = `${pciCore}: vfio_pci_mmap_huge_fault`;
 export const pciEnable = `${pciCore}: vfio_pci_core_enable`;
 export const pciDisable = `${pciCore}: vfio_pci_core_disable`;
+export const pciRequest = `${pciCore}: vfio_pci_core_request`;
+export const pciTryReset = "drivers/pci/pci.c: pci_try_reset_function";
+export const vfioUnregister = `${vfioMain}: vfio_unregister_group_dev`;
 export const pciBarRw = "drivers/vfio/pci/vfio_pci_rdwr.c: vfio_pci_bar_rw";
 
 const pciConfig = "drivers/vfio/pci/vfio_pci_config.c";

@@ -52,7 +52,7 @@ export function thisMachine(kernel: Syscalls): Found {
 function fromImage(): Found {
   const machine = JSON.parse(readFileSync("/app/guest.json", "utf8")) as GuestMachine;
   const devices = bind(EDU).map((one) => ({ ...one, isEdu: true }));
-  const [nvme] = bind(NVME);
+  const nvme = bindNvme();
   return { machine, devices, ...(nvme && { nvme }), isExpendable: true };
 }
 
@@ -65,6 +65,11 @@ const PCI = "/sys/bus/pci";
 
 /** Vendor and device number of QEMU's NVMe controller. */
 const NVME = "0x1b36 0x0010";
+
+/** Binds the controller, also again. */
+export function bindNvme(): NvmeDevice | undefined {
+  return bind(NVME)[0];
+}
 
 /** Binds all devices of a kind to vfio-pci, those too that are bound already; gives them by name. */
 function bind(kind: string): { readonly name: string; readonly group: number }[] {

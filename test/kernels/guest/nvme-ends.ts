@@ -4,7 +4,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import * as assert from "uvu/assert";
-import { bindToVfio } from "../../../src/index.ts";
+import { bindNvme } from "./machine.ts";
 import { withNvme } from "./nvme-session.ts";
 import { say, testLater } from "./say.ts";
 import { KiB, Site } from "./site.ts";
@@ -88,8 +88,7 @@ async function takenAway(site: Site): Promise<void> {
   device.close();
   assert.is(await within(unbound), 0);
   container.close();
-  const again = bindToVfio(name);
-  assert.is(again.group, site.nvme.group);
+  assert.equal(bindNvme(), site.nvme);
   await freshStart(site);
 }
 
