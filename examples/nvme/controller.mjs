@@ -281,7 +281,7 @@ export class Controller {
         const late = queue.overdue(queue.tick - LOOKS);
         if (late !== undefined) return this.#giveUp(`${late} had no answer for ${this.#settings.timeoutMs} ms`);
       }
-      if (this.#state === "ready" && (this.#registers.status() & CSTS.FATAL) !== 0) {
+      if ((this.#registers.status() & CSTS.FATAL) !== 0) {
         this.#giveUp("the controller says that it failed (CSTS.CFS)");
       }
     } catch (error) {

@@ -256,6 +256,13 @@ test("admin commands without an answer end an opening, too", async () => {
   rig.end();
 });
 
+test("one that fails while it is opened says so, and is not waited for", async () => {
+  const rig = await makeRig({ faults: ({ queue, opcode }) => (queue === 0 && opcode === 6 ? "fatal" : undefined) });
+  const error = await rig.open({ timeoutMs: 400 }).catch((reason: Error) => reason.message);
+  assert.match(String(error), /identify controller was under way .*: the controller says that it failed \(CSTS\.CFS\)/);
+  rig.end();
+});
+
 test("a controller that another program left on, with queues of its own, is started afresh", async () => {
   const disk = pattern(DISK);
   const rig = await makeRig({ disk });

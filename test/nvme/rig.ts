@@ -55,7 +55,7 @@ export async function makeRig(nvme: NvmeOptions = {}, platform: Platform = "powe
     device,
     heap,
     async open(settings = {}, instead = device) {
-      const controller = await Controller.open(instead, heap, { timeoutMs: 5000, ...settings });
+      const controller = await Controller.open(instead, heap, { timeoutMs: 2000, ...settings });
       opened.push(controller);
       return controller;
     },
