@@ -31,7 +31,7 @@ export interface Images {
 }
 
 /** Bundles by the name that the guest knows them by; the core is in them. */
-export type Programs = Readonly<Record<"guest" | "conformance" | "hardware", Uint8Array>>;
+export type Programs = Readonly<Record<"guest" | "conformance" | "hardware" | "nvme", Uint8Array>>;
 
 export class Workshop {
   readonly #cache: string;

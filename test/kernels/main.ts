@@ -72,6 +72,7 @@ async function programsHere(): Promise<Programs> {
     guest: await bundle(root, "test/kernels/guest/main.ts"),
     conformance: await bundle(root, "test/conformance/guest.ts"),
     hardware: await bundle(root, "test/kernels/hardware/main.ts"),
+    nvme: await bundle(root, "examples/nvme/main.mjs"),
   };
 }
 

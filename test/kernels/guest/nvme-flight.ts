@@ -29,6 +29,8 @@ const BLOCKS = 32;
 /** Changes of memory while reads are under way, and milliseconds between them, at most. */
 const CHANGES = 3;
 const PAUSE_MS = 20;
+/** No change is larger than this part of all. */
+const STEPS = 20n;
 const GROWTH = 64n;
 /** The window at first; memory at first fits. */
 const FIRST_WINDOW = 2n * MiB;
@@ -95,15 +97,18 @@ class Flight {
   readonly #session: NvmeSession;
   readonly #random: Random;
   readonly #live: Segment[] = [];
+  /** Bytes of memory at first: the driver's own. */
+  readonly #first: bigint;
 
   constructor(session: NvmeSession, random: Random) {
     this.#session = session;
+    this.#first = session.memory.bytes;
     this.#random = random;
   }
 
   async go(): Promise<Result> {
     const { memory, controller } = this.#session;
-    const result: Result = { commands: 0, lost: 0, first: memory.bytes, last: 0n, changes: 0, replaced: 0 };
+    const result: Result = { commands: 0, lost: 0, first: this.#first, last: 0n, changes: 0, replaced: 0 };
     while (result.last < GROWTH * result.first && controller.state !== "failed") {
       const reads = this.#start();
       // The driver rings its doorbells at the end of this turn's microtasks.
@@ -145,7 +150,7 @@ class Flight {
       if (gone !== undefined) memory.free(gone);
       return;
     }
-    const most = Number((3n * MiB) / site.page);
+    const most = Number((GROWTH * this.#first) / STEPS / site.page);
     this.#live.push(memory.allocate(list, 1 + this.#random.below(most)));
   }
 }

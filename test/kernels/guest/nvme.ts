@@ -1,5 +1,6 @@
 /** The library's devices, and the NVMe driver of examples/nvme, on this machine's controller and disk. */
 import { eduInterrupts, twoDevices } from "./edu-interrupts.ts";
+import { commandLine } from "./nvme-command.ts";
 import { data, resetUnderLoad, vectors } from "./nvme-data.ts";
 import { nvmeEnds } from "./nvme-ends.ts";
 import { nvmeFlight } from "./nvme-flight.ts";
@@ -17,6 +18,7 @@ export async function nvme(): Promise<void> {
     resetUnderLoad,
     eduInterrupts,
     twoDevices,
+    commandLine,
     nvmeFlight,
     nvmeEnds,
     handOver,
