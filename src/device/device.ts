@@ -1,6 +1,7 @@
 import { Closable } from "../closable.ts";
 import { attempt, closingError } from "../closing.ts";
 import { markClass } from "../copies.ts";
+import { ERRNO } from "../errno.ts";
 import { argumentTypeError, DmaWindowError } from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
 import { keysOf, known } from "../known.ts";
@@ -267,10 +268,10 @@ export class Device extends Closable {
     };
     attempt(stopping, () => told(this.irqs.end()));
     for (const notice of Object.values(this.#notices)) attempt(stopping, () => told(notice.end()));
+    const before = stopping.length;
     attempt(stopping, () => this.#power.setBusMaster(false));
-    if (this.canReset) {
-      attempt(stopping, () => this.#checkDone(this.#file.kernel.ioctl(this.#file.fd, VfioCall.DEVICE_RESET, 0)));
-    }
+    const isMute = stopping.length === before;
+    if (this.canReset) attempt(stopping, () => this.#resetAtLast(isMute));
     this.#wasGone = this.#power.isGone;
     const errors = this.#wasGone ? [] : stopping;
     errors.push(...this.#bars.end());
@@ -283,6 +284,15 @@ export class Device extends Closable {
       );
     }
     return errors;
+  }
+
+  /**
+   * Whoever unbinds the device waits for this close, and has its lock meanwhile: the kernel refuses the reset (EAGAIN;
+   * `drivers/pci/pci.c: pci_try_reset_function`). One that is no bus master any more reaches nothing, and is disabled as it goes.
+   */
+  #resetAtLast(isMute: boolean): void {
+    const answer = this.#file.kernel.ioctl(this.#file.fd, VfioCall.DEVICE_RESET, 0);
+    if (answer !== -ERRNO.EAGAIN || !isMute) this.#checkDone(answer);
   }
 
   #checkReset(): void {
