@@ -1,7 +1,7 @@
 /** What can be imported is documented where it is declared. */
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { errors } from "./driver-errors.ts";
@@ -199,6 +199,19 @@ const anchorsIn = (document: string) =>
       .replace(/[^\w\- ]/g, "")
       .replaceAll(" ", "-"),
   );
+
+test("the house is drawn with each of its rooms, and of a device's rooms each file", () => {
+  const drawing = readFileSync(join(root, "docs/architecture.md"), "utf8");
+  const files = [...filesIn("src"), ...filesIn("shim")];
+  const rooms = new Set(files.map((file) => `${basename(dirname(file))}/`));
+  for (const room of rooms) assert.match(drawing, room);
+  const words = new Set(drawing.match(/[\w.-]+/g));
+  const named = files.filter((file) => /^src\/(device|pci)\//.test(file));
+  assert.equal(
+    named.filter((file) => !words.has(basename(file))),
+    [],
+  );
+});
 
 test("documents lead to headings that exist", () => {
   for (const document of documents) {
