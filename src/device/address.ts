@@ -38,10 +38,15 @@ export function groupToOpen({ files }: Pick<Syscalls, "files">, address: string)
 }
 
 function whyNoGroup(look: Look, address: string): string {
-  if (isUnsafe(look)) {
-    return `${address} is in no group yet: without an IOMMU VFIO makes one for a device that is bound to it, so bind it first (bindToVfio, or dma-window bind ${address})`;
+  if (!isUnsafe(look)) {
+    const unsafe =
+      "it can be used only where vfio is loaded with enable_unsafe_noiommu_mode=1, and then reaches all memory";
+    return `${noGroup(look, address)}. Without one ${unsafe}`;
   }
-  return `${noGroup(look, address)}. Without one it can be used only where vfio is loaded with enable_unsafe_noiommu_mode=1, and then reaches all memory`;
+  return (
+    `${address} is in no group yet: without an IOMMU VFIO makes one for a device that is bound to it, so bind it first (bindToVfio, or ` +
+    `dma-window bind ${address})`
+  );
 }
 
 /** The names of the devices in a group, and which of them are bound to VFIO; `undefined` where the machine does not say. */

@@ -43,14 +43,17 @@ export class ConfigSpace {
     this.length = Number(region.bytes);
   }
 
+  /** One register; `offset` in bytes from the beginning. As the kernel shows it: see {@link ConfigSpace}. */
   read8(offset: number): number {
     return this.#read(offset, 1);
   }
 
+  /** As {@link read8}. */
   read16(offset: number): number {
     return this.#read(offset, 2);
   }
 
+  /** As {@link read8}. */
   read32(offset: number): number {
     return this.#read(offset, 4);
   }

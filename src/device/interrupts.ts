@@ -13,8 +13,11 @@ export type InterruptMode = "none" | "intx" | "msi" | "msix";
 
 /** What a device has of each kind of interrupt. */
 export interface DeviceIrqs {
+  /** The interrupt line. */
   readonly intx: IrqFacts;
+  /** Messages, of which there are 32 at most. */
   readonly msi: IrqFacts;
+  /** Messages, each with an entry of the device's table. */
   readonly msix: IrqFacts;
   /** The device, or the way to it, met with an error that it cannot correct. */
   readonly error: IrqFacts;
@@ -64,7 +67,9 @@ export class Interrupts {
   }
 
   /**
-   * Switches on `count` vectors of MSI-X, numbered as in the device's table.
+   * Switches on `count` vectors of MSI-X, numbered as in the device's table. They come while `device.busMaster` is on.
+   *
+   * Cost: a call of the kernel for all, an eventfd (a descriptor) for each.
    *
    * @throws `ERR_NO_MSIX` for a device without it; `ERR_TOO_MANY_VECTORS` (facts: asked, limit), before the kernel is asked where
    * the device has not so many, after it where the machine has not (facts: available); `ERR_INTERRUPTS_ON` where there are some on;

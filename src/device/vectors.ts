@@ -10,6 +10,7 @@ export interface VectorsKeeper {
 
 /** The interrupts of a device that are on: a list of {@link Vector}. Made by `device.irqs`. */
 export class Vectors implements Iterable<Vector> {
+  /** Of which kind they are. */
   readonly mode: "intx" | "msi" | "msix";
   readonly #vectors: readonly Vector[];
   readonly #keeper: VectorsKeeper;
@@ -34,6 +35,7 @@ export class Vectors implements Iterable<Vector> {
     throw argumentRangeError("index", `from 0 to ${this.count - 1}, as ${this.count} are on`, index);
   }
 
+  /** All of them, in order. */
   [Symbol.iterator](): Iterator<Vector> {
     return this.#vectors[Symbol.iterator]();
   }

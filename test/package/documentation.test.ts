@@ -61,6 +61,20 @@ test("what a function of the public surface throws is said by its code", async (
   }
 });
 
+for (const file of ["bar", "config", "device", "interrupts", "vector", "vectors"]) {
+  test(`every member of the class in src/device/${file}.ts says what it does`, () => {
+    const [, body = ""] = readFileSync(join(root, `src/device/${file}.ts`), "utf8").split(/^export class .*$/m);
+    const lines = body.slice(0, body.search(/^\}/m)).split("\n");
+    const member = /^ {2}(?:(?:get|async|readonly) )*(\w+|\[Symbol\.\w+\])\??[(:]/;
+    const found = lines.flatMap((line, i) => {
+      const name = member.exec(line)?.[1];
+      return name === undefined || name === "constructor" ? [] : [{ name, before: lines[i - 1] ?? "" }];
+    });
+    assert.ok(found.length > 3);
+    for (const { name, before } of found) assert.match(before, /\*\/$/, name);
+  });
+}
+
 const blocksOf = (document: string) =>
   [...readFileSync(join(root, document), "utf8").matchAll(/```js\n([\s\S]*?)```/g)].map(([, code]) => code);
 
