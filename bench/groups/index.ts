@@ -17,6 +17,7 @@ import { library } from "./library.ts";
 import { lists } from "./lists.ts";
 import { model } from "./model.ts";
 import { pool, poolBulk } from "./pool.ts";
+import { registers } from "./registers.ts";
 import { shim } from "./shim.ts";
 import { single } from "./single.ts";
 import { start } from "./start.ts";
@@ -40,6 +41,7 @@ export const groups: readonly Group[] = [
   library,
   ofArguments,
   model,
+  registers,
   pool,
   poolBulk,
   heap,

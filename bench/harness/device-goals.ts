@@ -1,0 +1,21 @@
+/**
+ * The goals of what drives a device. See goals.ts.
+ *
+ * Of registers: to hand two numbers over and one back takes a call that does nothing three times as long, in C as well, so what is
+ * checked on the way may take as much as two of these. A number more is half of one; a bigint, which is an object, is one or two.
+ */
+import { each, type Goal } from "./goal.ts";
+
+const ACCESS = each("access");
+
+export const deviceGoals = {
+  "register-read32-vs-native": {
+    goal: 5,
+    unit: ACCESS,
+    about: "`bar.read32` of memory that is mapped as a device's; a native call that does nothing",
+  },
+  "register-write32-vs-native": { goal: 5.5, unit: ACCESS, about: "`bar.write32`, likewise" },
+  "register-read64-vs-native": { goal: 6, unit: ACCESS, about: "`bar.read64`, whose answer is a bigint, likewise" },
+  "register-write64-vs-native": { goal: 7, unit: ACCESS, about: "`bar.write64`, likewise" },
+  "register-garbage": { goal: 0, unit: "bytes of garbage per access", about: "`bar.read32` and `bar.write32`" },
+} as const satisfies Readonly<Record<string, Goal>>;
