@@ -16,6 +16,7 @@ import { heapWaste } from "./heap-waste.ts";
 import { library } from "./library.ts";
 import { lists } from "./lists.ts";
 import { model } from "./model.ts";
+import { nvme } from "./nvme.ts";
 import { pool, poolBulk } from "./pool.ts";
 import { registers } from "./registers.ts";
 import { shim } from "./shim.ts";
@@ -42,6 +43,7 @@ export const groups: readonly Group[] = [
   ofArguments,
   model,
   registers,
+  nvme,
   pool,
   poolBulk,
   heap,

@@ -7,6 +7,7 @@
 import { each, type Goal } from "./goal.ts";
 
 const ACCESS = each("access");
+const COMMAND = each("command");
 
 export const deviceGoals = {
   "register-read32-vs-native": {
@@ -18,4 +19,17 @@ export const deviceGoals = {
   "register-read64-vs-native": { goal: 6, unit: ACCESS, about: "`bar.read64`, whose answer is a bigint, likewise" },
   "register-write64-vs-native": { goal: 7, unit: ACCESS, about: "`bar.write64`, likewise" },
   "register-garbage": { goal: 0, unit: "bytes of garbage per access", about: "`bar.read32` and `bar.write32`" },
+  "nvme-entry": {
+    goal: 40,
+    unit: COMMAND,
+    about: "an entry of 64 bytes in a submission queue, with the IOVA of a buffer: `putBlocks` of examples/nvme",
+  },
+  "nvme-polled": {
+    goal: 200,
+    unit: COMMAND,
+    about:
+      "a command by itself: entry, doorbell, completion, doorbell, less what the controller takes, which completes at once",
+  },
+  "nvme-batch-32": { goal: 80, unit: COMMAND, about: "the same of 32 at once, with two doorbells for all of them" },
+  "nvme-garbage": { goal: 0, unit: "bytes of garbage per command", about: "both" },
 } as const satisfies Readonly<Record<string, Goal>>;
