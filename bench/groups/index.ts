@@ -13,10 +13,12 @@ import { heapLatency } from "./heap-latency.ts";
 import { heapLive } from "./heap-live.ts";
 import { heapRandom } from "./heap-random.ts";
 import { heapWaste } from "./heap-waste.ts";
+import { interrupts } from "./interrupts.ts";
 import { library } from "./library.ts";
 import { lists } from "./lists.ts";
 import { model } from "./model.ts";
 import { nvme } from "./nvme.ts";
+import { nvmeModel } from "./nvme-model.ts";
 import { pool, poolBulk } from "./pool.ts";
 import { registers } from "./registers.ts";
 import { shim } from "./shim.ts";
@@ -43,7 +45,9 @@ export const groups: readonly Group[] = [
   ofArguments,
   model,
   registers,
+  interrupts,
   nvme,
+  nvmeModel,
   pool,
   poolBulk,
   heap,

@@ -32,4 +32,10 @@ export const deviceGoals = {
   },
   "nvme-batch-32": { goal: 80, unit: COMMAND, about: "the same of 32 at once, with two doorbells for all of them" },
   "nvme-garbage": { goal: 0, unit: "bytes of garbage per command", about: "both" },
+  "interrupt-to-callback": {
+    goal: 1,
+    unit: "us",
+    about: "an eventfd that another thread writes to the listener of a vector, the median; `fs.read` again and again",
+  },
+  "interrupt-to-callback-p99": { goal: 1, unit: "us", about: "the same, 99 of 100" },
 } as const satisfies Readonly<Record<string, Goal>>;
