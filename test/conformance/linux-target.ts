@@ -1,5 +1,7 @@
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { linuxKernel } from "../../src/linux/index.ts";
 import { type LinuxVersion, linuxVersionIn, linuxVersionText } from "../../src/model/linux-version.ts";
 import { type Syscalls, VfioCall } from "../../src/syscalls.ts";
@@ -52,7 +54,7 @@ export function linuxTarget(machine: LinuxMachine): Target {
       kernel,
       groups,
       nvme: machine.nvme,
-      takeAway: () => takeAway(machine.nvme?.name ?? ""),
+      takeAway: () => takeAway(machine.nvme),
     }),
   };
 }
@@ -95,18 +97,28 @@ function abilities(kernel: Syscalls, { devices, again }: LinuxMachine): Omit<Mac
 const TICK_MS = 100;
 const TICKS = 300;
 
-/** Another process writes to `unbind`, since who writes waits. */
-function takeAway(address: string): TakenAway {
+/**
+ * Another process writes to `unbind`, since who writes waits. Its end is a file: that of a process cannot be heard without a turn of
+ * the event loop, and the link to the driver goes before the driver is asked.
+ */
+function takeAway({ name: address, group } = { name: "", group: "" }): TakenAway {
   const device = `/sys/bus/pci/devices/${address}`;
-  const child = spawn("/bin/sh", ["-c", `echo ${address} > ${device}/driver/unbind`], { stdio: "ignore" });
+  const done = join(mkdtempSync(join(tmpdir(), "unbind-")), "done");
+  const child = spawn("/bin/sh", ["-c", `echo ${address} > ${device}/driver/unbind && echo > ${done}`], {
+    stdio: "ignore",
+  });
   child.on("error", () => {});
   child.unref();
+  const isThrough = () => waitedFor(() => existsSync(done));
   return {
-    isThrough: () => waitedFor(() => !existsSync(`${device}/driver`)),
+    isThrough,
     bindAgain() {
-      if (!waitedFor(() => !existsSync(`${device}/driver`))) throw new Error(`${address} was not unbound`);
+      if (!isThrough()) throw new Error(`${address} was not unbound`);
+      rmSync(dirname(done), { recursive: true });
       writeFileSync(`${device}/driver_override`, "vfio-pci");
       writeFileSync("/sys/bus/pci/drivers_probe", address);
+      // The group is a new one, and its node comes a moment later.
+      if (!waitedFor(() => existsSync(group))) throw new Error(`${address} is bound again, and ${group} is not there`);
     },
   };
 }
