@@ -24,7 +24,8 @@ const BYTES_KEYS = keysOf<BarBytesOptions>({ force: true });
 /** What a device does for a BAR of its own, and knows of it. */
 export interface BarKeeper {
   readonly where: Whereabouts;
-  readonly isPrefetchable: boolean;
+  /** It says to be like memory. A system call. */
+  isPrefetchable(): boolean;
   /** What the device's own registers say to an access that it did not answer: a sentence. */
   diagnose(): string;
   /** The BAR is not used any more. Gives what the unmapping met with. */
@@ -165,14 +166,14 @@ export class Bar extends Closable {
    * **Touching it while the device does not answer** (reset from outside, unplugged) ends the process.
    *
    * @throws `ERR_NOT_MEMORY` for a BAR that does not say to be like memory, unless it is forced; where it is not mapped; and where
-   * the kernel interface, or the engine, has no bytes to show.
+   * the kernel interface, or the engine, has no bytes to show. `ERR_KERNEL`, as what the BAR says stands in configuration space.
    */
   bytes(options: BarBytesOptions = {}): Uint8Array {
     known("options", object("options", options), BYTES_KEYS);
     const isForced = options.force !== undefined && boolean("force", options.force);
     this.#checkOpen();
     if (!this.isMapped) throw this.#notMemory("it cannot be mapped: use read8 to read32");
-    if (!isForced && !this.#keeper.isPrefetchable) {
+    if (!isForced && !this.#keeper.isPrefetchable()) {
       throw this.#notMemory(
         "it is not prefetchable, so reading it may do something: use read8 to read64, or force: true",
       );
@@ -186,7 +187,7 @@ export class Bar extends Closable {
   /**
    * Unmaps it; `device.bar(n)` maps it anew. Once more does nothing. The device closes its BARs itself.
    *
-   * @throws `ERR_KERNEL`, `ERR_INTERFACE` where it may still be mapped.
+   * @throws `ERR_KERNEL`, `ERR_INTERFACE` where it may still be mapped (`residue`): closing the device tries it again.
    */
   close(): void {
     if (!this.#open) return;

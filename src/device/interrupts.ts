@@ -1,9 +1,10 @@
+import { firstOf } from "../closing.ts";
 import { ERRNO } from "../errno.ts";
 import { asOurs, DmaWindowError, withResidue } from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
 import { VfioCall } from "../syscalls.ts";
 import { count as whole } from "../validate.ts";
-import { EventLine, makeLines } from "./event-line.ts";
+import { EventLine, endLines, makeLines } from "./event-line.ts";
 import { checkEventCalls, type DeviceFile, type EventKernel } from "./file.ts";
 import { Action, Irq, type IrqFacts, irqSetAction, irqSetFiles } from "./structs.ts";
 import { Vector } from "./vector.ts";
@@ -105,16 +106,16 @@ export class Interrupts {
   end(): DmaWindowError | undefined {
     const on = this.#on;
     if (on === undefined) return undefined;
-    let problem: DmaWindowError | undefined;
+    const problems: (DmaWindowError | undefined)[] = [];
     try {
       this.#switchOff(on.kind);
     } catch (error) {
-      problem = asOurs(error);
+      problems.push(asOurs(error));
     }
     this.#on = undefined;
     for (const vector of on.vectors.splice(0)) vector.end();
-    for (const line of on.lines.splice(0)) problem = line.end() ?? problem;
-    return problem;
+    for (const line of on.lines.splice(0)) problems.push(line.end());
+    return firstOf(problems.filter((one) => one !== undefined));
   }
 
   #start(kind: Kind, count: number): Vectors {
@@ -138,8 +139,8 @@ export class Interrupts {
         this.#set(kind, 0, lines);
       } catch (error) {
         const undone = this.#isOff(kind, error);
-        for (const line of lines) line.end();
-        throw withResidue(error, undone ? [] : [`${KINDS[kind].name} may be on, with nobody listening`]);
+        const left = endLines(lines);
+        throw withResidue(error, undone ? left : [`${KINDS[kind].name} may be on, with nobody listening`, ...left]);
       }
       on.lines.push(...lines);
       on.vectors.push(...lines.map((line, i) => this.#vector(on.kind, i, line)));
@@ -198,8 +199,7 @@ export class Interrupts {
         else this.#set(on.kind, 0, all);
       } catch (error) {
         const left = this.#restore(on, canResize);
-        for (const line of lines) line.end();
-        throw withResidue(error, left);
+        throw withResidue(error, [...left, ...endLines(lines)]);
       }
       const before = on.lines.length;
       on.vectors.push(...lines.map((line, i) => this.#vector(on.kind, before + i, line)));
