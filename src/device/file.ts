@@ -59,7 +59,12 @@ export class DeviceFile {
 
   /** @throws `ERR_CLOSED`. */
   check(): void {
-    if (!this.#open) throw new DmaWindowError("ERR_CLOSED", `device ${this.where.address} is closed`);
+    if (this.#open) return;
+    const { address } = this.where;
+    throw new DmaWindowError(
+      "ERR_CLOSED",
+      `device ${address} is closed: container.device("${address}") opens it anew, while its container is open`,
+    );
   }
 
   /** A call with a struct; the kernel's answer. */

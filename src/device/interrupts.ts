@@ -8,14 +8,17 @@ import { EventLine, endLines, makeLines } from "./event-line.ts";
 import { checkEventCalls, type DeviceFile, type EventKernel } from "./file.ts";
 import { Action, Irq, type IrqFacts, irqSetAction, irqSetFiles } from "./structs.ts";
 import { Vector } from "./vector.ts";
-import { Vectors } from "./vectors.ts";
+import { switchedOff, Vectors } from "./vectors.ts";
 
 export type InterruptMode = "none" | "intx" | "msi" | "msix";
 
 /** What a device has of each kind of interrupt. */
 export interface DeviceIrqs {
+  /** The interrupt line. */
   readonly intx: IrqFacts;
+  /** Messages, of which there are 32 at most. */
   readonly msi: IrqFacts;
+  /** Messages, each with an entry of the device's table. */
   readonly msix: IrqFacts;
   /** The device, or the way to it, met with an error that it cannot correct. */
   readonly error: IrqFacts;
@@ -65,7 +68,9 @@ export class Interrupts {
   }
 
   /**
-   * Switches on `count` vectors of MSI-X, numbered as in the device's table.
+   * Switches on `count` vectors of MSI-X, numbered as in the device's table. They come while `device.busMaster` is on.
+   *
+   * Cost: a call of the kernel for all, an eventfd (a descriptor) for each.
    *
    * @throws `ERR_NO_MSIX` for a device without it; `ERR_TOO_MANY_VECTORS` (facts: asked, limit), before the kernel is asked where
    * the device has not so many, after it where the machine has not (facts: available); `ERR_INTERRUPTS_ON` where there are some on;
@@ -119,9 +124,10 @@ export class Interrupts {
     const kernel = checkEventCalls(this.#file.kernel);
     if (this.#on !== undefined) {
       const { name } = KINDS[this.#on.kind];
+      const { length } = this.#on.lines;
       throw new DmaWindowError(
         "ERR_INTERRUPTS_ON",
-        `${name} of device ${this.#file.where.address} is on, with ${this.#on.lines.length} vectors: irqs.disable() comes first` +
+        `${name} of device ${this.#file.where.address} is on, with ${length} vector${length === 1 ? "" : "s"}: irqs.disable() comes first` +
           (this.#on.kind === kind ? ", or vectors.grow() adds to them" : ""),
         { facts: { ...this.#file.where, mode: this.#on.kind } },
       );
@@ -179,7 +185,7 @@ export class Interrupts {
 
   #grow(on: On, count: number): void {
     this.#file.check();
-    if (this.#on !== on) throw new DmaWindowError("ERR_CLOSED", "these interrupts were switched off");
+    if (this.#on !== on) throw switchedOff(on.kind);
     this.#check(on.kind, count);
     const more = count - on.lines.length;
     if (more <= 0) return;
@@ -269,10 +275,9 @@ export class Interrupts {
       });
     }
     if (whole("count", count) >= 1 && count <= limit) return;
-    const asked = count === 0 ? "no vector of" : `${count} vectors of`;
     throw new DmaWindowError(
       "ERR_TOO_MANY_VECTORS",
-      `${asked} ${name} cannot be switched on for device ${address}: it has ${limit}, so ask for 1${limit === 1 ? "" : ` to ${limit}`}`,
+      `${count} vectors of ${name} cannot be switched on for device ${address}: it has ${limit}, so ask for 1${limit === 1 ? "" : ` to ${limit}`}`,
       { facts: { ...this.#file.where, asked: count, limit } },
     );
   }

@@ -62,7 +62,7 @@ export class PowerControl {
     );
   }
 
-  /** @throws `ERR_DEVICE_OFF` where an access to `bar` would end the process. */
+  /** @throws `ERR_DEVICE_OFF` where `bar` would not answer: an access to what is mapped of it is a SIGBUS. */
   checkAnswers(bar: string): void {
     if (this.memory && this.state === "D0") return;
     const words = `${bar} of device ${this.#where.address} cannot be mapped now: ${this.diagnose()}`;

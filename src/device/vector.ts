@@ -186,7 +186,7 @@ export class Vector {
     if (this.#open) return;
     throw new DmaWindowError(
       "ERR_CLOSED",
-      `vector ${this.index} is off: its interrupts were switched off, or the device closed`,
+      `vector ${this.index} is off: its interrupts were switched off (device.irqs switches some on anew), or the device closed`,
     );
   }
 }

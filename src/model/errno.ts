@@ -7,6 +7,7 @@ export const EINTR = -ERRNO.EINTR;
 export const EIO = -ERRNO.EIO;
 export const ENXIO = -ERRNO.ENXIO;
 export const EBADF = -ERRNO.EBADF;
+export const EAGAIN = -ERRNO.EAGAIN;
 export const ENOMEM = -ERRNO.ENOMEM;
 export const EACCES = -ERRNO.EACCES;
 export const EFAULT = -ERRNO.EFAULT;

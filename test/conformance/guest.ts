@@ -3,6 +3,8 @@
  *
  *     node guest.mjs --platform pseries --groups /dev/vfio/0,/dev/vfio/1 --devices 0000:00:00.0,0001:00:00.0
  *     node guest.mjs ... --call MAP_DMA     only the rows of such calls
+ *     node guest.mjs --platform pseries --nvme 0002:00:00.0 --nvme-group /dev/vfio/2
+ *                                           the rows about QEMU's NVMe controller, and no others
  *     node guest.mjs ... --harm "VFIO_IOMMU_SPAPR_TCE_CREATE (pSeries) 23"
  *                                           one row that harms the kernel: start the machine again afterwards
  *                                           (two CPUs, please: one may wait for ever for a lock of the crashed call)
@@ -26,6 +28,8 @@ const { values } = parseArgs({
     platform: { type: "string", default: "powernv" },
     groups: { type: "string", default: "" },
     devices: { type: "string", default: "" },
+    nvme: { type: "string" },
+    "nvme-group": { type: "string", default: "" },
     call: { type: "string", default: "" },
     harm: { type: "string" },
     // For the processes that it starts itself.
@@ -43,6 +47,7 @@ const machine: LinuxMachine = {
   linux: runningLinux(),
   groups: values.groups.split(",").filter((one) => one !== ""),
   devices: values.devices.split(",").filter((one) => one !== ""),
+  nvme: values.nvme === undefined ? undefined : { name: values.nvme, group: values["nvme-group"] },
   hugepages: { 21: freeHugepages(2048), 24: freeHugepages(16384), 30: freeHugepages(1048576) },
   alone: values.row !== undefined,
   again: [process.execPath, ...own],
@@ -67,7 +72,9 @@ async function runHere(target: Target): Promise<void> {
   const { harm } = values;
   if (harm !== undefined) await summarize(target, [find(all, harm)]);
   else {
-    const chosen = all.filter(({ section, row }) => section.call.includes(values.call) && !needsOf(row).reboot);
+    const isOfNvme = values.nvme !== undefined;
+    const wanted = all.filter(({ row }) => !needsOf(row).reboot && (needsOf(row).nvme ?? false) === isOfNvme);
+    const chosen = wanted.filter(({ section }) => section.call.includes(values.call));
     await summarize(target, chosen);
   }
 }

@@ -1,11 +1,13 @@
-import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { linuxKernel } from "../../src/linux/index.ts";
 import { type LinuxVersion, linuxVersionIn, linuxVersionText } from "../../src/model/linux-version.ts";
 import { type Syscalls, VfioCall } from "../../src/syscalls.ts";
 import { eduDevice } from "./edu.ts";
 import type { Needs, PlatformName } from "./row.ts";
-import type { Machine, Target } from "./target.ts";
+import type { Machine, TakenAway, Target } from "./target.ts";
 
 /** What a program that runs rows on the Linux below it is told. */
 export interface LinuxMachine {
@@ -15,6 +17,8 @@ export interface LinuxMachine {
   readonly groups: readonly string[];
   /** The PCI address of the edu device in each group: `0000:00:05.0`. */
   readonly devices: readonly string[];
+  /** QEMU's NVMe controller, where there is one that may be used. */
+  readonly nvme?: Machine["nvme"];
   /** Free hugepages by their page shift. */
   readonly hugepages: Readonly<Record<number, number>>;
   /** This process was started for one row, which may need a limit or harm the kernel. */
@@ -45,15 +49,22 @@ export function linuxTarget(machine: LinuxMachine): Target {
     pageSize: kernel.pageSize,
     linux,
     cannot: (needs) => whatIsMissing(machine, needs),
-    begin: () => ({ ...abilities(kernel, machine), kernel, groups }),
+    begin: () => ({
+      ...abilities(kernel, machine),
+      kernel,
+      groups,
+      nvme: machine.nvme,
+      takeAway: () => takeAway(machine.nvme),
+    }),
   };
 }
 
-function whatIsMissing({ groups, devices, hugepages, alone }: LinuxMachine, needs: Needs): string | undefined {
+function whatIsMissing({ groups, devices, hugepages, alone, nvme }: LinuxMachine, needs: Needs): string | undefined {
   if (needs.groups !== undefined && groups.length < needs.groups) return `this machine has ${groups.length} group`;
   if (needs.limit !== undefined && !alone) return "needs a process with a small RLIMIT_MEMLOCK";
   if (needs.reboot && !alone) return "harms the kernel: needs a boot of its own";
   if ((needs.device || needs.dma) && devices.length === 0) return "no device";
+  if (needs.nvme && nvme === undefined) return "no NVMe controller of QEMU's";
   if (needs.deviceMemory) return "nothing mmaps a device's memory here";
   const [shift, count] = needs.hugepages ?? [0, 0];
   if (count > 0 && (hugepages[shift] ?? 0) < count) return `fewer than ${count} hugepages of ${2 ** (shift - 10)} KiB`;
@@ -80,4 +91,44 @@ function abilities(kernel: Syscalls, { devices, again }: LinuxMachine): Omit<Mac
       return child.stdout.trim();
     },
   };
+}
+
+/** A tenth of a second, and how many of them an unbind may take. */
+const TICK_MS = 100;
+const TICKS = 300;
+
+/**
+ * Another process writes to `unbind`, since who writes waits. Its end is a file: that of a process cannot be heard without a turn of
+ * the event loop, and the link to the driver goes before the driver is asked.
+ */
+function takeAway({ name: address, group } = { name: "", group: "" }): TakenAway {
+  const device = `/sys/bus/pci/devices/${address}`;
+  const done = join(mkdtempSync(join(tmpdir(), "unbind-")), "done");
+  const child = spawn("/bin/sh", ["-c", `echo ${address} > ${device}/driver/unbind && echo > ${done}`], {
+    stdio: "ignore",
+  });
+  child.on("error", () => {});
+  child.unref();
+  const isThrough = () => waitedFor(() => existsSync(done));
+  return {
+    isThrough,
+    bindAgain() {
+      if (!isThrough()) throw new Error(`${address} was not unbound`);
+      rmSync(dirname(done), { recursive: true });
+      writeFileSync(`${device}/driver_override`, "vfio-pci");
+      writeFileSync("/sys/bus/pci/drivers_probe", address);
+      // The group is a new one, and its node comes a moment later.
+      if (!waitedFor(() => existsSync(group))) throw new Error(`${address} is bound again, and ${group} is not there`);
+    },
+  };
+}
+
+/** Without a turn of the event loop: rows have none. */
+function waitedFor(isSo: () => boolean): boolean {
+  const clock = new Int32Array(new SharedArrayBuffer(4));
+  for (let tick = 0; tick < TICKS; tick++) {
+    if (isSo()) return true;
+    Atomics.wait(clock, 0, 0, TICK_MS);
+  }
+  return false;
 }

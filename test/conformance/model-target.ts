@@ -1,11 +1,25 @@
-import { type ModelKernel, ModelKernelOops, type ModelOptions, modelKernel } from "../../src/model/index.ts";
+import {
+  type ModelKernel,
+  ModelKernelOops,
+  type ModelOptions,
+  modelKernel,
+  softwareNvme,
+} from "../../src/model/index.ts";
 import { type LinuxVersion, linuxVersionIn } from "../../src/model/linux-version.ts";
 import { Protection } from "../../src/syscalls.ts";
 import { errands } from "./errands.ts";
 import type { Needs, PlatformName } from "./row.ts";
-import type { Device, Machine, Target } from "./target.ts";
+import type { Device, Machine, TakenAway, Target } from "./target.ts";
 
 const groups = [26, 27];
+
+/** A row that is about an NVMe controller has a machine with one. */
+const NVME_GROUP = 28;
+
+/** As in the guests: on PowerNV behind a bridge of its own, elsewhere on the root bus. */
+function nvmeAddress(platform: PlatformName): string {
+  return platform === "powernv" ? "0000:01:00.0" : "0000:00:07.0";
+}
 
 /** The kernels that were asked, and those at which an answer changes that was only read; the last is the model's default. */
 export const versions: Readonly<Record<PlatformName, readonly string[]>> = {
@@ -28,15 +42,16 @@ export function modelTarget(
     pageSize,
     linux: linuxVersionIn(linux) as LinuxVersion,
     cannot: () => undefined,
-    begin: (needs) => machineOn(modelKernel({ ...optionsFor(platform, pageSize, needs), linux }), platform),
+    begin: (needs) => machineOn(modelKernel({ ...optionsFor(platform, pageSize, needs), linux }), platform, needs),
   };
 }
 
 /** As much RAM as the emulated machines have, more or less: some rows are about too little of it. */
 const RAM = 2560n << 20n;
 
-function optionsFor(platform: PlatformName, pageSize: number, { limit }: Needs): ModelOptions {
-  const own = { ...machineOf(platform), pageSize, groups, ram: RAM };
+function optionsFor(platform: PlatformName, pageSize: number, { limit, nvme }: Needs): ModelOptions {
+  const devices = nvme ? { devices: [softwareNvme({ group: NVME_GROUP, address: nvmeAddress(platform) })] } : {};
+  const own = { ...machineOf(platform), pageSize, groups, ram: RAM, ...devices };
   if (limit === undefined) return own;
   const bytes = "bytes" in limit ? limit.bytes : limit.pages * BigInt(pageSize);
   return { ...own, lockedMemory: { limit: bytes, privileged: false } };
@@ -47,11 +62,13 @@ function machineOf(platform: PlatformName): Pick<ModelOptions, "platform"> {
   return { platform: platform === "type1 v1" || platform === "type1 v2" ? "type1" : platform };
 }
 
-function machineOn(kernel: ModelKernel, platform: PlatformName): Machine {
+function machineOn(kernel: ModelKernel, platform: PlatformName, { nvme }: Needs): Machine {
   const prefix = platform === "noiommu" ? "noiommu-" : "";
   return {
     kernel,
     groups: groups.map((group) => `/dev/vfio/${prefix}${group}`),
+    takeAway: () => takeAway(kernel, nvmeAddress(platform)),
+    nvme: nvme && { group: `/dev/vfio/${NVME_GROUP}`, name: nvmeAddress(platform) },
     deviceName: (index) => `0000:00:${(groups[index] as number).toString(16)}.0`,
     deviceMemory: () => {
       const length = 16n * BigInt(kernel.pageSize);
@@ -69,6 +86,17 @@ function machineOn(kernel: ModelKernel, platform: PlatformName): Machine {
       }
     },
     crashed: (error) => error instanceof ModelKernelOops,
+  };
+}
+
+function takeAway(kernel: ModelKernel, address: string): TakenAway {
+  void kernel.plugged(address).unbind();
+  return {
+    isThrough: () => !kernel.plugged(address).isBound,
+    bindAgain() {
+      kernel.files.write?.(`/sys/bus/pci/devices/${address}/driver_override`, "vfio-pci");
+      kernel.files.write?.("/sys/bus/pci/drivers_probe", address);
+    },
   };
 }
 

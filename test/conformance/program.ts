@@ -1,8 +1,9 @@
 import { IommuType, MapFlag, Protection, VfioCall } from "../../src/syscalls.ts";
 import { GiB, Rig } from "../model/rig.ts";
 import { DeviceTrial } from "./device-trial.ts";
+import { OpenDevice } from "./open-device.ts";
 import type { Answer, Beginning, PlatformName } from "./row.ts";
-import type { Device, Machine } from "./target.ts";
+import type { Device, Machine, TakenAway } from "./target.ts";
 import { size, words } from "./words.ts";
 
 /** Pages of memory that each program has, and how many of them are registered when its row begins so. */
@@ -24,6 +25,8 @@ export class Program extends Rig {
   readonly #open = new Set<number>();
   readonly #mapped = new Map<bigint, bigint>();
   readonly #devices: Device[] = [];
+  readonly #opened: OpenDevice[] = [];
+  #takenAway: TakenAway | undefined;
   readonly #home = nextHome;
   #va = 0n;
   #lockedBefore: bigint;
@@ -46,9 +49,10 @@ export class Program extends Rig {
   begin(beginning: Beginning): this {
     if (beginning === "nothing") return this;
     this.container = this.openContainer();
-    this.group = this.openGroup();
+    this.group = beginning === "device" ? this.open(this.#nvme.group) : this.openGroup();
     expect("SET_CONTAINER", this.setContainer(this.group));
     expect("SET_IOMMU", this.setIommu());
+    if (beginning === "device") this.openDevice();
     if (beginning === "registered") expect("REGISTER", this.register(this.va, REGISTERED * this.page));
     return this;
   }
@@ -174,11 +178,50 @@ export class Program extends Rig {
   }
 
   deviceDescriptor(name = this.deviceName, group = this.group): number {
-    const struct = new Uint8Array(Math.max(name.length + 1, 8));
-    struct.set(new TextEncoder().encode(name));
-    const fd = this.kernel.ioctlStruct(group, VfioCall.GROUP_GET_DEVICE_FD, struct, 0);
+    const fd = this.#getDeviceFd(name, group);
     if (fd >= 0) this.#open.add(fd);
     return fd;
+  }
+
+  #getDeviceFd(name: string, group: number): number {
+    const struct = new Uint8Array(Math.max(name.length + 1, 8));
+    struct.set(new TextEncoder().encode(name));
+    return this.kernel.ioctlStruct(group, VfioCall.GROUP_GET_DEVICE_FD, struct, 0);
+  }
+
+  /** The NVMe controller, opened: once more, each time. */
+  openDevice(): OpenDevice {
+    const fd = this.#getDeviceFd(this.#nvme.name, this.group);
+    if (fd < 0) throw new Error(`GROUP_GET_DEVICE_FD of ${this.#nvme.name}: ${words(fd)}`);
+    const device = new OpenDevice(this.kernel, fd);
+    this.#opened.push(device);
+    return device;
+  }
+
+  /** Somebody begins to unbind the controller: it is bound again when the row has ended. */
+  takeAway(): TakenAway {
+    const away = this.#machine.takeAway?.();
+    if (away === undefined) throw new Error("nobody unbinds a device here");
+    this.#takenAway = away;
+    return away;
+  }
+
+  /** The one that was opened first. */
+  get device(): OpenDevice {
+    const [first] = this.#opened;
+    if (first === undefined) throw new Error("no device is open: the section begins without one");
+    return first;
+  }
+
+  /** The controller's name, for GROUP_GET_DEVICE_FD. */
+  get nvmeName(): string {
+    return this.#nvme.name;
+  }
+
+  get #nvme(): NonNullable<Machine["nvme"]> {
+    const { nvme } = this.#machine;
+    if (nvme === undefined) throw new Error("this machine has no NVMe controller");
+    return nvme;
   }
 
   /** Where 16 pages of the device's memory are mmapped. */
@@ -252,8 +295,11 @@ export class Program extends Rig {
   /** Closes all descriptors, the container's first, and gives the memory back. */
   leave(): void {
     for (const device of this.#devices) device?.close();
+    for (const device of this.#opened) device.leave();
     for (const fd of this.#open) this.kernel.close(fd);
     this.#open.clear();
+    this.#takenAway?.bindAgain();
+    this.#takenAway = undefined;
     for (const [address, length] of this.#mapped) this.kernel.munmap(address, length);
   }
 }

@@ -35,9 +35,10 @@ export interface Section {
 /**
  * - `nothing`: no descriptor is open;
  * - `container`: a container holds the first group, and has its IOMMU;
- * - `registered`: that, and the first 8 of the program's 16 pages are registered (sPAPR).
+ * - `registered`: that, and the first 8 of the program's 16 pages are registered (sPAPR);
+ * - `device`: a container holds the group of an NVMe controller, has its IOMMU, and the controller is open.
  */
-export type Beginning = "nothing" | "container" | "registered";
+export type Beginning = "nothing" | "container" | "registered" | "device";
 
 /** The kernels that a row is about. */
 export interface Where {
@@ -69,6 +70,8 @@ export interface Needs {
   readonly device?: true;
   /** A device that reads and writes memory where it is told. */
   readonly dma?: true;
+  /** QEMU's NVMe controller in a group of its own, or the software one. */
+  readonly nvme?: true;
   /** Memory of a device (a BAR), mmapped into the process. */
   readonly deviceMemory?: true;
   /**
@@ -90,6 +93,22 @@ export const V1 = where("type1 v1", "type1 v1");
 export const TYPE1 = where("type1 v1, v2", "type1 v1", "type1 v2");
 export const NOIOMMU = where("no-IOMMU", "noiommu");
 export const ANY = where("all", "powernv", "pseries", "type1 v1", "type1 v2", "noiommu");
+
+/** A device's file, and registers that are mapped, are the same with both versions of type1: the newer one is asked. */
+export const DEVICES = where("all", "powernv", "pseries", "type1 v2");
+export const DEVICES_OF_TYPE1 = where("type1", "type1 v2");
+export const ON_ROOT_BUS = where("type1, pSeries", "type1 v2", "pseries");
+
+/** Rows about an NVMe controller. */
+export const ofNvme = (rows: readonly Row[]): readonly Row[] =>
+  rows.map(([situation, covers, source, answer, act, needs]) => [
+    situation,
+    covers,
+    source,
+    answer,
+    act,
+    { ...needs, nvme: true },
+  ]);
 
 /** The same with CPU pages of one size only. */
 export const with4K = ({ label, covers }: Where): Where => ({

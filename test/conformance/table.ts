@@ -56,6 +56,8 @@ const beginningWords: Record<Section["begin"], string> = {
   nothing: "",
   container: "A group is in a container that has its IOMMU, and nothing else was done.\n\n",
   registered: "A group is in a container that has its IOMMU, and 8 pages are registered.\n\n",
+  device:
+    "An NVMe controller (QEMU's, and the software kernel's) is open, its group in a container that has its IOMMU.\n\n",
 };
 
 /** A row as a line of its table. */

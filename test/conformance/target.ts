@@ -26,12 +26,24 @@ export interface Machine {
   deviceName?(index: number): string;
   /** The device in the n-th group, once its group is in a container that has its IOMMU. */
   device?(index: number, group: number): Device;
+  /** QEMU's NVMe controller, or the software one: the path of its group, and its name. */
+  readonly nvme?: { readonly group: string; readonly name: string } | undefined;
+  /** Somebody begins to unbind the NVMe controller, as an administrator does, who waits until it is closed. */
+  takeAway?(): TakenAway;
   /** Where 16 pages of the device's memory are mmapped into the process. */
   deviceMemory?(index: number): bigint;
   /** Does an errand in another process that has these descriptors. Gives its answer in words. */
   elsewhere?(errand: string, descriptors: { readonly container: number; readonly group: number }): string;
   /** Whether this was thrown because the kernel crashed. */
   crashed?(error: unknown): boolean;
+}
+
+/** An unbind that is under way. */
+export interface TakenAway {
+  /** Waits until it is through, which takes as long as the device is open: whether it came to that. */
+  isThrough(): boolean;
+  /** Gives the device to vfio-pci again. */
+  bindAgain(): void;
 }
 
 /** A device with a buffer inside, which it fills from memory and empties into memory. It does not know what became of it. */

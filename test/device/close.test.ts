@@ -106,7 +106,7 @@ closing("goes on past each failure, and tells all of them", () => {
   const refusals: readonly (readonly [Refusal, string])[] = [
     [{ call: "DEVICE_SET_IRQS", answer: no.EIO, after: 1 }, "VFIO_DEVICE_SET_IRQS"],
     [{ call: "pwrite", answer: no.EIO, after: 1 }, "pwrite"],
-    [{ call: "DEVICE_RESET", answer: no.EAGAIN }, "VFIO_DEVICE_RESET"],
+    [{ call: "DEVICE_RESET", answer: no.EIO }, "VFIO_DEVICE_RESET"],
     [{ call: "DEVICE_RESET", answer: "throws" }, "the wire was cut"],
   ];
   for (const [refusal, said] of refusals) {

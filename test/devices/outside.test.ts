@@ -32,6 +32,7 @@ for (const name of ["x86", "ps", "pnv"] as const) {
       assert.equal([gone, ...rig.fired(event)], [false, 1]);
       assert.is(rig.open(address), -errno.ENODEV, "it is not given out any more");
       assert.is(rig.read(fd, 0n, 4), 0, "who has it goes on");
+      assert.is(kernel.ioctl(fd, VfioCall.DEVICE_RESET, 0), -errno.EAGAIN, "whoever unbinds it has its lock");
       kernel.plugged(address).request();
       assert.equal(rig.fired(event), [1], "asked again");
       const bar = rig.registers(fd, 0n, kernel.pageSize);

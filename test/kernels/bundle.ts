@@ -1,4 +1,5 @@
 /** The programs for the guests, each with this library in one file. */
+import { join } from "node:path";
 import { build } from "esbuild";
 
 /** An ES module that needs nothing but Node and the shim, from a file of this package. */
@@ -11,6 +12,8 @@ export async function bundle(root: string, from: string): Promise<Uint8Array> {
     platform: "node",
     format: "esm",
     target: "node20",
+    // The examples import the package by its name: of the library there is to be one copy.
+    alias: { "dma-window": join(root, "src/index.ts") },
     // uvu reaches for Node's modules by require, which an ES module has not.
     banner: {
       js: 'import { createRequire as __require } from "node:module"; const require = __require(import.meta.url);',

@@ -9,6 +9,9 @@
  * the same console, also in the middle of a line.
  */
 
+import type { Expected } from "./accesses.ts";
+import type { Written } from "./blocks.ts";
+
 export const MARK = "@dma-window ";
 
 /** What the guest's program, or its first process, has to report. */
@@ -35,6 +38,14 @@ export type Event =
       readonly interrupted: number;
     }
   | { readonly kind: "conformance"; readonly rows: number; readonly differences: number }
+  /** Blocks that the NVMe driver read and wrote, bytes that were not right, interrupts heard, and events that none told of. */
+  | ({ readonly kind: "nvme" } & NvmeCounts)
+  /** Its commands while memory grew. */
+  | { readonly kind: "nvmeInFlight"; readonly scheme: Scheme; readonly commands: number; readonly lost: number }
+  /** Blocks that hold something else from now on: the host looks in the end. */
+  | ({ readonly kind: "written" } & Written)
+  /** What QEMU's log is to have of the controller's registers. */
+  | ({ readonly kind: "accesses"; readonly test: string } & Expected)
   | { readonly kind: "random"; readonly operations: number; readonly differences: number }
   /** Locked memory that a process had more at its end than at its beginning, in KiB. */
   | { readonly kind: "leak"; readonly kib: number }
@@ -45,8 +56,18 @@ export type Event =
 
 export type Scheme = "static" | "dynamic";
 
+export interface NvmeCounts {
+  readonly reads: number;
+  readonly writes: number;
+  readonly wrongBytes: number;
+  readonly interrupts: number;
+  /** Commands that ended and of which no interrupt told in time. */
+  readonly missed: number;
+}
+
 const kinds: ReadonlySet<string> = new Set<Event["kind"]>([
   ...(["up", "machine", "test", "row", "dma", "inFlight", "conformance", "random", "leak", "ended", "off"] as const),
+  ...(["nvme", "nvmeInFlight", "written", "accesses"] as const),
 ]);
 
 /** A report as it comes: both copies have the same id. */

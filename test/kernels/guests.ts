@@ -12,6 +12,8 @@ export interface Architecture {
   readonly kernelFile: string;
   /** VFIO's modules, in the order in which they need each other. A version may have one less. */
   readonly modules: readonly string[];
+  /** Linux's own driver for NVMe, likewise: it is there, and not loaded until somebody wants it. */
+  readonly diskModules: readonly string[];
   /** Series of Linux in which all parts are known to work. */
   readonly series: readonly string[];
 }
@@ -23,6 +25,7 @@ export const power: Architecture = {
   qemu: "qemu-system-ppc64",
   kernelFile: "vmlinux-",
   modules: ["vfio", "vfio_iommu_spapr_tce", "vfio-pci-core", "vfio-pci"],
+  diskModules: [],
   // From 5.19 to 6.3 VFIO does not work on POWER, and on an LPAR not before 6.11.
   series: ["6.12"],
 };
@@ -34,6 +37,7 @@ export const x86: Architecture = {
   qemu: "qemu-system-x86_64",
   kernelFile: "vmlinuz-",
   modules: ["irqbypass", "vfio_virqfd", "vfio", "vfio_iommu_type1", "vfio-pci-core", "vfio-pci"],
+  diskModules: ["nvme-auth", "nvme-core", "nvme"],
   // Before 6.10 a register of 8 bytes is written in two halves, and QEMU's edu takes the lower for all of the address.
   series: ["6.12"],
 };
@@ -56,6 +60,8 @@ export interface Guest {
   readonly cpuPage: number;
   /** What QEMU is told of the machine and its devices. */
   readonly arguments: readonly string[];
+  /** Where its NVMe controller sits: in a group of its own, beside those of the other devices. */
+  readonly nvme: string;
   readonly memoryMiB: number;
   /** On the kernel's command line. */
   readonly append: string;
@@ -82,6 +88,8 @@ const parts: readonly Part[] = [
   { name: "ends", seconds: 150 },
   { name: "library", seconds: 240 },
   { name: "random", seconds: 240 },
+  { name: "nvme", seconds: 300 },
+  { name: "device", seconds: 300 },
   { name: "conformance", seconds: 700 },
 ];
 
@@ -107,7 +115,7 @@ const powernvPool = [[24, 8]] as const;
 const x86Pool = [[21, 48]] as const;
 
 export const guests: readonly Guest[] = [
-  // An LPAR. 16 MiB pages in its IOMMU need the capability; a second group needs a second host bridge.
+  // An LPAR. 16 MiB pages in its IOMMU need the capability; each group needs a host bridge.
   {
     name: "pseries-4k",
     machine: "pseries",
@@ -117,7 +125,9 @@ export const guests: readonly Guest[] = [
     arguments: [
       ...["-M", "pseries,cap-hpt-max-page-size=16777216", "-cpu", "POWER9", "-nodefaults", "-vga", "none"],
       ...["-device", edu, "-device", "spapr-pci-host-bridge,index=1,id=phb1", "-device", `${edu},bus=phb1.0`],
+      ...["-device", "spapr-pci-host-bridge,index=2,id=phb2"],
     ],
+    nvme: "bus=phb2.0",
     memoryMiB: 2560,
     append: `console=hvc0 ${pool(pseriesPool)}`,
     hugepages: pseriesPool,
@@ -131,6 +141,7 @@ export const guests: readonly Guest[] = [
     kernel: "powerpc64le-64k",
     cpuPage: 65536,
     arguments: ["-M", "powernv9", "-net", "none", ...powernvDevices],
+    nvme: "bus=pcie.2",
     memoryMiB: 2048,
     append: `console=hvc0 disable_radix ${pool(powernvPool)}`,
     hugepages: powernvPool,
@@ -143,6 +154,7 @@ export const guests: readonly Guest[] = [
     kernel: "powerpc64le",
     cpuPage: 4096,
     arguments: ["-M", "powernv9", "-net", "none", ...powernvDevices],
+    nvme: "bus=pcie.2",
     memoryMiB: 2048,
     append: "console=hvc0",
     hugepages: [],
@@ -159,6 +171,7 @@ export const guests: readonly Guest[] = [
       ...["-device", "intel-iommu,intremap=on,caching-mode=on,aw-bits=48"],
       ...["-device", `${edu},addr=05.0`, "-device", `${edu},addr=06.0`],
     ],
+    nvme: "addr=07.0",
     memoryMiB: 1536,
     // On a busy host the timer that Linux tests at its start may come too late.
     append: `console=ttyS0 no_timer_check intel_iommu=on iommu.strict=1 ${pool(x86Pool)}`,

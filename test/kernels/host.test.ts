@@ -54,11 +54,13 @@ test("downloads are kept where the user wants them", () => {
 
 test("no guest needs KVM or more than 4 GiB, and each goes off when it has panicked", () => {
   for (const guest of guests) {
-    const line = qemuArguments(guest, { kernel: "/k", initrd: "/i" }, 1).join(" ");
+    const line = qemuArguments(guest, { kernel: "/k", initrd: "/i", disk: "/d", accesses: "/a" }, 1).join(" ");
     assert.not.match(line, "kvm,");
     assert.not.match(line, "-enable-kvm");
     assert.match(line, "-no-reboot");
     assert.match(line, "panic=-1");
+    assert.match(line, "file=/d,format=raw");
+    assert.match(line, `-device nvme,serial=dma-window,drive=disk,${guest.nvme}`);
     assert.ok(guest.memoryMiB <= 4096, guest.name);
   }
   assert.is(new Set(guests.map(({ name }) => name)).size, guests.length);

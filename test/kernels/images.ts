@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { Apt } from "./apt.ts";
 import type { Boot } from "./boots.ts";
 import { cpio, type Entry, file, program } from "./cpio.ts";
+import { diskFacts } from "./disk.ts";
 import type { Architecture, Guest } from "./guests.ts";
 import { type Kernel, kernelOf, type Shop, type Wish } from "./kernels.ts";
 import { type Node, nodeOf } from "./node.ts";
@@ -23,10 +24,14 @@ export interface Images {
   readonly kernel: string;
   /** Path of the archives. */
   readonly initrd: string;
+  /** Path of the disk: another one for each boot. */
+  readonly disk: string;
+  /** Path of the log in which QEMU writes what the NVMe controller saw of its registers. */
+  readonly accesses: string;
 }
 
 /** Bundles by the name that the guest knows them by; the core is in them. */
-export type Programs = Readonly<Record<"guest" | "conformance" | "hardware", Uint8Array>>;
+export type Programs = Readonly<Record<"guest" | "conformance" | "hardware" | "nvme", Uint8Array>>;
 
 export class Workshop {
   readonly #cache: string;
@@ -74,12 +79,14 @@ export class Workshop {
       file("app/guest.json", JSON.stringify({ name: guest.name, machine: guest.machine, hugepages: guest.hugepages })),
       file("app/parts", parts.map(({ name, seconds }) => `${name} ${seconds}\n`).join("")),
       file("app/row", harm?.id ?? ""),
+      file("app/disk.json", JSON.stringify(diskFacts())),
       program("init", readFileSync(join(this.#root, "test/kernels/guest/init.sh"))),
       ...more,
     ]);
     const initrd = join(at, `${fileName(name)}.initrd`);
     writeFileSync(initrd, Buffer.concat([readFileSync(kernel.layer), own, readFileSync(node.layer)]));
-    return { kernel: kernel.path, initrd };
+    const beside = (what: string) => join(at, `${fileName(name)}.${what}`);
+    return { kernel: kernel.path, initrd, disk: beside("disk"), accesses: beside("accesses") };
   }
 
   #kernel(architecture: Architecture, flavour: string): Promise<Kernel> {

@@ -43,7 +43,7 @@ export interface Kernel {
 /** What is written beside an unpacked kernel. */
 interface About extends Package {
   readonly suite?: string | undefined;
-  /** Those in the layer: a layer with others is made anew. */
+  /** Those in the layer, of both kinds: a layer with others is made anew. */
   readonly modules: readonly string[];
 }
 
@@ -156,7 +156,7 @@ function readAbout({ architecture }: Shop, at: string): About | undefined {
   if (!["kernel", "modules.cpio"].every((name) => existsSync(join(at, name)))) return undefined;
   try {
     const read = JSON.parse(readFileSync(about, "utf8")) as About;
-    return `${read.modules}` === `${architecture.modules}` ? read : undefined;
+    return `${read.modules}` === `${modulesOf(architecture)}` ? read : undefined;
   } catch {
     return undefined;
   }
@@ -181,11 +181,12 @@ async function make(
     try {
       const others = architecture.modules.filter((name) => !name.startsWith("vfio"));
       unpack(deb, unpacked, "./boot/*", "*/drivers/vfio/*", ...others.map((name) => `*/${name}.ko*`));
+      unpackDiskDriver(architecture, deb, unpacked);
     } catch (error) {
       rmSync(deb, { force: true });
       throw error;
     }
-    const about: About = { ...one, suite, modules: architecture.modules };
+    const about: About = { ...one, suite, modules: modulesOf(architecture) };
     writeFileSync(join(made, "modules.cpio"), layerOf(architecture, unpacked, busybox));
     renameSync(find(join(unpacked, "boot"), architecture.kernelFile), join(made, "kernel"));
     writeFileSync(join(made, "about.json"), JSON.stringify(about));
@@ -196,20 +197,38 @@ async function make(
 
 /** What comes first in a guest's root: directories, busybox, VFIO's modules and their order. */
 function layerOf(architecture: Architecture, unpacked: string, busybox: Uint8Array): Buffer {
-  const there = architecture.modules.filter((name) => !gone.has(name) || isIn(unpacked, `${name}.ko`));
-  const modules = there.map((name) => ({ name, content: moduleIn(unpacked, name) }));
+  const isThere = (name: string) => !gone.has(name) || isIn(unpacked, `${name}.ko`);
+  const ordered = architecture.modules.filter(isThere);
+  const later = architecture.diskModules.filter((name) => isIn(unpacked, `${name}.ko`));
+  const modules = [...ordered, ...later].map((name) => ({ name, content: moduleIn(unpacked, name) }));
   return cpio([
     ...["dev", "proc", "sys", "tmp", "root"].map(directory),
     program("bin/busybox", busybox),
     link("bin/sh", "busybox"),
     file("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/tmp:/bin/sh\n"),
-    file("lib/modules/order", `${modules.map(({ name }) => name).join("\n")}\n`),
+    file("lib/modules/order", ordered.map((name) => `${name}\n`).join("")),
+    file("lib/modules/disk", later.map((name) => `${name}\n`).join("")),
     ...modules.map(({ name, content }): Entry => file(`lib/modules/${name}.ko`, content)),
   ]);
 }
 
 /** Modules that newer versions have no more: `vfio_virqfd` became part of `vfio` in 6.2. */
 const gone: ReadonlySet<string> = new Set(["vfio_virqfd"]);
+
+/** A kernel need not have it. */
+function unpackDiskDriver({ diskModules }: Architecture, deb: string, into: string): void {
+  if (diskModules.length === 0) return;
+  try {
+    unpack(deb, into, "*/drivers/nvme/*");
+  } catch {
+    // The package was whole a moment ago: tar complains that nothing in it has such a name.
+  }
+}
+
+/** All that a layer has. */
+function modulesOf({ modules, diskModules }: Architecture): string[] {
+  return [...modules, ...diskModules];
+}
 
 /** busybox loads modules as they are, and Debian packs them since 6.12. */
 function moduleIn(unpacked: string, name: string): Buffer {

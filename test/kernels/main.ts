@@ -1,5 +1,5 @@
 /** The real VFIO drivers, in emulated machines, under this library: `npm run test:kernels`. */
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, freemem, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -7,11 +7,13 @@ import { boot, type End } from "./boot.ts";
 import { type Boot, bootsOf } from "./boots.ts";
 import { bundle } from "./bundle.ts";
 import { NothingToBeHad } from "./candidates.ts";
+import { compareDisk, diskFacts, makeDisk } from "./disk.ts";
 import type { Guest } from "./guests.ts";
 import { cacheDirectory, installLine, missingPackages, thisHost, whyNot } from "./host.ts";
 import { fileName, type Images, type Programs, Workshop } from "./images.ts";
 import { type Options, optionsFrom, usage } from "./options.ts";
-import { Account, type Equipment, type GuestReport, merged, notBooted, textOf } from "./report.ts";
+import { Account, type Equipment, type GuestReport, merged, notBooted } from "./report.ts";
+import { textOf } from "./report-text.ts";
 import { bootOnTerminal, luggage, shellOf } from "./shell.ts";
 
 /**
@@ -70,6 +72,7 @@ async function programsHere(): Promise<Programs> {
     guest: await bundle(root, "test/kernels/guest/main.ts"),
     conformance: await bundle(root, "test/conformance/guest.ts"),
     hardware: await bundle(root, "test/kernels/hardware/main.ts"),
+    nvme: await bundle(root, "examples/nvme/main.mjs"),
   };
 }
 
@@ -94,6 +97,7 @@ async function shell(guest: Guest, options: Options, say: (line: string) => void
   try {
     const one = shellOf(guest);
     const images = await workshop.imagesOf(one, programs, at, await luggage(root, options.files));
+    makeDisk(images.disk, diskFacts());
     say(`${guest.name} starts, which takes half a minute; \`exit\` turns it off, Ctrl-A X ends it at once`);
     return await bootOnTerminal(one, images);
   } finally {
@@ -136,6 +140,7 @@ async function run(options: Options, say: (line: string) => void): Promise<Guest
         say(`[${one.name}] ${account.isUp ? "the row was not answered" : "Linux did not come up"}; once more`);
         ({ account, end } = await attempt(one, equipment.get(one.guest), images, abort.signal, say));
       }
+      for (const text of judged(account, images)) say(`[${one.name}] ${text}`);
       const report = account.close(end, (Date.now() - started) / 1000);
       say(`[${one.name}] ${report.failures.length === 0 ? "passed" : "failed"} after ${seconds(started)} s`);
       if (report.failures.length > 0) {
@@ -143,7 +148,7 @@ async function run(options: Options, say: (line: string) => void): Promise<Guest
         for (const text of account.tail) say(`[${one.name}] > ${text}`);
       }
       if (options.keep) writeFileSync(join(at, `${fileName(one.name)}.log`), `${account.log.join("\n")}\n`);
-      else rmSync(images.initrd);
+      else for (const path of [images.initrd, images.disk, images.accesses]) rmSync(path, { force: true });
       return { guest: one.guest, report };
     });
     return wanted.map((guest) => {
@@ -157,6 +162,13 @@ async function run(options: Options, say: (line: string) => void): Promise<Guest
   }
 }
 
+/** What the host sees of the disk, and of the controller's registers, when the machine is off. */
+function judged(account: Account, { disk, accesses }: Images): string[] {
+  const compared = account.noteDisk(compareDisk(disk, diskFacts(), account.written));
+  const log = existsSync(accesses) ? readFileSync(accesses, "utf8") : "";
+  return [...(compared === undefined ? [] : [compared]), ...account.noteAccesses(log)];
+}
+
 /** Boots once, and listens to what is said. */
 async function attempt(
   one: Boot,
@@ -166,6 +178,7 @@ async function attempt(
   say: (line: string) => void,
 ): Promise<{ account: Account; end: End }> {
   const account = new Account(one, equipment);
+  makeDisk(images.disk, diskFacts());
   const over = new AbortController();
   const end = await boot(one.guest, images, {
     cpus: one.cpus,

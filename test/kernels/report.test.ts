@@ -4,7 +4,8 @@ import { mayCrash } from "../conformance/run-on.ts";
 import { type Boot, bootsOf } from "./boots.ts";
 import { type Event, MARK } from "./console.ts";
 import { type Guest, guests } from "./guests.ts";
-import { Account, type Equipment, merged, notBooted, TAIL, textOf } from "./report.ts";
+import { Account, type Equipment, merged, notBooted, TAIL } from "./report.ts";
+import { textOf } from "./report-text.ts";
 
 const guest = guests[0] as Guest;
 const [usual] = bootsOf(guest, ["dma", "flight"]) as [Boot];
@@ -45,6 +46,10 @@ const good: readonly Event[] = [
   { kind: "conformance", rows: 20, differences: 0 },
   { kind: "random", operations: 5000, differences: 0 },
   { kind: "random", operations: 5001, differences: 0 },
+  { kind: "nvme", reads: 100, writes: 20, wrongBytes: 0, interrupts: 50, missed: 1 },
+  { kind: "nvme", reads: 1, writes: 2, wrongBytes: 0, interrupts: 3, missed: 0 },
+  { kind: "nvmeInFlight", scheme: "static", commands: 500, lost: 0 },
+  { kind: "nvmeInFlight", scheme: "dynamic", commands: 600, lost: 7 },
   { kind: "ended", part: "flight", status: 0 },
   { kind: "off", tainted: 0 },
 ];
@@ -76,6 +81,14 @@ test("a guest's account adds up what its parts report", () => {
       static: { transfers: 80, lost: 0, interrupted: 0 },
       dynamic: { transfers: 81, lost: 3, interrupted: 900 },
     },
+    nvme: {
+      reads: 101,
+      writes: 22,
+      wrongBytes: 0,
+      interrupts: 53,
+      missed: 1,
+      inFlight: { static: { commands: 500, lost: 0 }, dynamic: { commands: 600, lost: 7 } },
+    },
     vmLckLeakedKiB: 0,
     tables: {
       "a table": [
@@ -96,6 +109,8 @@ test("each thing that is wrong is a failure of its own", () => {
   const wrong: readonly [Event, RegExp][] = [
     [{ kind: "test", name: "it holds", ok: false, message: "it does not" }, /^it holds: it does not$/],
     [{ kind: "dma", transfers: 1, wrongBytes: 7 }, /^7 bytes were wrong/],
+    [{ kind: "nvme", reads: 1, writes: 0, wrongBytes: 9, interrupts: 0, missed: 0 }, /^9 bytes of the disk were wrong/],
+    [{ kind: "nvmeInFlight", scheme: "static", commands: 9, lost: 2 }, /^the static window lost 2 commands/],
     [{ kind: "conformance", rows: 1, differences: 1 }, /^1 rows of the conformance suite/],
     [{ kind: "random", operations: 1, differences: 2 }, /^the model answered otherwise 2 times$/],
     [{ kind: "leak", kib: 64 }, /^64 KiB of locked memory/],
@@ -109,6 +124,34 @@ test("each thing that is wrong is a failure of its own", () => {
     assert.match(failure ?? "", expected);
     assert.equal(more, []);
   }
+});
+
+test("the host's look at the disk counts: blocks that are not what the guest says are a failed test and wrong bytes", () => {
+  const account = accountOf([...good, { kind: "written", first: 8, blocks: 4, by: 1 }]);
+  assert.equal(
+    account.written.map(({ first, blocks, by }) => [first, blocks, by]),
+    [[8, 4, 1]],
+  );
+  assert.match(
+    account.noteDisk({ wrongBytes: 3, where: [9] }) ?? "",
+    /^FAIL .* 3 bytes do not, first in the blocks 9$/,
+  );
+  const report = account.close({ how: "off" }, 1);
+  assert.is(report.nvme.wrongBytes, 3);
+  assert.equal(report.tests, { passed: 1, failed: 1 });
+  assert.is(report.failures.length, 2);
+});
+
+test("what QEMU's log is to have of the registers is a test for each that the guest named", () => {
+  const test = "a register of 4 bytes is read by one access of 4";
+  const account = accountOf([
+    ...good,
+    { kind: "accesses", test, mark: 0, accesses: [{ kind: "read", at: 8, width: 4 }] },
+  ]);
+  const log = ["0xf00 size 4", "0x8 size 1", "0xf04 size 4"].map((one) => `pci_nvme_mmio_read addr ${one}`).join("\n");
+  assert.match(account.noteAccesses(log).join(), /^FAIL .*was to see read of 4 at 0x8, and saw read of 1 at 0x8$/);
+  assert.is(account.close({ how: "off" }, 1).tests.failed, 1);
+  assert.equal(accountOf(good).noteAccesses(log), []);
 });
 
 test("a part that ended badly counts as a failed test", () => {

@@ -1,13 +1,15 @@
 /** What came of a guest, from what it said: for people, and as JSON. */
 
 import { mayCrash } from "../conformance/run-on.ts";
+import { accessesIn, type Expected, judgeAccesses } from "./accesses.ts";
+import type { Written } from "./blocks.ts";
 import type { End } from "./boot.ts";
 import type { Boot } from "./boots.ts";
-import { type Event, isCrash, reportIn, type Scheme } from "./console.ts";
+import { type Event, isCrash, type NvmeCounts, reportIn, type Scheme } from "./console.ts";
+import type { Comparison } from "./disk.ts";
 import type { Guest } from "./guests.ts";
 import type { KernelOrigin } from "./kernels.ts";
 import type { NodeOrigin } from "./node.ts";
-import { isBelow } from "./versions.ts";
 
 /** Where that is from which a guest was put together. */
 export interface Equipment {
@@ -23,6 +25,11 @@ export interface InFlight {
   readonly lost: number;
   /** Pages that were taken away while the program used them. */
   readonly interrupted: number;
+}
+
+/** What the NVMe driver did. */
+export interface NvmeReport extends NvmeCounts {
+  readonly inFlight: Readonly<Record<Scheme, { readonly commands: number; readonly lost: number }>>;
 }
 
 /** A guest in the report. What it did not come to is 0. */
@@ -43,6 +50,7 @@ export interface GuestReport {
   readonly random: { readonly operations: number; readonly differences: number };
   readonly dma: { readonly transfers: number; readonly wrongBytes: number };
   readonly inFlight: Readonly<Record<Scheme, InFlight>>;
+  readonly nvme: NvmeReport;
   readonly vmLckLeakedKiB: number;
   /** The tables that it filled, by their headings. */
   readonly tables: Readonly<Record<string, readonly Readonly<Record<string, string>>[]>>;
@@ -56,6 +64,9 @@ const TAINT_DIE = 1 << 7;
 /** How much of a log is shown when something went wrong. */
 export const TAIL = 30;
 
+const NO_NVME: NvmeCounts = { reads: 0, writes: 0, wrongBytes: 0, interrupts: 0, missed: 0 };
+const NO_COMMANDS = { commands: 0, lost: 0 };
+
 const NO_FLIGHT: InFlight = { transfers: 0, lost: 0, interrupted: 0 };
 
 /** Listens to a guest and keeps account. */
@@ -67,6 +78,10 @@ export class Account {
   readonly #ended = new Set<string>();
   readonly #inFlight: Record<Scheme, InFlight> = { static: NO_FLIGHT, dynamic: NO_FLIGHT };
   readonly #equipment: Equipment | undefined;
+  readonly #written: Written[] = [];
+  readonly #accesses: (Expected & { readonly test: string })[] = [];
+  #nvme = NO_NVME;
+  readonly #nvmeInFlight = { static: NO_COMMANDS, dynamic: NO_COMMANDS };
   #kernel = "";
   #build = "";
   #node = "";
@@ -190,6 +205,20 @@ export class Account {
         this.#inFlight[event.scheme] = { transfers, lost, interrupted };
         return undefined;
       }
+      case "nvme":
+        this.#nvme = added(this.#nvme, countsOf(event));
+        return undefined;
+      case "nvmeInFlight": {
+        const { scheme, commands, lost } = event;
+        this.#nvmeInFlight[scheme] = added(this.#nvmeInFlight[scheme], { commands, lost });
+        return undefined;
+      }
+      case "written":
+        this.#written.push(event);
+        return undefined;
+      case "accesses":
+        this.#accesses.push(event);
+        return undefined;
       case "conformance":
         this.#conformance.rows += event.rows;
         this.#conformance.differences += event.differences;
@@ -218,6 +247,34 @@ export class Account {
     }
   }
 
+  /** What the guest says that it wrote to its disk. */
+  get written(): readonly Written[] {
+    return this.#written;
+  }
+
+  /** The host has compared the disk. Gives the text to show people. */
+  noteDisk({ wrongBytes, where }: Comparison): string | undefined {
+    this.#nvme = added(this.#nvme, { ...NO_NVME, wrongBytes });
+    if (wrongBytes === 0 && this.#written.length === 0) return undefined;
+    const blocks = this.#written.reduce((sum, one) => sum + one.blocks, 0);
+    return this.#noteTest(
+      `the disk holds what the host made and the guest wrote (${blocks} blocks)`,
+      wrongBytes === 0 ? undefined : `${wrongBytes} bytes do not, first in the blocks ${where.join(", ")}`,
+    );
+  }
+
+  /** QEMU's log of the controller's registers. Gives the texts to show people. */
+  noteAccesses(log: string): string[] {
+    if (this.#accesses.length === 0) return [];
+    const all = accessesIn(log);
+    return this.#accesses.map((expected) => this.#noteTest(expected.test, judgeAccesses(all, expected)));
+  }
+
+  #noteTest(name: string, problem: string | undefined): string {
+    const event = { kind: "test", name, ok: problem === undefined, ...(problem && { message: problem }) } as const;
+    return this.note(event) ?? "";
+  }
+
   /** The account, when the machine has come to its end after `seconds`. */
   close(end: End, seconds: number): GuestReport {
     // A crash that may be is an answer like another.
@@ -234,6 +291,9 @@ export class Account {
     if (differences > 0) failures.push(`${differences} rows of the conformance suite are answered otherwise`);
     if (this.#random.differences > 0) failures.push(`the model answered otherwise ${this.#random.differences} times`);
     if (this.#dma.wrongBytes > 0) failures.push(`${this.#dma.wrongBytes} bytes were wrong after DMA`);
+    if (this.#nvme.wrongBytes > 0) failures.push(`${this.#nvme.wrongBytes} bytes of the disk were wrong`);
+    const { lost } = this.#nvmeInFlight.static;
+    if (lost > 0) failures.push(`the static window lost ${lost} commands of the NVMe driver`);
     const fixed = this.#inFlight.static;
     if (fixed.lost + fixed.interrupted > 0)
       failures.push(`the static window lost ${fixed.lost} transfers and interrupted ${fixed.interrupted} pages`);
@@ -257,6 +317,7 @@ export class Account {
       random: this.#random,
       dma: this.#dma,
       inFlight: this.#inFlight,
+      nvme: { ...this.#nvme, inFlight: this.#nvmeInFlight },
       vmLckLeakedKiB: this.#leaked,
       tables: this.#tables,
       failures: [],
@@ -307,64 +368,25 @@ function plus(a: GuestReport, b: GuestReport): GuestReport {
       static: added(a.inFlight.static, b.inFlight.static),
       dynamic: added(a.inFlight.dynamic, b.inFlight.dynamic),
     },
+    nvme: {
+      ...added(countsOf(a.nvme), countsOf(b.nvme)),
+      inFlight: {
+        static: added(a.nvme.inFlight.static, b.nvme.inFlight.static),
+        dynamic: added(a.nvme.inFlight.dynamic, b.nvme.inFlight.dynamic),
+      },
+    },
     vmLckLeakedKiB: a.vmLckLeakedKiB + b.vmLckLeakedKiB,
     tables: { ...a.tables, ...b.tables },
     failures: [...a.failures, ...b.failures],
   };
 }
 
+function countsOf({ reads, writes, wrongBytes, interrupts, missed }: NvmeCounts): NvmeCounts {
+  return { reads, writes, wrongBytes, interrupts, missed };
+}
+
 /** Two counts of the same things. */
 function added<T extends Readonly<Record<keyof T, number>>>(a: T, b: T): T {
   const names = Object.keys(a) as (keyof T)[];
   return Object.fromEntries(names.map((name) => [name, a[name] + b[name]])) as T;
-}
-
-/** A report for people: one block for each guest. */
-export function textOf(reports: readonly GuestReport[]): string {
-  return reports.map(blockOf).join("\n");
-}
-
-function blockOf(report: GuestReport): string {
-  const { tests, conformance, random, dma, inFlight, failures } = report;
-  const lines = [
-    `${report.name}: Linux ${report.kernel || "(did not say)"}, pages of ${report.cpuPage / 1024} KiB, ${report.seconds} s`,
-    ...originOf(report),
-    `  ${tests.passed} tests passed, ${tests.failed} failed; ${dma.transfers} transfers, ${dma.wrongBytes} wrong bytes`,
-    `  conformance: ${conformance.rows} rows, ${conformance.differences} different; random: ${random.operations} calls, ${random.differences} different`,
-  ];
-  for (const [scheme, { transfers, lost, interrupted }] of Object.entries(inFlight)) {
-    if (transfers > 0)
-      lines.push(
-        `  ${scheme} window: ${transfers} transfers in flight, ${lost} lost, ${interrupted} pages interrupted`,
-      );
-  }
-  for (const [heading, rows] of Object.entries(report.tables)) lines.push(...tableOf(heading, rows));
-  for (const failure of failures) lines.push(`  FAILED: ${failure.replaceAll("\n", "\n  ")}`);
-  return `${lines.join("\n")}\n`;
-}
-
-/** What was booted, and where it is from. */
-function originOf({ build, node, equipment }: GuestReport): string[] {
-  if (equipment === undefined) return [];
-  const { kernel, engines } = equipment;
-  const suite = kernel.suite === undefined ? "" : ` of ${kernel.suite}`;
-  const exception = node !== "" && isBelow(node, engines) ? `; an exception: this package asks for ${engines}` : "";
-  const passedOver = [...kernel.passedOver, ...equipment.node.passedOver];
-  return [
-    `  ${kernel.package} ${kernel.version}${suite}${cacheWord(kernel)}${build && `: ${build}`}`,
-    `  Node ${node || "(did not say)"}: ${equipment.node.from}${cacheWord(equipment.node)}${exception}`,
-    ...passedOver.map(({ name, reason }) => `  not to be had: ${name}: ${reason}`),
-  ];
-}
-
-function cacheWord({ isCached }: { readonly isCached: boolean }): string {
-  return isCached ? ", from the cache" : "";
-}
-
-function tableOf(heading: string, rows: readonly Readonly<Record<string, string>>[]): string[] {
-  const columns = Object.keys(rows[0] ?? {});
-  const widths = columns.map((column) => Math.max(column.length, ...rows.map((row) => (row[column] ?? "").length)));
-  const line = (cells: readonly string[]) =>
-    `    ${cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ")}`.trimEnd();
-  return [`  ${heading}`, line(columns), ...rows.map((row) => line(columns.map((column) => row[column] ?? "")))];
 }

@@ -1,5 +1,5 @@
 import { VfioCall } from "../../syscalls.ts";
-import { EFAULT, EINVAL, ENOTTY } from "../errno.ts";
+import { EAGAIN, EFAULT, EINVAL, ENOTTY } from "../errno.ts";
 import { ModelUnknown } from "../errors.ts";
 import type { Eventfd } from "../eventfd.ts";
 import type { Caller, OpenFile } from "../open-file.ts";
@@ -181,9 +181,13 @@ export class VfioDevice implements BusDevice, ConfigEffects {
     return index === Region.CONFIG ? this.#open.config.write(from, at) : EINVAL;
   }
 
-  /** DEVICE_RESET: what the configuration space says survives, and the interrupts that are set up. Its argument is not looked at. */
+  /**
+   * DEVICE_RESET: what the configuration space says survives, and the interrupts that are set up. Its argument is not looked at. Whoever
+   * unbinds the device has its lock until it is closed. (`drivers/pci/pci.c: pci_try_reset_function`)
+   */
   #reset(): number {
     if (!this.canReset) return EINVAL;
+    if (this.isLeaving) return EAGAIN;
     this.wasReset();
     return 0;
   }

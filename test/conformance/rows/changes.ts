@@ -21,3 +21,6 @@ export const BAD_FILE: Change = ["6.2"];
 
 /** type1: capabilities begin on multiples of 8. */
 export const ALIGNED: Change = ["6.6"];
+
+/** type1: vectors of MSI-X may be added while others are on; on POWER they may not. */
+export const GROWS: Change = ["6.5"];

@@ -3,6 +3,11 @@ import { close } from "./close.ts";
 import { create } from "./create.ts";
 import { createPowernv } from "./create-powernv.ts";
 import { createPseries } from "./create-pseries.ts";
+import { deviceBars, deviceMaps } from "./device-bars.ts";
+import { deviceConfig } from "./device-config.ts";
+import { deviceInfo, deviceIrqs, deviceRegions } from "./device-info.ts";
+import { setIrqsBad, setIrqsMsix, setIrqsOthers } from "./device-irqs.ts";
+import { deviceOpen, deviceOthers, deviceReset, hotReset, unbind } from "./device-reset.ts";
 import { devices } from "./devices.ts";
 import { reach } from "./dma.ts";
 import { eeh } from "./eeh.ts";
@@ -56,4 +61,18 @@ export const sections: readonly Section[] = [
   type1Life,
   type1Reach,
   noIommu,
+  deviceOpen,
+  deviceInfo,
+  deviceRegions,
+  deviceIrqs,
+  deviceConfig,
+  deviceBars,
+  deviceMaps,
+  setIrqsBad,
+  setIrqsMsix,
+  setIrqsOthers,
+  deviceReset,
+  hotReset,
+  deviceOthers,
+  unbind,
 ];

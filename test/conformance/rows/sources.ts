@@ -78,3 +78,46 @@ export const type1Ranges = `${type1}: vfio_iommu_iova_dma_valid`;
 
 export const noIommuIoctl = `${container}: vfio_noiommu_ioctl`;
 export const noIommuAttach = `${container}: vfio_noiommu_attach_group`;
+
+const vfioMain = "drivers/vfio/vfio_main.c";
+export const deviceIoctl = `${vfioMain}: vfio_device_fops_unl_ioctl`;
+export const deviceFeature = `${vfioMain}: vfio_ioctl_device_feature`;
+export const irqsValid = `${vfioMain}: vfio_set_irqs_validate_and_prepare`;
+
+const pciCore = "drivers/vfio/pci/vfio_pci_core.c";
+export const pciInfo = `${pciCore}: vfio_pci_ioctl_get_info`;
+export const pciRegion = `${pciCore}: vfio_pci_ioctl_get_region_info`;
+export const pciIrq = `${pciCore}: vfio_pci_ioctl_get_irq_info`;
+export const pciIrqCount = `${pciCore}: vfio_pci_get_irq_count`;
+export const pciReset = `${pciCore}: vfio_pci_ioctl_reset`;
+export const pciHotInfo = `${pciCore}: vfio_pci_ioctl_get_pci_hot_reset_info`;
+export const pciHotReset = `${pciCore}: vfio_pci_ioctl_pci_hot_reset_groups`;
+export const pciReadWrite = `${pciCore}: vfio_pci_rw`;
+export const pciMmap = `${pciCore}: vfio_pci_core_mmap`;
+export const pciFault = `${pciCore}: vfio_pci_mmap_huge_fault`;
+export const pciEnable = `${pciCore}: vfio_pci_core_enable`;
+export const pciDisable = `${pciCore}: vfio_pci_core_disable`;
+export const pciRequest = `${pciCore}: vfio_pci_core_request`;
+export const pciTryReset = "drivers/pci/pci.c: pci_try_reset_function";
+export const vfioUnregister = `${vfioMain}: vfio_unregister_group_dev`;
+export const pciBarRw = "drivers/vfio/pci/vfio_pci_rdwr.c: vfio_pci_bar_rw";
+
+const pciConfig = "drivers/vfio/pci/vfio_pci_config.c";
+export const configRw = `${pciConfig}: vfio_pci_config_rw`;
+export const configSingle = `${pciConfig}: vfio_config_do_rw`;
+export const configBasic = `${pciConfig}: vfio_basic_config_write`;
+export const configBars = `${pciConfig}: vfio_bar_fixup`;
+export const configPm = `${pciConfig}: vfio_pm_config_write`;
+export const configExpress = `${pciConfig}: vfio_exp_config_write`;
+export const configMsix = `${pciConfig}: init_pci_cap_msix_perm`;
+export const powerState = "drivers/pci/pci.c: pci_set_low_power_state";
+
+const intrs = "drivers/vfio/pci/vfio_pci_intrs.c";
+export const irqsIoctl = `${intrs}: vfio_pci_set_irqs_ioctl`;
+export const msiTrigger = `${intrs}: vfio_pci_set_msi_trigger`;
+export const msiEnable = `${intrs}: vfio_msi_enable`;
+export const msiBlock = `${intrs}: vfio_msi_set_block`;
+export const msiVector = `${intrs}: vfio_msi_set_vector_signal`;
+export const intxTrigger = `${intrs}: vfio_pci_set_intx_trigger`;
+export const intxMask = `${intrs}: vfio_pci_set_intx_mask`;
+export const singleTrigger = `${intrs}: vfio_pci_set_ctx_trigger_single`;

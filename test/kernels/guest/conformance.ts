@@ -32,6 +32,15 @@ export async function conformance(): Promise<void> {
   }
 }
 
+/** The rows about a device, on QEMU's NVMe controller. Neither version of type1 makes a difference to it. */
+export async function device(): Promise<void> {
+  const site = new Site();
+  const [platform = "powernv"] = platformsOf[site.machine.machine];
+  const { name, group } = site.nvme;
+  judge(platform, await suite(["--platform", platform, "--nvme", name, "--nvme-group", `/dev/vfio/${group}`]));
+  site.reportLeaks();
+}
+
 function judge(platform: PlatformName, { summary, end }: Run): void {
   test(`the conformance suite for ${platform} comes to its end`, () => {
     assert.is(end, 0);

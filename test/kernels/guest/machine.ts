@@ -25,11 +25,19 @@ export interface BoundDevice {
   readonly isEdu: boolean;
 }
 
+/** An NVMe controller whose disk may be written. */
+export interface NvmeDevice {
+  readonly name: string;
+  readonly group: number;
+}
+
 /** What there is to be used. */
 export interface Found {
   readonly machine: GuestMachine;
   /** One of each group. */
   readonly devices: readonly BoundDevice[];
+  /** QEMU's NVMe controller, which is in a group of its own: in a guest. */
+  readonly nvme?: NvmeDevice;
   /** Whether the machine may be used up. A guest goes off afterwards; any other machine has to be left as it was found. */
   readonly isExpendable: boolean;
 }
@@ -43,7 +51,9 @@ export function thisMachine(kernel: Syscalls): Found {
 /** What the host has written into the image. Everything in the machine is there for the tests. */
 function fromImage(): Found {
   const machine = JSON.parse(readFileSync("/app/guest.json", "utf8")) as GuestMachine;
-  return { machine, devices: bindDevices(), isExpendable: true };
+  const devices = bind(EDU).map((one) => ({ ...one, isEdu: true }));
+  const nvme = bindNvme();
+  return { machine, devices, ...(nvme && { nvme }), isExpendable: true };
 }
 
 /** What runs here: `6.12.107+deb13-powerpc64le`, `#1 SMP Debian 6.12.107-1 (2026-10-19)`, `v20.19.2`. */
@@ -53,11 +63,19 @@ export function versionsHere(): { kernel: string; build: string; node: string } 
 
 const PCI = "/sys/bus/pci";
 
-/** Binds all edu devices to vfio-pci, those too that are bound already; gives them by name. */
-function bindDevices(): BoundDevice[] {
+/** Vendor and device number of QEMU's NVMe controller. */
+const NVME = "0x1b36 0x0010";
+
+/** Binds the controller, also again. */
+export function bindNvme(): NvmeDevice | undefined {
+  return bind(NVME)[0];
+}
+
+/** Binds all devices of a kind to vfio-pci, those too that are bound already; gives them by name. */
+function bind(kind: string): { readonly name: string; readonly group: number }[] {
   const names = readdirSync(`${PCI}/devices`).filter((name) => {
     const read = (what: string) => readFileSync(`${PCI}/devices/${name}/${what}`, "utf8").trim();
-    return `${read("vendor")} ${read("device")}` === EDU;
+    return `${read("vendor")} ${read("device")}` === kind;
   });
   return names.sort().map((name) => {
     const device = `${PCI}/devices/${name}`;
@@ -67,7 +85,7 @@ function bindDevices(): BoundDevice[] {
     }
     const driver = existsSync(`${device}/driver`) ? basename(readlinkSync(`${device}/driver`)) : "none";
     if (driver !== "vfio-pci") throw new Error(`${name} cannot be bound to vfio-pci: its driver is ${driver}`);
-    return { name, group: Number(basename(readlinkSync(`${device}/iommu_group`))), isEdu: true };
+    return { name, group: Number(basename(readlinkSync(`${device}/iommu_group`))) };
   });
 }
 

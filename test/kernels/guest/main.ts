@@ -1,5 +1,5 @@
 /** The program inside a guest: `node guest.mjs PART`. Each part is a process of its own. */
-import { conformance } from "./conformance.ts";
+import { conformance, device } from "./conformance.ts";
 import { dma } from "./dma.ts";
 import { ends, hold, humble } from "./ends.ts";
 import { flight } from "./flight.ts";
@@ -9,7 +9,7 @@ import { heap } from "./heap.ts";
 import { library } from "./library.ts";
 import { random } from "./random.ts";
 
-/** `hold` and `humble` are children of `ends`; `hello` shows that a user can start the program. */
+/** `hold` and `humble` are children of `ends`, those with nvme in their name of `nvme`; `hello` shows that a user can start the program. */
 const parts: Readonly<Record<string, () => void | Promise<void>>> = {
   dma,
   flight,
@@ -17,9 +17,15 @@ const parts: Readonly<Record<string, () => void | Promise<void>>> = {
   ends,
   library,
   conformance,
+  device,
   random,
   harm,
   hardware,
+  // Only an image has the disk that these are about.
+  nvme: async () => (await import("./nvme.ts")).nvme(),
+  "nvme-hold": async () => (await import("./nvme-ends.ts")).nvmeHold(),
+  "nvme-worker": async () => (await import("./nvme-ends.ts")).nvmeWorker(),
+  "nvme-listener": async () => (await import("./nvme-ends.ts")).nvmeListener(),
   hold,
   humble,
   hello: () => {},

@@ -26,6 +26,16 @@ export function test(name: string, run: () => void): void {
   }
 }
 
+/** The same of what takes its time. */
+export async function testLater(name: string, run: () => Promise<void>): Promise<void> {
+  try {
+    await run();
+    report({ kind: "test", name, ok: true });
+  } catch (error) {
+    report({ kind: "test", name, ok: false, message: messageOf(error) });
+  }
+}
+
 /** The error's own words, and where it came from. */
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);

@@ -1,9 +1,16 @@
 /** What each part of the guest's program begins with. */
-import { type Container, openContainer, planWindow, type SpaprInfo, type Window } from "../../../src/index.ts";
+import {
+  type Container,
+  type Device,
+  openContainer,
+  planWindow,
+  type SpaprInfo,
+  type Window,
+} from "../../../src/index.ts";
 import type { IommuInfo } from "../../../src/iommu.ts";
 import { MapFlag, Protection } from "../../../src/syscalls.ts";
 import { Door } from "./door.ts";
-import { type BoundDevice, type GuestMachine, thisMachine, versionsHere } from "./machine.ts";
+import { type BoundDevice, type GuestMachine, type NvmeDevice, thisMachine, versionsHere } from "./machine.ts";
 import { report } from "./say.ts";
 
 export const KiB = 1n << 10n;
@@ -17,12 +24,14 @@ export class Site {
   readonly kernel = new Door();
   readonly machine: GuestMachine;
   readonly devices: readonly BoundDevice[];
+  readonly #nvme: NvmeDevice | undefined;
   /** Whether rows may leave behind what nothing but a start of the machine takes away. */
   readonly isExpendable: boolean;
   readonly #lockedBefore: bigint;
 
   constructor() {
-    const { machine, devices, isExpendable } = thisMachine(this.kernel);
+    const { machine, devices, nvme, isExpendable } = thisMachine(this.kernel);
+    this.#nvme = nvme;
     this.machine = machine;
     this.devices = devices;
     this.isExpendable = isExpendable;
@@ -53,6 +62,18 @@ export class Site {
     const found = this.devices[index];
     if (found === undefined) throw new Error(`this machine has ${this.devices.length} devices`);
     return found;
+  }
+
+  /** The NVMe controller, with a disk that the host has made. */
+  get nvme(): NvmeDevice {
+    if (this.#nvme === undefined) throw new Error("this machine has no NVMe controller for tests");
+    return this.#nvme;
+  }
+
+  /** The controller as a device, without a driver. */
+  openNvme(): { readonly container: Container; readonly device: Device; close(): void } {
+    const container = openContainer({ kernel: this.kernel, devices: [this.nvme.name] });
+    return { container, device: container.device(), close: () => container.close() };
   }
 
   open(index = 0): Container {

@@ -12,6 +12,8 @@ export const programs = {
   conformance: path(isSource ? "../../conformance/guest.ts" : "conformance.mjs"),
   /** The parts on a machine that is not ours. */
   hardware: path(isSource ? "main.ts" : "hardware.mjs"),
+  /** The command line of the NVMe driver. */
+  nvme: path(isSource ? "../../../examples/nvme/main.mjs" : "nvme.mjs"),
 };
 
 /**
