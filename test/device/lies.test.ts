@@ -67,6 +67,13 @@ test("a configuration space of a size that none has is refused", () => {
   }
 });
 
+test("what is no PCI device is not driven", () => {
+  const { model, container, open } = lying(VfioCall.DEVICE_GET_INFO, (struct) => struct.setUint32(FLAGS, 1, true));
+  failure("ERR_NOT_PCI", open);
+  container.close();
+  assert.equal(model.leaks(), []);
+});
+
 test("capabilities of a region that lead in a circle, or out of the answer, end there", () => {
   for (const [first, next] of [
     [32, 32],
