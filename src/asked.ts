@@ -8,14 +8,7 @@
 import { apply } from "./captured.ts";
 import { DmaWindowError, messageOf, withResidue } from "./errors.ts";
 import { bytes } from "./hex.ts";
-import {
-  type LockedMemory,
-  type MachineFiles,
-  MapFlag,
-  type Syscalls,
-  type VfioCall,
-  vfioCallName,
-} from "./syscalls.ts";
+import { type LockedMemory, type MachineFiles, MapFlag, type Syscalls, VfioCall, vfioCallName } from "./syscalls.ts";
 
 /** The kernel, to be asked by this library. */
 export function asked(kernel: Syscalls): Syscalls {
@@ -74,7 +67,7 @@ class Asked implements Syscalls {
     try {
       return whole(this.inner.ioctlStruct(fd, call, memory, offset), vfioCallName(call));
     } catch (error) {
-      throw thrown(error, vfioCallName(call));
+      throw callThrown(error, call);
     }
   }
 
@@ -156,8 +149,14 @@ function deviceCalls(inner: Syscalls): Pick<Syscalls, (typeof DEVICE_CALLS)[numb
   return {
     pread: (fd, into, offset) => telling("pread", () => moved(inner.pread?.(fd, into, offset), into)),
     pwrite: (fd, from, offset) => telling("pwrite", () => moved(inner.pwrite?.(fd, from, offset), from)),
-    registers: (fd, offset, length) =>
-      telling("registers", () => made(inner.registers?.(fd, offset, length), ["read32", "write32", "unmap"])),
+    registers(fd, offset, length) {
+      try {
+        return made(inner.registers?.(fd, offset, length), ["read32", "write32", "unmap"]);
+      } catch (error) {
+        const left = "registers may be mapped, where nobody can unmap them: they keep their device open";
+        throw unlessRefused(thrown(error, "registers"), left);
+      }
+    },
     eventfd() {
       try {
         return whole(inner.eventfd?.() ?? Number.NaN, "eventfd");
@@ -173,12 +172,19 @@ function deviceCalls(inner: Syscalls): Pick<Syscalls, (typeof DEVICE_CALLS)[numb
         throw thrown(error, "takeEvents");
       }
     },
-    listen: (fd, listener) => telling("listen", () => made(inner.listen?.(fd, listener), ["ref", "unref", "end"])),
+    listen(fd, listener) {
+      try {
+        return made(inner.listen?.(fd, listener), ["ref", "unref", "end"]);
+      } catch (error) {
+        const left = `descriptor ${fd} may be listened to, which nobody can end: it may keep the event loop alive`;
+        throw unlessRefused(thrown(error, "listen"), left);
+      }
+    },
     async ioctlLater(fd, call, struct, argument) {
       try {
         return whole((await inner.ioctlLater?.(fd, call, struct, argument)) ?? Number.NaN, vfioCallName(call));
       } catch (error) {
-        throw thrown(error, vfioCallName(call));
+        throw callThrown(error, call);
       }
     },
   };
@@ -253,6 +259,13 @@ function thrown(error: unknown, syscall: string): Error {
 function hasCode(error: Error): boolean {
   const { code } = error as { code?: unknown };
   return error.name === "DmaWindowError" || OURS.includes(code as string);
+}
+
+/** The same of a call with a struct: one of them gives a descriptor, which cannot be closed where nobody was told. */
+function callThrown(error: unknown, call: VfioCall): unknown {
+  const problem = thrown(error, vfioCallName(call));
+  if (call !== VfioCall.GROUP_GET_DEVICE_FD) return problem;
+  return unlessRefused(problem, "the device may be open, under a descriptor that nobody knows");
 }
 
 const OURS = [

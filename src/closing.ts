@@ -1,5 +1,5 @@
 /** The error of a close that went on past what failed: one for all that it met with. */
-import { DmaWindowError, type DmaWindowErrorOptions } from "./errors.ts";
+import { asOurs, DmaWindowError, type DmaWindowErrorOptions, withResidue } from "./errors.ts";
 
 /** Does it, and keeps what it throws. */
 export function attempt(errors: unknown[], action: () => void): void {
@@ -20,6 +20,12 @@ export function closingError(what: string, errors: readonly unknown[]): DmaWindo
     cause: errors[0],
     ...(left.length === 0 ? {} : { residue: { left } }),
   });
+}
+
+/** The first of what failed, which also says what the others have left; `undefined` where nothing failed. */
+export function firstOf(problems: readonly DmaWindowError[]): DmaWindowError | undefined {
+  const [first, ...others] = problems;
+  return first && asOurs(withResidue(first, others.flatMap(sentencesOf)));
 }
 
 /** What an error has of the call that failed, for one that is made of it. */

@@ -130,23 +130,31 @@ export function poolPut(pool: u32, handle: i32): i32 {
   return status.OK;
 }
 
-/** Up to `count` handles to `pointer`; how many. */
+/** Up to `count` handles to `pointer`; how many. A loop for each way: of a stack nothing has to be taken modulo the capacity. */
 export function poolGetMany(pool: u32, pointer: u32, count: u32): u32 {
   const all = record(pool);
   const mask = all.mask;
-  const ring = all.ring;
   const got = min<u32>(count, all.free);
-  const fifo = all.fifo != 0;
-  let place = fifo ? all.head : all.free - 1;
-  const step: u32 = fifo ? 1 : -1;
-  if (fifo) all.head = (place + got) & mask;
-  all.free -= got;
-  for (const end = pointer + (got << 2); pointer != end; pointer += 4) {
-    const handle = load<i32>(ring + ((place & mask) << 2));
-    store<i32>(pointer, handle);
-    store<i32>(pool + ((handle & mask) << 2), handle, CURRENT);
-    place += step;
+  const end = pointer + (got << 2);
+  if (all.fifo != 0) {
+    const ring = all.ring;
+    let place = all.head;
+    for (; pointer != end; pointer += 4) {
+      const handle = load<i32>(ring + ((place++ & mask) << 2));
+      store<i32>(pointer, handle);
+      store<i32>(pool + ((<u32>handle & mask) << 2), handle, CURRENT);
+    }
+    all.head = place & mask;
+  } else {
+    let from = all.ring + (all.free << 2);
+    for (; pointer != end; pointer += 4) {
+      from -= 4;
+      const handle = load<i32>(from);
+      store<i32>(pointer, handle);
+      store<i32>(pool + ((<u32>handle & mask) << 2), handle, CURRENT);
+    }
   }
+  all.free -= got;
   return got;
 }
 

@@ -18,6 +18,10 @@ const QUICK = { operations: 131_072, runs: 3 };
 const CLOCK = "the clock alone, in JavaScript";
 const OURS = `${HEAP}, ${SIZE} bytes`;
 
+/** Eight words for each block, as descriptors are. */
+const WORDS = 8;
+const TOUCH = `a word for each of ${LIVE} blocks read and written, without a heap`;
+
 interface Measured {
   readonly name: string;
   run(count: number): Percentiles | Promise<Percentiles>;
@@ -31,6 +35,14 @@ function steps(name: string, workload: Workload, heap: Ours): Measured {
   const before = `const at = (i % ${workload.stepCount}) * 2; const slot = steps[at]; const size = steps[at + 1];`;
   const operation = `${free("handles[slot]")} handles[slot] = ${alloc(one ? String(workload.sizes[0]) : "size")};`;
   return { name, run: latencyOf(operation, before, { ...scope, handles, steps: workload.steps }) };
+}
+
+/** The workload's steps, of which each reads and writes a word that belongs to its block. */
+function touches(workload: Workload): Measured {
+  const before = `const slot = steps[(i % ${workload.stepCount}) * 2];`;
+  const operation = `const at = slot * ${WORDS}; if (words[at] === 7) words[at + 1] = 1; words[at] ^= 2;`;
+  const words = new Int32Array(LIVE * WORDS);
+  return { name: TOUCH, run: latencyOf(operation, before, { steps: workload.steps, words }) };
 }
 
 /** Of all runs the best and the middle one, percentile by percentile. */
@@ -59,6 +71,7 @@ async function run(bench: Bench): Promise<Outcome> {
   try {
     const ours = [
       { name: CLOCK, run: latencyOf("", "", {}) },
+      touches(small),
       steps(OURS, small, heaps[0]),
       steps(`${HEAP}, 64 bytes to 64 KiB`, random, heaps[1]),
     ];

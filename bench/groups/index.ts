@@ -13,10 +13,14 @@ import { heapLatency } from "./heap-latency.ts";
 import { heapLive } from "./heap-live.ts";
 import { heapRandom } from "./heap-random.ts";
 import { heapWaste } from "./heap-waste.ts";
+import { interrupts } from "./interrupts.ts";
 import { library } from "./library.ts";
 import { lists } from "./lists.ts";
 import { model } from "./model.ts";
+import { nvme } from "./nvme.ts";
+import { nvmeModel } from "./nvme-model.ts";
 import { pool, poolBulk } from "./pool.ts";
+import { registers } from "./registers.ts";
 import { shim } from "./shim.ts";
 import { single } from "./single.ts";
 import { start } from "./start.ts";
@@ -40,6 +44,10 @@ export const groups: readonly Group[] = [
   library,
   ofArguments,
   model,
+  registers,
+  interrupts,
+  nvme,
+  nvmeModel,
   pool,
   poolBulk,
   heap,

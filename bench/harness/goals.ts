@@ -1,6 +1,7 @@
 /** What is aimed at, and the rows that say whether it was reached. */
 
 import { allocationGoals } from "./allocation-goals.ts";
+import { deviceGoals } from "./device-goals.ts";
 import { each, type Goal } from "./goal.ts";
 
 /** One row of the answer. `ratio` is `ours / rival`; `met` says whether that is at most `goal`. */
@@ -107,6 +108,7 @@ export const goals = {
     about: "`addList` and `removeList` beside 100,000 lists; beside 100",
   },
   "remove-100k-vs-100": { goal: 4, unit: each("call"), about: "`remove` and `add` of a memseg, likewise" },
+  ...deviceGoals,
   ...allocationGoals,
   "core-bytes": { goal: 16384, unit: "bytes", about: "the size of `core.wasm`" },
   "core-start-ms": { goal: 1, unit: "ms", about: "from bytes to a core that answers" },

@@ -12,7 +12,9 @@ export interface Work {
   readonly name: string;
   /** A statement that does the work once and adds to `sum`, a number: `sum += translate(window, vas, iovas, count);` */
   readonly once: string;
-  /** What the statement's words stand for. */
+  /** A statement before each time, of the same words, which is not timed: what the work needs and does not count. */
+  readonly before?: string;
+  /** What the statements' words stand for. */
   readonly scope: Readonly<Record<string, unknown>>;
   /** By how much `sum` grows each time: what shows that the work was done. */
   readonly expected: number;
@@ -26,22 +28,33 @@ type Loop = (repeats: number) => { readonly took: number; readonly sum: number }
 
 let loops = 0;
 
-function compile(once: string, scope: Readonly<Record<string, unknown>>): Loop {
+function compile({ once, before, scope }: Pick<Work, "once" | "before" | "scope">): Loop {
   loops++;
+  const timed =
+    before === undefined
+      ? `const begun = performance.now();
+      for (let repeat = 0; repeat < repeats; repeat++) { ${once} }
+      const took = (performance.now() - begun) * 1e6;`
+      : `let took = 0;
+      for (let repeat = 0; repeat < repeats; repeat++) {
+        ${before}
+        const begun = performance.now();
+        { ${once} }
+        took += (performance.now() - begun) * 1e6;
+      }`;
   const source = `"use strict";
     return function loop${loops}(repeats) {
       let sum = 0;
-      const begun = performance.now();
-      for (let repeat = 0; repeat < repeats; repeat++) { ${once} }
-      const took = (performance.now() - begun) * 1e6;
+      ${timed}
       return { took, sum };
     };`;
   return new Function(...Object.keys(scope), source)(...Object.values(scope)) as Loop;
 }
 
 /** A contender of that work. It throws when an answer was wrong. */
-export function inJavaScript({ name, once, scope, expected, spoil, verify }: Work): Contender {
-  const loop = compile(once, scope);
+export function inJavaScript(work: Work): Contender {
+  const { name, expected, spoil, verify } = work;
+  const loop = compile(work);
   return {
     name,
     time: (repeats) => {

@@ -4,10 +4,14 @@
 //     loopIoctls(fd, request, memory: Uint8Array, table, count, repeats, answer)
 //     answerIoctls(request)
 //     vfioMapRequest()
+//     nothing(...)
+//     second(number, number)
+//     blockReads(fd, blocks)
 //
 // answer[0] is nanoseconds, answer[1] the sum of all results. The clock is read here, so no crossing counts.
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/vfio.h>
 #include <node_api.h>
 #include <stddef.h>
@@ -119,6 +123,39 @@ static napi_value vfio_map_request(napi_env env, napi_callback_info info) {
   return result;
 }
 
+// What crossing into C costs at least: it looks at no argument and makes no answer.
+static napi_value nothing(napi_env env, napi_callback_info info) {
+  (void)env;
+  (void)info;
+  return NULL;
+}
+
+// What a call with two numbers and an answer costs at least.
+static napi_value second(napi_env env, napi_callback_info info) {
+  napi_value given[2], result;
+  size_t total = 2;
+  double first, number;
+  if (napi_get_cb_info(env, info, &total, given, NULL, NULL) != napi_ok ||
+      napi_get_value_double(env, given[0], &first) != napi_ok || napi_get_value_double(env, given[1], &number) != napi_ok)
+    return refuse(env, "second(number, number)");
+  napi_create_uint32(env, (uint32_t)number, &result);
+  return result;
+}
+
+static napi_value block_reads(napi_env env, napi_callback_info info) {
+  napi_value given[2], result;
+  size_t total = 2;
+  int32_t fd;
+  bool blocks;
+  if (napi_get_cb_info(env, info, &total, given, NULL, NULL) != napi_ok || total != 2 ||
+      napi_get_value_int32(env, given[0], &fd) != napi_ok || napi_get_value_bool(env, given[1], &blocks) != napi_ok)
+    return refuse(env, "blockReads(fd, blocks)");
+  int flags = fcntl(fd, F_GETFL);
+  int done = flags < 0 ? flags : fcntl(fd, F_SETFL, blocks ? flags & ~O_NONBLOCK : flags | O_NONBLOCK);
+  napi_create_int32(env, done < 0 ? -errno : 0, &result);
+  return result;
+}
+
 NAPI_MODULE_INIT() {
   const struct {
     const char *name;
@@ -128,6 +165,9 @@ NAPI_MODULE_INIT() {
       {"loopIoctls", loop_ioctls},
       {"answerIoctls", answer_ioctls},
       {"vfioMapRequest", vfio_map_request},
+      {"nothing", nothing},
+      {"second", second},
+      {"blockReads", block_reads},
   };
   for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
     napi_value value;

@@ -18,6 +18,12 @@ export interface Addon {
   answerIoctls(request: number): number;
   /** VFIO_IOMMU_MAP_DMA as this machine numbers it. */
   vfioMapRequest(): number;
+  /** Does nothing, whatever it is given. */
+  nothing(...given: readonly unknown[]): undefined;
+  /** Gives its second argument, a u32. */
+  second(first: number, second: number): number;
+  /** Whether a read of that file waits for something to read, from now on. 0 or a negative errno. */
+  blockReads(fd: number, blocks: boolean): number;
 }
 
 /** The core's work in C, compiled for one kind of processor. */

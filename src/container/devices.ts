@@ -3,7 +3,7 @@ import { devicesOfGroup, groupOfAddress } from "../device/address.ts";
 import type { Device, DeviceKeeper } from "../device/device.ts";
 import { deviceFdLater, dropDeviceFd, makeDevice, openDevice } from "../device/open.ts";
 import { ERRNO } from "../errno.ts";
-import { DmaWindowError, withResidue } from "../errors.ts";
+import { DmaWindowError } from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
 import type { IommuInfo } from "../iommu.ts";
 import { hold, ownerOf, release } from "../open-devices.ts";
@@ -79,7 +79,7 @@ export class Devices {
         return exclusively("container.openDevice", () => this.#keep(makeDevice(this.#kernel, fd, where, this.#keeper)));
       }
       const problem = dropDeviceFd(this.#kernel, fd);
-      if (problem !== undefined) throw withResidue(problem, [`descriptor ${fd} may still be open`]);
+      if (problem !== undefined) throw problem;
       return meanwhile;
     }
     throw this.#noGroups(address);

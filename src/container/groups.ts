@@ -106,7 +106,12 @@ export class Groups {
       this.#held.findIndex((one) => one.group === group),
       1,
     );
-    const closed = this.#kernel.close(fd);
+    let closed: number;
+    try {
+      closed = this.#kernel.close(fd);
+    } catch (error) {
+      throw withResidue(error, [`descriptor ${fd} may still be open`]);
+    }
     if (closed < 0) throw refusedByKernel("close", closed, { files, facts: { fd, group } });
   }
 

@@ -61,7 +61,7 @@ export function openContainer(options: OpenContainerOptions): Container {
 
 function checkGroups(groups: unknown): readonly number[] {
   if (!Array.isArray(groups) || groups.length === 0) {
-    throw argumentTypeError("groups", "an array of at least one group number", groups);
+    throw argumentTypeError("groups", "an array of at least one group number, where devices names none", groups);
   }
   return checkOnce<number>("groups", groups, "a group", count);
 }

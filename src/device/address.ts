@@ -1,6 +1,8 @@
 /** The group that a PCI device is in, and what else is there, by the machine's files. */
 import { DmaWindowError, errnoName } from "../errors.ts";
 import { lookAlikes } from "../pci/address.ts";
+import { Look } from "../pci/look.ts";
+import { isUnsafe, noGroup } from "../pci/problems.ts";
 import type { MachineFiles, Syscalls } from "../syscalls.ts";
 
 /** `undefined` where the machine's files do not say. The address was matched as one: it becomes part of a path. */
@@ -30,11 +32,20 @@ export function groupToOpen({ files }: Pick<Syscalls, "files">, address: string)
       facts: { address, near },
     });
   }
-  throw new DmaWindowError(
-    "ERR_NO_GROUP",
-    `device ${address} is in no IOMMU group: the IOMMU is off (intel_iommu=on, amd_iommu=on; firmware's setup). Without one it can ` +
-      "be used only where vfio is loaded with enable_unsafe_noiommu_mode=1, and then reaches all memory",
-    { facts: { address } },
+  throw new DmaWindowError("ERR_NO_GROUP", whyNoGroup(new Look(files as MachineFiles), address), {
+    facts: { address },
+  });
+}
+
+function whyNoGroup(look: Look, address: string): string {
+  if (!isUnsafe(look)) {
+    const unsafe =
+      "it can be used only where vfio is loaded with enable_unsafe_noiommu_mode=1, and then reaches all memory";
+    return `${noGroup(look, address)}. Without one ${unsafe}`;
+  }
+  return (
+    `${address} is in no group yet: without an IOMMU VFIO makes one for a device that is bound to it, so bind it first (bindToVfio, or ` +
+    `dma-window bind ${address})`
   );
 }
 

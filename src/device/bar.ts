@@ -24,7 +24,8 @@ const BYTES_KEYS = keysOf<BarBytesOptions>({ force: true });
 /** What a device does for a BAR of its own, and knows of it. */
 export interface BarKeeper {
   readonly where: Whereabouts;
-  readonly isPrefetchable: boolean;
+  /** It says to be like memory. A system call. */
+  isPrefetchable(): boolean;
   /** What the device's own registers say to an access that it did not answer: a sentence. */
   diagnose(): string;
   /** The BAR is not used any more. Gives what the unmapping met with. */
@@ -34,7 +35,7 @@ export interface BarKeeper {
 const U64_MAX = 0xffff_ffff_ffff_ffffn;
 
 /**
- * The registers of a device: a BAR. Made by `device.bar(n)`.
+ * The registers of a device: a BAR. Made by `device.bar(n)`. It belongs to the thread that its device does.
  *
  * Each call is exactly one access of its width to the device, in the order of the program, never left out and never made twice.
  * A write comes after all that the program wrote to memory before it, a read before all that it reads behind. Values are in the
@@ -43,7 +44,8 @@ const U64_MAX = 0xffff_ffff_ffff_ffffn;
  *
  * Offsets are bytes from the BAR's beginning and multiples of the width. All throw RangeError `ERR_OUT_OF_RANGE` for another one,
  * or a value of more bits; `ERR_CLOSED`; `ERR_DEVICE_OFF` where the device does not answer: its memory is off, it sleeps in D3, or it
- * has gone, and the message says which. A write is posted: that the device got it, only a read tells.
+ * has gone, and the message says which (a device that has gone may also read as all ones: see `device.gone`). A write is posted: that the
+ * device got it, only a read tells.
  *
  * Cost: about 40 ns and no garbage beside the device's own time, with bigints 60 ns; where the BAR cannot be mapped (ports,
  * {@link isMapped}) a system call. Reading a register of real hardware takes about a microsecond.
@@ -69,10 +71,12 @@ export class Bar extends Closable {
     this.#keeper = keeper;
   }
 
+  /** It is unmapped: by {@link close}, or as its device closed. */
   get closed(): boolean {
     return !this.#open;
   }
 
+  /** A register of 8 bits. @throws as {@link Bar} says. */
   read8(offset: number): number {
     this.#check(offset, 1);
     const value = this.#registers.read8(offset);
@@ -80,6 +84,7 @@ export class Bar extends Closable {
     return value;
   }
 
+  /** A register of 16 bits. @throws as {@link Bar} says. */
   read16(offset: number): number {
     this.#check(offset, 2);
     const value = this.#registers.read16(offset);
@@ -87,6 +92,7 @@ export class Bar extends Closable {
     return value;
   }
 
+  /** A register of 32 bits. @throws as {@link Bar} says. */
   read32(offset: number): number {
     this.#check(offset, 4);
     const value = this.#registers.read32(offset);
@@ -94,7 +100,11 @@ export class Bar extends Closable {
     return value;
   }
 
-  /** @throws `ERR_NO_WIDTH` where the BAR is not mapped: nothing makes one access of it there. */
+  /**
+   * A register of 64 bits, in one access.
+   *
+   * @throws as {@link Bar} says; `ERR_NO_WIDTH` where the BAR is not mapped: nothing makes one access of it there.
+   */
   read64(offset: number): bigint {
     this.#check(offset, 8);
     const value = this.#registers.read64(offset);
@@ -109,6 +119,7 @@ export class Bar extends Closable {
     return BigInt(low) | (BigInt(this.read32(offset + 4)) << 32n);
   }
 
+  /** A register of 8 bits: `value` from 0 to 0xff. @throws as {@link Bar} says. */
   write8(offset: number, value: number): void {
     this.#check(offset, 1);
     if (!isBelow(value, 0xff)) throw wrongValue(value, 0xff);
@@ -116,6 +127,7 @@ export class Bar extends Closable {
     if (answer !== 0) throw this.#off("write", offset, answer);
   }
 
+  /** A register of 16 bits: `value` from 0 to 0xffff. @throws as {@link Bar} says. */
   write16(offset: number, value: number): void {
     this.#check(offset, 2);
     if (!isBelow(value, 0xffff)) throw wrongValue(value, 0xffff);
@@ -123,6 +135,7 @@ export class Bar extends Closable {
     if (answer !== 0) throw this.#off("write", offset, answer);
   }
 
+  /** A register of 32 bits: `value` from 0 to 0xffffffff; of a signed result `value >>> 0`. @throws as {@link Bar} says. */
   write32(offset: number, value: number): void {
     this.#check(offset, 4);
     if (!isBelow(value, 0xffff_ffff)) throw wrongValue(value, 0xffff_ffff);
@@ -130,7 +143,7 @@ export class Bar extends Closable {
     if (answer !== 0) throw this.#off("write", offset, answer);
   }
 
-  /** @throws `ERR_NO_WIDTH` where the BAR is not mapped. */
+  /** A register of 64 bits, in one access: `value` from 0n to 2n ** 64n - 1n. @throws as {@link read64}. */
   write64(offset: number, value: bigint): void {
     this.#check(offset, 8);
     checkBigint(value);
@@ -153,14 +166,14 @@ export class Bar extends Closable {
    * **Touching it while the device does not answer** (reset from outside, unplugged) ends the process.
    *
    * @throws `ERR_NOT_MEMORY` for a BAR that does not say to be like memory, unless it is forced; where it is not mapped; and where
-   * the kernel interface, or the engine, has no bytes to show.
+   * the kernel interface, or the engine, has no bytes to show. `ERR_KERNEL`, as what the BAR says stands in configuration space.
    */
   bytes(options: BarBytesOptions = {}): Uint8Array {
     known("options", object("options", options), BYTES_KEYS);
     const isForced = options.force !== undefined && boolean("force", options.force);
     this.#checkOpen();
     if (!this.isMapped) throw this.#notMemory("it cannot be mapped: use read8 to read32");
-    if (!isForced && !this.#keeper.isPrefetchable) {
+    if (!isForced && !this.#keeper.isPrefetchable()) {
       throw this.#notMemory(
         "it is not prefetchable, so reading it may do something: use read8 to read64, or force: true",
       );
@@ -174,7 +187,7 @@ export class Bar extends Closable {
   /**
    * Unmaps it; `device.bar(n)` maps it anew. Once more does nothing. The device closes its BARs itself.
    *
-   * @throws `ERR_KERNEL`, `ERR_INTERFACE` where it may still be mapped.
+   * @throws `ERR_KERNEL`, `ERR_INTERFACE` where it may still be mapped (`residue`): closing the device tries it again.
    */
   close(): void {
     if (!this.#open) return;
@@ -221,7 +234,7 @@ export class Bar extends Closable {
     const { address } = this.#keeper.where;
     throw new DmaWindowError(
       "ERR_CLOSED",
-      `bar ${this.index} of device ${address} is closed: device.bar(${this.index}) opens it`,
+      `bar ${this.index} of device ${address} is closed: container.device("${address}").bar(${this.index}) opens it anew`,
     );
   }
 
@@ -252,7 +265,7 @@ function isBelow(value: number, most: number): boolean {
 }
 
 function wrongValue(value: unknown, most: number): TypeError | RangeError {
-  if (typeof value !== "number") return argumentTypeError("value", "a number", value);
+  if (typeof value !== "number") return argumentTypeError("value", "a number (bigints are for write64)", value);
   return argumentRangeError(
     "value",
     `an integer from 0 to ${hex(most)} (value >>> 0 makes one of a signed result)`,
@@ -261,7 +274,7 @@ function wrongValue(value: unknown, most: number): TypeError | RangeError {
 }
 
 function checkBigint(value: bigint): void {
-  if (typeof value !== "bigint") throw argumentTypeError("value", "a bigint", value);
+  if (typeof value !== "bigint") throw argumentTypeError("value", "a bigint, such as 1n", value);
   if (value < 0n || value > U64_MAX) throw argumentRangeError("value", "from 0 to 2^64 - 1", value);
 }
 

@@ -1,6 +1,6 @@
 /** The BARs of a device that are open. One that is asked for in both byte orders is mapped once. */
 import { ERRNO } from "../errno.ts";
-import { asOurs, DmaWindowError } from "../errors.ts";
+import { asOurs, DmaWindowError, leftBy, withResidue } from "../errors.ts";
 import type { Registers } from "../syscalls.ts";
 import { Bar, type BarOptions } from "./bar.ts";
 import { CallRegisters } from "./call-registers.ts";
@@ -32,6 +32,8 @@ export class Bars {
   readonly #power: () => PowerControl;
   readonly #config: () => ConfigSpace;
   readonly #opened = new Map<number, Opened>();
+  /** Closed, and still mapped: unmapping has failed, and is tried again with the device. */
+  readonly #stuck = new Map<Registers, number>();
 
   /** What else belongs to the device is asked for when a BAR is opened: it knows of its BARs too. */
   constructor(
@@ -59,11 +61,10 @@ export class Bars {
   open(index: number, endian: Endian): Bar {
     const opened = this.#opened.get(index) ?? this.#map(index);
     const { registers, isMapped, bars } = opened;
-    const isPrefetchable = this.#isPrefetchable(index);
     const shown = endian === "little" ? registers : new SwappedRegisters(registers);
     const bar = new Bar(index, shown, isMapped, {
       where: this.#file.where,
-      isPrefetchable,
+      isPrefetchable: () => this.#isPrefetchable(index),
       diagnose: () => this.#power().diagnose(),
       release: () => this.#release(index, endian),
     });
@@ -75,7 +76,10 @@ export class Bars {
   /** All of them, past what fails. */
   end(): DmaWindowError[] {
     const bars = [...this.#opened.values()].flatMap((opened) => [...opened.bars.values()]);
-    return bars.map((bar) => bar.end()).filter((problem) => problem !== undefined);
+    for (const bar of bars) bar.end(); // what fails is among those that are tried now
+    return [...this.#stuck]
+      .map(([registers, index]) => this.#unmap(registers, index))
+      .filter((one) => one !== undefined);
   }
 
   #release(index: number, endian: Endian): DmaWindowError | undefined {
@@ -84,13 +88,22 @@ export class Bars {
     opened.bars.delete(endian);
     if (opened.bars.size > 0) return undefined;
     this.#opened.delete(index);
+    return this.#unmap(opened.registers, index);
+  }
+
+  #unmap(registers: Registers, index: number): DmaWindowError | undefined {
+    const name = this.#name(index);
+    this.#stuck.set(registers, index);
     try {
-      const answer = opened.registers.unmap();
-      return answer < 0
-        ? this.#file.refused("munmap", answer, { bar: index }, `munmap of ${this.#name(index)}`)
-        : undefined;
+      const answer = registers.unmap();
+      if (answer < 0) throw this.#file.refused("munmap", answer, { bar: index }, `munmap of ${name}`);
+      this.#stuck.delete(registers);
+      return undefined;
     } catch (error) {
-      return asOurs(error, "the kernel interface, in the unmapping of a BAR,");
+      const ours = asOurs(error, "the kernel interface, in the unmapping of a BAR,");
+      return asOurs(
+        withResidue(ours, [`${name} of device ${this.#file.where.address} may still be mapped, which keeps it open`]),
+      );
     }
   }
 
@@ -116,9 +129,11 @@ export class Bars {
     const { kernel, fd } = this.#file;
     const answer = kernel.registers(fd, region.offset, length);
     if (typeof answer === "number" || answer.length === length) return answer;
-    answer.unmap();
     const problem = `registers of ${answer.length} bytes, where ${length} were asked for`;
-    throw new DmaWindowError("ERR_INTERFACE", `the kernel interface gave ${problem}`);
+    throw withResidue(
+      new DmaWindowError("ERR_INTERFACE", `the kernel interface gave ${problem}`),
+      leftBy(() => answer.unmap(), "they may still be mapped, which keeps the device open"),
+    );
   }
 
   #isPrefetchable(index: number): boolean {

@@ -43,14 +43,17 @@ export class ConfigSpace {
     this.length = Number(region.bytes);
   }
 
+  /** One register; `offset` in bytes from the beginning. As the kernel shows it: see {@link ConfigSpace}. */
   read8(offset: number): number {
     return this.#read(offset, 1);
   }
 
+  /** As {@link read8}. */
   read16(offset: number): number {
     return this.#read(offset, 2);
   }
 
+  /** As {@link read8}. */
   read32(offset: number): number {
     return this.#read(offset, 4);
   }
@@ -67,8 +70,8 @@ export class ConfigSpace {
   /**
    * Writes, and gives what the register reads then: another value where the kernel or the device kept bits of it.
    *
-   * @throws `ERR_MAPPED` for what would switch off memory, or take the device out of D0, while a BAR is mapped: an access to that
-   * would end the process.
+   * @throws `ERR_MAPPED` for what would switch off memory, or take the device out of D0, while a BAR is mapped: nothing there would
+   * answer, and touching `bar.bytes()` would end the process.
    */
   write8(offset: number, value: number): number {
     return this.#write(offset, 1, value);
@@ -194,8 +197,8 @@ export class ConfigSpace {
   #isMapped(mapped: readonly string[], what: string): DmaWindowError {
     return new DmaWindowError(
       "ERR_MAPPED",
-      `device ${this.#file.where.address} has ${mapped.join(", ")} mapped: to ${what} would let the next access end the process. ` +
-        "Close the bar first (bar.close())",
+      `device ${this.#file.where.address} has ${mapped.join(", ")} mapped: to ${what} would leave its registers without an answer, and ` +
+        "who touches its bar.bytes() ends the process. Close the bar first (bar.close())",
       { facts: { ...this.#file.where, mapped } },
     );
   }

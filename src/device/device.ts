@@ -34,7 +34,16 @@ const BAR_KEYS = keysOf<BarOptions>({ endian: true });
  * A device, open: its registers, its configuration space, its interrupts, and its reset. Made by `container.device(address)`.
  *
  * It cannot reach memory before `busMaster` is on, and then what is mapped in the container's windows. All methods throw `ERR_CLOSED`
- * once it is closed, and `ERR_BUSY` in the middle of another operation.
+ * once it is closed, and `ERR_BUSY` in the middle of another operation. It belongs to the thread that opened it: a worker that is
+ * terminated leaves it open, as it was, until the process ends.
+ *
+ *     const device = container.device("0000:01:00.0");
+ *     const registers = device.bar(0);
+ *     const vector = device.irqs.msix(1).vector(0);
+ *     device.busMaster = true;
+ *     registers.write32(0x14, 1);
+ *     for await (const events of vector) break;
+ *     device.close();
  */
 export class Device extends Closable {
   /** `0000:01:00.0` */
@@ -85,6 +94,7 @@ export class Device extends Closable {
     };
   }
 
+  /** It was closed, by itself or with its container: `container.device(address)` opens it anew while that is open. */
   get closed(): boolean {
     return !this.#file.isOpen;
   }
@@ -100,8 +110,9 @@ export class Device extends Closable {
   }
 
   /**
-   * Whether it may reach memory, and send interrupt messages (MSI, MSI-X). Off until it is asked for; a reset leaves it as it is,
-   * and closing switches it off. Each look is a system call.
+   * Whether it may reach memory, and send interrupt messages (MSI, MSI-X). Off until it is asked for: without it nothing arrives, and
+   * there is no error. Switch it on once the device knows where its memory is, and before it is told to begin. A reset leaves it as it
+   * is, and closing switches it off. Each look is a system call.
    *
    * @throws `ERR_WRITE_IGNORED` where it does not become what was asked; `ERR_KERNEL`.
    */
@@ -188,8 +199,10 @@ export class Device extends Closable {
   }
 
   /**
-   * The same on another thread, where the kernel interface can; the device cannot be closed meanwhile (`ERR_BUSY`). Whoever touches
-   * a register before it is done may wait for it.
+   * {@link reset} on another thread, where the kernel interface has `ioctlLater`; where not this thread waits. The device cannot be closed
+   * meanwhile (`ERR_BUSY`). Whoever touches a register before it is done may wait for it, or meet with `ERR_DEVICE_OFF`.
+   *
+   * @throws as {@link reset}, as a rejection.
    */
   async resetAsync(): Promise<void> {
     this.#checkReset();

@@ -2,7 +2,8 @@
  * An eventfd that the kernel signals, and who hears of it. It is listened to while there is a listener and no longer, so one that is
  * only polled costs the event loop nothing.
  */
-import { asOurs, type DmaWindowError } from "../errors.ts";
+import { firstOf } from "../closing.ts";
+import { asOurs, type DmaWindowError, leftBy, withResidue } from "../errors.ts";
 import { refusedByKernel } from "../explain.ts";
 import type { Listening } from "../syscalls.ts";
 import type { EventKernel } from "./file.ts";
@@ -44,40 +45,58 @@ export class EventLine {
       });
     }
     this.#listening = listening;
-    if (!this.#keepsLoop) listening.unref();
+    if (!this.#keepsLoop) this.#tell((one) => one.unref());
   }
 
+  /** Where the interface throws it is still listened to, as far as anybody knows, and is ended once more with the eventfd. */
   stopListening(): void {
-    const listening = this.#listening;
+    this.#tell((one) => one.end(), `descriptor ${this.fd} may still be listened to`);
     this.#listening = undefined;
-    listening?.end();
   }
 
   /** Whether listening keeps the event loop alive. */
   keepLoop(keeps: boolean): void {
+    if (keeps === this.#keepsLoop) return;
     this.#keepsLoop = keeps;
-    if (keeps) this.#listening?.ref();
-    else this.#listening?.unref();
+    this.#tell((one) => (keeps ? one.ref() : one.unref()));
   }
 
   /** The kernel must not signal it any more, or have a reference of its own. Gives what it met with. */
   end(): DmaWindowError | undefined {
     if (!this.#open) return undefined;
     this.#open = false;
-    let problem: DmaWindowError | undefined;
+    const problems: DmaWindowError[] = [];
+    const attempt = (run: () => void) => {
+      try {
+        run();
+      } catch (error) {
+        problems.push(asOurs(error));
+      }
+    };
+    attempt(() => this.stopListening());
+    attempt(() => this.#closeFile());
+    return firstOf(problems);
+  }
+
+  /** Whatever else Linux answers, it is closed (fs/open.c: close). */
+  #closeFile(): void {
+    let answer: number;
     try {
-      this.stopListening();
+      answer = this.#kernel.close(this.fd);
     } catch (error) {
-      problem = asOurs(error);
+      throw withResidue(error, [`descriptor ${this.fd} may still be open`]);
     }
+    if (answer < 0) throw refusedByKernel("close", answer, { files: this.#kernel.files, facts: { fd: this.fd } });
+  }
+
+  /** What listens is the kernel interface's, which may throw. */
+  #tell(what: (listening: Listening) => void, left?: string): void {
+    if (this.#listening === undefined) return;
     try {
-      const answer = this.#kernel.close(this.fd);
-      if (answer < 0)
-        problem ??= refusedByKernel("close", answer, { files: this.#kernel.files, facts: { fd: this.fd } });
+      what(this.#listening);
     } catch (error) {
-      problem ??= asOurs(error);
+      throw withResidue(asOurs(error, "the kernel interface, of an eventfd that is listened to,"), left ? [left] : []);
     }
-    return problem;
   }
 }
 
@@ -88,14 +107,22 @@ export function makeLines(count: number, make: (index: number) => EventLine): Ev
     for (let index = 0; index < count; index++) lines.push(make(index));
     return lines;
   } catch (error) {
-    for (const line of lines) line.end();
-    throw error;
+    throw withResidue(error, endLines(lines));
   }
 }
 
-/** Tells all of them, whatever one throws: that becomes an uncaught exception of the process, as of an EventTarget. */
-export function tellAll(listeners: Iterable<EventListener>, count: number): void {
+/** Ends those of an operation that failed. Gives what they have left. */
+export function endLines(lines: readonly EventLine[]): string[] {
+  return lines.flatMap((line) => leftBy(() => line.end()));
+}
+
+/**
+ * Tells all of them, whatever one throws: that becomes an uncaught exception of the process, as of an EventTarget. One that another has
+ * taken away meanwhile is not told: it would find its device closed.
+ */
+export function tellAll(listeners: ReadonlySet<EventListener>, count: number): void {
   for (const listener of [...listeners]) {
+    if (!listeners.has(listener)) continue;
     try {
       listener(count);
     } catch (error) {

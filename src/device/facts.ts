@@ -9,7 +9,9 @@ import { deviceInfo, Irq, type IrqFacts, irqInfo, NO_IRQS, readDeviceInfo, readI
 export interface DeviceInfo {
   /** It can be reset alone. */
   readonly canReset: boolean;
+  /** By number: BARs 0 to 5, the ROM, the configuration space, and what its driver adds. */
   readonly regions: readonly DeviceRegion[];
+  /** How many interrupts it has of each kind. */
   readonly irqs: DeviceIrqs;
 }
 

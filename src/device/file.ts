@@ -1,5 +1,5 @@
 /** A device's descriptor: its calls, and what the kernel says against them in words. */
-import { asOurs, DmaWindowError } from "../errors.ts";
+import { asOurs, DmaWindowError, withResidue } from "../errors.ts";
 import { refusedByKernel } from "../explain.ts";
 import type { IommuInfo } from "../iommu.ts";
 import { type Syscalls, type VfioCall, vfioCallName } from "../syscalls.ts";
@@ -59,7 +59,12 @@ export class DeviceFile {
 
   /** @throws `ERR_CLOSED`. */
   check(): void {
-    if (!this.#open) throw new DmaWindowError("ERR_CLOSED", `device ${this.where.address} is closed`);
+    if (this.#open) return;
+    const { address } = this.where;
+    throw new DmaWindowError(
+      "ERR_CLOSED",
+      `device ${address} is closed: container.device("${address}") opens it anew, while its container is open`,
+    );
   }
 
   /** A call with a struct; the kernel's answer. */
@@ -117,7 +122,7 @@ export class DeviceFile {
       const answer = this.kernel.close(this.fd);
       return answer < 0 ? this.refused("close", answer, { fd: this.fd }) : undefined;
     } catch (error) {
-      return asOurs(error);
+      return asOurs(withResidue(error, [`descriptor ${this.fd} may still be open`]));
     }
   }
 }

@@ -60,8 +60,12 @@ export function performHotReset(file: DeviceFile, held: readonly HeldGroup[]): v
 }
 
 function cannot(address: string, group: number, why: string, errno?: number): DmaWindowError {
-  return new DmaWindowError("ERR_NO_HOT_RESET", `device ${address} cannot be reset with its bus: ${why}`, {
-    facts: { address, group },
-    ...(errno === undefined ? {} : { errno, syscall: "VFIO_DEVICE_PCI_HOT_RESET" }),
-  });
+  return new DmaWindowError(
+    "ERR_NO_HOT_RESET",
+    `device ${address} cannot be reset with its bus: ${why}. device.reset() resets it alone, where it can`,
+    {
+      facts: { address, group },
+      ...(errno === undefined ? {} : { errno, syscall: "VFIO_DEVICE_PCI_HOT_RESET" }),
+    },
+  );
 }

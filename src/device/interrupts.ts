@@ -1,20 +1,24 @@
+import { firstOf } from "../closing.ts";
 import { ERRNO } from "../errno.ts";
 import { asOurs, DmaWindowError, withResidue } from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
 import { VfioCall } from "../syscalls.ts";
 import { count as whole } from "../validate.ts";
-import { EventLine, makeLines } from "./event-line.ts";
+import { EventLine, endLines, makeLines } from "./event-line.ts";
 import { checkEventCalls, type DeviceFile, type EventKernel } from "./file.ts";
 import { Action, Irq, type IrqFacts, irqSetAction, irqSetFiles } from "./structs.ts";
 import { Vector } from "./vector.ts";
-import { Vectors } from "./vectors.ts";
+import { switchedOff, Vectors } from "./vectors.ts";
 
 export type InterruptMode = "none" | "intx" | "msi" | "msix";
 
 /** What a device has of each kind of interrupt. */
 export interface DeviceIrqs {
+  /** The interrupt line. */
   readonly intx: IrqFacts;
+  /** Messages, of which there are 32 at most. */
   readonly msi: IrqFacts;
+  /** Messages, each with an entry of the device's table. */
   readonly msix: IrqFacts;
   /** The device, or the way to it, met with an error that it cannot correct. */
   readonly error: IrqFacts;
@@ -64,7 +68,9 @@ export class Interrupts {
   }
 
   /**
-   * Switches on `count` vectors of MSI-X, numbered as in the device's table.
+   * Switches on `count` vectors of MSI-X, numbered as in the device's table. They come while `device.busMaster` is on.
+   *
+   * Cost: a call of the kernel for all, an eventfd (a descriptor) for each.
    *
    * @throws `ERR_NO_MSIX` for a device without it; `ERR_TOO_MANY_VECTORS` (facts: asked, limit), before the kernel is asked where
    * the device has not so many, after it where the machine has not (facts: available); `ERR_INTERRUPTS_ON` where there are some on;
@@ -100,16 +106,16 @@ export class Interrupts {
   end(): DmaWindowError | undefined {
     const on = this.#on;
     if (on === undefined) return undefined;
-    let problem: DmaWindowError | undefined;
+    const problems: (DmaWindowError | undefined)[] = [];
     try {
       this.#switchOff(on.kind);
     } catch (error) {
-      problem = asOurs(error);
+      problems.push(asOurs(error));
     }
     this.#on = undefined;
     for (const vector of on.vectors.splice(0)) vector.end();
-    for (const line of on.lines.splice(0)) problem = line.end() ?? problem;
-    return problem;
+    for (const line of on.lines.splice(0)) problems.push(line.end());
+    return firstOf(problems.filter((one) => one !== undefined));
   }
 
   #start(kind: Kind, count: number): Vectors {
@@ -118,9 +124,10 @@ export class Interrupts {
     const kernel = checkEventCalls(this.#file.kernel);
     if (this.#on !== undefined) {
       const { name } = KINDS[this.#on.kind];
+      const { length } = this.#on.lines;
       throw new DmaWindowError(
         "ERR_INTERRUPTS_ON",
-        `${name} of device ${this.#file.where.address} is on, with ${this.#on.lines.length} vectors: irqs.disable() comes first` +
+        `${name} of device ${this.#file.where.address} is on, with ${length} vector${length === 1 ? "" : "s"}: irqs.disable() comes first` +
           (this.#on.kind === kind ? ", or vectors.grow() adds to them" : ""),
         { facts: { ...this.#file.where, mode: this.#on.kind } },
       );
@@ -132,8 +139,8 @@ export class Interrupts {
         this.#set(kind, 0, lines);
       } catch (error) {
         const undone = this.#isOff(kind, error);
-        for (const line of lines) line.end();
-        throw withResidue(error, undone ? [] : [`${KINDS[kind].name} may be on, with nobody listening`]);
+        const left = endLines(lines);
+        throw withResidue(error, undone ? left : [`${KINDS[kind].name} may be on, with nobody listening`, ...left]);
       }
       on.lines.push(...lines);
       on.vectors.push(...lines.map((line, i) => this.#vector(on.kind, i, line)));
@@ -178,7 +185,7 @@ export class Interrupts {
 
   #grow(on: On, count: number): void {
     this.#file.check();
-    if (this.#on !== on) throw new DmaWindowError("ERR_CLOSED", "these interrupts were switched off");
+    if (this.#on !== on) throw switchedOff(on.kind);
     this.#check(on.kind, count);
     const more = count - on.lines.length;
     if (more <= 0) return;
@@ -192,8 +199,7 @@ export class Interrupts {
         else this.#set(on.kind, 0, all);
       } catch (error) {
         const left = this.#restore(on, canResize);
-        for (const line of lines) line.end();
-        throw withResidue(error, left);
+        throw withResidue(error, [...left, ...endLines(lines)]);
       }
       const before = on.lines.length;
       on.vectors.push(...lines.map((line, i) => this.#vector(on.kind, before + i, line)));
@@ -269,10 +275,9 @@ export class Interrupts {
       });
     }
     if (whole("count", count) >= 1 && count <= limit) return;
-    const asked = count === 0 ? "no vector of" : `${count} vectors of`;
     throw new DmaWindowError(
       "ERR_TOO_MANY_VECTORS",
-      `${asked} ${name} cannot be switched on for device ${address}: it has ${limit}, so ask for 1${limit === 1 ? "" : ` to ${limit}`}`,
+      `${count} vectors of ${name} cannot be switched on for device ${address}: it has ${limit}, so ask for 1${limit === 1 ? "" : ` to ${limit}`}`,
       { facts: { ...this.#file.where, asked: count, limit } },
     );
   }

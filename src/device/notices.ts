@@ -1,7 +1,8 @@
 /** What the kernel tells a device's program besides interrupts: somebody wants the device back, or it met with an error. */
-import { asOurs, DmaWindowError } from "../errors.ts";
+import { firstOf } from "../closing.ts";
+import { asOurs, DmaWindowError, withResidue } from "../errors.ts";
 import { VfioCall } from "../syscalls.ts";
-import { EventLine, type EventListener, tellAll } from "./event-line.ts";
+import { EventLine, type EventListener, endLines, tellAll } from "./event-line.ts";
 import { checkEventCalls, type DeviceFile } from "./file.ts";
 import { Irq, type IrqFacts, irqSetFiles } from "./structs.ts";
 
@@ -54,7 +55,7 @@ export class Notices {
     } catch (error) {
       problem = asOurs(error);
     }
-    return line.end() ?? problem;
+    return firstOf([problem, line.end()].filter((one) => one !== undefined));
   }
 
   /** It does not keep the event loop alive: a program is done when its work is. */
@@ -65,8 +66,7 @@ export class Notices {
       this.#set(line.fd);
       return line;
     } catch (error) {
-      line.end();
-      throw error;
+      throw withResidue(error, endLines([line]));
     }
   }
 

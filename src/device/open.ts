@@ -1,6 +1,6 @@
 /** From a group's descriptor to a device. */
 import { ERRNO } from "../errno.ts";
-import { asOurs, type DmaWindowError, withResidue } from "../errors.ts";
+import { asOurs, type DmaWindowError, leftBy, withResidue } from "../errors.ts";
 import { refusedByKernel } from "../explain.ts";
 import { type Syscalls, VfioCall } from "../syscalls.ts";
 import { devicesOfGroup, numaNodeOfAddress } from "./address.ts";
@@ -36,8 +36,10 @@ export function makeDevice(kernel: Syscalls, fd: number, where: Whereabouts, kee
     if (device.busMaster) device.config.change(COMMAND, 2, BUS_MASTER, 0);
     return device;
   } catch (error) {
-    const problem = file.end();
-    throw withResidue(error, problem === undefined ? [] : [problem.message]);
+    throw withResidue(
+      error,
+      leftBy(() => file.end()),
+    );
   }
 }
 
@@ -48,7 +50,7 @@ export function dropDeviceFd(kernel: Syscalls, fd: number): DmaWindowError | und
     const answer = kernel.close(fd);
     return answer < 0 ? refusedByKernel("close", answer, { files: kernel.files, facts: { fd } }) : undefined;
   } catch (error) {
-    return asOurs(error);
+    return asOurs(withResidue(error, [`descriptor ${fd} may still be open`]));
   }
 }
 

@@ -1,5 +1,5 @@
 /** Whether a device answers: its memory decode, its power state, and that it is there at all. */
-import { DmaWindowError } from "../errors.ts";
+import { asOurs, DmaWindowError } from "../errors.ts";
 import { Capability } from "./capabilities.ts";
 import { Command, type ConfigSpace, PowerRegister } from "./config.ts";
 import type { Whereabouts } from "./file.ts";
@@ -62,19 +62,19 @@ export class PowerControl {
     );
   }
 
-  /** @throws `ERR_DEVICE_OFF` where an access to `bar` would end the process. */
+  /** @throws `ERR_DEVICE_OFF` where `bar` would not answer: an access to what is mapped of it is a SIGBUS. */
   checkAnswers(bar: string): void {
     if (this.memory && this.state === "D0") return;
     const words = `${bar} of device ${this.#where.address} cannot be mapped now: ${this.diagnose()}`;
     throw new DmaWindowError("ERR_DEVICE_OFF", words, { facts: { ...this.#where } });
   }
 
-  /** It reads as if nobody were there, or cannot be read. */
+  /** It reads as if nobody were there, or the kernel cannot read it. An interface that throws says nothing. */
   get isGone(): boolean {
     try {
       return this.#config.read32(CLASS) === NOBODY;
-    } catch {
-      return true;
+    } catch (error) {
+      return asOurs(error).code !== "ERR_INTERFACE";
     }
   }
 

@@ -12,6 +12,7 @@ const VGA_REGION = 8;
 
 /** A region of a device, as the kernel shows it. */
 export interface DeviceRegion {
+  /** The number that the kernel has it under, and `device.bar(n)` takes up to 6. */
   readonly index: number;
   /** `bar0` to `bar5`, `rom`, `config`, `vga`; `region9` and following are a driver's own. */
   readonly name: string;
@@ -19,6 +20,7 @@ export interface DeviceRegion {
   readonly bytes: bigint;
   /** Where it lies in the device's descriptor, in bytes. */
   readonly offset: bigint;
+  /** Accesses of each kind, be they mapped or system calls. */
   readonly readable: boolean;
   readonly writable: boolean;
   /** Its bytes can be mapped; else each access is a system call, as of I/O ports. */

@@ -22,6 +22,11 @@ export class VectorEvents implements AsyncIterableIterator<number> {
     return this.#isDealing || this.#count > 0;
   }
 
+  /** Somebody waits for the next event. */
+  get isWaiting(): boolean {
+    return this.#waiting.length > 0;
+  }
+
   [Symbol.asyncIterator](): this {
     return this;
   }
@@ -30,9 +35,15 @@ export class VectorEvents implements AsyncIterableIterator<number> {
     if (!this.#open) return { done: true, value: undefined };
     if (this.#count > 0) return { done: false, value: this.#take() };
     this.#isDealing = false;
-    const given = new Promise<IteratorResult<number, undefined>>((resolve) => this.#waiting.push(resolve));
-    this.#keeper.wanted(); // what it throws becomes the promise's rejection
-    return given;
+    return new Promise((resolve, reject) => {
+      this.#waiting.push(resolve);
+      try {
+        this.#keeper.wanted();
+      } catch (error) {
+        this.#waiting.splice(this.#waiting.indexOf(resolve), 1); // or it would take an event with it
+        reject(error);
+      }
+    });
   }
 
   async return(): Promise<IteratorResult<number, undefined>> {

@@ -1,4 +1,4 @@
-import { argumentTypeError, DmaWindowError } from "../errors.ts";
+import { argumentTypeError, DmaWindowError, leftBy, withResidue } from "../errors.ts";
 import type { EventLine } from "./event-line.ts";
 import { type EventListener, tellAll } from "./event-line.ts";
 import { VectorEvents } from "./vector-events.ts";
@@ -30,6 +30,8 @@ export class Vector {
   readonly #iterators = new Set<VectorEvents>();
   /** An interrupt line that was heard, and not unmasked yet. */
   #isMasked = false;
+  /** Whether listening is to keep the process alive. */
+  #keepsLoop = true;
   #open = true;
 
   /** @internal */
@@ -55,9 +57,16 @@ export class Vector {
     this.#check();
     if (typeof listener !== "function") throw argumentTypeError("listener", "a function", listener);
     const own: EventListener = (count) => listener(count); // so that the same function can be there twice
-    this.#keeper.line.listen();
     this.#listeners.add(own);
-    this.#unmaskIfDone();
+    try {
+      this.#listen();
+    } catch (error) {
+      this.#listeners.delete(own);
+      throw withResidue(
+        error,
+        leftBy(() => this.#rest()),
+      );
+    }
     return () => {
       if (this.#listeners.delete(own)) this.#rest();
     };
@@ -72,10 +81,7 @@ export class Vector {
   [Symbol.asyncIterator](): AsyncIterableIterator<number> {
     this.#check();
     const events = new VectorEvents({
-      wanted: () => {
-        this.#keeper.line.listen();
-        this.#unmaskIfDone();
-      },
+      wanted: () => this.#listen(),
       ended: () => {
         this.#iterators.delete(events);
         this.#unmaskIfDone();
@@ -114,13 +120,15 @@ export class Vector {
 
   /** Listening keeps the process alive; so it is from the beginning. */
   ref(): this {
-    if (this.#open) this.#keeper.line.keepLoop(true);
+    this.#keepsLoop = true;
+    this.#hold();
     return this;
   }
 
   /** Listening does not keep the process alive. */
   unref(): this {
-    if (this.#open) this.#keeper.line.keepLoop(false);
+    this.#keepsLoop = false;
+    this.#hold();
     return this;
   }
 
@@ -130,6 +138,7 @@ export class Vector {
     if (this.#keeper.isAutoMasked) this.#isMasked = true;
     for (const events of [...this.#iterators]) events.push(count);
     tellAll(this.#listeners, count);
+    this.#hold();
     this.#unmaskIfDone();
   }
 
@@ -140,6 +149,19 @@ export class Vector {
     this.#listeners.clear();
     for (const events of [...this.#iterators]) events.end();
     this.#iterators.clear();
+  }
+
+  #listen(): void {
+    this.#hold();
+    this.#keeper.line.listen();
+    this.#unmaskIfDone();
+  }
+
+  /** The event loop is kept for listeners, and for an iterator while somebody waits at it: one that was left keeps nothing. */
+  #hold(): void {
+    if (!this.#open) return;
+    const isAwaited = this.#listeners.size > 0 || [...this.#iterators].some((events) => events.isWaiting);
+    this.#keeper.line.keepLoop(this.#keepsLoop && isAwaited);
   }
 
   /** Whoever iterates has not dealt with what it got until it asks for more. */
@@ -155,14 +177,16 @@ export class Vector {
   }
 
   #rest(): void {
-    if (this.#listeners.size === 0 && this.#iterators.size === 0 && this.#open) this.#keeper.line.stopListening();
+    if (!this.#open) return;
+    if (this.#listeners.size === 0 && this.#iterators.size === 0) this.#keeper.line.stopListening();
+    else this.#hold();
   }
 
   #check(): void {
     if (this.#open) return;
     throw new DmaWindowError(
       "ERR_CLOSED",
-      `vector ${this.index} is off: its interrupts were switched off, or the device closed`,
+      `vector ${this.index} is off: its interrupts were switched off (device.irqs switches some on anew), or the device closed`,
     );
   }
 }

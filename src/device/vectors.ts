@@ -10,6 +10,7 @@ export interface VectorsKeeper {
 
 /** The interrupts of a device that are on: a list of {@link Vector}. Made by `device.irqs`. */
 export class Vectors implements Iterable<Vector> {
+  /** Of which kind they are. */
   readonly mode: "intx" | "msi" | "msix";
   readonly #vectors: readonly Vector[];
   readonly #keeper: VectorsKeeper;
@@ -30,10 +31,11 @@ export class Vectors implements Iterable<Vector> {
   vector(index: number): Vector {
     const found = this.#vectors[count("index", index)];
     if (found !== undefined) return found;
-    if (this.count === 0) throw new DmaWindowError("ERR_CLOSED", "these interrupts were switched off");
+    if (this.count === 0) throw switchedOff(this.mode);
     throw argumentRangeError("index", `from 0 to ${this.count - 1}, as ${this.count} are on`, index);
   }
 
+  /** All of them, in order. */
   [Symbol.iterator](): Iterator<Vector> {
     return this.#vectors[Symbol.iterator]();
   }
@@ -53,4 +55,9 @@ export class Vectors implements Iterable<Vector> {
   disable(): void {
     this.#keeper.disable();
   }
+}
+
+export function switchedOff(mode: Vectors["mode"]): DmaWindowError {
+  const again = `device.irqs.${mode}(${mode === "intx" ? "" : "count"})`;
+  return new DmaWindowError("ERR_CLOSED", `these interrupts were switched off: ${again} switches some on anew`);
 }

@@ -144,6 +144,18 @@ const notBound: Question = (machine, asked) => {
   return { verdict: "sure", why: `no device of group ${asked.group} is bound to VFIO (${who.join(", ")})` };
 };
 
+/** The node of a group without an IOMMU has another name (`drivers/vfio/group.c: vfio_create_group`). */
+const withoutIommu: Question = (machine, { group }) => {
+  const nodes = machine.names("/dev/vfio");
+  if (nodes === undefined) return undefined;
+  const node = `noiommu-${group}`;
+  if (!nodes.includes(node)) return { verdict: "ruled out" };
+  return {
+    verdict: "sure",
+    why: `group ${group} has no IOMMU in front of its devices: its node is /dev/vfio/${node}`,
+  };
+};
+
 /** A device of the group is with VFIO, so its node is somewhere, and not here. */
 const boundButNotHere: Question = (machine, asked) => {
   const drivers = driversOf(machine, asked);
@@ -234,6 +246,15 @@ export const openCauses: readonly Cause[] = [
         why: "no such group is bound to VFIO",
         next: "bind every device of the group to vfio-pci first (one without an IOMMU, whose device reaches all memory, needs noIommu: true)",
         ask: notBound,
+      },
+      {
+        id: "no-iommu",
+        iommu: ["spapr", "type1"],
+        source: "drivers/vfio/group.c: vfio_create_group",
+        why: "the group has no IOMMU in front of its devices",
+        guards: "without one a device reaches all memory, whatever is mapped, and the kernel is tainted",
+        next: "where that is meant, openContainer({ ..., noIommu: true })",
+        ask: withoutIommu,
       },
       {
         id: "unsafe-mode",

@@ -11,9 +11,11 @@ export interface PciBar {
   readonly index: number;
   /** Bytes, a power of two. */
   readonly bytes: bigint;
+  /** Memory is what `bar.read32` maps; ports go by system calls. */
   readonly kind: "memory" | "ports" | "rom";
   /** How wide its address is. */
   readonly bits: 32 | 64;
+  /** Like memory: reading does nothing to the device, and `bar.bytes()` shows it. */
   readonly prefetchable: boolean;
 }
 

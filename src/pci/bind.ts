@@ -107,6 +107,8 @@ export class VfioBinding extends Closable {
  *     using binding = bindToVfio("0000:01:00.0");
  *     using container = openContainer({ kernel: linuxKernel(), groups: [binding.group] });
  *
+ * The node `/dev/vfio/<group>` is made by this, and is root's: give it to the user whose program opens it, who needs no root then.
+ *
  * When anything fails the device goes back to its driver; `residue` says where that could not be done either.
  *
  * @throws `ERR_NO_DEVICE`; RangeError `ERR_OUT_OF_RANGE` for what is no address in full.

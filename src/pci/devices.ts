@@ -14,7 +14,9 @@ import { problemsOf } from "./problems.ts";
 export interface PciDevice {
   /** `0000:01:00.0`: domain, bus, slot and function. */
   readonly address: string;
+  /** Who made it, as PCI-SIG numbers them: 0x8086 is Intel. */
   readonly vendor: number;
+  /** What it is, by its vendor's numbers. */
   readonly device: number;
   /** `undefined`, as of the next two: the machine does not say. */
   readonly subsystemVendor: number | undefined;
@@ -52,7 +54,7 @@ export interface PciDevice {
 
 /**
  * All PCI devices of this machine, or of a kernel's, by address; none where it has no PCI. A device that goes away meanwhile is
- * left out. Who has a disk open, root alone sees of all processes.
+ * left out. Who has a disk open, root alone sees of all processes. Needs no rights, and no VFIO.
  *
  * Cost: some hundred reads of small files for each device; milliseconds, and more where many disks are.
  *

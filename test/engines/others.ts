@@ -24,7 +24,7 @@ const jobs: readonly Job[] = [
     name: `dma-window run, ${platform}`,
     words: ["dist/cli/main.js", "run", "--json", "--seed", "1", "--steps", "400", "--platform", platform],
   })),
-  ...["static-window", "ring", "test-on-the-model"].flatMap((example) =>
+  ...["static-window", "ring", "test-on-the-model", "first-driver"].flatMap((example) =>
     platforms.map((platform) => ({
       name: `${example}, ${platform}`,
       words: [`examples/${example}.mjs`, platform],

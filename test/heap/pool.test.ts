@@ -154,6 +154,26 @@ test("an array of a batch that is kept after its pool spoils nothing", () => {
   assert.is(one.free + two.free, 64);
 });
 
+test("what is no array is refused, also after the batch that was used last has ended with its pool", () => {
+  const { heap } = ready();
+  const [pool, other] = [heap.pool({ size: 64, count: 32 }), heap.pool({ size: 64, count: 32 })];
+  const batch = other.batch(4);
+  const refused = () => {
+    for (const junk of [undefined, null, 0, {}] as unknown as Int32Array[]) {
+      refuses("ERR_INVALID_ARG_TYPE", "handles", () => pool.getMany(junk));
+      refuses("ERR_INVALID_ARG_TYPE", "handles", () => pool.putMany(junk));
+    }
+  };
+  refused();
+  other.putMany(batch, other.getMany(batch));
+  refused();
+  other.close();
+  refused();
+  assert.is(pool.getMany(batch), 4, "an array like any other");
+  pool.putMany(batch);
+  assert.is(pool.free, 32);
+});
+
 test("who waits for a slot gets one, in order, and before those who come later", async () => {
   const { heap } = ready();
   const pool = heap.pool({ size: 64, count: 2 });

@@ -1,9 +1,10 @@
 /** What can be imported is documented where it is declared. */
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { errors } from "./driver-errors.ts";
 import { filesIn, root } from "./imports.ts";
 
 /** The names that a file exports from others, and from which file each comes. */
@@ -60,13 +61,36 @@ test("what a function of the public surface throws is said by its code", async (
   }
 });
 
+for (const file of ["bar", "config", "device", "interrupts", "vector", "vectors"]) {
+  test(`every member of the class in src/device/${file}.ts says what it does`, () => {
+    const [, body = ""] = readFileSync(join(root, `src/device/${file}.ts`), "utf8").split(/^export class .*$/m);
+    const lines = body.slice(0, body.search(/^\}/m)).split("\n");
+    const member = /^ {2}(?:(?:get|async|readonly) )*(\w+|\[Symbol\.\w+\])\??[(:]/;
+    const found = lines.flatMap((line, i) => {
+      const name = member.exec(line)?.[1];
+      return name === undefined || name === "constructor" ? [] : [{ name, before: lines[i - 1] ?? "" }];
+    });
+    assert.ok(found.length > 3);
+    for (const { name, before } of found) assert.match(before, /\*\/$/, name);
+  });
+}
+
 const blocksOf = (document: string) =>
   [...readFileSync(join(root, document), "utf8").matchAll(/```js\n([\s\S]*?)```/g)].map(([, code]) => code);
 
-test("the program in README.md is one of the examples, to the letter", () => {
-  assert.ok(blocksOf("README.md").length > 0);
-  // Its blocks stand one behind the other.
-  assert.is(readFileSync(join(root, "examples/static-window.mjs"), "utf8"), blocksOf("README.md").join("\n"));
+const exampleOf = (name: string) => readFileSync(join(root, "examples", name), "utf8");
+
+test("the programs in README.md are examples, to the letter", () => {
+  const blocks = blocksOf("README.md");
+  const drive = exampleOf("drive-a-device.mjs");
+  assert.ok(blocks.includes(drive));
+  // Of the other the blocks stand one behind the other.
+  assert.is(exampleOf("static-window.mjs"), blocks.filter((block) => block !== drive).join("\n"));
+});
+
+test("the program in docs/drivers.md is an example, to the letter, in pieces", () => {
+  assert.ok(blocksOf("docs/drivers.md").length > 8);
+  assert.is(exampleOf("first-driver.mjs"), blocksOf("docs/drivers.md").join("\n"));
 });
 
 test("the programs in docs/model.md are examples, to the letter", () => {
@@ -75,6 +99,54 @@ test("the programs in docs/model.md are examples, to the letter", () => {
     examples.map((example) => readFileSync(join(root, example), "utf8")),
     blocksOf("docs/model.md"),
   );
+});
+
+const firstDriver = (platform: string) =>
+  spawnSync(process.execPath, ["examples/first-driver.mjs", platform], { cwd: root, encoding: "utf8" });
+
+for (const platform of ["type1", "powernv", "pseries", "noiommu"]) {
+  test(`the first driver says what docs/drivers.md shows, on ${platform}`, () => {
+    const [, shown = ""] =
+      /^ {4}\$ node examples\/first-driver\.mjs type1\n((?: {4}.*\n)+)/m.exec(
+        readFileSync(join(root, "docs/drivers.md"), "utf8"),
+      ) ?? [];
+    const { status, stdout, stderr } = firstDriver(platform);
+    assert.is(status, 0, stderr);
+    assert.is(stdout, shown.replace(/^ {4}/gm, ""));
+    assert.match(stdout, /\b0 wrong\n/);
+  });
+}
+
+test("the first driver gives its device back, and says why, where it goes no further", () => {
+  const gone = `
+    process.argv[2] = "type1";
+    const { Device } = await import(${JSON.stringify(join(root, "dist/device/device.js"))});
+    Object.defineProperty(Device.prototype, "busMaster", { set() { throw new Error("not today"); }, get: () => false });
+    await import(${JSON.stringify(join(root, "examples/first-driver.mjs"))});
+  `;
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "--eval", gone], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  assert.is.not(status, 0);
+  assert.match(stderr, "not today");
+  assert.match(stdout, /is with edu again\n$/);
+});
+
+/** Those that stand in a document on lines of their own, each as one line; \`...\` ends one that is not shown in full. */
+const errorsIn = (document: string) =>
+  [...readFileSync(join(root, document), "utf8").matchAll(/^ {4}(ERR_.*(?:\n {6}\S.*)*)/gm)].map(([, text = ""]) =>
+    text.replace(/\s+/g, " "),
+  );
+
+test("the errors that docs/drivers.md shows are said so, and it shows all that were tried", () => {
+  const said = errors.map((make) => make().replace(/\s+/g, " "));
+  const shown = errorsIn("docs/drivers.md");
+  assert.is(shown.length, said.length);
+  for (const text of shown) {
+    const found = said.some((one) => (text.endsWith(" ...") ? one.startsWith(text.slice(0, -4)) : one === text));
+    assert.ok(found, text);
+  }
 });
 
 for (const platform of ["type1", "powernv", "pseries"]) {
@@ -112,6 +184,18 @@ for (const platform of ["powernv", "pseries", "type1", "noiommu"]) {
   });
 }
 
+test("the README shows what the example of a device says, and the NVMe driver", () => {
+  const readme = readFileSync(join(root, "README.md"), "utf8");
+  const [, example = "", shown] = /`node (examples\/drive-a-device\.mjs)` says\n\n```\n([^`]*)```/.exec(readme) ?? [];
+  const { status, stdout, stderr } = spawnSync(process.execPath, [example], { cwd: root, encoding: "utf8" });
+  assert.is(status, 0, stderr);
+  assert.is(stdout, shown);
+  const [, words = "", info] = /```\n\$ npm run --silent nvme -- (\w+)\n([^`]*)```/.exec(readme) ?? [];
+  const nvme = spawnSync("npm", ["run", "--silent", "nvme", "--", words], { cwd: root, encoding: "utf8" });
+  assert.is(nvme.status, 0, nvme.stderr);
+  assert.is(nvme.stdout, info);
+});
+
 test("the README shows what the example of a ring says", () => {
   const readme = readFileSync(join(root, "README.md"), "utf8");
   const shown = /`node (examples\/ring\.mjs) (\w+)`[^`]*```\n([^`]*)```/.exec(readme);
@@ -119,8 +203,42 @@ test("the README shows what the example of a ring says", () => {
   assert.is(ring(shown[2] as string).stdout, shown[3]);
 });
 
+const documents = ["README.md", "examples/nvme/README.md", ...filesIn("docs").filter((file) => file.endsWith(".md"))];
+
+/** As GitHub makes them of headings. */
+const anchorsIn = (document: string) =>
+  [...readFileSync(join(root, document), "utf8").matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\w\- ]/g, "")
+      .replaceAll(" ", "-"),
+  );
+
+test("the house is drawn with each of its rooms, and of a device's rooms each file", () => {
+  const drawing = readFileSync(join(root, "docs/architecture.md"), "utf8");
+  const files = [...filesIn("src"), ...filesIn("shim")];
+  const rooms = new Set(files.map((file) => `${basename(dirname(file))}/`));
+  for (const room of rooms) assert.match(drawing, room);
+  const words = new Set(drawing.match(/[\w.-]+/g));
+  const named = files.filter((file) => /^src\/(device|pci)\//.test(file));
+  assert.equal(
+    named.filter((file) => !words.has(basename(file))),
+    [],
+  );
+});
+
+test("documents lead to headings that exist", () => {
+  for (const document of documents) {
+    const text = readFileSync(join(root, document), "utf8");
+    for (const [, path = "", anchor = ""] of text.matchAll(/\]\(([^)#:]*)#([^)]+)\)/g)) {
+      const other = path === "" ? document : join(dirname(document), path);
+      assert.ok(anchorsIn(other).includes(anchor), `${document}: ${path}#${anchor}`);
+    }
+  }
+});
+
 test("documents lead to files that exist", () => {
-  for (const document of ["README.md", ...filesIn("docs").filter((file) => file.endsWith(".md"))]) {
+  for (const document of documents) {
     const text = readFileSync(join(root, document), "utf8");
     for (const [, path = ""] of text.matchAll(/\]\(([^)#]+)\)/g)) {
       if (!/^https?:/.test(path)) assert.ok(existsSync(join(root, dirname(document), path)), `${document}: ${path}`);

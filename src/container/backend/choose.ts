@@ -42,7 +42,7 @@ export function chooseBackend(
   throw new DmaWindowError(
     "ERR_NO_IOMMU_DRIVER",
     "VFIO has no driver for this machine's IOMMU: load vfio_iommu_type1 (x86, Arm) or vfio_iommu_spapr_tce (POWER), and see " +
-      "that the IOMMU is on (intel_iommu=on, amd_iommu=on; firmware settings). On a machine without one a device reaches all " +
+      "that the IOMMU is on (firmware's setup; Intel's wants intel_iommu=on on the kernel's command line too). On a machine without one a device reaches all " +
       "memory, which noIommu: true allows",
   );
 }
