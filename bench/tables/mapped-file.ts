@@ -27,7 +27,7 @@ export function mappedFile(length: number): MappedFile {
   if (typeof registers !== "object") throw new Error(`the file cannot be mapped: ${registers}`);
   const bar = new Bar(0, registers, true, {
     where: { address: "0000:00:00.0", group: 0, iommu: "type1" },
-    isPrefetchable: false,
+    isPrefetchable: () => false,
     diagnose: () => "a file answers always",
     release: () => undefined,
   });

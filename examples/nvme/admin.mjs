@@ -40,6 +40,18 @@ class AdminCommand {
   }
 }
 
+/** Of namespaces: who says more is likely not what it seems, and each costs a command. */
+const NAMESPACES_MAX = 1024;
+
+/** @param {number} count */
+function checkCount(count) {
+  if (count <= NAMESPACES_MAX) return;
+  throw new NvmeError(
+    "ERR_NVME_LIST",
+    `the controller names ${count} namespaces or more; this driver takes ${NAMESPACES_MAX}`,
+  );
+}
+
 export class AdminQueue {
   queue;
   #memory;
@@ -99,6 +111,7 @@ export class AdminQueue {
   /** @param {number} namespacesMax @param {number} version @returns {Promise<number[]>} */
   async #namespaceIds(namespacesMax, version) {
     // Version 1.0 has no list; all of them are there then.
+    if (version < 0x1_0100) checkCount(namespacesMax);
     if (version < 0x1_0100) return Array.from({ length: namespacesMax }, (_, i) => i + 1);
     /** @type {number[]} */
     const all = [];
@@ -109,6 +122,7 @@ export class AdminQueue {
         throw new NvmeError("ERR_NVME_LIST", `the controller's list of namespaces does not ascend: ${more.join(", ")}`);
       }
       all.push(...more);
+      checkCount(all.length);
       if (more.length < IDENTIFY_BYTES / 4) return all;
     }
   }

@@ -7,7 +7,7 @@ import { Namespace } from "./namespace.mjs";
 import { halt, isGone, shutDown, switchOn } from "./power.mjs";
 import { IoBuffers } from "./prp.mjs";
 import { COMPLETION_BYTES, ENTRY_BYTES, QueuePair } from "./queue.mjs";
-import { ControllerRegisters, CSTS } from "./registers.mjs";
+import { ControllerRegisters, CSTS, checkSupported, queuesIn } from "./registers.mjs";
 import { readSettings } from "./settings.mjs";
 import { Transfers } from "./transfers.mjs";
 
@@ -59,6 +59,8 @@ export class Controller {
   #settings;
   #registers;
   #can;
+  /** Pairs of I/O queues that have doorbells. */
+  #queuesMost;
   /** @type {State} */
   #state = "starting";
   /** @type {AdminQueue} */
@@ -74,6 +76,8 @@ export class Controller {
   #resetting;
   /** @type {Promise<void> | undefined} */
   #stopping;
+  /** @type {Promise<void> | undefined} */
+  #closing;
   /** @type {Error | undefined} */
   #failure;
 
@@ -102,9 +106,9 @@ export class Controller {
     this.#heap = heap;
     this.#registers = new ControllerRegisters(device.bar(0));
     this.#can = this.#registers.capabilities();
-    const { hasNvm, pageShiftMin, pageShiftMax } = this.#can;
-    if (!hasNvm)
-      throw new NvmeError("ERR_NVME_UNSUPPORTED", "the controller has no NVM command set: it has no blocks to read");
+    const { pageShiftMin, pageShiftMax, doorbellStride } = this.#can;
+    this.#queuesMost = queuesIn(device.bar(0).length, doorbellStride);
+    checkSupported(this.#can, this.#queuesMost);
     // As large as the CPU's page, where it takes that: fewer entries in lists.
     const shift = Math.min(Math.max(Math.log2(this.#settings.cpuPageBytes), pageShiftMin), pageShiftMax);
     this.pageBytes = 2 ** shift;
@@ -192,12 +196,13 @@ export class Controller {
     const version = this.#registers.read("VS");
     this.facts = await this.#admin.identifyController(version);
     const facts = await this.#admin.identifyNamespaces(this.facts.namespacesMax, version);
-    this.namespaces = facts.map((one) => new Namespace(this, one));
     this.buffers = new IoBuffers(this.#heap, {
-      bytes: Math.min(this.#settings.transferBytes, this.#commandMost),
+      bytes: this.#settings.transferBytes,
+      most: this.#commandMost,
       count: this.#settings.buffers ?? this.queues.length * this.#depth,
       pageBytes: this.pageBytes,
     });
+    this.namespaces = facts.map((one) => new Namespace(this, one, Math.min(this.buffers.bytes, DIRECT_MAX)));
     this.#transfers = new Transfers(
       this.queues,
       () => this.#completions.expect(),
@@ -224,7 +229,7 @@ export class Controller {
     await switchOn(this.#registers, this.#can, this.#device, admin, Math.log2(this.pageBytes));
     admin.isOpen = true;
     const wanted = this.queues.length || this.#settings.queues;
-    const allowed = await this.#admin.allowedQueues(wanted);
+    const allowed = Math.min(await this.#admin.allowedQueues(wanted), this.#queuesMost);
     if (this.queues.length === 0) {
       for (let id = 1; id <= allowed; id++) this.queues.push(this.#makeQueue(id, this.#depth));
     } else if (allowed < wanted) {
@@ -363,12 +368,20 @@ export class Controller {
 
   /**
    * An orderly end: waits for what is under way, has caches written back, switches it off, and gives its memory back. New transfers are refused
-   * from now on. Once more does nothing.
+   * from now on. Once more does nothing; while it is under way it is the same promise.
    *
+   * @returns {Promise<void>}
    * @throws what went wrong on the way; the device is stopped all the same, and its memory is back, but for `ERR_NVME_NOT_STOPPED`.
    */
-  async close() {
-    if (this.#state === "closed" || this.#state === "closing") return;
+  close() {
+    this.#closing ??= this.#close().finally(() => {
+      this.#closing = undefined;
+    });
+    return this.#closing;
+  }
+
+  async #close() {
+    if (this.#state === "closed") return;
     await this.#resetting?.catch(() => {});
     const wasReady = this.#state === "ready";
     this.#state = "closing";
@@ -413,8 +426,8 @@ export class Controller {
     this.#transfers?.failWaiting(new NvmeError("ERR_NVME_CLOSED", "the controller was closed"));
     // It is stopped: what fails from here on costs no memory.
     const errors = [
-      problemOf(() => this.#completions.close()),
-      problemOf(() => {
+      thrownBy(() => this.#completions.close()),
+      thrownBy(() => {
         this.#device.busMaster = false;
       }),
     ];
@@ -429,7 +442,7 @@ export class Controller {
 }
 
 /** @param {() => void} work @returns {unknown} What it throws. */
-function problemOf(work) {
+function thrownBy(work) {
   try {
     work();
     return undefined;

@@ -3,6 +3,9 @@
 
 export const IDENTIFY_BYTES = 4096;
 
+/** The field could say 71 minutes; nobody waits for so long. */
+const SHUTDOWN_MS_MAX = 60_000;
+
 /**
  * @typedef {object} ControllerFacts
  * @property {string} serial
@@ -10,7 +13,7 @@ export const IDENTIFY_BYTES = 4096;
  * @property {string} firmware
  * @property {string} version `1.4.0`; what VS says.
  * @property {number} transferShift log2 of the most pages of the smallest size in one command (MDTS); 0: no limit.
- * @property {number} shutdownMs How long an orderly shutdown takes at most (RTD3E); 0: it does not say.
+ * @property {number} shutdownMs How long an orderly shutdown takes at most (RTD3E), a minute where it says more; 0: it does not say.
  * @property {number} namespacesMax
  * @property {boolean} hasWriteCache Written data may be lost with the power until it is flushed.
  */
@@ -24,7 +27,7 @@ export function controllerFacts(bytes, version) {
     firmware: text(bytes, 64, 8),
     version: `${version >>> 16}.${(version >>> 8) & 0xff}.${version & 0xff}`,
     transferShift: data.getUint8(77),
-    shutdownMs: Math.ceil(data.getUint32(88, true) / 1000),
+    shutdownMs: Math.min(Math.ceil(data.getUint32(88, true) / 1000), SHUTDOWN_MS_MAX),
     namespacesMax: data.getUint32(516, true),
     hasWriteCache: (data.getUint8(525) & 1) === 1,
   };

@@ -57,16 +57,24 @@ export class Copied {
     const handle = pool.tryGet();
     if (handle < 0) return undefined;
     const data = this.#data.subarray(offset, offset + length);
-    if (this.#isWrite) pool.write(handle, 0, data);
-    else if (this.#fill !== undefined) pool.bytes(handle).fill(this.#fill, 0, length);
+    try {
+      if (this.#isWrite) pool.write(handle, 0, data);
+      else if (this.#fill !== undefined) pool.bytes(handle).fill(this.#fill, 0, length);
+    } catch (error) {
+      pool.put(handle);
+      throw error;
+    }
     const pages = pagesOf(0, length, 2 ** pageShift);
     return {
       put(queue, owner, opcode, nsid, lba, blocks) {
         queue.putBlocks(owner, 0, opcode, nsid, lba, blocks, prps, pool.slot(handle), pages);
       },
       end(isRead) {
-        if (isRead) pool.read(handle, 0, data);
-        pool.put(handle);
+        try {
+          if (isRead) pool.read(handle, 0, data);
+        } finally {
+          pool.put(handle);
+        }
       },
     };
   }

@@ -19,13 +19,15 @@ export class Namespace {
   problem;
   #controller;
 
-  /** @param {Controller} controller @param {import("./identify.mjs").NamespaceFacts} facts */
-  constructor(controller, { id, blocks, blockBytes, problem }) {
+  /** @param {Controller} controller @param {import("./identify.mjs").NamespaceFacts} facts @param {number} most Bytes of a command. */
+  constructor(controller, { id, blocks, blockBytes, problem }, most) {
     this.#controller = controller;
     this.id = id;
     this.blocks = blocks;
     this.blockBytes = blockBytes;
-    this.problem = problem;
+    const isTooLarge = blockBytes > most;
+    this.problem =
+      problem ?? (isTooLarge ? `its blocks have ${blockBytes} bytes, more than the ${most} of one command` : undefined);
   }
 
   /**

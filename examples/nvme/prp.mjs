@@ -113,7 +113,7 @@ const PRP_WORDS = 6;
 export class IoBuffers {
   /** @type {import("dma-window").DmaPool} */
   pool;
-  /** Bytes of each: whole pages of the controller. */
+  /** Bytes of a transfer in each: whole pages of the controller, where a command takes a page at least. */
   bytes;
   pageShift;
   /** See above; at `PRP_WORDS` times the slot. */
@@ -122,29 +122,31 @@ export class IoBuffers {
 
   /**
    * @param {DmaHeap} heap
-   * @param {{ bytes: number, count: number, pageBytes: number }} options `pageBytes`: the controller's page. `bytes`: at most {@link buffersMax}.
+   * @param {{ bytes: number, count: number, pageBytes: number, most?: number }} options `pageBytes`: the controller's page. `bytes`: at most
+   * {@link buffersMax}. `most`: bytes that the controller takes in a command, which may be less than a page.
    */
-  constructor(heap, { bytes, count, pageBytes }) {
+  constructor(heap, { bytes, count, pageBytes, most = Number.MAX_SAFE_INTEGER }) {
     this.pageShift = Math.log2(pageBytes);
-    this.bytes = Math.ceil(Math.min(bytes, buffersMax(pageBytes)) / pageBytes) * pageBytes;
-    this.pool = poolNotAtZero(heap, { size: this.bytes, count, align: pageBytes });
+    const size = Math.ceil(Math.min(bytes, most, buffersMax(pageBytes)) / pageBytes) * pageBytes;
+    this.bytes = Math.min(size, most);
+    this.pool = poolNotAtZero(heap, { size, count, align: pageBytes });
     this.prps = new Uint32Array(PRP_WORDS * count);
-    this.#lists = this.#writeLists(heap, pageBytes);
+    this.#lists = this.#writeLists(heap, size, pageBytes);
   }
 
-  /** @param {DmaHeap} heap @param {number} pageBytes */
-  #writeLists(heap, pageBytes) {
+  /** @param {DmaHeap} heap @param {number} size @param {number} pageBytes */
+  #writeLists(heap, size, pageBytes) {
     const { iovas, count } = this.pool;
-    const each = listBytes(this.bytes / pageBytes, pageBytes);
+    const each = listBytes(size / pageBytes, pageBytes);
     const lists = each === 0 ? undefined : poolNotAtZero(heap, { size: each, count, boundary: pageBytes });
     const addresses = new BigUint64Array(3);
     const halves = new Uint32Array(addresses.buffer);
     for (let slot = 0; slot < count; slot++) {
       const iova = /** @type {bigint} */ (iovas[slot]);
       const list = lists === undefined ? undefined : takeList(lists, each);
-      const { prp2 } = describe(iova, this.bytes, pageBytes, list);
+      const { prp2 } = describe(iova, size, pageBytes, list);
       addresses[0] = iova;
-      addresses[1] = this.bytes > pageBytes ? iova + BigInt(pageBytes) : 0n;
+      addresses[1] = size > pageBytes ? iova + BigInt(pageBytes) : 0n;
       addresses[2] = prp2;
       this.prps.set(halves, PRP_WORDS * slot);
     }

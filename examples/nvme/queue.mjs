@@ -116,6 +116,7 @@ export class QueuePair {
   /** How many commands can be put now. */
   get room() {
     if (!this.isOpen) return 0;
+    if (this.#freeCount === this.depth) return this.depth; // all was answered, so it was fetched, whatever sqhd says
     const between = this.#fetched - this.#tail - 1;
     return Math.min(this.#freeCount, between < 0 ? between + this.entries : between);
   }

@@ -114,6 +114,28 @@ export class ControllerRegisters {
   }
 }
 
+/** How many pairs of I/O queues have their doorbells in a BAR of `bytes` bytes; -1: not even the admin queues. @param {number} bytes @param {number} stride */
+export const queuesIn = (bytes, stride) => Math.max(Math.floor((bytes - DOORBELLS) / (2 * stride)), 0) - 1;
+
+/**
+ * What a controller says of itself may be nonsense, of one that is half dead or not what it seems.
+ *
+ * @param {Capabilities} can @param {number} queuesMost Of {@link queuesIn}. @throws `ERR_NVME_UNSUPPORTED`
+ */
+export function checkSupported({ hasNvm, entriesMax, pageShiftMin, pageShiftMax, doorbellStride }, queuesMost) {
+  const refuse = (/** @type {string} */ why) => {
+    throw new NvmeError("ERR_NVME_UNSUPPORTED", `the controller ${why}`);
+  };
+  if (!hasNvm) refuse("has no NVM command set: it has no blocks to read");
+  if (entriesMax < 2) refuse("has queues of one entry (CAP.MQES is 0), which hold no command");
+  if (pageShiftMax < pageShiftMin) {
+    refuse(`has pages of 2^${pageShiftMin} bytes at least (CAP.MPSMIN), and of 2^${pageShiftMax} at most (CAP.MPSMAX)`);
+  }
+  if (queuesMost < 1) {
+    refuse(`has doorbells ${doorbellStride} bytes apart (CAP.DSTRD): BAR 0 ends before those of a queue for I/O`);
+  }
+}
+
 /** Where the tail of submission queue `id` is written to. @param {number} id @param {number} stride */
 export const submissionDoorbell = (id, stride) => DOORBELLS + 2 * id * stride;
 

@@ -154,9 +154,13 @@ class Transfer {
 
   /** @param {Part} part @param {Error | undefined} error */
   done(part, error) {
-    part.piece?.end(error === undefined && this.#work.opcode === Nvm.READ);
     this.#underWay--;
     this.#error ??= error;
+    try {
+      part.piece?.end(error === undefined && this.#work.opcode === Nvm.READ);
+    } catch (problem) {
+      this.#error ??= /** @type {Error} */ (problem); // the program's array is not what it was
+    }
     this.#settle();
     this.#of.schedule(); // there is room now
   }

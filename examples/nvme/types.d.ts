@@ -24,7 +24,8 @@ export interface DriverDevice {
   /** Nobody answers. */
   readonly gone: boolean;
   busMaster: boolean;
-  bar(index: number): Registers32;
+  /** With its length in bytes. */
+  bar(index: number): Registers32 & { readonly length: number };
   readonly irqs: { msix(count: number): Vectors; intx(): Vectors };
   readonly canReset: boolean;
   resetAsync(): Promise<void>;

@@ -204,6 +204,7 @@ export class Container extends Closable {
    * so any more: `window.iovaOf` says where it is. A window that is made anew remembers nothing.
    *
    * @param window needed only when the container has several.
+   * @throws `ERR_NO_WINDOW`, `ERR_WHICH_WINDOW` without `window`, `ERR_ATTACHED` for memory that is attached to this container already.
    * @throws `ERR_OTHER_KERNEL` for memory that has another kernel than the container; one in front of the same is the same.
    * @throws `ERR_PHYSICAL_UNKNOWN` in IOVA mode `pa` for memory that states no physical address.
    * @throws `ERR_NO_HOLE`, `ERR_OUTSIDE_WINDOW` when a list does not fit; what `window.map` throws, with the list and the memseg

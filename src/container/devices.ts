@@ -8,10 +8,8 @@ import { exclusively } from "../exclusive.ts";
 import type { IommuInfo } from "../iommu.ts";
 import { hold, ownerOf, release } from "../open-devices.ts";
 import type { Syscalls } from "../syscalls.ts";
+import { isVfioDriver } from "../system/groups.ts";
 import type { Groups, HeldGroup } from "./groups.ts";
-
-/** A device that has no driver of VFIO's is none that could be opened; bridges are in groups too. */
-const isVfio = (driver: string | undefined): boolean => driver === undefined || driver.includes("vfio");
 
 export class Devices {
   readonly #kernel: Syscalls;
@@ -151,7 +149,7 @@ export class Devices {
   #inGroups(): string[] {
     return this.#groups.numbers.flatMap((group) =>
       (devicesOfGroup(this.#kernel.files, group) ?? [])
-        .filter(({ driver }) => isVfio(driver))
+        .filter(({ driver }) => driver === undefined || isVfioDriver(driver)) // bridges are in groups too
         .map((one) => one.address),
     );
   }

@@ -110,7 +110,7 @@ export class Bars {
   #map(index: number): Opened {
     const region = this.#regions[index];
     if (region === undefined || region.bytes === 0n) throw this.#none(index);
-    const length = Number(region.bytes); // a power of two, so exact
+    const length = Number(region.bytes); // at most 2^52, so exact
     const byCalls = (): Opened => ({
       registers: new CallRegisters(this.#file, region.offset, length),
       isMapped: false,

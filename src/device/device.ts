@@ -206,9 +206,13 @@ export class Device extends Closable {
    */
   async resetAsync(): Promise<void> {
     this.#checkReset();
-    this.#resets++;
+    const { kernel, fd } = this.#file;
+    const done = exclusively("device.resetAsync", () => {
+      this.#resets++;
+      return ioctlLater(kernel, fd, VfioCall.DEVICE_RESET); // as far as its first call
+    });
     try {
-      this.#checkDone(await ioctlLater(this.#file.kernel, this.#file.fd, VfioCall.DEVICE_RESET));
+      this.#checkDone(await done);
     } finally {
       this.#resets--;
     }

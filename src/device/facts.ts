@@ -15,6 +15,15 @@ export interface DeviceInfo {
   readonly irqs: DeviceIrqs;
 }
 
+/** More than PCI has of each kind is not asked for, whatever is said. (PCI 3.0, 6.8.1.3 and 6.8.2.3) */
+const VECTORS_MAX: Readonly<Record<Irq, number>> = {
+  [Irq.INTX]: 1,
+  [Irq.MSI]: 32,
+  [Irq.MSIX]: 2048,
+  [Irq.ERR]: 1,
+  [Irq.REQ]: 1,
+};
+
 /** @throws `ERR_NOT_PCI`, `ERR_MALFORMED_INFO`, `ERR_KERNEL`, `ERR_INTERFACE`. */
 export function readFacts(file: DeviceFile): DeviceInfo {
   const info = deviceInfo();
@@ -31,7 +40,10 @@ export function readFacts(file: DeviceFile): DeviceInfo {
     const words = `device ${address} shows a configuration space of ${config?.bytes ?? 0n} bytes; one has 64 to 4096`;
     throw new DmaWindowError("ERR_MALFORMED_INFO", words, { facts: { address, group } });
   }
-  const irq = (index: Irq): IrqFacts => (index < irqs ? readIrq(file, index) : NO_IRQS);
+  const irq = (index: Irq): IrqFacts => {
+    const facts = index < irqs ? readIrq(file, index) : NO_IRQS;
+    return { ...facts, count: Math.min(facts.count, VECTORS_MAX[index]) };
+  };
   return {
     canReset,
     regions,

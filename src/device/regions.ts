@@ -1,5 +1,6 @@
 /** The regions of a device: its BARs, its ROM, its configuration space. */
-import { argumentRangeError } from "../errors.ts";
+import { argumentRangeError, DmaWindowError } from "../errors.ts";
+import { hex } from "../hex.ts";
 import { VfioCall } from "../syscalls.ts";
 import { count as whole } from "../validate.ts";
 import type { DeviceFile } from "./file.ts";
@@ -43,10 +44,23 @@ const ABSENT: Omit<RegionFacts, "needed"> = {
   sparse: undefined,
 };
 
-/** @throws `ERR_KERNEL`, `ERR_INTERFACE`. */
+/** A file ends before 2^63 (off_t). A BAR has at most 2^52 bytes, as addresses of memory have; so its length is exact as a number. */
+const FILE_END = 1n << 63n;
+const MOST_BYTES = 1n << 52n;
+
+function checkPlace({ where: { address, group } }: DeviceFile, name: string, offset: bigint, bytes: bigint): void {
+  if (bytes <= MOST_BYTES && offset + bytes <= FILE_END) return;
+  const words = `${name} of device ${address} has ${bytes} bytes at offset ${hex(offset)} of its descriptor, as the kernel says`;
+  throw new DmaWindowError("ERR_MALFORMED_INFO", `${words}: a region has at most 2^52, and ends below 2^63`, {
+    facts: { address, group, region: name, offset, bytes },
+  });
+}
+
+/** @throws `ERR_KERNEL`, `ERR_INTERFACE`, `ERR_MALFORMED_INFO`. */
 export function readRegions(file: DeviceFile, count: number): DeviceRegion[] {
   return Array.from({ length: count }, (_, index) => {
     const { offset, bytes, readable, writable, mappable, msixMappable, sparse } = readRegion(file, index);
+    if (index <= CONFIG_REGION) checkPlace(file, nameOf(index), offset, bytes);
     return { index, name: nameOf(index), bytes, offset, readable, writable, mappable, msixMappable, sparse };
   });
 }

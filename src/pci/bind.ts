@@ -129,11 +129,11 @@ export function bindToVfio(address: string, options: BindOptions = {}): VfioBind
     if (isVfioDriver(found.driver)) return bindingOf(found, { device, files, owner, before: undefined });
     checkPossible(look, found);
     if (!force) checkFree(found);
-    const before = beforeOf(device, recordOf(files, wanted));
+    const before = beforeOf(device, () => recordOf(files, wanted));
     keepRecord(files, wanted, before);
     try {
       device.setOverride(VFIO_PCI);
-      device.unbind();
+      if (!isVfioDriver(device.driver)) device.unbind(); // else another program was faster, and may have it open by now
       device.probe(VFIO_PCI);
       return bindingOf(deviceAt(new Look(files), wanted), { device, files, owner, before });
     } catch (error) {
@@ -184,12 +184,13 @@ function undone(error: unknown, device: DriverSwitch, files: MachineFiles, befor
 }
 
 /**
- * What it goes back to. Where a program was killed in the middle the record says it: the device is without a driver then, or still to
- * be vfio-pci's.
+ * What it goes back to. Where a program was killed in the middle, or another one is in the middle, the record says it: the device is
+ * without a driver then, or still to be vfio-pci's. It is read after the device, as it is written before that is changed.
  */
-function beforeOf(device: DriverSwitch, record: Before | undefined): Before {
+function beforeOf(device: DriverSwitch, recordNow: () => Before | undefined): Before {
   const { driver, override } = device;
-  if (record === undefined || override !== VFIO_PCI) return { driver, override };
+  const record = override === VFIO_PCI ? recordNow() : undefined;
+  if (record === undefined) return { driver, override };
   return { driver: driver ?? record.driver, override: record.override };
 }
 

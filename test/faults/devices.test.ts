@@ -155,6 +155,7 @@ for (const machine of ["x86", "ps", "pnv"] as const) {
           "an error has no code",
         );
         judge(leaks.length > 0 && left === "", `nobody said of ${leaks.join("; ")}`);
+        judge(name === "unmap" && way === "refused" && leaks.length > 0, "nobody tried it again");
         // What cannot be read is taken for gone.
         judge(warnings.length > 0 && !(way === "refused" && name === "pread"), `it warns of ${warnings}`);
       }

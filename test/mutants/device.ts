@@ -54,8 +54,8 @@ export const deviceMutants: readonly Mutant[] = [
   {
     broken: "an interrupt line stays masked once it was heard",
     file: "src/device/vector.ts",
-    from: "    tellAll(this.#listeners, count);\n    this.#unmaskIfDone();\n",
-    to: "    tellAll(this.#listeners, count);\n",
+    from: "    this.#hold();\n    this.#unmaskIfDone();\n  }\n\n  /** @internal The interrupts are off. */",
+    to: "    this.#hold();\n  }\n\n  /** @internal The interrupts are off. */",
     noticedBy: "test/device/interrupts.test.ts",
   },
   {
@@ -106,5 +106,40 @@ export const deviceMutants: readonly Mutant[] = [
     from: "at + CAPABILITY_BYTES <= view.byteLength",
     to: "at <= view.byteLength",
     noticedBy: "test/device/structs.test.ts",
+  },
+  {
+    broken: "a listener is told after another one took it away",
+    file: "src/device/event-line.ts",
+    from: "    if (!listeners.has(listener)) continue;\n",
+    to: "",
+    noticedBy: "test/device/taken-away.test.ts",
+  },
+  {
+    broken: "a waiter whose listening was refused takes the next event with it",
+    file: "src/device/vector-events.ts",
+    from: "        this.#waiting.splice(this.#waiting.indexOf(resolve), 1); // or it would take an event with it\n",
+    to: "",
+    noticedBy: "test/device/taken-away.test.ts",
+  },
+  {
+    broken: "an iterator that was left keeps the process alive",
+    file: "src/device/vector.ts",
+    from: "[...this.#iterators].some((events) => events.isWaiting)",
+    to: "this.#iterators.size > 0",
+    noticedBy: "test/device/taken-away.test.ts",
+  },
+  {
+    broken: "a BAR that could not be unmapped is forgotten",
+    file: "src/device/bars.ts",
+    from: "    this.#stuck.set(registers, index);\n",
+    to: "",
+    noticedBy: "test/faults/devices.test.ts",
+  },
+  {
+    broken: "the record of a device that another program is binding is read too early",
+    file: "src/pci/bind.ts",
+    from: "  const { driver, override } = device;\n  const record = override === VFIO_PCI ? recordNow() : undefined;\n",
+    to: "  const early = recordNow();\n  const { driver, override } = device;\n  const record = override === VFIO_PCI ? early : undefined;\n",
+    noticedBy: "test/pci/beside.test.ts",
   },
 ];

@@ -111,4 +111,18 @@ export const nvmeMutants: readonly Mutant[] = [
     to: "if (bytes.length < 0)",
     noticedBy: "test/nvme/cli.test.ts",
   },
+  {
+    broken: "a command moves more than the controller takes where its page is larger",
+    file: "examples/nvme/prp.mjs",
+    from: "    this.bytes = Math.min(size, most);\n",
+    to: "    this.bytes = size;\n",
+    noticedBy: "test/nvme/lies.test.ts",
+  },
+  {
+    broken: "a queue whose head is never reported is full for ever",
+    file: "examples/nvme/queue.mjs",
+    from: "    if (this.#freeCount === this.depth) return this.depth; // all was answered, so it was fetched, whatever sqhd says\n",
+    to: "",
+    noticedBy: "test/nvme/lies.test.ts",
+  },
 ];
