@@ -25,7 +25,7 @@ function nvmeAddress(platform: PlatformName): string {
 const CARD_GROUP = 29;
 const CARD_ADDRESS = "0000:00:08.0";
 
-/** What VFIO shows of an e1000e: BARs of every kind, and no reset of its own. It does nothing. */
+/** What VFIO shows of an e1000e: BARs of every kind. It does nothing. */
 const networkCard: ModelPciDevice = {
   facts: {
     vendor: 0x8086,
@@ -40,7 +40,6 @@ const networkCard: ModelPciDevice = {
     msix: { vectors: 5, bar: 3, table: 0, pending: 0x2000 },
     msi: 1,
     intx: true,
-    flr: false,
   },
   group: CARD_GROUP,
   address: CARD_ADDRESS,
