@@ -79,7 +79,8 @@ export class Stand {
       const memory = new MemsegTable({ kernel, physical: noIommu });
       ends.push(["memory", () => memory.close()]);
       const bytes = bytesFor(settings);
-      const list = memory.addList({ pageSize: pageSize ?? pageSizeFor(kernel, bytes), maxBytes: bytes });
+      const page = BigInt(pageSize ?? pageSizeFor(kernel, bytes));
+      const list = memory.addList({ pageSize: page, maxBytes: wholePages(bytes, page) });
       const container = openContainer({ kernel, devices: [address], noIommu });
       ends.push(["container", () => container.close()]);
       const window = container.createWindow(
@@ -185,11 +186,15 @@ function reachOf(kernel) {
   return kernel.name === "linux" ? { highestRam: readIomem().highest } : { growTo: 64n << 30n };
 }
 
+/** @param {number} bytes @param {bigint} page */
+const wholePages = (bytes, page) => ((BigInt(bytes) + page - 1n) / page) * page;
+
 /** The smallest hugepages of which there are enough; else the CPU's own pages. @param {Syscalls} kernel @param {number} bytes */
 function pageSizeFor(kernel, bytes) {
   const pools = kernel.files === undefined ? [] : readHugepages(kernel.files);
   const pool = pools.find(
-    ({ pageSize, available }) => pageSize <= 32n * BigInt(MIB) && BigInt(available) * pageSize >= bytes,
+    ({ pageSize, available }) =>
+      pageSize <= 32n * BigInt(MIB) && BigInt(available) * pageSize >= wholePages(bytes, pageSize),
   );
   return pool?.pageSize ?? kernel.pageSize;
 }

@@ -4,7 +4,7 @@
  *     node guest.mjs --platform pseries --groups /dev/vfio/0,/dev/vfio/1 --devices 0000:00:00.0,0001:00:00.0
  *     node guest.mjs ... --call MAP_DMA     only the rows of such calls
  *     node guest.mjs --platform pseries --nvme 0002:00:00.0 --nvme-group /dev/vfio/2
- *                                           the rows about QEMU's NVMe controller, and no others
+ *                                           the rows about devices, and no others; --card and --card-group name the second
  *     node guest.mjs ... --harm "VFIO_IOMMU_SPAPR_TCE_CREATE (pSeries) 23"
  *                                           one row that harms the kernel: start the machine again afterwards
  *                                           (two CPUs, please: one may wait for ever for a lock of the crashed call)
@@ -19,7 +19,7 @@ import { linuxKernel } from "../../src/linux/index.ts";
 import { answerRows, runAlone } from "./alone.ts";
 import { errands } from "./errands.ts";
 import { type LinuxMachine, linuxTarget, runningLinux } from "./linux-target.ts";
-import type { PlatformName } from "./row.ts";
+import type { Needs, PlatformName } from "./row.ts";
 import { needsOf, type PlacedRow, rowsOf, runRows, type Summary } from "./run-on.ts";
 import type { Target } from "./target.ts";
 
@@ -30,6 +30,8 @@ const { values } = parseArgs({
     devices: { type: "string", default: "" },
     nvme: { type: "string" },
     "nvme-group": { type: "string", default: "" },
+    card: { type: "string" },
+    "card-group": { type: "string", default: "" },
     call: { type: "string", default: "" },
     harm: { type: "string" },
     // For the processes that it starts itself.
@@ -48,6 +50,7 @@ const machine: LinuxMachine = {
   groups: values.groups.split(",").filter((one) => one !== ""),
   devices: values.devices.split(",").filter((one) => one !== ""),
   nvme: values.nvme === undefined ? undefined : { name: values.nvme, group: values["nvme-group"] },
+  card: values.card === undefined ? undefined : { name: values.card, group: values["card-group"] },
   hugepages: { 21: freeHugepages(2048), 24: freeHugepages(16384), 30: freeHugepages(1048576) },
   alone: values.row !== undefined,
   again: [process.execPath, ...own],
@@ -72,11 +75,16 @@ async function runHere(target: Target): Promise<void> {
   const { harm } = values;
   if (harm !== undefined) await summarize(target, [find(all, harm)]);
   else {
-    const isOfNvme = values.nvme !== undefined;
-    const wanted = all.filter(({ row }) => !needsOf(row).reboot && (needsOf(row).nvme ?? false) === isOfNvme);
+    const ofDevices = values.nvme !== undefined;
+    const wanted = all.filter(({ row }) => !needsOf(row).reboot && isOfDevice(needsOf(row)) === ofDevices);
     const chosen = wanted.filter(({ section }) => section.call.includes(values.call));
     await summarize(target, chosen);
   }
+}
+
+/** Whether a row is about a device for which there is a part of its own. */
+function isOfDevice({ nvme, card }: Needs): boolean {
+  return nvme === true || card === true;
 }
 
 function find(rows: readonly PlacedRow[], named: string): PlacedRow {

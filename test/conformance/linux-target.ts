@@ -19,6 +19,8 @@ export interface LinuxMachine {
   readonly devices: readonly string[];
   /** QEMU's NVMe controller, where there is one that may be used. */
   readonly nvme?: Machine["nvme"];
+  /** And its network card. */
+  readonly card?: Machine["card"];
   /** Free hugepages by their page shift. */
   readonly hugepages: Readonly<Record<number, number>>;
   /** This process was started for one row, which may need a limit or harm the kernel. */
@@ -54,16 +56,21 @@ export function linuxTarget(machine: LinuxMachine): Target {
       kernel,
       groups,
       nvme: machine.nvme,
+      card: machine.card,
       takeAway: () => takeAway(machine.nvme),
     }),
   };
 }
 
-function whatIsMissing({ groups, devices, hugepages, alone, nvme }: LinuxMachine, needs: Needs): string | undefined {
+function whatIsMissing(
+  { groups, devices, hugepages, alone, nvme, card }: LinuxMachine,
+  needs: Needs,
+): string | undefined {
   if (needs.groups !== undefined && groups.length < needs.groups) return `this machine has ${groups.length} group`;
   if (needs.limit !== undefined && !alone) return "needs a process with a small RLIMIT_MEMLOCK";
   if (needs.reboot && !alone) return "harms the kernel: needs a boot of its own";
   if ((needs.device || needs.dma) && devices.length === 0) return "no device";
+  if (needs.card && card === undefined) return "no network card of QEMU's";
   if (needs.nvme && nvme === undefined) return "no NVMe controller of QEMU's";
   if (needs.deviceMemory) return "nothing mmaps a device's memory here";
   const [shift, count] = needs.hugepages ?? [0, 0];

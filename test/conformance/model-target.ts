@@ -2,6 +2,7 @@ import {
   type ModelKernel,
   ModelKernelOops,
   type ModelOptions,
+  type ModelPciDevice,
   modelKernel,
   softwareNvme,
 } from "../../src/model/index.ts";
@@ -20,6 +21,30 @@ const NVME_GROUP = 28;
 function nvmeAddress(platform: PlatformName): string {
   return platform === "powernv" ? "0000:01:00.0" : "0000:00:07.0";
 }
+
+const CARD_GROUP = 29;
+const CARD_ADDRESS = "0000:00:08.0";
+
+/** What VFIO shows of an e1000e: BARs of every kind. It does nothing. */
+const networkCard: ModelPciDevice = {
+  facts: {
+    vendor: 0x8086,
+    device: 0x10d3,
+    class: 0x020000,
+    bars: [
+      { index: 0, bytes: 0x20000, bits: 32 },
+      { index: 1, bytes: 0x20000, bits: 32 },
+      { index: 2, bytes: 0x20, ports: true },
+      { index: 3, bytes: 0x4000, bits: 32 },
+    ],
+    msix: { vectors: 5, bar: 3, table: 0, pending: 0x2000 },
+    msi: 1,
+    intx: true,
+  },
+  group: CARD_GROUP,
+  address: CARD_ADDRESS,
+  plug: () => ({ read: () => 0, write: () => {}, reset: () => {} }),
+};
 
 /** The kernels that were asked, and those at which an answer changes that was only read; the last is the model's default. */
 export const versions: Readonly<Record<PlatformName, readonly string[]>> = {
@@ -49,8 +74,12 @@ export function modelTarget(
 /** As much RAM as the emulated machines have, more or less: some rows are about too little of it. */
 const RAM = 2560n << 20n;
 
-function optionsFor(platform: PlatformName, pageSize: number, { limit, nvme }: Needs): ModelOptions {
-  const devices = nvme ? { devices: [softwareNvme({ group: NVME_GROUP, address: nvmeAddress(platform) })] } : {};
+function optionsFor(platform: PlatformName, pageSize: number, { limit, nvme, card }: Needs): ModelOptions {
+  const plugged = [
+    ...(nvme ? [softwareNvme({ group: NVME_GROUP, address: nvmeAddress(platform) })] : []),
+    ...(card ? [networkCard] : []),
+  ];
+  const devices = plugged.length > 0 ? { devices: plugged } : {};
   const own = { ...machineOf(platform), pageSize, groups, ram: RAM, ...devices };
   if (limit === undefined) return own;
   const bytes = "bytes" in limit ? limit.bytes : limit.pages * BigInt(pageSize);
@@ -62,12 +91,13 @@ function machineOf(platform: PlatformName): Pick<ModelOptions, "platform"> {
   return { platform: platform === "type1 v1" || platform === "type1 v2" ? "type1" : platform };
 }
 
-function machineOn(kernel: ModelKernel, platform: PlatformName, { nvme }: Needs): Machine {
+function machineOn(kernel: ModelKernel, platform: PlatformName, { nvme, card }: Needs): Machine {
   const prefix = platform === "noiommu" ? "noiommu-" : "";
   return {
     kernel,
     groups: groups.map((group) => `/dev/vfio/${prefix}${group}`),
     takeAway: () => takeAway(kernel, nvmeAddress(platform)),
+    card: card && { group: `/dev/vfio/${CARD_GROUP}`, name: CARD_ADDRESS },
     nvme: nvme && { group: `/dev/vfio/${NVME_GROUP}`, name: nvmeAddress(platform) },
     deviceName: (index) => `0000:00:${(groups[index] as number).toString(16)}.0`,
     deviceMemory: () => {

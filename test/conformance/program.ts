@@ -3,7 +3,7 @@ import { GiB, Rig } from "../model/rig.ts";
 import { DeviceTrial } from "./device-trial.ts";
 import { OpenDevice } from "./open-device.ts";
 import type { Answer, Beginning, PlatformName } from "./row.ts";
-import type { Device, Machine, TakenAway } from "./target.ts";
+import type { Device, Machine, PlacedDevice, TakenAway } from "./target.ts";
 import { size, words } from "./words.ts";
 
 /** Pages of memory that each program has, and how many of them are registered when its row begins so. */
@@ -49,10 +49,11 @@ export class Program extends Rig {
   begin(beginning: Beginning): this {
     if (beginning === "nothing") return this;
     this.container = this.openContainer();
-    this.group = beginning === "device" ? this.open(this.#nvme.group) : this.openGroup();
+    const placed = beginning === "device" ? this.#nvme : beginning === "card" ? this.#card : undefined;
+    this.group = placed === undefined ? this.openGroup() : this.open(placed.group);
     expect("SET_CONTAINER", this.setContainer(this.group));
     expect("SET_IOMMU", this.setIommu());
-    if (beginning === "device") this.openDevice();
+    if (placed !== undefined) this.openDevice(placed.name);
     if (beginning === "registered") expect("REGISTER", this.register(this.va, REGISTERED * this.page));
     return this;
   }
@@ -189,10 +190,10 @@ export class Program extends Rig {
     return this.kernel.ioctlStruct(group, VfioCall.GROUP_GET_DEVICE_FD, struct, 0);
   }
 
-  /** The NVMe controller, opened: once more, each time. */
-  openDevice(): OpenDevice {
-    const fd = this.#getDeviceFd(this.#nvme.name, this.group);
-    if (fd < 0) throw new Error(`GROUP_GET_DEVICE_FD of ${this.#nvme.name}: ${words(fd)}`);
+  /** The NVMe controller, or another device of the group, opened: once more, each time. */
+  openDevice(name = this.#nvme.name): OpenDevice {
+    const fd = this.#getDeviceFd(name, this.group);
+    if (fd < 0) throw new Error(`GROUP_GET_DEVICE_FD of ${name}: ${words(fd)}`);
     const device = new OpenDevice(this.kernel, fd);
     this.#opened.push(device);
     return device;
@@ -218,7 +219,17 @@ export class Program extends Rig {
     return this.#nvme.name;
   }
 
-  get #nvme(): NonNullable<Machine["nvme"]> {
+  get cardName(): string {
+    return this.#card.name;
+  }
+
+  get #card(): PlacedDevice {
+    const { card } = this.#machine;
+    if (card === undefined) throw new Error("this machine has no network card");
+    return card;
+  }
+
+  get #nvme(): PlacedDevice {
     const { nvme } = this.#machine;
     if (nvme === undefined) throw new Error("this machine has no NVMe controller");
     return nvme;

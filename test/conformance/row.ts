@@ -36,9 +36,10 @@ export interface Section {
  * - `nothing`: no descriptor is open;
  * - `container`: a container holds the first group, and has its IOMMU;
  * - `registered`: that, and the first 8 of the program's 16 pages are registered (sPAPR);
- * - `device`: a container holds the group of an NVMe controller, has its IOMMU, and the controller is open.
+ * - `device`: a container holds the group of an NVMe controller, has its IOMMU, and the controller is open;
+ * - `card`: the same of a network card.
  */
-export type Beginning = "nothing" | "container" | "registered" | "device";
+export type Beginning = "nothing" | "container" | "registered" | "device" | "card";
 
 /** The kernels that a row is about. */
 export interface Where {
@@ -72,6 +73,8 @@ export interface Needs {
   readonly dma?: true;
   /** QEMU's NVMe controller in a group of its own, or the software one. */
   readonly nvme?: true;
+  /** QEMU's network card (e1000e) in a group of its own, or one with the same BARs and interrupts. */
+  readonly card?: true;
   /** Memory of a device (a BAR), mmapped into the process. */
   readonly deviceMemory?: true;
   /**
@@ -99,15 +102,20 @@ export const DEVICES = where("all", "powernv", "pseries", "type1 v2");
 export const DEVICES_OF_TYPE1 = where("type1", "type1 v2");
 export const ON_ROOT_BUS = where("type1, pSeries", "type1 v2", "pseries");
 
+/** Rows about a network card. */
+export const ofCard = (rows: readonly Row[]): readonly Row[] => needing({ card: true }, rows);
+
 /** Rows about an NVMe controller. */
-export const ofNvme = (rows: readonly Row[]): readonly Row[] =>
+export const ofNvme = (rows: readonly Row[]): readonly Row[] => needing({ nvme: true }, rows);
+
+const needing = (more: Needs, rows: readonly Row[]): Row[] =>
   rows.map(([situation, covers, source, answer, act, needs]) => [
     situation,
     covers,
     source,
     answer,
     act,
-    { ...needs, nvme: true },
+    { ...needs, ...more },
   ]);
 
 /** The same with CPU pages of one size only. */

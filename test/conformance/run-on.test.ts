@@ -62,7 +62,7 @@ test("every row that is about a target is run or reported", () => {
 for (const platform of ["powernv", "pseries", "type1 v2", "type1 v1", "noiommu"] as const) {
   test(`one row sees nothing of another, also where all share one kernel and one process, as on Linux: ${platform}`, () => {
     const alone = modelTarget(platform, 4096);
-    const machine = alone.begin(platform === "noiommu" ? {} : { nvme: true });
+    const machine = alone.begin(platform === "noiommu" ? {} : { nvme: true, card: true });
     const shared: Target = {
       ...alone,
       cannot: ({ limit, reboot }) => (limit !== undefined || reboot ? "wants a kernel of its own" : undefined),

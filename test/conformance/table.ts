@@ -56,6 +56,7 @@ const beginningWords: Record<Section["begin"], string> = {
   nothing: "",
   container: "A group is in a container that has its IOMMU, and nothing else was done.\n\n",
   registered: "A group is in a container that has its IOMMU, and 8 pages are registered.\n\n",
+  card: "QEMU's e1000e, or a device of the software kernel's with the same BARs, is open, its group in a container that has its IOMMU.\n\n",
   device:
     "An NVMe controller (QEMU's, and the software kernel's) is open, its group in a container that has its IOMMU.\n\n",
 };

@@ -27,7 +27,9 @@ export interface Machine {
   /** The device in the n-th group, once its group is in a container that has its IOMMU. */
   device?(index: number, group: number): Device;
   /** QEMU's NVMe controller, or the software one: the path of its group, and its name. */
-  readonly nvme?: { readonly group: string; readonly name: string } | undefined;
+  readonly nvme?: PlacedDevice | undefined;
+  /** QEMU's network card, or what the model has instead. */
+  readonly card?: PlacedDevice | undefined;
   /** Somebody begins to unbind the NVMe controller, as an administrator does, who waits until it is closed. */
   takeAway?(): TakenAway;
   /** Where 16 pages of the device's memory are mmapped into the process. */
@@ -36,6 +38,12 @@ export interface Machine {
   elsewhere?(errand: string, descriptors: { readonly container: number; readonly group: number }): string;
   /** Whether this was thrown because the kernel crashed. */
   crashed?(error: unknown): boolean;
+}
+
+/** A device, with the path of its group. */
+export interface PlacedDevice {
+  readonly group: string;
+  readonly name: string;
 }
 
 /** An unbind that is under way. */

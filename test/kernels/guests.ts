@@ -170,6 +170,8 @@ export const guests: readonly Guest[] = [
       ...["-M", "q35,kernel-irqchip=split", "-accel", "tcg", "-cpu", "max", "-nodefaults", "-display", "none"],
       ...["-device", "intel-iommu,intremap=on,caching-mode=on,aw-bits=48"],
       ...["-device", `${edu},addr=05.0`, "-device", `${edu},addr=06.0`],
+      // BARs of other kinds: ports, and its MSI-X table apart. Without its ROM, which is in a package of its own.
+      ...["-device", "e1000e,addr=08.0,romfile="],
     ],
     nvme: "addr=07.0",
     memoryMiB: 1536,

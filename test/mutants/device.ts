@@ -54,8 +54,8 @@ export const deviceMutants: readonly Mutant[] = [
   {
     broken: "an interrupt line stays masked once it was heard",
     file: "src/device/vector.ts",
-    from: "    this.#hold();\n    this.#unmaskIfDone();\n",
-    to: "    this.#hold();\n",
+    from: "    this.#hold();\n    this.#unmaskIfDone();\n  }\n\n  /** @internal The interrupts are off. */",
+    to: "    this.#hold();\n  }\n\n  /** @internal The interrupts are off. */",
     noticedBy: "test/device/interrupts.test.ts",
   },
   {

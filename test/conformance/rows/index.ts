@@ -4,6 +4,7 @@ import { create } from "./create.ts";
 import { createPowernv } from "./create-powernv.ts";
 import { createPseries } from "./create-pseries.ts";
 import { deviceBars, deviceMaps } from "./device-bars.ts";
+import { networkCard } from "./device-card.ts";
 import { deviceConfig } from "./device-config.ts";
 import { deviceInfo, deviceIrqs, deviceRegions } from "./device-info.ts";
 import { setIrqsBad, setIrqsMsix, setIrqsOthers } from "./device-irqs.ts";
@@ -75,4 +76,5 @@ export const sections: readonly Section[] = [
   hotReset,
   deviceOthers,
   unbind,
+  networkCard,
 ];

@@ -37,7 +37,10 @@ export async function device(): Promise<void> {
   const site = new Site();
   const [platform = "powernv"] = platformsOf[site.machine.machine];
   const { name, group } = site.nvme;
-  judge(platform, await suite(["--platform", platform, "--nvme", name, "--nvme-group", `/dev/vfio/${group}`]));
+  const { card } = site;
+  const cards = card === undefined ? [] : ["--card", card.name, "--card-group", `/dev/vfio/${card.group}`];
+  const nvme = ["--nvme", name, "--nvme-group", `/dev/vfio/${group}`];
+  judge(platform, await suite(["--platform", platform, ...nvme, ...cards]));
   site.reportLeaks();
 }
 

@@ -38,6 +38,8 @@ export interface Found {
   readonly devices: readonly BoundDevice[];
   /** QEMU's NVMe controller, which is in a group of its own: in a guest. */
   readonly nvme?: NvmeDevice;
+  /** Its network card, likewise. */
+  readonly card?: { readonly name: string; readonly group: number };
   /** Whether the machine may be used up. A guest goes off afterwards; any other machine has to be left as it was found. */
   readonly isExpendable: boolean;
 }
@@ -53,7 +55,8 @@ function fromImage(): Found {
   const machine = JSON.parse(readFileSync("/app/guest.json", "utf8")) as GuestMachine;
   const devices = bind(EDU).map((one) => ({ ...one, isEdu: true }));
   const nvme = bindNvme();
-  return { machine, devices, ...(nvme && { nvme }), isExpendable: true };
+  const [card] = bind(CARD);
+  return { machine, devices, ...(nvme && { nvme }), ...(card && { card }), isExpendable: true };
 }
 
 /** What runs here: `6.12.107+deb13-powerpc64le`, `#1 SMP Debian 6.12.107-1 (2026-10-19)`, `v20.19.2`. */
@@ -65,6 +68,8 @@ const PCI = "/sys/bus/pci";
 
 /** Vendor and device number of QEMU's NVMe controller. */
 const NVME = "0x1b36 0x0010";
+/** And of its e1000e. */
+const CARD = "0x8086 0x10d3";
 
 /** Binds the controller, also again. */
 export function bindNvme(): NvmeDevice | undefined {

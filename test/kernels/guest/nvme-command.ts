@@ -21,7 +21,7 @@ export function commandLine(site: Site): void {
   };
   test("the driver's command line reads the host's blocks, and exits with 0", () => {
     const { status, stderr, said } = run("read", "--lba", `${READ_AT}`, "--blocks", `${BLOCKS}`);
-    assert.is(status, 0, stderr);
+    assert.is(status, 0, stderr + JSON.stringify(said));
     const expected = new Uint8Array(BLOCKS * BLOCK_BYTES);
     fillBlocks(expected, READ_AT, BY_HOST, disk.seed);
     assert.is(said.sha256, createHash("sha256").update(expected).digest("hex"));

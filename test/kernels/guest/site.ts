@@ -10,7 +10,14 @@ import {
 import type { IommuInfo } from "../../../src/iommu.ts";
 import { MapFlag, Protection } from "../../../src/syscalls.ts";
 import { Door } from "./door.ts";
-import { type BoundDevice, type GuestMachine, type NvmeDevice, thisMachine, versionsHere } from "./machine.ts";
+import {
+  type BoundDevice,
+  type Found,
+  type GuestMachine,
+  type NvmeDevice,
+  thisMachine,
+  versionsHere,
+} from "./machine.ts";
 import { report } from "./say.ts";
 
 export const KiB = 1n << 10n;
@@ -25,13 +32,16 @@ export class Site {
   readonly machine: GuestMachine;
   readonly devices: readonly BoundDevice[];
   readonly #nvme: NvmeDevice | undefined;
+  /** A device with BARs of other kinds, where there is one. */
+  readonly card: Found["card"];
   /** Whether rows may leave behind what nothing but a start of the machine takes away. */
   readonly isExpendable: boolean;
   readonly #lockedBefore: bigint;
 
   constructor() {
-    const { machine, devices, nvme, isExpendable } = thisMachine(this.kernel);
+    const { machine, devices, nvme, card, isExpendable } = thisMachine(this.kernel);
     this.#nvme = nvme;
+    this.card = card;
     this.machine = machine;
     this.devices = devices;
     this.isExpendable = isExpendable;

@@ -18,8 +18,8 @@ export interface Chosen {
  * @param withDevices whether each group has a device that does DMA where it is told.
  */
 export function gentleRows(target: Target, withDevices: boolean): Chosen {
-  // There is no NVMe controller to be used up on a machine that is somebody's.
-  const all = rowsOf(target).filter(({ row }) => needsOf(row).nvme !== true);
+  // Devices that may be used up are no part of a machine that is somebody's.
+  const all = rowsOf(target).filter(({ row }) => needsOf(row).nvme !== true && needsOf(row).card !== true);
   const lasting = all.filter((one) => leavesSomething(one, target));
   const driven = all.filter((one) => !lasting.includes(one) && !withDevices && wantsDevice(one));
   const reasons = [
