@@ -36,6 +36,7 @@ function copy(): string {
     "asconfig.shared.json",
     "asconfig.json",
     "binding.gyp",
+    "LICENSE",
     "package.json",
     "tsconfig.json",
     "tsconfig.build.json",
