@@ -54,7 +54,7 @@ interface Outcome {
 function run(tree: string, command: string, ...parameters: readonly string[]): Promise<Outcome> {
   return new Promise((resolve) => {
     const env = { ...process.env, DMA_WINDOW_SEED: SEED };
-    execFile(command, parameters, { cwd: tree, env, timeout: 240_000, maxBuffer: 1 << 26 }, (error, stdout, stderr) =>
+    execFile(command, parameters, { cwd: tree, env, timeout: 120_000, maxBuffer: 1 << 26 }, (error, stdout, stderr) =>
       resolve({ code: error === null ? 0 : (error.code ?? 1), said: stdout + stderr }),
     );
   });
