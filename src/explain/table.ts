@@ -1,7 +1,10 @@
 /** All causes, in one table: what a message tells, and what documents and commands can be made from. */
 import type { Cause } from "./cause.ts";
 import { containerCauses } from "./container.ts";
-import { deviceCauses } from "./device.ts";
+import { infoCauses } from "./device/info.ts";
+import { interruptCauses } from "./device/interrupts.ts";
+import { regionCauses } from "./device/regions.ts";
+import { resetCauses } from "./device/reset.ts";
 import { groupCauses } from "./group.ts";
 import { madviseCauses } from "./memory/madvise.ts";
 import { mbindCauses } from "./memory/mbind.ts";
@@ -18,7 +21,10 @@ import { type1Causes } from "./type1.ts";
 export const causes: readonly Cause[] = [
   ...openCauses,
   ...groupCauses,
-  ...deviceCauses,
+  ...infoCauses,
+  ...interruptCauses,
+  ...resetCauses,
+  ...regionCauses,
   ...containerCauses,
   ...type1Causes,
   ...windowCauses,
