@@ -1,12 +1,9 @@
 /** Who hears of an eventfd: by its number in the shim, which has one thread that waits for all of them. */
 import type { Listening } from "../syscalls.ts";
+import type { NativeShim } from "./shim.ts";
 
 /** What is needed of the shim. */
-interface Events {
-  listen(fd: number, listener: (count: number) => void): number;
-  endListening(listening: number): void;
-  holdLoop(listening: number, holds: number): void;
-}
+type Events = Pick<NativeShim, "listen" | "endListening" | "holdLoop">;
 
 /** As `Syscalls.listen`. -EINVAL for a descriptor that is no eventfd, or may block. */
 export function listen(shim: Events, fd: number, listener: (count: number) => void): Listening | number {

@@ -7,23 +7,14 @@
  */
 import { DmaWindowError, telling } from "../errors.ts";
 import type { Registers, Sight } from "../syscalls.ts";
+import type { NativeShim } from "./shim.ts";
 import type { Views } from "./views.ts";
 
 /** What is needed of the shim. */
-interface Calls {
-  munmap(address: bigint, length: bigint): number;
-  mapRegisters(fd: number, offset: bigint, length: number): number;
-  unmapRegisters(registers: number, isSeen: number): number;
-  addressOfRegisters(registers: number): bigint;
-  readRegister8(registers: number, offset: number): number;
-  readRegister16(registers: number, offset: number): number;
-  readRegister32(registers: number, offset: number): number;
-  readRegister64(registers: number, offset: number): bigint;
-  writeRegister8(registers: number, offset: number, value: number): number;
-  writeRegister16(registers: number, offset: number, value: number): number;
-  writeRegister32(registers: number, offset: number, value: number): number;
-  writeRegister64(registers: number, offset: number, value: bigint): number;
-}
+type Calls = Pick<
+  NativeShim,
+  "munmap" | "mapRegisters" | "unmapRegisters" | "addressOfRegisters" | `${"read" | "write"}Register${8 | 16 | 32 | 64}`
+>;
 
 /** Ordinary memory where registers were, and what may reach it. */
 interface Rest {
