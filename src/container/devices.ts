@@ -149,8 +149,8 @@ export class Devices {
   #inGroups(): string[] {
     return this.#groups.numbers.flatMap((group) =>
       (devicesOfGroup(this.#kernel.files, group) ?? [])
-        .filter(({ driver }) => driver === undefined || isVfioDriver(driver)) // bridges are in groups too
-        .map((one) => one.address),
+        .filter(({ driver }) => driver === null || isVfioDriver(driver)) // bridges are in groups too
+        .map(({ name }) => name),
     );
   }
 

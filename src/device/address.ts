@@ -1,15 +1,14 @@
 /** The group that a PCI device is in, and what else is there, by the machine's files. */
 import { DmaWindowError, errnoName } from "../errors.ts";
 import { lookAlikes } from "../pci/address.ts";
-import { Look } from "../pci/look.ts";
+import { groupOf, Look } from "../pci/look.ts";
 import { isUnsafe, noGroup } from "../pci/problems.ts";
 import type { MachineFiles, Syscalls } from "../syscalls.ts";
+import type { GroupDevice } from "../system/groups.ts";
 
 /** `undefined` where the machine's files do not say. The address was matched as one: it becomes part of a path. */
 export function groupOfAddress(files: MachineFiles | undefined, address: string): number | undefined {
-  const link = files?.link(`/sys/bus/pci/devices/${address}/iommu_group`);
-  const [, group] = (typeof link === "string" && /(?:^|\/)([0-9]{1,10})\/*$/.exec(link)) || [];
-  return group === undefined ? undefined : Number(group);
+  return files === undefined ? undefined : groupOf(new Look(files), address);
 }
 
 /** The group that has to be opened for a device. @throws `ERR_NO_DEVICE`, `ERR_NO_GROUP`, `ERR_NO_DEVICE_FILES`. */
@@ -49,22 +48,12 @@ function whyNoGroup(look: Look, address: string): string {
   );
 }
 
-/** The names of the devices in a group, and which of them are bound to VFIO; `undefined` where the machine does not say. */
-export function devicesOfGroup(
-  files: MachineFiles | undefined,
-  group: number,
-): readonly { readonly address: string; readonly driver: string | undefined }[] | undefined {
-  const directory = `/sys/kernel/iommu_groups/${group}/devices`;
-  const names = files?.names(directory);
-  if (!Array.isArray(names)) return undefined;
-  return names.map((address: string) => {
-    const link = files?.link(`${directory}/${address}/driver`);
-    return { address, driver: typeof link === "string" ? link.split("/").at(-1) : undefined };
-  });
-}
-
-/** The node of a device's memory; -1 in the file is none (`drivers/base/node.c`). */
-export function numaNodeOfAddress(files: MachineFiles | undefined, address: string): number | undefined {
-  const text = files?.text(`/sys/bus/pci/devices/${address}/numa_node`);
-  return typeof text === "string" && /^[0-9]{1,9}\s*$/.test(text) ? Number(text) : undefined;
+/** The devices in a group, and whose they are; `undefined` where the machine does not say. */
+export function devicesOfGroup(files: MachineFiles | undefined, group: number): readonly GroupDevice[] | undefined {
+  if (files === undefined) return undefined;
+  try {
+    return new Look(files).group(group)?.devices;
+  } catch {
+    return undefined; // ERR_GROUPS_UNREADABLE
+  }
 }

@@ -3,7 +3,8 @@ import { ERRNO } from "../errno.ts";
 import { asOurs, type DmaWindowError, leftBy, withResidue } from "../errors.ts";
 import { refusedByKernel } from "../explain.ts";
 import { type Syscalls, VfioCall } from "../syscalls.ts";
-import { devicesOfGroup, numaNodeOfAddress } from "./address.ts";
+import { numaNodeOf } from "../system/nodes.ts";
+import { devicesOfGroup } from "./address.ts";
 import { Device, type DeviceKeeper } from "./device.ts";
 import { readFacts } from "./facts.ts";
 import { checkDeviceCalls, DeviceFile, type Whereabouts } from "./file.ts";
@@ -31,7 +32,8 @@ export function makeDevice(kernel: Syscalls, fd: number, where: Whereabouts, kee
   if (fd < 0) throw refusedDevice(kernel, fd, where);
   const file = new DeviceFile(checkDeviceCalls(kernel), fd, where);
   try {
-    const device = new Device(file, readFacts(file), numaNodeOfAddress(kernel.files, where.address), keeper);
+    const node = kernel.files && numaNodeOf(where.address, kernel.files);
+    const device = new Device(file, readFacts(file), node, keeper);
     // The kernel opens it so. It was open already where a BAR of it is still mapped from before, and then it may be on.
     if (device.busMaster) device.config.change(COMMAND, 2, BUS_MASTER, 0);
     return device;
@@ -67,6 +69,6 @@ function inGroup({ files }: Syscalls, group: number): string {
   const devices = devicesOfGroup(files, group);
   if (devices === undefined) return "";
   if (devices.length === 0) return " (the group has no devices any more)";
-  const has = devices.map(({ address, driver }) => `${address} with ${driver === undefined ? "no driver" : driver}`);
+  const has = devices.map(({ name, driver }) => `${name} with ${driver ?? "no driver"}`);
   return ` (the group has ${has.join(", ")})`;
 }
