@@ -18,6 +18,7 @@ import { linuxKernel } from "../../src/index.ts";
 import { shim } from "../../src/linux/shim.ts";
 import { type Listening, type Registers, type Syscalls, VfioCall } from "../../src/syscalls.ts";
 import { Random } from "../support/random.ts";
+import { endAs } from "./ends.ts";
 
 const here = fileURLToPath(import.meta.url);
 const collect = (globalThis as { gc?: () => void }).gc ?? (() => {});
@@ -277,15 +278,7 @@ async function main(seed: number, steps: number, end: string, directory: string)
     misuse.judge("uncaught", error);
   });
   await misuse.run(steps);
-  if (misuse.faults.length > 0) {
-    console.log(misuse.faults.slice(0, 3).join("\n"));
-    process.exit(3);
-  }
-  console.log(JSON.stringify(misuse.done));
-  console.log("ended");
-  if (end === "exit") process.exit(0);
-  if (end === "throw") throw new Error("as asked");
-  await misuse.settle();
+  await endAs(end, misuse);
 }
 
 /** A thread of its own, which ends with all that it has. */

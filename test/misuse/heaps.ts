@@ -28,6 +28,7 @@ import {
 import type { MemsegList } from "../../src/memory/types.ts";
 import { faulty } from "../support/faulty.ts";
 import { Random } from "../support/random.ts";
+import { endAs } from "./ends.ts";
 
 const here = fileURLToPath(import.meta.url);
 const collect = (globalThis as { gc?: () => void }).gc ?? (() => {});
@@ -386,15 +387,7 @@ async function main(seed: number, steps: number, end: string): Promise<void> {
   }
   const misuse = new Misuse(seed);
   await misuse.run(steps);
-  if (misuse.faults.length > 0) {
-    console.log(misuse.faults.slice(0, 3).join("\n"));
-    process.exit(3);
-  }
-  console.log(JSON.stringify(misuse.done));
-  console.log("ended");
-  if (end === "exit") process.exit(0);
-  if (end === "throw") throw new Error("as asked");
-  await misuse.settle();
+  await endAs(end, misuse);
 }
 
 if (isMainThread) {

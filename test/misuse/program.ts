@@ -25,6 +25,7 @@ import { linuxKernel, MemsegTable } from "../../src/index.ts";
 import type { Segment } from "../../src/memory/segment.ts";
 import type { MemsegList } from "../../src/memory/types.ts";
 import { Random } from "../support/random.ts";
+import { endAs } from "./ends.ts";
 
 const PAGE = 4096;
 const here = fileURLToPath(import.meta.url);
@@ -393,18 +394,8 @@ async function main(seed: number, steps: number, end: string): Promise<void> {
   }
   const misuse = new Misuse(seed);
   await misuse.run(steps);
-  if (misuse.faults.length > 0) {
-    console.log(`memory was written to: ${misuse.faults[0]}`);
-    process.exit(3);
-  }
-  console.log(JSON.stringify(misuse.done));
-  console.log("ended");
-  if (end === "exit") process.exit(0);
-  if (end === "throw") {
-    process.off("uncaughtException", uncaught);
-    throw new Error("as asked");
-  }
-  await misuse.settle();
+  if (end === "throw") process.off("uncaughtException", uncaught);
+  await endAs(end, misuse);
 }
 
 if (isMainThread) {
