@@ -25,6 +25,10 @@ const hot = hotCalls; // see hot.ts
 /** Of a pool that is closed, or whose get and put have more to do. */
 const NONE = plainPool(new Int32Array(1), 0);
 
+/** What get and put do when it is not plain, where V8 leaves it: see base.ts. */
+let tryGetSlowly: (this: DmaPool) => number;
+let putSlowly: (this: DmaPool, handle: number) => void;
+
 /** Only heaps make pools. */
 let make: (blocks: Blocks, plan: PoolPlan, title: string, guard: boolean, ended: (pool: DmaPool) => void) => DmaPool;
 
@@ -71,6 +75,12 @@ export class DmaPool extends Closable {
 
   static {
     make = (...of) => new DmaPool(make, ...of);
+    tryGetSlowly = function (this: DmaPool) {
+      return this.#tryGetSlowly();
+    };
+    putSlowly = function (this: DmaPool, handle: number) {
+      this.#putSlowly(handle);
+    };
   }
 
   /** @internal Made by a heap. */
@@ -154,7 +164,7 @@ export class DmaPool extends Closable {
   /** The same; -1 when there is none. @throws `ERR_CLOSED`, `ERR_GUARD`. */
   tryGet(): number {
     const handle = getPlain(this.#plain);
-    return handle !== 0 ? handle : this.#tryGetSlowly();
+    return handle !== 0 ? handle : tryGetSlowly.call(this) | 0;
   }
 
   #tryGetSlowly(): number {
@@ -182,7 +192,7 @@ export class DmaPool extends Closable {
    * `ERR_OUT_OF_RANGE`, `ERR_CLOSED`. `ERR_GUARD` in a heap with `guard`, where the slot is free all the same.
    */
   put(handle: number): void {
-    if (!putPlain(this.#plain, handle)) this.#putSlowly(handle);
+    if (!putPlain(this.#plain, handle)) putSlowly.call(this, handle);
   }
 
   #putSlowly(handle: number): void {
