@@ -34,8 +34,8 @@ const BAR_KEYS = keysOf<BarOptions>({ endian: true });
  * A device, open: its registers, its configuration space, its interrupts, and its reset. Made by `container.device(address)`.
  *
  * It cannot reach memory before `busMaster` is on, and then what is mapped in the container's windows. All methods throw `ERR_CLOSED`
- * once it is closed, and `ERR_BUSY` in the middle of another operation. It belongs to the thread that opened it: a worker that is
- * terminated leaves it open, as it was, until the process ends.
+ * once it is closed, and `ERR_BUSY` in the middle of another operation. It belongs to the thread that opened it: when that ends,
+ * terminated or not, its device is stopped and closed (on Linux, by the shim: bus mastering off, BARs unmapped, descriptors closed).
  *
  *     const device = container.device("0000:01:00.0");
  *     const registers = device.bar(0);
