@@ -36,15 +36,6 @@ export abstract class Closable extends Plain {
   }
 }
 
-/** Closes, after `first`, whatever that throws. */
-export function disposeWith(first: () => void, closable: Closable): void {
-  try {
-    first();
-  } finally {
-    closable.close();
-  }
-}
-
 // Not as a method: where there is no such symbol, as in older browsers, it would be one called "undefined".
 if (typeof Symbol.dispose === "symbol") {
   Object.defineProperty(Closable.prototype, Symbol.dispose, {

@@ -64,6 +64,7 @@ export function performMaps(target: Target, count: number, owner: number, among?
   if (target.kind === "noiommu") placePhysically(target, count, among ?? { first: 0, count });
   const status = core.prepareMaps(target.window, count, owner);
   if (status !== Status.OK) throw refused(status, "map", target, among ?? { first: 0, count });
+  if (target.kind === "noiommu") tell(target, count);
   begin();
   perform(target, 0);
   const areMade = core.collectMaps() === 1;
@@ -126,6 +127,14 @@ function doubtMap({ kind, doubts }: Target, i: number): void {
   const { va, iova, length } = rowOf(i);
   doubts.maps.set(iova, length);
   if (kind === "spapr") doubts.registrations.add(va);
+}
+
+/** From here on the program knows where the memory of the rows is, and may say so to a device. */
+function tell({ told }: Target, count: number): void {
+  for (let i = 0; i < count; i++) {
+    const { va, length } = rowOf(i);
+    told.add(va, length);
+  }
 }
 
 /** Fills in, or checks, the IOVAs of the first `count` rows: what the core will refuse for its shape is left to the core. */

@@ -1,5 +1,5 @@
-import { Closable, disposeWith, disposing, isItself } from "../closable.ts";
-import { attempt, closingError, kernelSaid } from "../closing.ts";
+import { Closable, disposing, isItself } from "../closable.ts";
+import { attempt, closingError, disposeWith, kernelSaid } from "../closing.ts";
 import { markClass } from "../copies.ts";
 import { core } from "../core.ts";
 import type { Device } from "../device/device.ts";
@@ -8,6 +8,7 @@ import { exclusively } from "../exclusive.ts";
 import { refusedByKernel } from "../explain.ts";
 import { bytes, hex } from "../hex.ts";
 import { CONTAINER, type IommuInfo } from "../iommu.ts";
+import { addReach, removeReach } from "../memory/reach.ts";
 import { MemsegTable } from "../memory/table.ts";
 import { pciAddress } from "../pci/address.ts";
 import type { WindowPlan } from "../plan/index.ts";
@@ -23,7 +24,9 @@ import { Doubts } from "./doubts.ts";
 import type { Groups } from "./groups.ts";
 import { hugepageFacts } from "./hugepages.ts";
 import { nodeFacts } from "./nodes.ts";
+import { ContainerReach } from "./reach.ts";
 import type { ContainerTarget } from "./target.ts";
+import { Told } from "./told.ts";
 import { Window } from "./window.ts";
 
 /** What a container holds: its own fd, and its groups. */
@@ -47,6 +50,9 @@ export class Container extends Closable {
   readonly #windows = new Set<Window>();
   readonly #attachments = new Map<MemsegTable, Attachment>();
   readonly #devices: Devices;
+  readonly #reach: ContainerReach;
+  /** What its devices met with, when `using` stopped them before all else. */
+  readonly #stopping: unknown[] = [];
   #open = true;
 
   /** @internal Made by openContainer. */
@@ -60,7 +66,10 @@ export class Container extends Closable {
     if (this.#handle <= 0)
       throw new DmaWindowError("ERR_OUT_OF_MEMORY", "no room for a container in the core's memory");
     const { containerFd } = files;
-    this.#target = { kernel, containerFd, container: this.#handle, kind: backend.kind, doubts: new Doubts() };
+    const told = new Told();
+    this.#target = { kernel, containerFd, container: this.#handle, kind: backend.kind, doubts: new Doubts(), told };
+    this.#reach = new ContainerReach({ kind: backend.kind, windows: this.#windows, devices: this.#devices, told });
+    addReach(kernel, this.#reach);
   }
 
   get closed(): boolean {
@@ -243,8 +252,8 @@ export class Container extends Closable {
   }
 
   /**
-   * Stops and closes its devices, unmaps and removes everything in order, and closes the fds. Once more does nothing. `using` closes
-   * heaps over its windows first, whatever is live in them.
+   * Stops and closes its devices, unmaps and removes everything in order, and closes the fds. Once more does nothing. `using` stops the
+   * devices first, and then closes heaps over its windows, whatever is live in them.
    *
    * Where its groups have gone (their devices were unbound or unplugged) the kernel has unmapped all already: that is no error, and the
    * process warning `DMA_WINDOW_GROUPS_GONE` says so.
@@ -260,7 +269,16 @@ export class Container extends Closable {
 
   /** @internal */
   override [disposing](): void {
-    disposeWith(() => this.#endHeaps(), this);
+    disposeWith(() => {
+      if (this.#open) exclusively("container.close", () => this.#stop());
+      this.#endHeaps();
+    }, this);
+  }
+
+  /** Nothing that its devices reach goes before this. */
+  #stop(): void {
+    this.#devices.checkIdle("container.close");
+    this.#stopping.push(...this.#devices.end());
   }
 
   #endHeaps(window?: Window): void {
@@ -272,8 +290,8 @@ export class Container extends Closable {
   #close(): void {
     for (const [memory, { window }] of this.#attachments)
       memory.holds.check("the memory in the container's window", window);
-    this.#devices.checkIdle("container.close");
-    const errors = this.#devices.end(); // nothing of theirs is unmapped before they are stopped
+    this.#stop();
+    const errors = this.#stopping;
     const unmapping: unknown[] = [];
     for (const window of this.#windows) attempt(unmapping, () => window.shut());
     for (const attachment of this.#attachments.values()) attachment.forget();
@@ -288,6 +306,7 @@ export class Container extends Closable {
     for (const fd of [...groups.fds, containerFd]) attempt(errors, () => this.#closeFile(fd));
     core.containerClose(this.#handle);
     this.#open = false;
+    if (this.#devices.loose.length === 0) removeReach(this.#kernel, this.#reach);
     const problem = closingError("the container", errors);
     if (problem !== undefined) throw problem;
   }

@@ -20,6 +20,8 @@ export class Devices {
   readonly #open = new Map<string, Device>();
   readonly #pending = new Map<string, { readonly device: Promise<Device>; readonly group: number | undefined }>();
   readonly #keeper: DeviceKeeper;
+  /** Addresses of those that are closed, could not be stopped, and may be held open by what did not close. */
+  readonly loose: string[] = [];
 
   constructor(kernel: Syscalls, groups: Groups, iommu: IommuInfo["kind"], named: readonly string[]) {
     this.#kernel = kernel;
@@ -28,7 +30,8 @@ export class Devices {
     this.#named = named;
     this.#keeper = {
       groups: () => groups.held,
-      forget: ({ address }) => {
+      forget: ({ address }, isStopped) => {
+        if (!isStopped) this.loose.push(address);
         if (this.#open.delete(address)) release(ownerOf(this.#kernel), address);
       },
     };
@@ -36,6 +39,11 @@ export class Devices {
 
   get open(): readonly Device[] {
     return [...this.#open.values()];
+  }
+
+  /** Addresses of those that may write to memory now. */
+  get running(): readonly string[] {
+    return this.open.filter((device) => device.mayWrite).map(({ address }) => address);
   }
 
   find(address: string): Device | undefined {

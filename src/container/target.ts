@@ -1,6 +1,7 @@
 import type { AddressRange, IommuInfo } from "../iommu.ts";
 import type { Syscalls } from "../syscalls.ts";
 import type { Doubts } from "./doubts.ts";
+import type { Told } from "./told.ts";
 
 /** The window, as far as its calls need it. */
 export interface Target {
@@ -13,6 +14,8 @@ export interface Target {
   readonly container: number;
   /** What an interface that threw left open in the container. */
   readonly doubts: Doubts;
+  /** Without an IOMMU: what its devices may know of. */
+  readonly told: Told;
   readonly start: bigint;
   readonly size: bigint;
   readonly pageShift: number;
@@ -22,4 +25,4 @@ export interface Target {
 }
 
 /** The container, as far as its registrations need it. */
-export type ContainerTarget = Pick<Target, "kernel" | "containerFd" | "container" | "kind" | "doubts">;
+export type ContainerTarget = Pick<Target, "kernel" | "containerFd" | "container" | "kind" | "doubts" | "told">;

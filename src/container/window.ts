@@ -1,4 +1,5 @@
-import { Closable, disposeWith, disposing } from "../closable.ts";
+import { Closable, disposing } from "../closable.ts";
+import { disposeWith } from "../closing.ts";
 import { markClass } from "../copies.ts";
 import { core, NO_ADDRESS, Owner, Status } from "../core.ts";
 import { DmaWindowError } from "../errors.ts";

@@ -24,8 +24,8 @@ import { CONFIG_REGION, checkBarIndex, type DeviceRegion } from "./regions.ts";
 export interface DeviceKeeper {
   /** The container's groups. */
   groups(): readonly HeldGroup[];
-  /** The device is closed. */
-  forget(device: Device): void;
+  /** The device is closed; `isStopped`: as far as anybody knows it writes to memory no more. */
+  forget(device: Device, isStopped: boolean): void;
 }
 
 const BAR_KEYS = keysOf<BarOptions>({ endian: true });
@@ -34,8 +34,8 @@ const BAR_KEYS = keysOf<BarOptions>({ endian: true });
  * A device, open: its registers, its configuration space, its interrupts, and its reset. Made by `container.device(address)`.
  *
  * It cannot reach memory before `busMaster` is on, and then what is mapped in the container's windows. All methods throw `ERR_CLOSED`
- * once it is closed, and `ERR_BUSY` in the middle of another operation. It belongs to the thread that opened it: a worker that is
- * terminated leaves it open, as it was, until the process ends.
+ * once it is closed, and `ERR_BUSY` in the middle of another operation. It belongs to the thread that opened it: when that ends,
+ * terminated or not, its device is stopped and closed (on Linux, by the shim: bus mastering off, BARs unmapped, descriptors closed).
  *
  *     const device = container.device("0000:01:00.0");
  *     const registers = device.bar(0);
@@ -266,6 +266,15 @@ export class Device extends Closable {
     });
   }
 
+  /** @internal Whether it may write to memory: it is bus master, or nobody knows. */
+  get mayWrite(): boolean {
+    try {
+      return !this.#power.isGone && this.#power.busMaster;
+    } catch {
+      return true;
+    }
+  }
+
   /** @internal @throws `ERR_BUSY` while a reset is under way. */
   checkIdle(): void {
     if (this.#resets === 0) return;
@@ -288,12 +297,13 @@ export class Device extends Closable {
     const before = stopping.length;
     attempt(stopping, () => this.#power.setBusMaster(false));
     const isMute = stopping.length === before;
-    if (this.canReset) attempt(stopping, () => this.#resetAtLast(isMute));
+    const isReset = this.canReset && attempt(stopping, () => this.#resetAtLast(isMute));
     this.#wasGone = this.#power.isGone;
     const errors = this.#wasGone ? [] : stopping;
-    errors.push(...this.#bars.end());
-    attempt(errors, () => told(this.#file.end()));
-    this.#keeper.forget(this);
+    const left = this.#bars.end();
+    errors.push(...left);
+    const isClosed = attempt(errors, () => told(this.#file.end())) && left.length === 0; // then the kernel stops it
+    this.#keeper.forget(this, isMute || isReset || isClosed || this.#wasGone);
     if (this.#wasGone) {
       warn(
         "DMA_WINDOW_DEVICE_GONE",

@@ -304,7 +304,8 @@ export abstract class HeapBase extends Closable {
    * Gives segments back to the operating system in which nothing is live. That is often little: one block keeps its segment, which
    * is as long as what the heap grew by at that time.
    *
-   * @throws what `memory.free` throws, after all segments were tried: what could not go is the heap's as before. `ERR_BUSY`, `ERR_CLOSED`.
+   * @throws what `memory.free` throws, after all segments were tried: what could not go is the heap's as before, as without an IOMMU while a
+   * device runs (`ERR_DEVICE_RUNNING`). `ERR_BUSY`, `ERR_CLOSED`.
    */
   trim(): TrimResult {
     this.begin("heap.trim");
@@ -377,7 +378,8 @@ export abstract class HeapBase extends Closable {
    * more does nothing. `using` closes it whatever is live, since nobody has the handles any more at the end of a block.
    *
    * @param options `force`: also when blocks or slots are live.
-   * @throws `ERR_HEAP_IN_USE` when some are (facts: live): the message names the first of them, and nothing is changed. `ERR_CLOSE` when it
+   * @throws `ERR_HEAP_IN_USE` when some are (facts: live): the message names the first of them, and nothing is changed; likewise
+   * `ERR_DEVICE_RUNNING` without an IOMMU, `ERR_STILL_MAPPED`, as `memory.free` says them. `ERR_CLOSE` when it
    * is closed, and segments could not be freed: `residue` names them, and they are the memory's from then on. `ERR_BUSY`.
    */
   close(options: { readonly force?: boolean } = {}): void {

@@ -148,6 +148,7 @@ export class DmaHeap extends HeapBase {
   /** @internal */
   protected override ending(): void {
     this.#loans.checkNobody();
+    this.#blocks.segments.checkEnd();
   }
 
   /** @internal */

@@ -43,6 +43,10 @@ export class ListGround implements Ground {
     return runs;
   }
 
+  checkFree(piece: Piece): void {
+    this.#memory.holds.checkReach(piece as Segment);
+  }
+
   /** One of those that it gave. */
   free(piece: Piece): void {
     this.#memory.free(piece as Segment);

@@ -1,6 +1,7 @@
 import { asked } from "../asked.ts";
 import { bareArray, freeze, OwnSet } from "../captured.ts";
-import { Closable, disposeWith, disposing } from "../closable.ts";
+import { Closable, disposing } from "../closable.ts";
+import { disposeWith } from "../closing.ts";
 import { markClass } from "../copies.ts";
 import { core, ListFlag, NO_ADDRESS, Status } from "../core.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError, leftBy, withResidue } from "../errors.ts";
@@ -47,7 +48,7 @@ export class MemsegTable extends Closable {
   /** @internal Attachments to containers. */
   readonly listeners = new Listeners();
   /** @internal Heaps. */
-  readonly holds = new Holds();
+  readonly holds = new Holds(this);
   #open = true;
 
   constructor(options: MemsegTableOptions = {}) {
@@ -250,8 +251,8 @@ export class MemsegTable extends Closable {
    * Its views have length 0 from then on. A buffer that was moved out of one shows harmless memory, and a
    * socket that reads into one (`onread`) reads into that, and keeps the addresses until it is destroyed; see shim/README.md.
    *
-   * @throws `ERR_FREED`; `ERR_HELD` for a segment of a heap (facts: heap, live), which frees it itself. What unmapping throws: the
-   * segment then stays as it was, but for `residue`. `ERR_STILL_REGISTERED` when all that failed was to end its registration: the segment is gone, and its pages stay locked until the container tries again.
+   * @throws `ERR_FREED`; `ERR_HELD` for a segment of a heap (facts: heap, live), which frees it itself. `ERR_DEVICE_RUNNING` (facts: devices)
+   * without an IOMMU, `ERR_STILL_MAPPED` (facts: va, iova) for what `window.map` mapped: a device would reach what comes there. What unmapping throws: the segment then stays as it was, but for `residue`. `ERR_STILL_REGISTERED` when all that failed was to end its registration: the segment is gone, and its pages stay locked until the container tries again.
    * `ERR_KERNEL` of mmap when it is gone, and its pages could not be given back; `ERR_INTERFACE` when a view may be alive.
    */
   free(segment: Segment): void {
@@ -333,7 +334,7 @@ export class MemsegTable extends Closable {
    * Frees every segment and gives all address space back. Heaps must be closed (`using` does that), and containers have let go of
    * it. Once more does nothing.
    *
-   * @throws `ERR_HELD` (facts: heap, live), `ERR_ATTACHED`; `ERR_CLOSE` when the kernel did not take all of the address space: the table is closed all
+   * @throws `ERR_HELD` (facts: heap, live), `ERR_ATTACHED`, as {@link free} `ERR_DEVICE_RUNNING` and `ERR_STILL_MAPPED`; `ERR_CLOSE` when the kernel did not take all of the address space: the table is closed all
    * the same, and `residue` says what is left.
    */
   close(): void {
@@ -349,6 +350,7 @@ export class MemsegTable extends Closable {
     this.holds.check("the memory of the table");
     if (this.listeners.size > 0)
       throw new DmaWindowError("ERR_ATTACHED", "the memory is attached: detach it, or close its containers");
+    this.holds.checkReachOf(this.#segments);
     const left = this.#pages?.end(this.#segments, this.#lists) ?? [];
     this.#segments.clear();
     this.#segmentOf.length = 0;
