@@ -12,6 +12,15 @@ export type { DeviceRegion, RegionArea } from "./device/regions.ts";
 export type { IrqFacts } from "./device/structs.ts";
 export type { Vector } from "./device/vector.ts";
 export type { Vectors } from "./device/vectors.ts";
+export type {
+  Diagnosis,
+  DoctorFacts,
+  DoctorProblem,
+  DoctorWay,
+  ShimFacts,
+  WayName,
+} from "./doctor/diagnosis.ts";
+export { type DoctorOptions, doctor } from "./doctor/doctor.ts";
 export { DmaWindowError, type DmaWindowErrorOptions, type Residue } from "./errors.ts";
 export type { DmaBuffer } from "./heap/buffer.ts";
 export type { HeapDamage } from "./heap/damage.ts";
@@ -71,6 +80,7 @@ export {
   type WindowPlan,
 } from "./plan/index.ts";
 export {
+  type FileStatus,
   IommuType,
   type Listening,
   type LockedMemory,

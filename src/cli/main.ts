@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { DmaWindowError } from "../errors.ts";
 import type { DeviceLine } from "./device-line.ts";
 import { bindCommand, devicesCommand, unbindCommand } from "./devices.ts";
+import { doctorCommand } from "./doctor.ts";
 import { type CommandLine, HELP, parseCommandLine, type ReplayLine } from "./options.ts";
 import { planCommand } from "./plan.ts";
 import { replayCommand } from "./replay.ts";
@@ -28,6 +29,8 @@ function perform(line: CommandLine | ReplayLine | DeviceLine): number {
       return planCommand(line, print);
     case "replay":
       return replayCommand(line, print);
+    case "doctor":
+      return doctorCommand(line, print);
     case "devices":
       return devicesCommand(line, print);
     case "bind":

@@ -16,7 +16,7 @@ import { Mappings } from "./registers.ts";
 import { shim, shimAvailable, useShim } from "./shim.ts";
 import { Views } from "./views.ts";
 
-export { shimAvailable } from "./shim.ts";
+export { type ShimState, shimAvailable, shimState } from "./shim.ts";
 
 /** What memory comes from. The software kernel can run on real memory with the real kernel's. */
 export type MemorySource = Pick<

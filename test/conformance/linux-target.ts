@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { linuxKernel } from "../../src/linux/index.ts";
-import { type LinuxVersion, linuxVersionIn, linuxVersionText } from "../../src/model/linux-version.ts";
+import { type LinuxVersion, linuxVersionIn, linuxVersionText } from "../../src/linux-version.ts";
 import { type Syscalls, VfioCall } from "../../src/syscalls.ts";
 import { eduDevice } from "./edu.ts";
 import type { RawCalls } from "./raw-calls.ts";

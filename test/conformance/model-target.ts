@@ -1,3 +1,4 @@
+import { type LinuxVersion, linuxVersionIn } from "../../src/linux-version.ts";
 import {
   type ModelKernel,
   ModelKernelOops,
@@ -6,7 +7,6 @@ import {
   modelKernel,
   softwareNvme,
 } from "../../src/model/index.ts";
-import { type LinuxVersion, linuxVersionIn } from "../../src/model/linux-version.ts";
 import { Protection, type VfioCall } from "../../src/syscalls.ts";
 import { cardImage } from "./card-rom.ts";
 import { errands } from "./errands.ts";

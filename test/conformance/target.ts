@@ -1,4 +1,4 @@
-import type { LinuxVersion } from "../../src/model/linux-version.ts";
+import type { LinuxVersion } from "../../src/linux-version.ts";
 import type { Syscalls } from "../../src/syscalls.ts";
 import type { RawCalls } from "./raw-calls.ts";
 import type { Needs, PlatformName } from "./row.ts";

@@ -108,7 +108,7 @@ layers("have a software kernel that needs nothing of Node: it runs in a browser"
 layers("have a seam that imports nothing, and words that import little", () => {
   for (const leaf of [
     ...["syscalls.ts", "errno.ts", "guards.ts", "hex.ts", "closable.ts", "copies.ts", "error-json.ts"],
-    "captured.ts",
+    ...["captured.ts", "linux-version.ts"],
   ]) {
     mayImport(leaf, () => false);
   }
@@ -133,6 +133,7 @@ const words = [
   "captured.ts",
   "typed-arrays.ts",
   "validate.ts",
+  "linux-version.ts",
 ];
 
 layers("keep the software kernel to itself: of the rest it knows the seam, the errors and the words", () => {
@@ -155,6 +156,17 @@ layers("let the machine's facts be read without a kernel", () => {
 layers("let PCI devices be found and bound by a machine's files alone", () => {
   const below = ["pci", "system", "explain", "syscalls.ts", "closable.ts", "exclusive.ts", "open-devices.ts"];
   mayImport("pci", (to) => [...below, ...words].includes(to));
+});
+
+layers("let a machine be diagnosed by its files alone: no kernel is called", () => {
+  const below = ["doctor", "pci", "system", "explain", "core.ts", "syscalls.ts"];
+  mayImport("doctor", (to) => [...below, ...words, "linux"].includes(to));
+  // Of the real kernel it knows whether the shim loads, and no more.
+  const ofLinux = imports.filter(({ from, to }) => part(from) === "doctor" && part(to) === "linux");
+  assert.equal(
+    ofLinux.map(({ from, to }) => `${from} ${to}`),
+    ["src/doctor/doctor.ts src/linux/index.ts"],
+  );
 });
 
 layers("let a plan be made without a kernel and without a container", () => {
