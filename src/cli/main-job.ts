@@ -54,21 +54,25 @@ const INITIAL_SEGMENTS = 4;
 const SHARES = 64;
 
 export function doMainJob(machine: Machine, options: MainJobOptions): MainJobResult {
-  const { pages } = machine.pool;
-  const each = Math.max(1, Math.floor(pages / 16 / INITIAL_SEGMENTS));
-  const initial = Array.from({ length: INITIAL_SEGMENTS }, () => each);
-  const left = pages - each * INITIAL_SEGMENTS;
-  const steps = makeStorm({
-    seed: options.seed,
-    steps: options.steps,
-    pages: left,
-    largest: Math.max(1, Math.floor(left / 64)),
-  });
+  const { initial, steps } = stormOf(machine, options);
   const ours = runStatic(machine, options, initial, steps);
   const heap = runHeap(machine, options, steps);
   const dynamicScheme =
     ours.plan.kind === "spapr" ? runOther(new DynamicScheme(machine, initial), steps, "dynamic scheme") : undefined;
   return { ...ours, leaks: [...ours.leaks, ...(heap?.leaks ?? [])], heap: heap?.result, dynamicScheme };
+}
+
+/** What is there before the window is planned, in pages of segments, and the steps that follow. */
+export function stormOf(
+  machine: Machine,
+  options: Pick<MainJobOptions, "steps" | "seed">,
+): { readonly initial: readonly number[]; readonly steps: readonly Step[] } {
+  const { pages } = machine.pool;
+  const each = Math.max(1, Math.floor(pages / 16 / INITIAL_SEGMENTS));
+  const initial = Array.from({ length: INITIAL_SEGMENTS }, () => each);
+  const left = pages - each * INITIAL_SEGMENTS;
+  const largest = Math.max(1, Math.floor(left / 64));
+  return { initial, steps: makeStorm({ seed: options.seed, steps: options.steps, pages: left, largest }) };
 }
 
 function runStatic(
