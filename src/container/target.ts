@@ -13,6 +13,8 @@ export interface Target {
   readonly container: number;
   /** What an interface that threw left open in the container. */
   readonly doubts: Doubts;
+  /** There where call sites are kept. */
+  readonly sites: MapSites | undefined;
   readonly start: bigint;
   readonly size: bigint;
   readonly pageShift: number;
@@ -21,5 +23,10 @@ export interface Target {
   readonly allowed: readonly AddressRange[];
 }
 
+/** Learns where the program's own maps are made: the first `count` rows of the request columns are mapped. */
+interface MapSites {
+  noteMaps(window: number, count: number): void;
+}
+
 /** The container, as far as its registrations need it. */
-export type ContainerTarget = Pick<Target, "kernel" | "containerFd" | "container" | "kind" | "doubts">;
+export type ContainerTarget = Pick<Target, "kernel" | "containerFd" | "container" | "kind" | "doubts" | "sites">;
