@@ -1,4 +1,5 @@
 /** The devices of a container that are open, or about to be. */
+import { channels, tellDevice } from "../channels.ts";
 import { devicesOfGroup, groupOfAddress } from "../device/address.ts";
 import type { Device, DeviceKeeper } from "../device/device.ts";
 import { deviceFdLater, dropDeviceFd, makeDevice, openDevice } from "../device/open.ts";
@@ -138,6 +139,8 @@ export class Devices {
   #keep(device: Device): Device {
     this.#open.set(device.address, device);
     hold(ownerOf(this.#kernel), device.address);
+    const { address, group } = device;
+    if (channels.device.hasSubscribers) tellDevice({ event: "opened", address, group });
     return device;
   }
 

@@ -16,6 +16,8 @@ export interface Target {
   readonly doubts: Doubts;
   /** Without an IOMMU: what its devices may know of. */
   readonly told: Told;
+  /** There where call sites are kept. */
+  readonly sites: MapSites | undefined;
   readonly start: bigint;
   readonly size: bigint;
   readonly pageShift: number;
@@ -24,5 +26,13 @@ export interface Target {
   readonly allowed: readonly AddressRange[];
 }
 
+/** Learns where the program's own maps are made: the first `count` rows of the request columns are mapped. */
+interface MapSites {
+  noteMaps(window: number, count: number): void;
+}
+
 /** The container, as far as its registrations need it. */
-export type ContainerTarget = Pick<Target, "kernel" | "containerFd" | "container" | "kind" | "doubts" | "told">;
+export type ContainerTarget = Pick<
+  Target,
+  "kernel" | "containerFd" | "container" | "kind" | "doubts" | "told" | "sites"
+>;

@@ -1,9 +1,11 @@
+import { channels, type DeviceMessage, failed, tellDevice } from "../channels.ts";
 import { Closable } from "../closable.ts";
 import { attempt, closingError } from "../closing.ts";
 import { markClass } from "../copies.ts";
 import { ERRNO } from "../errno.ts";
 import { argumentTypeError, DmaWindowError } from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
+import { inspectable, whereClosed } from "../inspect.ts";
 import { keysOf, known } from "../known.ts";
 import { type Syscalls, VfioCall } from "../syscalls.ts";
 import { boolean, object, oneOf } from "../validate.ts";
@@ -11,7 +13,7 @@ import { warn } from "../warn.ts";
 import type { Bar, BarOptions } from "./bar.ts";
 import { Bars } from "./bars.ts";
 import { ConfigSpace } from "./config.ts";
-import type { DeviceInfo } from "./facts.ts";
+import { type DeviceInfo, tellInfo } from "./facts.ts";
 import type { DeviceFile } from "./file.ts";
 import { type HeldGroup, hotResetReason, performHotReset } from "./hot-reset.ts";
 import { Interrupts } from "./interrupts.ts";
@@ -193,9 +195,16 @@ export class Device extends Closable {
    */
   reset(): void {
     this.#checkReset();
-    exclusively("device.reset", () =>
-      this.#checkDone(this.#file.kernel.ioctl(this.#file.fd, VfioCall.DEVICE_RESET, 0)),
-    );
+    exclusively("device.reset", () => {
+      this.#checkDone(this.#file.kernel.ioctl(this.#file.fd, VfioCall.DEVICE_RESET, 0));
+      this.#tell({ event: "reset", reset: "device" });
+    });
+  }
+
+  #tell(message: Omit<DeviceMessage, "address" | "group">): void {
+    if (!channels.device.hasSubscribers) return;
+    const { address, group } = this;
+    tellDevice({ ...message, address, group });
   }
 
   /**
@@ -213,6 +222,9 @@ export class Device extends Closable {
     });
     try {
       this.#checkDone(await done);
+      this.#tell({ event: "reset", reset: "device" });
+    } catch (error) {
+      throw failed("device.resetAsync", error);
     } finally {
       this.#resets--;
     }
@@ -226,7 +238,10 @@ export class Device extends Closable {
    */
   hotReset(): void {
     this.#file.check();
-    exclusively("device.hotReset", () => performHotReset(this.#file, this.#keeper.groups()));
+    exclusively("device.hotReset", () => {
+      performHotReset(this.#file, this.#keeper.groups());
+      this.#tell({ event: "reset", reset: "bus" });
+    });
   }
 
   /** Why {@link hotReset} cannot be: a sentence; `undefined` where nothing speaks against it. @throws `ERR_KERNEL`. */
@@ -304,6 +319,7 @@ export class Device extends Closable {
     errors.push(...left);
     const isClosed = attempt(errors, () => told(this.#file.end())) && left.length === 0; // then the kernel stops it
     this.#keeper.forget(this, isMute || isReset || isClosed || this.#wasGone);
+    this.#tell({ event: "closed", gone: this.#wasGone });
     if (this.#wasGone) {
       warn(
         "DMA_WINDOW_DEVICE_GONE",
@@ -341,3 +357,11 @@ export class Device extends Closable {
 }
 
 markClass(Device, "Device");
+inspectable(Device, "Device", (device) => ({
+  state: whereClosed(device),
+  address: device.address,
+  group: device.group,
+  numaNode: device.numaNode,
+  interrupts: device.irqs.mode,
+  ...tellInfo(device.info),
+}));

@@ -2,6 +2,7 @@ import { AllocStatus, COLUMN_WORDS, HANDLE_INDEX_MASK } from "../alloc.ts";
 import { Closable, disposing } from "../closable.ts";
 import { DmaWindowError } from "../errors.ts";
 import { begin, end } from "../exclusive.ts";
+import type { Told } from "../inspect.ts";
 import { placeIn } from "../place-in.ts";
 import type { RemoteFreeToken } from "../worker/remote-free.ts";
 import { alignShift, blockBytes, boundaryShift, GRANULE, quickShift } from "./block.ts";
@@ -11,7 +12,7 @@ import { Careful } from "./careful.ts";
 import type { HeapDamage } from "./damage.ts";
 import { DescribedBlocks, type KnownBlocks } from "./described.ts";
 import { hotCalls } from "./hot.ts";
-import { type HeapLeak, type HeapPart, nameLeaks, tellable } from "./leaks.ts";
+import { type HeapLeak, type HeapPart, inUse, tellable, tellLeaks } from "./leaks.ts";
 import {
   type Aids,
   type BlockOptions,
@@ -26,7 +27,7 @@ import { givePlain, noHeap, type PlainHeap, placeOf, plainHeap, remember, takePl
 import { type DmaPool, makePool } from "./pool.ts";
 import { closedError, refusedHandle } from "./refusals.ts";
 import { RemoteFrees } from "./remote-frees.ts";
-import { type HeapStats, statsOf, type TrimResult } from "./stats.ts";
+import { type HeapStats, statsOf, type TrimResult, tellHeap } from "./stats.ts";
 import { unlessSpoilt, wasm } from "./wasm.ts";
 
 const hot = hotCalls; // see hot.ts
@@ -77,6 +78,11 @@ export abstract class HeapBase extends Closable {
   /** This heap, where alloc and free have nothing to do but what plain.ts and the allocator do; else none. */
   #plain: PlainHeap;
   #isPlain = false;
+
+  /** @internal What is shown of it: without a look at what other threads freed. */
+  get told(): Told {
+    return tellHeap(this, this.#blocks, this.#careful?.liveCount, this.#pools.size);
+  }
 
   /** @internal `begin` gets its first memory; where that throws nothing is left. */
   constructor(name: string, blocks: Blocks, aids: Aids, begin: () => void) {
@@ -387,14 +393,7 @@ export abstract class HeapBase extends Closable {
     if (!this.#open) return;
     this.#remote?.drainAll();
     const live = this.liveCount;
-    if (live > 0 && !force) {
-      const said = `${this.#blocks.title} has ${live} live: ${nameLeaks(live, this.#leaks())}`;
-      throw new DmaWindowError(
-        "ERR_HEAP_IN_USE",
-        `${said}. Free them (leaks() has all), or close({ force: true }) once the device is idle`,
-        { facts: { live } },
-      );
-    }
+    if (live > 0 && !force) throw inUse("ERR_HEAP_IN_USE", this.#blocks.title, live, this.#leaks());
     this.shut();
   }
 
@@ -407,6 +406,7 @@ export abstract class HeapBase extends Closable {
   protected shut(): void {
     if (!this.#open) return;
     this.begin("heap.close");
+    if (this.#aids.callSites) tellLeaks(this.#blocks.title, this.liveCount, this.#leaks());
     for (const pool of this.#pools) pool.part.checkNobody?.();
     this.ending();
     for (const pool of this.#pools) pool.part.shut();

@@ -3,6 +3,7 @@ import { kindOf, lengthOf } from "../captured.ts";
 import { Closable, disposing } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { argumentRangeError, argumentTypeError, coded, DmaWindowError } from "../errors.ts";
+import { inspectable } from "../inspect.ts";
 import { placeIn } from "../place-in.ts";
 import { count } from "../validate.ts";
 import { type Batch, batchOf, giveBatch, takeBatch } from "./batches.ts";
@@ -11,12 +12,13 @@ import type { Blocks } from "./blocks.ts";
 import { CarefulSlots, GUARD } from "./careful-slots.ts";
 import type { HeapDamage } from "./damage.ts";
 import { hotCalls } from "./hot.ts";
-import { counted, type HeapLeak, type HeapPart, nameLeaks } from "./leaks.ts";
+import { counted, type HeapLeak, type HeapPart, inUse } from "./leaks.ts";
 import { type PoolPlan, readForce } from "./options.ts";
 import { fill } from "./pattern.ts";
 import { getPlain, type PlainPool, plainPool, putPlain } from "./plain.ts";
 import { closedError, refusedHandle } from "./refusals.ts";
 import { type Slots, takeSlots } from "./slots.ts";
+import { tellPool } from "./stats.ts";
 import { Waiters } from "./waiters.ts";
 import { unlessSpoilt, wasm } from "./wasm.ts";
 
@@ -343,16 +345,7 @@ export class DmaPool extends Closable {
   close(options: { readonly force?: boolean } = {}): void {
     const force = readForce(options);
     if (!this.#open) return;
-    if (this.live > 0 && !force) {
-      const said = `${this.#title} has ${counted(this.live, "slot")} live: ${nameLeaks(this.live, this.#leaks())}`;
-      throw new DmaWindowError(
-        "ERR_POOL_IN_USE",
-        `${said}. Put them, or close({ force: true }) once the device is idle`,
-        {
-          facts: { live: this.live },
-        },
-      );
-    }
+    if (this.live > 0 && !force) throw inUse("ERR_POOL_IN_USE", this.#title, this.live, this.#leaks());
     this.#shut();
   }
 
@@ -447,6 +440,7 @@ export class DmaPool extends Closable {
 }
 
 markClass(DmaPool, "DmaPool");
+inspectable(DmaPool, "DmaPool", tellPool);
 
 /** A pool with memory of its own. @throws `ERR_HEAP_EXHAUSTED`, `ERR_OUT_OF_MEMORY`, `ERR_OUT_OF_RANGE`; nothing is left. */
 export function makePool(

@@ -14,10 +14,12 @@ import type { Memseg, MemsegList, Place } from "./types.ts";
 export class OwnPages {
   readonly #kernel: Syscalls;
   readonly #quarantine: Quarantine;
+  readonly #free: (segment: Segment) => void;
 
-  /** `table`: the core's. */
-  constructor(kernel: Syscalls, table: number) {
+  /** `table`: the core's; `free`: what a program has for it. */
+  constructor(kernel: Syscalls, table: number, free: (segment: Segment) => void) {
     this.#kernel = kernel;
+    this.#free = free;
     this.#quarantine = new Quarantine(kernel, table);
   }
 
@@ -46,7 +48,7 @@ export class OwnPages {
       const left = leftBy(() => this.#quarantine.giveBack(list, va, length, sights));
       throw withResidue(error, left);
     }
-    return makeSegment(this.#kernel, list, va, length, sights);
+    return makeSegment(this.#kernel, list, va, length, sights, this.#free);
   }
 
   /**

@@ -7,7 +7,9 @@ import { core, ListFlag, NO_ADDRESS, Status } from "../core.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError, leftBy, withResidue } from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
 import { bytes, hex } from "../hex.ts";
+import { inspectable, readable } from "../inspect.ts";
 import { known } from "../known.ts";
+import { endWatched, keepsSites, type Leak, Sites, watchEnd } from "../leaks.ts";
 import type { MappedFacts } from "../plan/index.ts";
 import type { Syscalls } from "../syscalls.ts";
 import { address, count, object, size, syscalls } from "../validate.ts";
@@ -21,8 +23,10 @@ import { OwnPages } from "./own-pages.ts";
 import { release, reserveSpace } from "./pages.ts";
 import { memsegsOf, type PhysicalResolver, resolverOf } from "./physical.ts";
 import { readList, readMemseg } from "./read.ts";
+import { Recorded, shownEach } from "./recorded.ts";
 import { nameOf, refused } from "./refusals.ts";
 import { Segment } from "./segment.ts";
+import { segmentLeaks, tellList, tellTable } from "./told.ts";
 import type { Memseg, MemsegList, OwnList } from "./types.ts";
 import { translateByMap } from "./walk.ts";
 
@@ -45,10 +49,13 @@ export class MemsegTable extends Closable {
   /** The segment of a memseg that was allocated, by the core's number; one that is not in `#segments` has gone. */
   readonly #segmentOf = bareArray<Segment>();
   readonly #pages: OwnPages | undefined;
+  /** @internal */
+  readonly recorded = new Recorded(() => this.#core(), this.#listAt);
   /** @internal Attachments to containers. */
   readonly listeners = new Listeners();
   /** @internal Heaps. */
   readonly holds = new Holds(this);
+  readonly #sites: Sites | undefined;
   #open = true;
 
   constructor(options: MemsegTableOptions = {}) {
@@ -59,7 +66,13 @@ export class MemsegTable extends Closable {
     this.#handle = exclusively("new MemsegTable", () => core.tableOpen());
     if (this.#handle <= 0) throw new DmaWindowError("ERR_OUT_OF_MEMORY", "no room for a table in the core's memory");
     this.#map = core.tableTables(this.#handle);
-    this.#pages = this.#kernel && new OwnPages(this.#kernel, this.#handle);
+    this.#sites = keepsSites(options.callSites) ? new Sites() : undefined;
+    if (this.#sites !== undefined) watchEnd(this, "the memory");
+    this.#pages = this.#kernel && new OwnPages(this.#kernel, this.#handle, (segment) => this.free(segment));
+  }
+
+  get closed(): boolean {
+    return !this.#open;
   }
 
   /** The lists, in the order in which they came. */
@@ -129,7 +142,7 @@ export class MemsegTable extends Closable {
       throw withResidue(refusal, kept ? leftBy(() => release(this.#needKernel(), base, length)) : []);
     }
     const own = { index, base, length, pageSize, pageShift, external, heap, kept };
-    const list: OwnList = freeze(node === undefined ? own : { ...own, node });
+    const list: OwnList = freeze(readable(node === undefined ? own : { ...own, node }, "MemsegList", tellList));
     try {
       this.listeners.tell(
         (listener) => listener.listAdded(list),
@@ -235,9 +248,10 @@ export class MemsegTable extends Closable {
         memsegs = memsegsOf(this.#physical, own, va, wanted);
         this.#record(own, memsegs);
       },
-      () => this.#walk(own.base, own.base + own.length - 1n),
+      () => this.recorded.within(own.base, own.base + own.length - 1n),
     );
     this.#segments.add(segment);
+    this.#sites?.note(segment);
     for (let i = 0; i < memsegs.length; i++)
       this.#segmentOf[core.memsegFind(this.#handle, (memsegs[i] as Memseg).va)] = segment;
     return segment;
@@ -265,7 +279,7 @@ export class MemsegTable extends Closable {
     if (!this.#segments.has(segment)) throw argumentTypeError("segment", "a Segment of this table", segment);
     this.holds.checkSegment(segment);
     const own = this.#own(segment.list);
-    const memsegs = [...this.memsegs(segment.va, segment.length)];
+    const memsegs = [...this.recorded.within(segment.va, segment.va + segment.length - 1n)];
     const leftover = this.#forget(own, memsegs);
     this.#segments.delete(segment);
     try {
@@ -279,7 +293,7 @@ export class MemsegTable extends Closable {
   /** The memseg that holds an address, and its list; `undefined` when none does. */
   find(va: bigint): (Memseg & { readonly list: MemsegList }) | undefined {
     const number = core.memsegFind(this.#core(), address("va", va));
-    return number < 0 ? undefined : this.#read(number);
+    return number < 0 ? undefined : readable(this.recorded.read(number));
   }
 
   /**
@@ -314,20 +328,9 @@ export class MemsegTable extends Closable {
   memsegs(va = 0n, length?: bigint | number): Generator<Memseg & { readonly list: MemsegList }, void, void> {
     this.#core();
     const start = address("va", va);
-    if (length === undefined) return this.#walk(start, NO_ADDRESS);
-    const last = start + size("length", length) - 1n;
+    const last = length === undefined ? NO_ADDRESS : start + size("length", length) - 1n;
     if (last > NO_ADDRESS) throw argumentRangeError("length", "such that the range ends by 2^64", length);
-    return this.#walk(start, last);
-  }
-
-  *#walk(start: bigint, last: bigint): Generator<Memseg & { readonly list: MemsegList }, void, void> {
-    for (let at = start; at <= last; ) {
-      const number = core.memsegNext(this.#core(), at, last);
-      if (number < 0) return;
-      const memseg = this.#read(number);
-      yield memseg;
-      at = memseg.va + memseg.length;
-    }
+    return shownEach(this.recorded.within(start, last), readable);
   }
 
   /**
@@ -338,7 +341,15 @@ export class MemsegTable extends Closable {
    * the same, and `residue` says what is left.
    */
   close(): void {
-    if (this.#open) exclusively("memory.close", () => this.#close());
+    if (this.#open) endWatched(this, () => exclusively("memory.close", () => this.#close()));
+  }
+
+  /**
+   * Its segments that are not freed, with the option `callSites` each with the call that allocated it. With that option `close` warns of
+   * those that it has to free (`DMA_WINDOW_LEAKS`), and so does a process that ends without it.
+   */
+  leaks(): readonly Leak[] {
+    return segmentLeaks(this.#segments, this.#sites);
   }
 
   /** @internal */
@@ -412,17 +423,6 @@ export class MemsegTable extends Closable {
     return leftover;
   }
 
-  #read(number: number): Memseg & { readonly list: MemsegList } {
-    const table = this.#core();
-    const iova = core.memsegIova(table, number);
-    return {
-      va: core.memsegVa(table, number),
-      length: core.memsegLength(table, number),
-      ...(iova === NO_ADDRESS ? {} : { iova }),
-      list: this.#listAt[core.memsegList(table, number)] as OwnList,
-    };
-  }
-
   #own(list: MemsegList): OwnList {
     this.#core();
     const own = object("list", list) as OwnList;
@@ -447,3 +447,4 @@ export class MemsegTable extends Closable {
 }
 
 markClass(MemsegTable, "MemsegTable");
+inspectable(MemsegTable, "MemsegTable", tellTable);
