@@ -46,6 +46,23 @@ export function makeStorm({ seed, steps, pages, largest }: StormShape): Step[] {
   });
 }
 
+/** How the memory is cut up that is there before the window is planned. */
+const INITIAL_SEGMENTS = 4;
+
+/** A storm over `pages` pages, and the pages of each of the segments that are there before it: a sixteenth of all. */
+export function stormFor(
+  pages: number,
+  { seed, steps }: Pick<StormShape, "seed" | "steps">,
+): { readonly initial: readonly number[]; readonly steps: readonly Step[] } {
+  const each = Math.max(1, Math.floor(pages / 16 / INITIAL_SEGMENTS));
+  const left = pages - each * INITIAL_SEGMENTS;
+  const largest = Math.max(1, Math.floor(left / 64));
+  return {
+    initial: Array.from({ length: INITIAL_SEGMENTS }, () => each),
+    steps: makeStorm({ seed, steps, pages: left, largest }),
+  };
+}
+
 /** What a storm is let loose on. */
 export interface Scheme<T> {
   /** Throws when there is no room. */

@@ -14,14 +14,19 @@ const units: Readonly<Record<string, bigint>> = {
 
 /** `64G`, `2M`, `4096`, `0x100000000`: bytes. */
 export function parseSize(option: string, text: string): bigint {
-  const match = /^(0x[0-9a-f]+|\d+)([KMGTP]?)(i?B)?$/i.exec(text.trim());
-  const unit = units[(match?.[2] ?? "").toUpperCase()];
-  if (match?.[1] === undefined || unit === undefined) {
+  const value = sizeIn(text);
+  if (value === undefined) {
     throw new UsageError(`--${option} takes a size such as 64G, 2M, 4096 or 0x100000000; got ${JSON.stringify(text)}`);
   }
-  const value = BigInt(match[1]) * unit;
   if (value >> 64n !== 0n) throw new UsageError(`--${option} takes at most 2^64 - 1 bytes; got ${text}`);
   return value;
+}
+
+/** The bytes that a text names; `undefined` where it names none. */
+export function sizeIn(text: string): bigint | undefined {
+  const match = /^(0x[0-9a-f]+|\d+)([KMGTP]?)(i?B)?$/i.exec(text.trim());
+  const unit = units[(match?.[2] ?? "").toUpperCase()];
+  return match?.[1] === undefined || unit === undefined ? undefined : BigInt(match[1]) * unit;
 }
 
 /** A whole number from `least` to `most`. */
