@@ -33,6 +33,7 @@ export class Race {
   /** Undefined where no kernel makes and removes windows. */
   readonly dynamic: Runner | undefined;
   readonly kind: "spapr" | "type1" | "noiommu";
+  /** Those of the storm: the memory that is there before it may have made some already. */
   readonly replacements: Replacement[] = [];
   readonly #ways: Way[] = [];
 
