@@ -28,8 +28,12 @@ export function requestFor(settings: Settings): PlanRequest {
   };
 }
 
-/** The same machine for a storm, whose memory lies in the software kernel's RAM. */
-export function stormMachine(settings: Settings, pages: number): Machine {
+/** The largest page of a storm's memory: the account of what is live has an entry for every 4 KiB. */
+const STORM_PAGE_MAX = 2n << 20n;
+
+/** The same machine for a storm, whose memory lies in the software kernel's RAM, in pages of 2 MiB at most. */
+export function stormMachine(asked: Settings, pages: number): Machine {
+  const settings = { ...asked, page: asked.page < STORM_PAGE_MAX ? asked.page : STORM_PAGE_MAX };
   const makeKernel = () => modelKernel(optionsFor(settings, 2n * BigInt(pages)));
   const iomem = parseIomem(makeKernel().files.text("/proc/iomem") as string);
   return {

@@ -29,6 +29,9 @@ export interface Replacement {
 
 export class Race {
   readonly steps: number;
+  readonly pages: number;
+  /** Bytes of each. */
+  readonly pageSize: bigint;
   readonly fixed: Runner;
   /** Undefined where no kernel makes and removes windows. */
   readonly dynamic: Runner | undefined;
@@ -43,6 +46,8 @@ export class Race {
     const { initial, steps } = stormFor(pages, shape);
     const { iovaMode } = settings;
     this.steps = steps.length;
+    this.pages = pages;
+    this.pageSize = machine.pool.pageSize;
     try {
       const scheme = new StaticScheme(machine, { iovaMode }, initial);
       this.kind = scheme.plan.kind;

@@ -10,6 +10,9 @@ import { PARTS, Strip } from "./strip.ts";
 const FRAMES = 60;
 const FEW_FRAMES = 2;
 
+/** Of memory, of 2 MiB at most: half a million entries in the account of each scheme. */
+const PAGES_MAX = 1024;
+
 /** So many replacements of the window are listed, the last ones. */
 const LISTED = 12;
 
@@ -42,7 +45,7 @@ export class StormView {
     this.#race = undefined;
     try {
       const shape = { seed: countOf("storm-seed", 1, 2 ** 32 - 1), steps: countOf("storm-steps", 1, 100_000) };
-      this.#race = new Race(readSettings(), countOf("storm-pages", 32, 4096), shape);
+      this.#race = new Race(readSettings(), countOf("storm-pages", 32, PAGES_MAX), shape);
       this.#layOut(this.#race);
       this.#draw();
     } catch (error) {
@@ -116,7 +119,7 @@ export class StormView {
     drawStrip(this.#strips.fixed, fixed, widest);
     if (dynamic !== undefined) drawStrip(this.#strips.dynamic, dynamic, widest);
     byId("storm-table", HTMLElement).replaceChildren(accountOf(race));
-    byId("storm-log", HTMLUListElement).replaceChildren(...race.replacements.slice(-LISTED).map(lineOf));
+    byId("storm-log", HTMLUListElement).replaceChildren(...linesOf(race));
     const progress = byId("storm-progress", HTMLProgressElement);
     progress.max = race.steps;
     progress.value = race.done;
@@ -138,7 +141,7 @@ function drawStrip(strip: Strip, way: Runner, widest: bigint): void {
   strip.draw(share, way.shares(PARTS), `${where}, ${roughly(live)} live`);
 }
 
-function accountOf({ kind, done, steps, fixed, dynamic }: Race): HTMLElement {
+function accountOf({ kind, done, steps, pages, pageSize, fixed, dynamic }: Race): HTMLElement {
   const ways = [fixed, dynamic].filter((way) => way !== undefined);
   const row = (label: string, of: (way: Runner) => string | number) => [label, ...ways.map((way) => String(of(way)))];
   const rows = [
@@ -151,7 +154,15 @@ function accountOf({ kind, done, steps, fixed, dynamic }: Race): HTMLElement {
     ),
   ];
   const names = ["", SCHEMES[kind], ...(dynamic === undefined ? [] : ["dynamic scheme"])];
-  return table(`After ${done} of ${steps} steps`, names, rows);
+  return table(`After ${done} of ${steps} steps, in ${pages} pages of ${bytes(pageSize)}`, names, rows);
+}
+
+/** What became of the dynamic scheme's windows: the last of them, and how many there were before. */
+function linesOf({ replacements, dynamic }: Race): HTMLElement[] {
+  const listed = replacements.slice(-LISTED);
+  const before = (dynamic?.resizes ?? 0) - listed.length;
+  const first = before > 0 ? [element("li", {}, `${before} windows were replaced before`)] : [];
+  return [...first, ...listed.map(lineOf)];
 }
 
 function lineOf({ step, from, to, interrupted }: Replacement): HTMLElement {
