@@ -78,8 +78,18 @@ function accountLines(result: MainJobResult): string[] {
       : [row("live pages interrupted", ({ liveIovasInterrupted }) => liveIovasInterrupted)]),
     row("failed steps", ({ storm }) => storm.failures),
     row("a step, in microseconds", ({ nanosecondsPerStep }) => (nanosecondsPerStep / 1000).toFixed(1)),
-    ...(plan.kind === "spapr" ? [] : ["", ...WHY_ALONE[plan.kind].map((text) => `  ${text}`)]),
+    ...(plan.kind === "spapr" ? [] : ["", ...whyAlone(plan.kind).map((text) => `  ${text}`)]),
   ];
+}
+
+const ABSENT = {
+  type1: "There is no third column",
+  noiommu: "There is no third column, and no row of interruptions",
+} as const;
+
+function whyAlone(kind: keyof typeof ABSENT): string[] {
+  const [first, ...others] = WHY_ALONE[kind];
+  return [`${ABSENT[kind]}: ${first}`, ...others];
 }
 
 function counts({ allocations, frees, failures }: MainJobResult["storm"]): string {

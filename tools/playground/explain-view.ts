@@ -1,66 +1,98 @@
-/** What an errno of a call means: the causes, in the order in which the table has them. */
-import { ERRNO } from "../../src/errno.ts";
-import type { IommuKind } from "../../src/explain/cause.ts";
-import { type JudgedCause, judge, POSITIVE } from "../../src/explain/judge.ts";
-import { Machine } from "../../src/explain/machine.ts";
-import { causes } from "../../src/explain/table.ts";
-import type { MachineFiles } from "../../src/syscalls.ts";
+/** What an answer of a call means: its causes, the likeliest first, with the check in the kernel and what to do. */
+import { callNames } from "../../src/explain/calls.ts";
+import { CRASH, POSITIVE, SUCCESS } from "../../src/explain/cause.ts";
+import {
+  answersOf,
+  type ExplainedCause,
+  type Explanation,
+  explainCall,
+  isVersion,
+  type Platform,
+} from "../../src/explain/explanation.ts";
 import { byId, element } from "./dom.ts";
 
-/** Of nothing else of a machine the page knows: every other file is not there. */
-const RELEASE = "/proc/sys/kernel/osrelease";
+/** What is no errno, in words. */
+const WORDS: Readonly<Record<string, string>> = {
+  [POSITIVE]: "a number above 0",
+  [SUCCESS]: "0: success",
+  [CRASH]: "the kernel crashed",
+};
 
 export class ExplainView {
   readonly #call = byId("explain-call", HTMLSelectElement);
-  readonly #errno = byId("explain-errno", HTMLSelectElement);
-  readonly #iommu = byId("explain-iommu", HTMLSelectElement);
+  readonly #answer = byId("explain-errno", HTMLSelectElement);
+  readonly #platform = byId("explain-platform", HTMLSelectElement);
   readonly #linux = byId("explain-linux", HTMLInputElement);
   readonly #out = byId("explain-out", HTMLElement);
 
   constructor() {
-    const calls = [...new Set(causes.map(({ call }) => call))].filter((call) => call !== "any");
-    this.#call.replaceChildren(...calls.sort().map((call) => element("option", { value: call }, call)));
+    this.#call.replaceChildren(...[...callNames()].sort().map((call) => element("option", { value: call }, call)));
     this.#call.value = "VFIO_IOMMU_MAP_DMA";
     this.#offer();
     this.#call.addEventListener("change", () => {
       this.#offer();
-      this.show();
+      this.#show();
     });
-    for (const field of [this.#errno, this.#iommu]) field.addEventListener("change", () => this.show());
-    this.#linux.addEventListener("input", () => this.show());
+    for (const field of [this.#answer, this.#platform]) field.addEventListener("change", () => this.#show());
+    this.#linux.addEventListener("input", () => this.#show());
+    this.#show();
   }
 
-  show(): void {
-    const kind = this.#iommu.value === "" ? undefined : (this.#iommu.value as IommuKind);
-    const found = judge(this.#call.value, this.#errno.value, kind, new Machine(filesOf(this.#linux.value.trim())), {});
-    const none = element("p", {}, "The table has no cause of this answer on this IOMMU: see the kernel's log (dmesg).");
-    const list = element("ol", {}, ...found.map(itemOf));
-    this.#out.replaceChildren(found.length === 0 ? none : list);
+  /** The causes are those of a machine like that. */
+  choosePlatform(platform: Platform): void {
+    this.#platform.value = platform;
+    this.#show();
   }
 
-  /** The answers that the table knows of a call; the usual ones first. */
+  #show(): void {
+    const linux = this.#linux.value.trim();
+    const isKnown = linux === "" || isVersion(linux);
+    this.#linux.toggleAttribute("aria-invalid", !isKnown);
+    const platform = this.#platform.value === "" ? undefined : (this.#platform.value as Platform);
+    const explanation = explainCall(this.#call.value, this.#answer.value, {
+      platform,
+      ...(isKnown && linux !== "" ? { linux } : {}),
+    });
+    this.#out.replaceChildren(...explained(explanation));
+  }
+
+  /** The answers that the table knows of a call. */
   #offer(): void {
-    const known = new Set(causes.filter(({ call }) => call === this.#call.value).map(({ errno }) => errno));
-    const before = this.#errno.value;
-    const names = [...Object.keys(ERRNO), POSITIVE].filter((name) => known.has(name));
-    const words = (name: string) => (name === POSITIVE ? "a number above 0" : name);
-    this.#errno.replaceChildren(...names.map((name) => element("option", { value: name }, words(name))));
-    if (known.has(before)) this.#errno.value = before;
-    else if (known.has("EINVAL")) this.#errno.value = "EINVAL";
+    const before = this.#answer.value;
+    const answers = answersOf(this.#call.value);
+    this.#answer.replaceChildren(...answers.map((name) => element("option", { value: name }, wordsOfAnswer(name))));
+    if (answers.includes(before)) this.#answer.value = before;
+    else if (answers.includes("EINVAL")) this.#answer.value = "EINVAL";
   }
 }
 
-function itemOf({ id, verdict, says, source }: JudgedCause): HTMLElement {
-  const head = element("strong", {}, id);
-  const how = verdict === "possible" ? "" : ` (${verdict})`;
-  return element("li", {}, head, `${how}: ${says}`, element("br"), element("code", {}, source));
+export function wordsOfAnswer(name: string): string {
+  return WORDS[name] ?? name;
 }
 
-function filesOf(release: string): MachineFiles {
-  const absent = -ERRNO.ENOENT;
-  return {
-    text: (path) => (path === RELEASE && release !== "" ? release : absent),
-    names: () => absent,
-    link: () => absent,
-  };
+/** The causes of an answer, and what it cannot be. */
+export function explained({ causes, passed }: Explanation): HTMLElement[] {
+  const none = "The table has no cause of this answer here: see the kernel's log (dmesg).";
+  const list = element("ol", {}, ...causes.map(itemOf));
+  return [
+    causes.length === 0 ? element("p", {}, none) : list,
+    ...(passed.length === 0 ? [] : [element("p", {}, `The operands pass these checks: ${passed.join(", ")}.`)]),
+  ];
+}
+
+function itemOf({ check, verdict, on, linux, why, source, fix }: ExplainedCause): HTMLElement {
+  const where = [
+    verdict,
+    ...(on === undefined ? [] : [`on ${on.join(", ")}`]),
+    ...(linux === undefined ? [] : [linux]),
+  ];
+  return element(
+    "li",
+    {},
+    element("strong", {}, check),
+    ` (${where.join("; ")}): ${why}`,
+    ...(fix === "" ? [] : [element("br"), `What to do: ${fix}`]),
+    element("br"),
+    element("code", {}, source),
+  );
 }

@@ -7,12 +7,14 @@ import { ExplainView } from "./explain-view.ts";
 import { planFor } from "./machine.ts";
 import { PASTED_MAX, recognise } from "./paste.ts";
 import { PlanView } from "./plan-view.ts";
-import { FieldError, fitFields, readSettings, useUsualPage } from "./settings.ts";
+import { chosenPlatform, FieldError, fitFields, readSettings, useUsualPage } from "./settings.ts";
 import { StormView } from "./storm-view.ts";
+import { seeTrace, type TraceSeen } from "./trace-view.ts";
 
 const form = byId("settings", HTMLFormElement);
 const pasted = byId("pasted", HTMLTextAreaElement);
 const said = byId("pasted-said", HTMLElement);
+const pastedOut = byId("pasted-out", HTMLElement);
 const problem = byId("settings-problem", HTMLElement);
 const planView = new PlanView();
 const explainView = new ExplainView();
@@ -38,6 +40,7 @@ function complain({ field, message }: FieldError): void {
 }
 
 function readPasted(): void {
+  pastedOut.replaceChildren();
   try {
     said.textContent = answerTo(pasted.value);
   } catch (error) {
@@ -57,10 +60,15 @@ function answerTo(text: string): string {
     case "plan":
       return "A plan.";
     case "trace":
-      return `A trace of ${found.lines.length} lines.`;
+      return show(seeTrace(found.lines));
     case "log":
       return "A line of a log.";
   }
+}
+
+function show({ words, elements }: TraceSeen): string {
+  pastedOut.replaceChildren(...elements);
+  return words;
 }
 
 /** Where the RAM ends is what IOVAs that are physical addresses need: so the plan becomes one of these. */
@@ -76,7 +84,10 @@ function readIomem(text: string): string {
   );
 }
 
-byId("platform", HTMLSelectElement).addEventListener("input", useUsualPage);
+byId("platform", HTMLSelectElement).addEventListener("input", () => {
+  useUsualPage();
+  explainView.choosePlatform(chosenPlatform());
+});
 form.addEventListener("input", changed);
 form.addEventListener("submit", (event) => event.preventDefault());
 byId("paste-read", HTMLButtonElement).addEventListener("click", readPasted);
@@ -87,4 +98,3 @@ for (const [id, text] of Object.entries(EXAMPLES)) {
   });
 }
 changed();
-explainView.show();

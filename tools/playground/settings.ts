@@ -98,6 +98,11 @@ export function useUsualPage(): void {
   byId("cpu-page", HTMLSelectElement).value = ["powernv", "pseries"].includes(textOf("platform")) ? "64K" : "4K";
 }
 
+/** The platform that is chosen. */
+export function chosenPlatform(): ModelPlatform {
+  return choice("platform", PLATFORMS);
+}
+
 /** Which settings a platform has: the others cannot be set there. */
 const BELONGS_TO: Readonly<Record<string, readonly ModelPlatform[]>> = {
   "iommu-bits": ["type1"],
@@ -108,7 +113,7 @@ const BELONGS_TO: Readonly<Record<string, readonly ModelPlatform[]>> = {
 
 /** The fields that mean nothing for the platform or the mode are off, and what they take is what the platform has. */
 export function fitFields(): void {
-  const platform = choice("platform", PLATFORMS);
+  const platform = chosenPlatform();
   for (const [id, platforms] of Object.entries(BELONGS_TO)) fieldOf(id).disabled = !platforms.includes(platform);
   const mode = byId("iova-mode", HTMLSelectElement);
   mode.disabled = platform === "noiommu";

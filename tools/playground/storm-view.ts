@@ -106,7 +106,9 @@ export class StormView {
       one(SCHEMES[kind], fixed),
       ...(dynamic === undefined ? [] : [one("dynamic scheme", strip)]),
       element("div", { id: "storm-table", class: "scroll" }),
-      ...(kind === "spapr" ? [] : [element("p", {}, WHY_ALONE[kind].join(" "))]),
+      ...(kind === "spapr"
+        ? []
+        : [element("p", {}, `There is no other scheme beside it: ${WHY_ALONE[kind].join(" ")}`)]),
       element("ul", { id: "storm-log", "aria-label": "Windows that were replaced" }),
     );
   }
