@@ -60,6 +60,8 @@ export interface Cause {
    * that make their calls themselves meet it.
    */
   readonly others?: true;
+  /** A program that makes the call wrongly meets it, and no other: those that are in use for long do not. */
+  readonly mistake?: true;
   /** It sums up, or says in this library's words, what finer causes name one by one: for its messages alone. */
   readonly summary?: true;
 }

@@ -28,6 +28,8 @@ export interface ExplainOptions {
   readonly files?: MachineFiles | undefined;
   /** Operands and what came before, by the names of `Known` and of the structs' fields. */
   readonly asked?: Asked | undefined;
+  /** A program that is in use for long made the call: that it made it wrongly is the last thing to think of. */
+  readonly isProven?: boolean;
   /** The id of the cause that a message of the kernel or of a program names itself. */
   readonly named?: string | undefined;
 }
@@ -43,6 +45,8 @@ export interface ExplainedCause {
   readonly on?: readonly IommuKind[];
   /** The versions of Linux, where not all: `since 6.2`, `before 5.19`. */
   readonly linux?: string;
+  /** The answer that it is a cause of, where the call's is not known. */
+  readonly answer?: string;
   readonly why: string;
   /** `file: function` of Linux 6.12. */
   readonly source: string;
@@ -53,20 +57,28 @@ export interface ExplainedCause {
 export interface Explanation {
   /** As `<linux/vfio.h>` or the manual has it. */
   readonly call: string;
-  /** `EINVAL`, `positive`, `success`, `Oops`. */
+  /** `EINVAL`, `positive`, `success`, `Oops`, `unknown`. */
   readonly answer: string;
   readonly causes: readonly ExplainedCause[];
   /** Checks with the same answer that the operands pass. */
   readonly passed: readonly string[];
 }
 
+/** Where no version is known: what no kernel since then does is unlikely. The oldest that Debian and its like have. */
+const OLDEST = [6, 1];
+
+/** The answer of a line that does not say it. */
+const UNKNOWN = "unknown";
+
 const ORDER: readonly Verdict[] = ["sure", "likely", "possible", "unlikely", "ruled out"];
 const KINDS: readonly (IommuKind | undefined)[] = ["type1", "spapr", "noiommu"];
 
-/** Never throws. `call` and `answer` as `callsNamed` and `answerNamed` give them. */
-export function explainCall(call: string, answer: string, options: ExplainOptions = {}): Explanation {
+/** Never throws. Without an answer: the causes of all its failures. `call` and `answer` as `callsNamed` and `answerNamed` give them. */
+export function explainCall(call: string, answer: string | undefined, options: ExplainOptions = {}): Explanation {
+  if (answer === undefined) return ofAnyAnswer(call, options);
   const kind = kindOf(options.platform);
-  const asked: Asked = { ...(options.platform === undefined ? {} : { platform: options.platform }), ...options.asked };
+  const isProven = options.isProven ?? false;
+  const asked = factsOf(options);
   const machine = new Machine(options.files);
   const release = versionOf(options.linux ?? "") ?? machine.release;
   const rows = (name: string) =>
@@ -76,9 +88,9 @@ export function explainCall(call: string, answer: string, options: ExplainOption
         // A stated version is exact; one of a machine may be a distribution's, which carries changes back.
         return options.linux === undefined || release === undefined || isOfVersion(cause, release);
       });
-  const own = judgeAll(rows(call), kind, machine, asked, release);
+  const own = judgeAll(rows(call), kind, machine, asked, release, isProven);
   const open = own.filter(({ verdict }) => verdict !== "ruled out");
-  const all = open.length > 0 ? own : [...own, ...judgeAll(rows("any"), kind, machine, asked, release)];
+  const all = open.length > 0 ? own : [...own, ...judgeAll(rows("any"), kind, machine, asked, release, isProven)];
   const named = options.named === undefined ? all : all.map((one) => naming(one, options.named as string));
   const ranked = named.filter(({ verdict }) => verdict !== "ruled out").sort(byRank(kind));
   return {
@@ -86,6 +98,31 @@ export function explainCall(call: string, answer: string, options: ExplainOption
     answer,
     causes: ranked.map((one, i) => shown(one, i + 1, kind)),
     passed: named.filter(({ verdict }) => verdict === "ruled out").map(({ cause }) => cause.id),
+  };
+}
+
+/** Where it is not known what was answered: the causes of each failure of the call, each with its answer. */
+function ofAnyAnswer(call: string, options: ExplainOptions): Explanation {
+  const each = answersOf(call)
+    .filter((answer) => answer !== SUCCESS && answer !== CRASH)
+    .map((answer) => explainCall(call, answer, options));
+  const causes = each.flatMap((one) => one.causes.map((cause) => ({ ...cause, answer: one.answer })));
+  const ranked = causes.sort((a, b) => ORDER.indexOf(a.verdict) - ORDER.indexOf(b.verdict));
+  return {
+    call,
+    answer: UNKNOWN,
+    causes: ranked.map((cause, i) => ({ ...cause, rank: i + 1 })),
+    passed: each.flatMap(({ passed }) => passed),
+  };
+}
+
+/** A message's facts have names of their own for the same: what asks the machine's files goes by those. */
+function factsOf({ platform, asked = {} }: ExplainOptions): Asked {
+  return {
+    ...(platform === undefined || platform === "spapr" ? {} : { platform }),
+    ...(typeof asked.size === "bigint" ? { length: asked.size } : {}),
+    ...(typeof asked.vaddr === "bigint" ? { va: asked.vaddr } : {}),
+    ...asked,
   };
 }
 
@@ -103,6 +140,7 @@ function judgeAll(
   machine: Machine,
   asked: Asked,
   release: readonly number[] | undefined,
+  isProven: boolean,
 ): Judged[] {
   const inOrder = [...causes].sort((a, b) => placeOf(a, kindOfCause(a, kind)) - placeOf(b, kindOfCause(b, kind)));
   let isFound = false;
@@ -115,8 +153,9 @@ function judgeAll(
     if (isFound || holds === null) return { cause, ...finding, verdict: "unlikely" };
     if (holds === undefined) {
       isDoubtful = true;
-      const isOther = release !== undefined && !isOfVersion(cause, release);
-      return { cause, verdict: isOther ? "unlikely" : "possible", ...finding };
+      const isOther = !isOfVersion(cause, release ?? OLDEST) && (release !== undefined || cause.before !== undefined);
+      const isUnlikely = isOther || (isProven && cause.mistake === true);
+      return { cause, verdict: isUnlikely ? "unlikely" : "possible", ...finding };
     }
     isFound = true;
     return {

@@ -191,7 +191,8 @@ export const groupCauses: readonly Cause[] = [
     EBUSY: [
       {
         id: "device-open",
-        source: "drivers/vfio/container.c: vfio_group_detach_container",
+        source:
+          "drivers/vfio/group.c: vfio_group_ioctl_unset_container; drivers/vfio/container.c: vfio_group_detach_container",
         why: "a device of the group is still open",
         next: "close its descriptors, and unmap its regions, first",
       },

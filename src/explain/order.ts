@@ -11,15 +11,14 @@ const driver = [...descriptor, "no-iommu", "not-of-type1", "not-of-spapr", "not-
 
 const orders: Readonly<Record<string, readonly string[]>> = {
   "open group": [
-    "seccomp",
     "empty-path",
     "no-directory",
     "path",
     "needs-prefix",
+    "not-bound",
     "no-such-group",
     "iommu-off",
     "no-iommu",
-    "not-bound",
     "unsafe-mode",
     "not-in-container",
     "group-interface",
@@ -38,6 +37,7 @@ const orders: Readonly<Record<string, readonly string[]>> = {
     "device-still-open",
     "device-opened",
     "kernel-memory",
+    "seccomp",
   ],
   VFIO_GROUP_GET_STATUS: [...driver, "memory", "argsz", "struct", "group-gone", "not-viable"],
   VFIO_GROUP_SET_CONTAINER: [
@@ -153,7 +153,7 @@ const orders: Readonly<Record<string, readonly string[]>> = {
   "VFIO_IOMMU_MAP_DMA spapr": [
     ...driver,
     "other-process",
-    "nothing-registered",
+    "none-registered",
     "argsz",
     "flags",
     "two-groups",
@@ -179,7 +179,7 @@ const orders: Readonly<Record<string, readonly string[]>> = {
   "VFIO_IOMMU_UNMAP_DMA spapr": [
     ...driver,
     "other-process",
-    "nothing-registered",
+    "none-registered",
     "argsz",
     "flags",
     "two-groups",

@@ -66,6 +66,20 @@ function cannotPin(asked: Asked): string | boolean | undefined {
   return there === undefined ? undefined : there < size && `${bytes(there)} of ${bytes(size)} can be pinned`;
 }
 
+/** No range is known: from 39 bits on an IOVA is more than many IOMMUs have. */
+const highIova: Question = (machine, asked) => {
+  const found = reservedIova(machine, asked);
+  const [iova, size] = [operand(asked, "iova"), operand(asked, "size")];
+  if (found !== undefined || iova === undefined || size === undefined || known(asked, "ranges") !== undefined)
+    return found;
+  const bits = (iova + size - 1n).toString(2).length;
+  if (bits <= 39) return undefined;
+  return {
+    verdict: "likely",
+    why: `the IOVAs need ${bits} address bits: many desktops have 39, and others between 42 and 48; GET_INFO has the ranges`,
+  };
+};
+
 const noIommu = {
   id: "no-iommu",
   iommu: TYPE1,
@@ -111,7 +125,7 @@ export const type1Causes: readonly Cause[] = [
         holds: outsideRanges,
         why: "the kernel does not allow these IOVAs: they pass the IOMMU's address width, or lie where interrupts or firmware's memory are",
         next: "plan the window with the container's info(), which has the ranges",
-        ask: reservedIova,
+        ask: highIova,
       },
       {
         id: "alignment",

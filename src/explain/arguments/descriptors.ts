@@ -38,6 +38,7 @@ const DEVICE_CALLS = [
 
 const asksGroup: Row = {
   id: "asked-of-a-group",
+  mistake: true,
   source: "drivers/vfio/group.c: vfio_group_fops_unl_ioctl",
   why: "the descriptor is a group's, and this is a call on a container",
   next: "make it on the descriptor of /dev/vfio/vfio",
@@ -46,6 +47,7 @@ const asksGroup: Row = {
 
 const asksDevice: Row = {
   id: "asked-of-a-device",
+  mistake: true,
   source: "drivers/vfio/vfio_main.c: vfio_device_fops_unl_ioctl; drivers/vfio/pci/vfio_pci_core.c: vfio_pci_core_ioctl",
   why: "the descriptor is a device's, and this is no call on one",
   next: "make it on the descriptor of the container or of the group",
@@ -63,6 +65,7 @@ export const noDriver: Row = {
 
 const asksContainer = (id: string): Row => ({
   id,
+  mistake: true,
   source: "drivers/vfio/container.c: vfio_fops_unl_ioctl",
   why: "the descriptor is a container's without an IOMMU, and this is no call on one",
   next: "make it on the descriptor of the group, as /dev/vfio/26",
@@ -73,6 +76,7 @@ const asksContainer = (id: string): Row => ({
 const notOfDriver: readonly Row[] = [
   {
     id: "not-of-type1",
+    mistake: true,
     iommu: ["type1"],
     source: "drivers/vfio/vfio_iommu_type1.c: vfio_iommu_type1_ioctl",
     why: "type1, the container's IOMMU, has no such call",
@@ -81,6 +85,7 @@ const notOfDriver: readonly Row[] = [
   },
   {
     id: "not-of-spapr",
+    mistake: true,
     iommu: ["spapr"],
     source: "drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_ioctl",
     why: "sPAPR TCE, the container's IOMMU, has no such call in the version that SET_IOMMU chose",
@@ -89,6 +94,7 @@ const notOfDriver: readonly Row[] = [
   },
   {
     id: "not-without-iommu",
+    mistake: true,
     iommu: ["noiommu"],
     source: "drivers/vfio/container.c: vfio_noiommu_ioctl",
     why: "a container without an IOMMU maps nothing, and knows CHECK_EXTENSION alone",
@@ -123,6 +129,7 @@ export const descriptorCauses: readonly Cause[] = [
     EINVAL: [
       {
         id: "asked-of-a-device",
+        mistake: true,
         source: "drivers/vfio/pci/vfio_pci_core.c: vfio_pci_ioctl_pci_hot_reset_groups",
         why: "the descriptor is a device's, which takes the number of MAP_DMA for that of PCI_HOT_RESET",
         next: "make it on the descriptor of /dev/vfio/vfio",
@@ -138,6 +145,7 @@ export const descriptorCauses: readonly Cause[] = [
       ENOTTY: [
         {
           id: "asked-of-another-file",
+          mistake: true,
           source:
             "drivers/vfio/vfio_main.c: vfio_device_fops_unl_ioctl; drivers/vfio/group.c: vfio_group_fops_unl_ioctl; drivers/vfio/container.c: vfio_fops_unl_ioctl",
           why: "the descriptor is a container's or a group's, and this is a call on a device",

@@ -9,6 +9,7 @@ const VALIDATE = "drivers/vfio/vfio_main.c: vfio_set_irqs_validate_and_prepare";
 
 const argsz = (least: number, source: string): Row => ({
   id: "argsz",
+  mistake: true,
   source,
   why: `argsz is less than the struct has: ${least} bytes`,
   next: `set argsz to ${least}`,
@@ -47,10 +48,12 @@ export const deviceArguments: readonly Cause[] = [
     EINVAL: [argsz(32, `${CORE}: vfio_pci_ioctl_get_region_info`)],
   }),
   ...othersOf("VFIO_DEVICE_GET_IRQ_INFO", { EINVAL: [argsz(16, `${CORE}: vfio_pci_ioctl_get_irq_info`)] }),
+  ...othersOf("VFIO_DEVICE_FEATURE", { EINVAL: [argsz(8, "drivers/vfio/vfio_main.c: vfio_ioctl_device_feature")] }),
   ...othersOf("VFIO_DEVICE_SET_IRQS", {
     EINVAL: [
       {
         id: "argsz",
+        mistake: true,
         source: VALIDATE,
         why: "argsz is less than the struct has: 20 bytes, and what its flags say that follows: 4 for each eventfd, 1 for each truth value",
         next: "count the data in",
@@ -58,6 +61,7 @@ export const deviceArguments: readonly Cause[] = [
       },
       {
         id: "flags",
+        mistake: true,
         source: VALIDATE,
         why: "flags have no kind of data or more than one, or a bit that the kernel does not know",
         next: "set one of NONE (1), BOOL (2), EVENTFD (4), and one of MASK (8), UNMASK (16), TRIGGER (32)",
@@ -136,6 +140,7 @@ export const deviceArguments: readonly Cause[] = [
     ENOTTY: [
       {
         id: "no-action",
+        mistake: true,
         source: `${INTRS}: vfio_pci_set_irqs_ioctl`,
         why: "flags have no action, or more than one",
         next: "set one of MASK (8), UNMASK (16), TRIGGER (32); mask vectors in the device's own registers",
@@ -172,6 +177,16 @@ export const deviceArguments: readonly Cause[] = [
         why: "no group was given: count is 0, or more than the devices of the bus",
         next: "give the descriptor of each group of the bus",
         holds: when(["count"], (count) => count === 0n),
+      },
+    ],
+  }),
+  ...othersOf("mapped access", {
+    EIO: [
+      {
+        id: "memory-off",
+        source: `${CORE}: vfio_pci_mmap_huge_fault, vfio_pci_zap_bars`,
+        why: "a register that is mapped raises SIGBUS: the device's memory is switched off in the command register, it sleeps, or is in a reset",
+        next: "switch it on (bit 1 of the command register), and let no thread touch registers while the device is reset",
       },
     ],
   }),

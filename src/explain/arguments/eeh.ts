@@ -19,6 +19,7 @@ export const eehArguments: readonly Cause[] = othersOf("VFIO_EEH_PE_OP", {
   EINVAL: [
     {
       id: "argsz",
+      mistake: true,
       iommu: SPAPR,
       source: OPERATION,
       why: "argsz is less than the struct has: 12 bytes, and 40 for an error that is injected",
@@ -27,6 +28,7 @@ export const eehArguments: readonly Cause[] = othersOf("VFIO_EEH_PE_OP", {
     },
     {
       id: "flags",
+      mistake: true,
       iommu: SPAPR,
       source: OPERATION,
       why: "there is a flag: the call has none",
@@ -35,6 +37,7 @@ export const eehArguments: readonly Cause[] = othersOf("VFIO_EEH_PE_OP", {
     },
     {
       id: "no-operation",
+      mistake: true,
       iommu: SPAPR,
       source: OPERATION,
       why: "there is no such operation: they are 0 to 9",

@@ -27,6 +27,7 @@ export const groupArguments: readonly Cause[] = [
     ENOENT: [
       {
         id: "path",
+        mistake: true,
         source: "drivers/vfio/group.c: vfio_create_group, vfio_group_fops_open",
         why: "the path is none of VFIO's: they are /dev/vfio/26, and /dev/vfio/noiommu-26 where there is no IOMMU, without a 0 before the number",
         next: "readlink /sys/bus/pci/devices/<address>/iommu_group says the number",
@@ -34,6 +35,7 @@ export const groupArguments: readonly Cause[] = [
       },
       {
         id: "empty-path",
+        mistake: true,
         source: "fs/namei.c: getname_flags",
         why: "the path is empty",
         next: "give a path",
@@ -68,6 +70,7 @@ export const groupArguments: readonly Cause[] = [
     EINVAL: [
       {
         id: "argsz",
+        mistake: true,
         source: "drivers/vfio/group.c: vfio_group_ioctl_get_status",
         why: "argsz is less than the struct has: 8 bytes",
         next: "set argsz to 8",
@@ -120,6 +123,7 @@ export const groupArguments: readonly Cause[] = [
     ENOTTY: [
       {
         id: "ioctl-number",
+        mistake: true,
         source: "fs/ioctl.c: vfs_ioctl; drivers/vfio/group.c: vfio_group_fops_unl_ioctl",
         why: "the call's number is another one: VFIO's are _IO(';', 100 + n), without a size in them, 0x3b68 on x86 and Arm and 0x20003b68 on POWER",
         next: "take the number from <linux/vfio.h>",

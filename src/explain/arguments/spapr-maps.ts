@@ -123,6 +123,7 @@ const firmware = {
 
 const argsz = (least: number): Row => ({
   id: "argsz",
+  mistake: true,
   iommu: SPAPR,
   source: IOCTL,
   why: `argsz is less than the struct has: ${least} bytes`,
@@ -131,7 +132,7 @@ const argsz = (least: number): Row => ({
 });
 
 const nothingRegistered = {
-  id: "nothing-registered",
+  id: "none-registered",
   iommu: SPAPR,
   source: `${IOCTL}, tce_iommu_release`,
   why: "no memory is registered in this container",
@@ -145,7 +146,7 @@ const nothingRegistered = {
 const outside = {
   id: "outside",
   iommu: SPAPR,
-  source: `${TCE}: tce_iommu_find_table; arch/powerpc/platforms/powernv/pci-ioda.c: pnv_pci_ioda2_create_table`,
+  source: `${TCE}: tce_iommu_find_table, tce_iommu_ioctl; arch/powerpc/platforms/powernv/pci-ioda.c: pnv_pci_ioda2_create_table`,
   why: "the IOVA is outside every window of the container",
   next: "take IOVAs inside the window; TCE_CREATE says where it begins",
   holds: isOutside,
@@ -198,6 +199,7 @@ export const spaprMapArguments: readonly Cause[] = [
       argsz(32),
       {
         id: "flags",
+        mistake: true,
         iommu: SPAPR,
         source: IOCTL,
         why: "there is a flag that the kernel does not know: READ is 1, WRITE is 2",
@@ -214,6 +216,7 @@ export const spaprMapArguments: readonly Cause[] = [
       },
       {
         id: "no-permission",
+        mistake: true,
         iommu: SPAPR,
         source: IOCTL,
         why: "flags have neither READ nor WRITE",
@@ -282,9 +285,10 @@ export const spaprMapArguments: readonly Cause[] = [
       argsz(24),
       {
         id: "flags",
+        mistake: true,
         iommu: SPAPR,
         source: IOCTL,
-        why: "there is a flag: sPAPR knows none, type1's ALL neither",
+        why: "there is a flag: the call has none here, ALL neither",
         next: "set flags to 0",
         holds: flagsBeside(0n),
       },

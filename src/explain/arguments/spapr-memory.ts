@@ -10,6 +10,7 @@ const ALLOC = "arch/powerpc/mm/book3s64/iommu_api.c: mm_iommu_do_alloc";
 const head: readonly Row[] = [
   {
     id: "argsz",
+    mistake: true,
     iommu: ["spapr"],
     source: IOCTL,
     why: "argsz is less than the struct has: 24 bytes",
@@ -18,6 +19,7 @@ const head: readonly Row[] = [
   },
   {
     id: "flags",
+    mistake: true,
     iommu: ["spapr"],
     source: IOCTL,
     why: "there is a flag: the call has none",
@@ -109,6 +111,7 @@ export const spaprMemoryArguments: readonly Cause[] = [
     ENOMEM: [
       {
         id: "empty",
+        mistake: true,
         iommu: ["spapr"],
         source: ALLOC,
         why: "size is 0: for a list of no pages the kernel gets no memory",

@@ -34,6 +34,7 @@ export const spaprWindowArguments: readonly Cause[] = [
     EINVAL: [
       {
         id: "argsz",
+        mistake: true,
         iommu: SPAPR,
         source: IOCTL,
         why: "argsz is less than the struct has: 16 bytes without the dynamic windows, 32 with them",
@@ -46,6 +47,7 @@ export const spaprWindowArguments: readonly Cause[] = [
     EINVAL: [
       {
         id: "argsz",
+        mistake: true,
         iommu: SPAPR,
         source: IOCTL,
         why: "argsz is less than the struct has: 40 bytes",
@@ -54,6 +56,7 @@ export const spaprWindowArguments: readonly Cause[] = [
       },
       {
         id: "flags",
+        mistake: true,
         iommu: SPAPR,
         source: IOCTL,
         why: "there is a flag: the call has none",
@@ -70,6 +73,7 @@ export const spaprWindowArguments: readonly Cause[] = [
       },
       {
         id: "empty",
+        mistake: true,
         iommu: SPAPR,
         source: `${TCE}: tce_iommu_create_table; ${PLACE}`,
         why: "the window's size is 0",
@@ -164,6 +168,7 @@ export const spaprWindowArguments: readonly Cause[] = [
     EINVAL: [
       {
         id: "argsz",
+        mistake: true,
         iommu: SPAPR,
         source: IOCTL,
         why: "argsz is less than the struct has: 16 bytes",
@@ -172,6 +177,7 @@ export const spaprWindowArguments: readonly Cause[] = [
       },
       {
         id: "flags",
+        mistake: true,
         iommu: SPAPR,
         source: IOCTL,
         why: "there is a flag: the call has none",

@@ -63,6 +63,7 @@ export const type1Arguments: readonly Cause[] = [
     EINVAL: [
       {
         id: "argsz",
+        mistake: true,
         iommu: TYPE1,
         source: `${FILE}: vfio_iommu_type1_get_info`,
         why: "argsz is less than the struct has: 16 bytes at least",
@@ -75,6 +76,7 @@ export const type1Arguments: readonly Cause[] = [
     EINVAL: [
       {
         id: "argsz",
+        mistake: true,
         iommu: TYPE1,
         source: `${IOCTL}, vfio_iommu_type1_map_dma`,
         why: "argsz is less than the struct has: 32 bytes",
@@ -83,6 +85,7 @@ export const type1Arguments: readonly Cause[] = [
       },
       {
         id: "flags",
+        mistake: true,
         iommu: TYPE1,
         source: `${IOCTL}, vfio_iommu_type1_map_dma`,
         why: "there is a flag that the kernel does not know: READ is 1, WRITE is 2, VADDR is 4 (since 5.12)",
@@ -91,6 +94,7 @@ export const type1Arguments: readonly Cause[] = [
       },
       {
         id: "permission",
+        mistake: true,
         iommu: TYPE1,
         source: MAP,
         why: "flags have neither READ nor WRITE, or VADDR beside them",
@@ -103,6 +107,7 @@ export const type1Arguments: readonly Cause[] = [
       },
       {
         id: "empty",
+        mistake: true,
         iommu: TYPE1,
         source: MAP,
         why: "size is 0",
@@ -147,6 +152,16 @@ export const type1Arguments: readonly Cause[] = [
         },
       },
     ],
+    EFAULT: [
+      {
+        id: "address-width",
+        iommu: TYPE1,
+        before: "5.4",
+        source: "drivers/iommu/intel/iommu.c: intel_iommu_map",
+        why: "the IOVA has more bits than the IOMMU's tables: 39 on many desktops, and in QEMU's unless aw-bits says otherwise",
+        next: "take lower IOVAs; Linux 5.4 and later say the ranges by GET_INFO, and answer EINVAL",
+      },
+    ],
     ENOENT: [
       {
         id: "vaddr-of-nothing",
@@ -162,6 +177,7 @@ export const type1Arguments: readonly Cause[] = [
     EINVAL: [
       {
         id: "argsz",
+        mistake: true,
         iommu: TYPE1,
         source: `${IOCTL}, vfio_iommu_type1_unmap_dma`,
         why: "argsz is less than the struct has: 24 bytes, and 48 with a bitmap of dirty pages",
@@ -170,6 +186,7 @@ export const type1Arguments: readonly Cause[] = [
       },
       {
         id: "flags",
+        mistake: true,
         iommu: TYPE1,
         source: `${IOCTL}, vfio_iommu_type1_unmap_dma`,
         why: "there is a flag that the kernel does not know: GET_DIRTY_BITMAP is 1 (since 5.8), ALL is 2 and VADDR is 4 (since 5.12)",
@@ -199,6 +216,7 @@ export const type1Arguments: readonly Cause[] = [
       },
       {
         id: "empty",
+        mistake: true,
         iommu: TYPE1,
         source: UNMAP,
         why: "size is 0",

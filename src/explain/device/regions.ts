@@ -7,7 +7,7 @@ const CONFIG = "drivers/vfio/pci/vfio_pci_config.c";
 
 const asleep = {
   id: "memory-off",
-  source: `${RDWR}: vfio_pci_core_do_io_rw, __vfio_pci_memory_enabled; ${CONFIG}: vfio_pm_config_write`,
+  source: `${RDWR}: vfio_pci_bar_rw, vfio_pci_core_do_io_rw, __vfio_pci_memory_enabled; ${CONFIG}: vfio_pm_config_write`,
   why: "the device does not answer: its memory is switched off in the command register, it sleeps in D3, or it is in a reset",
   next: 'set device.memory = true and device.powerState = "D0" first',
 } as const;
