@@ -7,9 +7,10 @@ import { size } from "../picture/words.ts";
 import { readTrace, recordTrace } from "../trace/index.ts";
 import type { Ground } from "./ground.ts";
 import type { Machine } from "./machine.ts";
-import { type MainJobOptions, SCHEMES, stormOf } from "./main-job.ts";
+import type { MainJobOptions } from "./main-job.ts";
+import { SCHEMES } from "./scheme-words.ts";
 import { DynamicScheme, StaticScheme } from "./schemes.ts";
-import { runStorm, type Scheme, type Step } from "./storm.ts";
+import { runStorm, type Scheme, type Step, stormFor } from "./storm.ts";
 
 /** What a scheme asked of the kernel, and how many lines of it there were after each step; the first before any. */
 interface Recorded {
@@ -25,7 +26,7 @@ const MOMENTS_BETWEEN = 1;
 
 /** @param moments How many moments are drawn beside those at which a window is replaced. */
 export function stormGrowth(machine: Machine, options: MainJobOptions, moments = 6): Growth {
-  const { initial, steps } = stormOf(machine, options);
+  const { initial, steps } = stormFor(machine.pool.pages, options);
   let kind: keyof typeof SCHEMES = "spapr";
   const ours = recorded(steps, (inFront) => {
     const scheme = new StaticScheme(machine, { ...options, inFront }, initial);

@@ -18,9 +18,9 @@
  *
  * Where the interface throws again, the tables keep what the kernel may have (doubts.ts), and the residue says so.
  */
-import { constants } from "node:os";
 import { channels } from "../channels.ts";
 import { core, NO_ADDRESS, NOT_CALLED, Owner, Status } from "../core.ts";
+import { ERRNO } from "../errno.ts";
 import { asOurs, DmaWindowError, withResidue } from "../errors.ts";
 import { bytes } from "../hex.ts";
 import { BATCH_ENTRY_BYTES, VfioCall } from "../syscalls.ts";
@@ -122,7 +122,7 @@ function assumeMade(from: number): void {
 function wasNeverMade(call: number, first: number): boolean {
   if (core.requestAt(call) < first) return false;
   const unmaps = core.callAt(call) === IOMMU_UNMAP_DMA;
-  if (unmaps ? core.resultAt(call) !== -constants.errno.EPERM : !wasNotThere(call)) return false;
+  if (unmaps ? core.resultAt(call) !== -ERRNO.EPERM : !wasNotThere(call)) return false;
   setResult(call, 0);
   return true;
 }
@@ -357,7 +357,7 @@ function repeat(target: ContainerTarget, call: number): void {
 /** Whether the kernel answered to an UNREGISTER that it has no such registration. */
 function wasNotThere(call: number): boolean {
   const unregisters = core.callAt(call) === IOMMU_SPAPR_UNREGISTER_MEMORY;
-  return unregisters && core.resultAt(call) === -constants.errno.ENOENT;
+  return unregisters && core.resultAt(call) === -ERRNO.ENOENT;
 }
 
 /**
@@ -366,7 +366,7 @@ function wasNotThere(call: number): boolean {
  */
 function wasNeverMapped({ kind, doubts }: Target, call: number): boolean {
   const { iova, length } = rowOf(core.requestAt(call));
-  if (kind !== "spapr" || core.resultAt(call) !== -constants.errno.EPERM) return false;
+  if (kind !== "spapr" || core.resultAt(call) !== -ERRNO.EPERM) return false;
   if (doubts.mapsWithin(iova, length) !== length) return false;
   setResult(call, 0);
   return true;

@@ -14,12 +14,12 @@
  * is known when mmap and the first touch have succeeded, and not before.
  */
 
-import { join } from "node:path";
 import { ERRNO } from "../errno.ts";
 import { readable } from "../inspect.ts";
 import type { MachineFiles } from "../syscalls.ts";
 import { checkFiles, checkPath, listed } from "./files.ts";
 import { machineFiles } from "./machine-files.ts";
+import { join } from "./paths.ts";
 
 /**
  * One pool. The counts are exact as numbers: a hugepage is larger than 4 KiB, so 2^64 bytes hold fewer than 2^52.

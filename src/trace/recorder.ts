@@ -240,7 +240,7 @@ function isChosen(flags: number): boolean {
 
 function nameAt(memory: Uint8Array, at: number): string {
   const end = memory.indexOf(0, at);
-  return Buffer.from(memory.subarray(at, end < 0 ? at : end)).toString("latin1");
+  return Array.from(memory.subarray(at, end < 0 ? at : end), (byte) => String.fromCharCode(byte)).join("");
 }
 
 function readArgsz(memory: Uint8Array, at: number): number {
