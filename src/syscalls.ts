@@ -158,6 +158,9 @@ export interface FileStatus {
  * `offset` counts from the piece's beginning, is a multiple of the width, and the access lies within the piece: anything else throws
  * a RangeError, and an ended mapping a DmaWindowError `ERR_CLOSED`. Where the device does not answer (its memory is switched off, it
  * is in D3, or gone) a read and a write give -errno (EIO), a negative number; read64 a negative bigint.
+ *
+ * What registers of a program's own, or a device of its own on the model, throw besides passes as it is to whoever made the access: that is
+ * no operation, and nothing of the library's state depends on it. `unmap` is one: what that throws is `ERR_INTERFACE`.
  */
 export interface Registers {
   /** Bytes. */

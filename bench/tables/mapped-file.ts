@@ -28,7 +28,7 @@ export function mappedFile(length: number): MappedFile {
   const bar = new Bar(0, registers, true, {
     where: { address: "0000:00:00.0", group: 0, iommu: "type1" },
     isPrefetchable: () => false,
-    diagnose: () => "a file answers always",
+    diagnose: () => ({ why: "unknown", words: "a file answers always" }),
     release: () => undefined,
   });
   return {

@@ -43,6 +43,8 @@ export class Window extends Closable {
   readonly start: bigint;
   /** Bytes. */
   readonly size: bigint;
+  /** Last IOVA, which is in it: exact also where the window ends at 2^64. */
+  readonly last: bigint;
   /** log2 of the bytes of a page of the window. */
   readonly pageShift: number;
   readonly levels: number;
@@ -70,10 +72,11 @@ export class Window extends Closable {
     super();
     this.start = start;
     this.size = plan.size;
+    this.last = start + plan.size - 1n;
     this.pageShift = plan.pageShift;
     this.levels = plan.levels;
     this.iovaMode = plan.iovaMode;
-    this.dmaMaskBits = core.maskBits(start + plan.size - 1n);
+    this.dmaMaskBits = core.maskBits(this.last);
     const window = core.windowOpen(owner.container, start, plan.size, plan.pageShift);
     if (window <= 0) {
       throw new DmaWindowError(

@@ -9,6 +9,7 @@ import type { Registers } from "../syscalls.ts";
 import { boolean, object } from "../validate.ts";
 import { NO_SUCH_WIDTH } from "./call-registers.ts";
 import type { Whereabouts } from "./file.ts";
+import type { Silence } from "./power.ts";
 
 export interface BarOptions {
   /** Of the device's registers. PCI devices are little-endian, which is the default, but for a few (QEMU's edu on POWER). */
@@ -27,8 +28,8 @@ export interface BarKeeper {
   readonly where: Whereabouts;
   /** It says to be like memory. A system call. */
   isPrefetchable(): boolean;
-  /** What the device's own registers say to an access that it did not answer: a sentence. */
-  diagnose(): string;
+  /** What the device's own registers say to an access that it did not answer. */
+  diagnose(): Silence;
   /** The BAR is not used any more. Gives what the unmapping met with. */
   release(bar: Bar): DmaWindowError | undefined;
 }
@@ -45,7 +46,7 @@ const U64_MAX = 0xffff_ffff_ffff_ffffn;
  *
  * Offsets are bytes from the BAR's beginning and multiples of the width. All throw RangeError `ERR_OUT_OF_RANGE` for another one,
  * or a value of more bits; `ERR_CLOSED`; `ERR_DEVICE_OFF` where the device does not answer: its memory is off, it sleeps in D3, or it
- * has gone, and the message says which (a device that has gone may also read as all ones: see `device.gone`). A write is posted: that the
+ * has gone, and `facts.why` says which (`"memory off"`, `"asleep"`, `"gone"`, `"unknown"`) (a device that has gone may also read as all ones: see `device.gone`). A write is posted: that the
  * device got it, only a read tells.
  *
  * Cost: about 40 ns and no garbage beside the device's own time, with bigints 60 ns; where the BAR cannot be mapped (ports,
@@ -246,10 +247,11 @@ export class Bar extends Closable {
       const words = `bar ${this.index} of device ${address} is not mapped, and nothing makes one access of 64 bits there`;
       return new DmaWindowError("ERR_NO_WIDTH", `${words}: use ${what}64LoHi`, { facts });
     }
+    const { why, words: silence } = this.#keeper.diagnose();
     return new DmaWindowError(
       "ERR_DEVICE_OFF",
-      `bar ${this.index} of device ${address} did not answer a ${what} at ${hex(offset)} (${errnoName(answer)}): ${this.#keeper.diagnose()}`,
-      { errno: answer, facts },
+      `bar ${this.index} of device ${address} did not answer a ${what} at ${hex(offset)} (${errnoName(answer)}): ${silence}`,
+      { errno: answer, facts: { ...facts, why } },
     );
   }
 

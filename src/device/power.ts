@@ -15,6 +15,13 @@ export const POWER_STATES = ["D0", "D1", "D2", "D3hot"] as const satisfies reado
  */
 const NOBODY = 0xffff_ffff;
 
+/** Why a device does not answer: for programs, and for people. */
+export interface Silence {
+  /** `gone`: it reads as all ones, and does not come back. `asleep`, `memory off`: the program can wake it. */
+  readonly why: "gone" | "asleep" | "memory off" | "unknown";
+  readonly words: string;
+}
+
 const CLASS = 8;
 const COMMAND = 4;
 
@@ -65,8 +72,9 @@ export class PowerControl {
   /** @throws `ERR_DEVICE_OFF` where `bar` would not answer: an access to what is mapped of it is a SIGBUS. */
   checkAnswers(bar: string): void {
     if (this.memory && this.state === "D0") return;
-    const words = `${bar} of device ${this.#where.address} cannot be mapped now: ${this.diagnose()}`;
-    throw new DmaWindowError("ERR_DEVICE_OFF", words, { facts: { ...this.#where } });
+    const { why, words } = this.diagnose();
+    const message = `${bar} of device ${this.#where.address} cannot be mapped now: ${words}`;
+    throw new DmaWindowError("ERR_DEVICE_OFF", message, { facts: { ...this.#where, why } });
   }
 
   /** It reads as if nobody were there, or the kernel cannot read it. An interface that throws says nothing. */
@@ -79,16 +87,24 @@ export class PowerControl {
   }
 
   /** Why it does not answer, and what to do: a sentence. */
-  diagnose(): string {
+  diagnose(): Silence {
     try {
-      if (this.isGone) return "it has gone (unplugged, or hung in a reset): close it, and see the kernel's log (dmesg)";
+      if (this.isGone) {
+        const words = "it has gone (unplugged, or hung in a reset): close it, and see the kernel's log (dmesg)";
+        return { why: "gone", words };
+      }
       const { state } = this;
-      if (state !== "D0") return `it sleeps in ${state}: set device.powerState = "D0" first`;
-      if (!this.memory) return "its memory is switched off in the command register: set device.memory = true first";
+      if (state !== "D0") return { why: "asleep", words: `it sleeps in ${state}: set device.powerState = "D0" first` };
+      if (!this.memory) {
+        const words = "its memory is switched off in the command register: set device.memory = true first";
+        return { why: "memory off", words };
+      }
     } catch {
       // then it is as below
     }
-    return "its memory is on, and it is awake: it may be in a reset, or hang. Try again, then device.reset(), and see the kernel's log (dmesg)";
+    const words =
+      "its memory is on, and it is awake: it may be in a reset, or hang. Try again, then device.reset(), and see the kernel's log (dmesg)";
+    return { why: "unknown", words };
   }
 
   #at(): number | null {

@@ -49,7 +49,7 @@ export class DmaHeap extends HeapBase {
   constructor(options: HeapOptions) {
     const plan = readHeap(options);
     const { name, memory, list, window } = plan;
-    const blocks = new Blocks(`heap "${name}"`, new ListGround(memory, list, window), plan.grow);
+    const blocks = new Blocks(`heap "${name}"`, new ListGround(memory, list, window, plan.lowestIova), plan.grow);
     super(name, blocks, plan, () => {
       if (plan.grow && !blocks.growth.tryBy(1n)) throw blocks.growth.error ?? blocks.exhausted({ bytes: 1 });
     });

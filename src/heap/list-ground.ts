@@ -13,8 +13,11 @@ export class ListGround implements Ground {
   readonly #memory: MemsegTable;
   readonly #list: OwnList;
   readonly #window: Window;
+  readonly #lowest: bigint;
 
-  constructor(memory: MemsegTable, list: OwnList, window: Window) {
+  /** What lies below the IOVA `lowest`, a multiple of 64, is in no run. */
+  constructor(memory: MemsegTable, list: OwnList, window: Window, lowest: bigint) {
+    this.#lowest = lowest;
     this.pageSize = list.pageSize;
     this.length = list.length;
     this.#memory = memory;
@@ -36,9 +39,12 @@ export class ListGround implements Ground {
           "the memory is not attached to the heap's window any more, so no device can reach what comes to it: attach it again",
         );
       }
+      const below = iova < this.#lowest ? this.#lowest - iova : 0n;
+      if (below >= length) continue;
+      const [from, to, size] = [va + below, iova + below, length - below];
       const last = runs.at(-1);
-      if (last && last.va + last.size === va && last.iova + last.size === iova) last.size += length;
-      else runs.push({ va, iova, size: length });
+      if (last && last.va + last.size === from && last.iova + last.size === to) last.size += size;
+      else runs.push({ va: from, iova: to, size });
     }
     return runs;
   }

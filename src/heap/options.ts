@@ -49,6 +49,10 @@ export interface HeapOptions extends AidOptions {
   readonly window: Window;
   /** `false`: only {@link DmaHeap.grow} gives it memory. */
   readonly grow?: GrowOptions | false;
+  /**
+   * No block has an IOVA below this: what the list has there lies idle. 65536 keeps clear of 0, which devices take for "none". Default: 0n.
+   */
+  readonly lowestIova?: bigint | number;
 }
 
 /** Where a block must lie. */
@@ -100,6 +104,7 @@ const HEAP_KEYS = keysOf<HeapOptions>({
   guard: true,
   quarantine: true,
   callSites: true,
+  lowestIova: true,
 });
 const GROW_KEYS = keysOf<GrowOptions>({ low: true, step: true, max: true, sync: true });
 const QUARANTINE_KEYS = keysOf<NonNullable<AidOptions["quarantine"]>>({ milliseconds: true });
@@ -148,6 +153,7 @@ export interface HeapPlan extends Aids {
   readonly window: Window;
   readonly name: string;
   readonly grow: GrowPlan | undefined;
+  readonly lowestIova: bigint;
 }
 
 const STEP = 2n << 20n;
@@ -169,6 +175,7 @@ export function readHeap(options: HeapOptions): HeapPlan {
     window,
     name,
     grow: grow === false ? undefined : readGrowth(grow, own),
+    lowestIova: lowestIn(options),
     ...readAids(options),
   };
   if (window.closed) throw new DmaWindowError("ERR_CLOSED", "the window is closed");
@@ -177,6 +184,14 @@ export function readHeap(options: HeapOptions): HeapPlan {
     "ERR_NOT_ATTACHED",
     "the memory is not attached to the window, so no device could reach what is allocated from it: container.attach(memory, window) first",
   );
+}
+
+/** In whole granules of 64 bytes. @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`. */
+function lowestIn({ lowestIova = 0n, window }: HeapOptions): bigint {
+  const lowest = size("lowestIova", lowestIova);
+  if (lowest > window.last)
+    throw argumentRangeError("lowestIova", `at most the window's last IOVA, ${window.last}`, lowestIova);
+  return (lowest + 63n) & ~63n;
 }
 
 /** @throws `ERR_INVALID_ARG_TYPE`. */

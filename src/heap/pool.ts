@@ -43,7 +43,6 @@ let make: (blocks: Blocks, plan: PoolPlan, title: string, guard: boolean, ended:
  *     const rx = heap.pool({ size: 2048, count: 1024 });
  *     const handle = rx.get();
  *     ring[tail] = rx.iovas[rx.slot(handle)]; // what the device is told
- *     rx.bytes(handle)[0] = 1; // the same memory
  *     rx.put(handle);
  */
 export class DmaPool extends Closable {
@@ -53,6 +52,8 @@ export class DmaPool extends Closable {
   readonly count: number;
   /** The IOVA of each slot, at {@link slot} of a handle. Stay as they are; not to be written to. */
   readonly iovas: BigUint64Array;
+  /** The same in halves, for rings of 32-bit words: of slot `n` the low one at `2 * n`, the high one behind it. Without a bigint. */
+  readonly iovaWords: Uint32Array;
   /** The address of each slot, likewise. */
   readonly vas: BigUint64Array;
 
@@ -104,10 +105,8 @@ export class DmaPool extends Closable {
       this.#careful = guard ? new CarefulSlots(title, blocks, taken, size, plan.fifo) : undefined;
       this.#pool = this.#careful ? 0 : wasm.poolOpen(slots, plan.fifo ? 1 : 0);
       if (this.#pool < 0) {
-        throw new DmaWindowError(
-          "ERR_OUT_OF_MEMORY",
-          `no room for ${counted(slots, "slot")} in the allocator's memory: close other pools`,
-        );
+        const message = `no room for ${counted(slots, "slot")} in the allocator's memory: close other pools`;
+        throw new DmaWindowError("ERR_OUT_OF_MEMORY", message);
       }
     } catch (error) {
       taken.release();
@@ -118,6 +117,7 @@ export class DmaPool extends Closable {
     this.size = size;
     this.count = slots;
     this.iovas = taken.iovas;
+    this.iovaWords = new Uint32Array(taken.iovas.buffer);
     this.vas = taken.vas;
     this.#title = title;
     this.#blocks = blocks;

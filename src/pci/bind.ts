@@ -10,9 +10,10 @@ import type { MachineFiles } from "../syscalls.ts";
 import { isVfioDriver } from "../system/groups.ts";
 import { boolean, count } from "../validate.ts";
 import { pciAddress } from "./address.ts";
+import { whileClaimed } from "./claim.ts";
 import { deviceAt, type PciDevice } from "./devices.ts";
 import { checkNotOpen, giveBack } from "./give-back.ts";
-import { filesFrom, groupOf, Look, PCI_OPTIONS, type PciOptions } from "./look.ts";
+import { filesFrom, groupOf, Look, ownFilesFrom, PCI_OPTIONS, type PciOptions } from "./look.ts";
 import { driverMissing, isUnsafe, neverTaken, noGroup } from "./problems.ts";
 import { type Before, dropRecord, keepRecord, recordOf } from "./record.ts";
 import { DriverSwitch } from "./sysfs.ts";
@@ -37,6 +38,10 @@ const VFIO_PCI = "vfio-pci";
 interface Bound {
   readonly device: DriverSwitch;
   readonly files: MachineFiles;
+  /** Where this program's own /proc is. */
+  readonly own: MachineFiles;
+  /** How long the kernel, and other programs, are waited for. */
+  readonly timeout: number;
   /** Whose devices are looked for before it is given back. */
   readonly owner: unknown;
   /** `undefined` where VFIO had the device already: then there is no way back. */
@@ -81,14 +86,19 @@ export class VfioBinding extends Closable {
    * Gives the device back to the driver that it had, and sees that this one has it; to none where it had none. Once more does
    * nothing, and neither does it where VFIO had the device already when it was bound. Blocks until the kernel is done.
    *
-   * @throws `ERR_BUSY` while the device is open: the kernel would wait for that for ever. Close it, and call this again.
+   * @throws `ERR_BUSY` while the device is open: the kernel would wait for that for ever. Close it, and call this again. Also where another
+   * program (facts: pid) is binding it, or a neighbour, for longer than the timeout.
    * @throws `ERR_KERNEL`, `ERR_BIND_TIMEOUT`: `residue` says who has the device now. The way back is still on record.
    */
   restore(): void {
     if (this.#closed) return;
     exclusively("restore", () => {
-      const { device, files, owner, before } = this.#bound;
-      if (before !== undefined) putBack(device, files, owner, before);
+      const { device, files, own, owner, before, timeout: patience, group } = this.#bound;
+      if (before !== undefined) {
+        whileClaimed({ files, own, address: device.address, group, patience }, () =>
+          putBack(device, files, owner, before),
+        );
+      }
       this.#closed = true;
     });
   }
@@ -122,6 +132,7 @@ inspectable(VfioBinding, "VfioBinding", ({ closed, address, group, previousDrive
  * When anything fails the device goes back to its driver; `residue` says where that could not be done either.
  *
  * @throws `ERR_NO_DEVICE`; RangeError `ERR_OUT_OF_RANGE` for what is no address in full.
+ * @throws `ERR_BUSY` (facts: pid) while another program binds it, gives it back, or does so with a neighbour.
  * @throws `ERR_IN_USE` (facts: inUse), unless forced: it names what would be lost.
  * @throws `ERR_NOT_FOR_VFIO` for a bridge, and what vfio-pci denies; `ERR_NO_VFIO_PCI` where that driver is not loaded; `ERR_NO_GROUP`
  * where there is no IOMMU.
@@ -131,25 +142,35 @@ export function bindToVfio(address: string, options: BindOptions = {}): VfioBind
   const wanted = pciAddress("address", address);
   const files = filesFrom(options, BIND_KEYS);
   const force = options.force !== undefined && boolean("force", options.force);
-  const device = new DriverSwitch(files, wanted, timeoutFrom(options));
-  const owner = ownerOf(options.kernel);
+  const timeout = timeoutFrom(options);
+  const device = new DriverSwitch(files, wanted, timeout);
+  const own = ownFilesFrom(options);
+  const base = { device, files, own, timeout, owner: ownerOf(options.kernel) };
   return exclusively("bindToVfio", () => {
-    const look = new Look(files);
-    const found = deviceAt(look, wanted);
-    if (isVfioDriver(found.driver)) return bindingOf(found, { device, files, owner, before: undefined });
-    checkPossible(look, found);
-    if (!force) checkFree(found);
-    const before = beforeOf(device, () => recordOf(files, wanted));
-    keepRecord(files, wanted, before);
-    try {
-      device.setOverride(VFIO_PCI);
-      if (!isVfioDriver(device.driver)) device.unbind(); // else another program was faster, and may have it open by now
-      device.probe(VFIO_PCI);
-      return bindingOf(deviceAt(new Look(files), wanted), { device, files, owner, before });
-    } catch (error) {
-      throw undone(error, device, files, before);
-    }
+    const { group } = deviceAt(new Look(files), wanted);
+    return whileClaimed({ files, own, address: wanted, group, patience: 0 }, () => bind(base, force));
   });
+}
+
+/** While nobody else does. */
+function bind(base: Omit<Bound, "before" | "group" | "previousDriver" | "neighbours">, force: boolean): VfioBinding {
+  const { device, files } = base;
+  const { address } = device;
+  const look = new Look(files);
+  const found = deviceAt(look, address);
+  if (isVfioDriver(found.driver)) return bindingOf(found, { ...base, before: undefined });
+  checkPossible(look, found);
+  if (!force) checkFree(found);
+  const before = beforeOf(device, () => recordOf(files, address));
+  keepRecord(files, address, before);
+  try {
+    device.setOverride(VFIO_PCI);
+    if (!isVfioDriver(device.driver)) device.unbind(); // else another program was faster, and may have it open by now
+    device.probe(VFIO_PCI);
+    return bindingOf(deviceAt(new Look(files), address), { ...base, before });
+  } catch (error) {
+    throw undone(error, device, files, before);
+  }
 }
 
 /**
@@ -162,19 +183,28 @@ export function bindToVfio(address: string, options: BindOptions = {}): VfioBind
 export function unbindFromVfio(address: string, options: UnbindOptions = {}): string | undefined {
   const wanted = pciAddress("address", address);
   const files = filesFrom(options as BindOptions, UNBIND_KEYS);
-  const device = new DriverSwitch(files, wanted, timeoutFrom(options));
+  const timeout = timeoutFrom(options);
+  const device = new DriverSwitch(files, wanted, timeout);
+  const claiming = { files, own: ownFilesFrom(options as BindOptions), address: wanted, patience: timeout };
   return exclusively("unbindFromVfio", () => {
-    const { driver } = deviceAt(new Look(files), wanted);
-    const record = recordOf(files, wanted);
-    if (record !== undefined) putBack(device, files, ownerOf(options.kernel), record);
-    else if (isVfioDriver(driver)) {
-      checkNotOpen(files, ownerOf(options.kernel), wanted);
-      device.setOverride("");
-      device.unbind();
-      device.offer();
-    }
-    return device.driver;
+    const { group } = deviceAt(new Look(files), wanted);
+    return whileClaimed({ ...claiming, group }, () => unbind(device, files, ownerOf(options.kernel)));
   });
+}
+
+/** While nobody else does. */
+function unbind(device: DriverSwitch, files: MachineFiles, owner: unknown): string | undefined {
+  const { address } = device;
+  const { driver } = deviceAt(new Look(files), address);
+  const record = recordOf(files, address);
+  if (record !== undefined) putBack(device, files, owner, record);
+  else if (isVfioDriver(driver)) {
+    checkNotOpen(files, owner, address);
+    device.setOverride("");
+    device.unbind();
+    device.offer();
+  }
+  return device.driver;
 }
 
 function putBack(device: DriverSwitch, files: MachineFiles, owner: unknown, before: Before): void {
@@ -204,7 +234,7 @@ function beforeOf(device: DriverSwitch, recordNow: () => Before | undefined): Be
   return { driver: driver ?? record.driver, override: record.override };
 }
 
-function bindingOf(found: PciDevice, bound: Pick<Bound, "device" | "files" | "owner" | "before">): VfioBinding {
+function bindingOf(found: PciDevice, bound: Omit<Bound, "group" | "previousDriver" | "neighbours">): VfioBinding {
   const { address, driver, neighbours } = found;
   const group = groupOf(new Look(bound.files), address);
   if (group === undefined) {

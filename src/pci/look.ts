@@ -20,6 +20,11 @@ export interface PciOptions {
 
 export const PCI_OPTIONS = keysOf<PciOptions>({ kernel: true, root: true });
 
+/** The files of the machine that the options name, wherever its tree stands. */
+export function ownFilesFrom({ kernel }: PciOptions): MachineFiles {
+  return kernel?.files ?? machineFiles;
+}
+
 /** The files that the options name. `keys` are those that a caller's options may have. */
 export function filesFrom(options: PciOptions, keys: readonly string[] = PCI_OPTIONS): MachineFiles {
   known("options", object("options", options), keys);

@@ -144,7 +144,8 @@ export class DriverSwitch {
   }
 }
 
-function sleep(milliseconds: number): void {
+/** Blocks the thread. */
+export function sleep(milliseconds: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Math.ceil(milliseconds));
 }
 

@@ -15,10 +15,11 @@
  * looked for at every level.
  */
 
-import { argumentTypeError, DmaWindowError } from "../errors.ts";
+import { argumentTypeError, DmaWindowError, errnoName } from "../errors.ts";
 import { guards, sentence } from "../guards.ts";
 import { readable } from "../inspect.ts";
-import { readText } from "./files.ts";
+import type { MachineFiles } from "../syscalls.ts";
+import { checkFiles, readText } from "./files.ts";
 
 /** Physical addresses, both ends inclusive, each from 0 to 2^64 - 1. */
 export interface PhysicalRange {
@@ -48,6 +49,8 @@ export interface Iomem {
   /** The size of all `ramRanges` in bytes; no address is counted twice. */
   readonly totalBytes: bigint;
 }
+
+const IOMEM = "/proc/iomem";
 
 const waysOut =
   "State the highest physical address yourself, or use an IOVA mode that does not need it: IOVAs that count from the " +
@@ -82,11 +85,20 @@ export function parseIomem(text: string): Iomem {
 /**
  * The machine's System RAM now: memory that is plugged in later is not in it.
  *
+ * @param from The path of the file, or a kernel's files (`kernel.files`), whose machine it is then. Default: this machine's.
+ *
  * Throws what {@link parseIomem} throws, and a DmaWindowError `ERR_IOMEM_UNREADABLE` with the errno when the file is
  * missing or may not be read.
  */
-export function readIomem(path = "/proc/iomem"): Iomem {
-  return parseIomem(readText(path, "ERR_IOMEM_UNREADABLE", waysOut));
+export function readIomem(from: string | MachineFiles = IOMEM): Iomem {
+  if (typeof from !== "object" || from === null) return parseIomem(readText(from, "ERR_IOMEM_UNREADABLE", waysOut));
+  checkFiles(from);
+  const text = from.text(IOMEM);
+  if (typeof text === "string") return parseIomem(text);
+  throw new DmaWindowError("ERR_IOMEM_UNREADABLE", `cannot read ${IOMEM}: ${errnoName(text)}. ${waysOut}`, {
+    errno: text,
+    facts: { path: IOMEM },
+  });
 }
 
 /** Indentation, first address, last address, name. The kernel writes lower case and never more than 16 digits. */

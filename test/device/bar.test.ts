@@ -185,7 +185,7 @@ bars("of a device that does not answer say why, and what to do", () => {
     const error = failure("ERR_DEVICE_OFF", access);
     assert.match(error.message, `bar 0 of device ${address} did not answer`);
     assert.match(error.message, "it has gone");
-    assert.is(error.errno, no.EIO);
+    assert.equal([error.errno, error.facts?.why], [no.EIO, "gone"]);
   }
   assert.is(device.gone, true);
   assert.equal(
@@ -197,10 +197,14 @@ bars("of a device that does not answer say why, and what to do", () => {
 bars("are not mapped while memory is off or the device sleeps: the message says which", () => {
   const { container, device } = driven();
   device.memory = false;
-  assert.match(failure("ERR_DEVICE_OFF", () => device.bar(0)).message, "set device.memory = true");
+  const off = failure("ERR_DEVICE_OFF", () => device.bar(0));
+  assert.match(off.message, "set device.memory = true");
+  assert.is(off.facts?.why, "memory off");
   device.memory = true;
   device.powerState = "D3hot";
-  assert.match(failure("ERR_DEVICE_OFF", () => device.bar(0)).message, 'set device.powerState = "D0"');
+  const asleep = failure("ERR_DEVICE_OFF", () => device.bar(0));
+  assert.match(asleep.message, 'set device.powerState = "D0"');
+  assert.is(asleep.facts?.why, "asleep");
   device.powerState = "D0";
   assert.is(device.bar(0).read32(0), 0);
   container.close();

@@ -17,6 +17,13 @@ export const deviceMutants: readonly Mutant[] = [
     noticedBy: "test/device/given-back.test.ts",
   },
   {
+    broken: "two programs change one device at once",
+    file: "src/pci/claim.ts",
+    from: "if (other === undefined) return release;",
+    to: "if (tries > 0) return release;",
+    noticedBy: "test/pci/claim.test.ts",
+  },
+  {
     broken: "what a device without an IOMMU was told of is forgotten when it is unmapped",
     file: "src/container/calls.ts",
     from: "tell(target, count);",

@@ -30,12 +30,12 @@ const KERNEL = `
 export async function withKernelBeside(
   actor: SysfsActor,
   address: string,
-  use: (actor: SysfsActor) => void,
+  use: (actor: SysfsActor) => void | Promise<void>,
 ): Promise<void> {
   const kernel = spawn(process.execPath, ["--input-type=module", "--eval", KERNEL, actor.root, address]);
   try {
     await new Promise((ready) => kernel.stdout.once("data", ready));
-    use(actor);
+    await use(actor);
   } finally {
     kernel.stdin.end();
     await new Promise((ended) => kernel.once("exit", ended));

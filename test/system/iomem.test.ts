@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { DmaWindowError } from "../../src/errors.ts";
+import type { MachineFiles } from "../../src/syscalls.ts";
 import { parseIomem, readIomem } from "../../src/system/iomem.ts";
 import { failure, refused, thrownBy } from "../support/failure.ts";
 import { withTree } from "./temp-tree.ts";
@@ -243,6 +244,19 @@ test("a file that is missing or is a directory gives the kernel's errno, and wha
 
 test("a path that is no string is refused: a number would be read as a file descriptor", () => {
   refused("ERR_INVALID_ARG_TYPE", () => readIomem(0 as never));
+  refused("ERR_INVALID_ARG_TYPE", () => readIomem(null as never));
+  refused("ERR_INVALID_ARG_TYPE", () => readIomem({} as never));
+});
+
+test("a kernel's files say what its machine has, or why not", () => {
+  const of = (answer: string | number): MachineFiles => ({
+    text: (path) => (path === "/proc/iomem" ? answer : -2),
+    names: () => -2,
+    link: () => -2,
+  });
+  assert.equal(readIomem(of(x86)), parseIomem(x86));
+  const error = failure("ERR_IOMEM_UNREADABLE", () => readIomem(of(-constants.errno.EACCES)));
+  assert.equal([error.errno, error.facts], [-constants.errno.EACCES, { path: "/proc/iomem" }]);
 });
 
 test("this machine's own file gives memory, or says that it is hidden", () => {
