@@ -47,6 +47,8 @@ export class Container extends Closable {
   readonly #windows = new Set<Window>();
   readonly #attachments = new Map<MemsegTable, Attachment>();
   readonly #devices: Devices;
+  /** The kernel was seen to have taken all of them out. None comes back: the container has no IOMMU any more. */
+  #groupsGone = false;
   #open = true;
 
   /** @internal Made by openContainer. */
@@ -60,7 +62,15 @@ export class Container extends Closable {
     if (this.#handle <= 0)
       throw new DmaWindowError("ERR_OUT_OF_MEMORY", "no room for a container in the core's memory");
     const { containerFd } = files;
-    this.#target = { kernel, containerFd, container: this.#handle, kind: backend.kind, doubts: new Doubts() };
+    const haveGroupsGone = () => this.#haveGroupsGone();
+    this.#target = {
+      kernel,
+      containerFd,
+      container: this.#handle,
+      kind: backend.kind,
+      doubts: new Doubts(),
+      haveGroupsGone,
+    };
   }
 
   get closed(): boolean {
@@ -246,8 +256,8 @@ export class Container extends Closable {
    * Stops and closes its devices, unmaps and removes everything in order, and closes the fds. Once more does nothing. `using` closes
    * heaps over its windows first, whatever is live in them.
    *
-   * Where its groups have gone (their devices were unbound or unplugged) the kernel has unmapped all already: that is no error, and the
-   * process warning `DMA_WINDOW_GROUPS_GONE` says so.
+   * Where its groups have gone (their devices were unbound or unplugged) the kernel has unmapped all already: that is no error, here or
+   * where memory is unmapped one by one, and the process warning `DMA_WINDOW_GROUPS_GONE` says so.
    *
    * @throws `ERR_HELD` where a heap is open (facts: heap, live), `ERR_BUSY` while a device is being opened or reset on another thread:
    * nothing is changed. `ERR_CLOSE` when something on the way failed; the fds are closed all the same, with which the kernel ends
@@ -281,8 +291,9 @@ export class Container extends Closable {
     for (const window of this.#windows) window.forget();
     this.#windows.clear();
     const { groups, containerFd } = this.#files;
-    if (unmapping.length > 0 && groups.areGone) warnOfGone(groups.numbers);
-    else errors.push(...unmapping);
+    // What else fails then fails for that: a window is not to be removed from an IOMMU that is not there.
+    if (unmapping.length > 0 && !this.#haveGroupsGone()) errors.push(...unmapping);
+    if (this.#groupsGone) warnOfGone(groups.numbers);
     const idle = endIdle(this.#target);
     if (idle?.code === "ERR_INTERFACE") errors.push(idle); // what only stays registered ends with the files
     for (const fd of [...groups.fds, containerFd]) attempt(errors, () => this.#closeFile(fd));
@@ -290,6 +301,11 @@ export class Container extends Closable {
     this.#open = false;
     const problem = closingError("the container", errors);
     if (problem !== undefined) throw problem;
+  }
+
+  #haveGroupsGone(): boolean {
+    this.#groupsGone ||= this.#files.groups.areGone;
+    return this.#groupsGone;
   }
 
   #closeWindow(window: Window): DmaWindowError | undefined {
@@ -313,8 +329,11 @@ export class Container extends Closable {
       threw = this.#backend.removeWindow(window.start);
     } catch (error) {
       const isSure = error instanceof DmaWindowError && error.code === "ERR_KERNEL";
-      const stays = `the window at ${hex(window.start)} ${isSure ? "stays" : "may still be there"}, with nothing in it`;
-      throw withResidue(error, [stays, ...(leftover?.residue?.left ?? [])]);
+      // A window goes with the IOMMU, and that with the last group.
+      if (!isSure || !this.#haveGroupsGone()) {
+        const stays = `the window at ${hex(window.start)} ${isSure ? "stays" : "may still be there"}, with nothing in it`;
+        throw withResidue(error, [stays, ...(leftover?.residue?.left ?? [])]);
+      }
     }
     core.windowClose(window.target.window);
     this.#windows.delete(window);

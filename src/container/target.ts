@@ -13,6 +13,8 @@ export interface Target {
   readonly container: number;
   /** What an interface that threw left open in the container. */
   readonly doubts: Doubts;
+  /** Asks the kernel whether it has taken all groups out of the container, and all that was mapped with them. */
+  readonly haveGroupsGone: () => boolean;
   readonly start: bigint;
   readonly size: bigint;
   readonly pageShift: number;
@@ -22,4 +24,7 @@ export interface Target {
 }
 
 /** The container, as far as its registrations need it. */
-export type ContainerTarget = Pick<Target, "kernel" | "containerFd" | "container" | "kind" | "doubts">;
+export type ContainerTarget = Pick<
+  Target,
+  "kernel" | "containerFd" | "container" | "kind" | "doubts" | "haveGroupsGone"
+>;
