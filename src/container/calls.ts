@@ -182,6 +182,7 @@ function unmapRows(target: Target, count: number, owner: number, among?: Among):
   let at = perform(target, 0);
   // No call depends on an UNREGISTER, so one that fails stops nothing. After an UNMAP that fails, nothing more goes out.
   for (; at < core.callCount(); at = perform(target, at + 1)) {
+    if (wentWithGroups(target, at)) continue;
     if (core.callAt(at) === IOMMU_UNMAP_DMA && !wasNeverMapped(target, at)) break;
     if (core.callAt(at) !== IOMMU_UNMAP_DMA && !isEnded(target, at)) unended.push(at);
   }
@@ -277,11 +278,24 @@ export function endIdle(target: ContainerTarget): DmaWindowError | undefined {
 }
 
 /** Whether the UNREGISTER that failed was for one that was in doubt, and has gone. Where it threw, it is in doubt from here on. */
-function isEnded({ doubts }: ContainerTarget, call: number): boolean {
+function isEnded(target: ContainerTarget, call: number): boolean {
+  if (wentWithGroups(target, call)) return true;
+  const { doubts } = target;
   const { va } = registrationOf(call);
   if (core.resultAt(call) === NOT_CALLED) doubts.registrations.add(va);
   if (!doubts.registrations.has(va) || !wasNotThere(call)) return false;
   doubts.registrations.delete(va);
+  setResult(call, 0);
+  return true;
+}
+
+/**
+ * Whether an UNMAP or UNREGISTER failed because the container's last group has left, as it does with its last device: the kernel has
+ * unmapped all by then, and given up the IOMMU, so that it knows no such call any more.
+ * (drivers/vfio/container.c: vfio_group_detach_container, vfio_fops_unl_ioctl)
+ */
+function wentWithGroups(target: ContainerTarget, call: number): boolean {
+  if (core.resultAt(call) !== -ERRNO.EINVAL || !target.haveGroupsGone()) return false;
   setResult(call, 0);
   return true;
 }

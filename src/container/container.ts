@@ -81,6 +81,7 @@ export class Container extends Closable {
       container: this.#handle,
       kind: backend.kind,
       doubts: new Doubts(),
+      haveGroupsGone: () => files.groups.areGone,
       told,
       sites,
     };
@@ -284,8 +285,8 @@ export class Container extends Closable {
    * Stops and closes its devices, unmaps and removes everything in order, and closes the fds. Once more does nothing. `using` stops the
    * devices first, and then closes heaps over its windows, whatever is live in them.
    *
-   * Where its groups have gone (their devices were unbound or unplugged) the kernel has unmapped all already: that is no error, and the
-   * process warning `DMA_WINDOW_GROUPS_GONE` says so.
+   * Where its groups have gone (their devices were unbound or unplugged) the kernel has unmapped all already: that is no error, here or
+   * where memory is unmapped one by one, and the process warning `DMA_WINDOW_GROUPS_GONE` says so.
    *
    * @throws `ERR_HELD` where a heap is open (facts: heap, live), `ERR_BUSY` while a device is being opened or reset on another thread:
    * nothing is changed. `ERR_CLOSE` when something on the way failed; the fds are closed all the same, with which the kernel ends
@@ -337,8 +338,9 @@ export class Container extends Closable {
     for (const window of this.#windows) window.forget();
     this.#windows.clear();
     const { groups, containerFd } = this.#files;
-    if (unmapping.length > 0 && groups.areGone) warnOfGone(groups.numbers);
-    else errors.push(...unmapping);
+    // What else fails then fails for that: a window is not to be removed from an IOMMU that is not there.
+    if (unmapping.length > 0 && !groups.areGone) errors.push(...unmapping);
+    if (groups.wereGone) warnOfGone(groups.numbers);
     const idle = endIdle(this.#target);
     if (idle?.code === "ERR_INTERFACE") errors.push(idle); // what only stays registered ends with the files
     for (const fd of [...groups.fds, containerFd]) attempt(errors, () => this.#closeFile(fd));
@@ -370,8 +372,11 @@ export class Container extends Closable {
       threw = this.#backend.removeWindow(window.start);
     } catch (error) {
       const isSure = error instanceof DmaWindowError && error.code === "ERR_KERNEL";
-      const stays = `the window at ${hex(window.start)} ${isSure ? "stays" : "may still be there"}, with nothing in it`;
-      throw withResidue(error, [stays, ...(leftover?.residue?.left ?? [])]);
+      // A window goes with the IOMMU, and that with the last group.
+      if (!isSure || !this.#files.groups.areGone) {
+        const stays = `the window at ${hex(window.start)} ${isSure ? "stays" : "may still be there"}, with nothing in it`;
+        throw withResidue(error, [stays, ...(leftover?.residue?.left ?? [])]);
+      }
     }
     core.windowClose(window.target.window);
     this.#windows.delete(window);

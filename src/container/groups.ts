@@ -1,4 +1,5 @@
 /** The groups of a container, which come and go while it is open. */
+import { ERRNO } from "../errno.ts";
 import { argumentRangeError, asOurs, DmaWindowError, withResidue } from "../errors.ts";
 import { refusedByKernel } from "../explain.ts";
 import { bytes, hex } from "../hex.ts";
@@ -19,6 +20,7 @@ export class Groups {
   readonly #kernel: Syscalls;
   readonly #containerFd: number;
   readonly #held: HeldGroup[] = [];
+  #wereGone = false;
 
   constructor(kernel: Syscalls, containerFd: number) {
     this.#kernel = kernel;
@@ -84,16 +86,25 @@ export class Groups {
     this.#leave(held);
   }
 
-  /** Whether the kernel has taken all of them out of the container, as it does when their last device is unbound or unplugged. */
+  /**
+   * Whether the kernel has taken all of them out of the container, as it does when their last device is unbound or unplugged: it says
+   * ENODEV then (`drivers/vfio/group.c: vfio_group_ioctl_get_status`). Another errno says nothing.
+   */
   get areGone(): boolean {
-    return this.#held.every(({ fd }) => {
+    this.#wereGone ||= this.#held.every(({ fd }) => {
       try {
         const { answer, flags } = groupStatus(this.#kernel, fd);
-        return answer !== 0 || (flags & GroupFlag.CONTAINER_SET) === 0;
+        return answer === -ERRNO.ENODEV || (answer === 0 && (flags & GroupFlag.CONTAINER_SET) === 0);
       } catch {
         return false; // an interface that throws says nothing
       }
     });
+    return this.#wereGone;
+  }
+
+  /** Whether that was seen. None comes back: the container has no IOMMU any more. */
+  get wereGone(): boolean {
+    return this.#wereGone;
   }
 
   /** `drivers/vfio/group.c: vfio_group_ioctl_unset_container`: first out of the container, then closed. */

@@ -18,6 +18,8 @@ export interface Target {
   readonly told: Told;
   /** There where call sites are kept. */
   readonly sites: MapSites | undefined;
+  /** Asks the kernel whether it has taken all groups out of the container, and all that was mapped with them. */
+  readonly haveGroupsGone: () => boolean;
   readonly start: bigint;
   readonly size: bigint;
   readonly pageShift: number;
@@ -34,5 +36,5 @@ interface MapSites {
 /** The container, as far as its registrations need it. */
 export type ContainerTarget = Pick<
   Target,
-  "kernel" | "containerFd" | "container" | "kind" | "doubts" | "told" | "sites"
+  "kernel" | "containerFd" | "container" | "kind" | "doubts" | "haveGroupsGone" | "told" | "sites"
 >;

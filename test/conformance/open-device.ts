@@ -25,7 +25,15 @@ export const Distance = {
 } as const;
 
 /** Registers of the configuration space. */
-export const Config = { COMMAND: 0x04, REVISION: 0x08, BAR0: 0x10, ROM: 0x30, CAPABILITIES: 0x34 } as const;
+export const Config = {
+  COMMAND: 0x04,
+  STATUS: 0x06,
+  REVISION: 0x08,
+  BAR0: 0x10,
+  ROM: 0x30,
+  CAPABILITIES: 0x34,
+  INTERRUPT_PIN: 0x3d,
+} as const;
 export const Command = { MEMORY: 2, BUS_MASTER: 4 } as const;
 
 /** Ids of capabilities, and where in one what is. */

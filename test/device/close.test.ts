@@ -2,6 +2,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { openContainer } from "../../src/container/open.ts";
+import { DmaHeap } from "../../src/heap/heap.ts";
 import { MemsegTable } from "../../src/memory/table.ts";
 import { type ModelKernel, modelKernel } from "../../src/model/index.ts";
 import { planWindow } from "../../src/plan/index.ts";
@@ -178,6 +179,45 @@ closing("a container whose groups left with their device: what was mapped went w
     assert.equal(model.leaks(), []);
   }
 });
+
+closing(
+  "what is unmapped one by one when the groups have left went with them too: heaps, segments, memory of the program's own",
+  async () => {
+    for (const machine of machineNames) {
+      const { model, container, device, plugged } = driven(new Probe(), { machine });
+      const page = BigInt(model.pageSize);
+      const memory = new MemsegTable({ kernel: model });
+      const list = memory.addList({ pageSize: page, maxBytes: 4n << 20n });
+      const growTo = 16n << 20n; // room for memory of the program's own
+      const window = container.createWindow(planWindow({ memory, info: container.info(), growTo }));
+      container.attach(memory);
+      const heap = new DmaHeap({ memory, list, window });
+      const buffer = heap.buffer(5000);
+      const segment = memory.allocate(list, 4);
+      const other = memory.allocate(list, 2);
+      const va = model.mmap(0n, page, 3, 0, 0);
+      const iova = window.map({ va, length: page });
+      const unbound = plugged.unbind();
+      device.close();
+      await unbound;
+      window.unmap({ iova, length: page });
+      memory.free(segment);
+      buffer.close();
+      heap.close();
+      assert.equal([heap.closed, window.liveBytes], [true, other.length], machine);
+      container.detach(memory);
+      memory.free(other);
+      window.close();
+      assert.equal(
+        warningsOf(() => container.close()),
+        ["DMA_WINDOW_GROUPS_GONE"],
+        machine,
+      );
+      memory.close();
+      assert.equal(model.leaks(), [], machine);
+    }
+  },
+);
 
 closing("an UNMAP that fails in a container whose groups are there is an error as before", () => {
   const model = modelKernel({ ...machines.x86, devices: [new Probe()] });

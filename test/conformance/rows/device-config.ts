@@ -26,6 +26,7 @@ export const deviceConfig: Section = {
     ["a write at the end", DEVICES, o(from.configRw), "EFAULT", ({ device: d }) => d.write(Region.CONFIG, END, 4, 0)],
     ["the command register when it is opened: bus mastering is off", DEVICES_OF_TYPE1, o(from.pciEnable), "command 0x103", ({ device: d }) => d.command()],
     ["the command register when it is opened: bus mastering is off", SPAPR, o(from.pciEnable), "command 0x102", ({ device: d }) => d.command()],
+    ["the status register and the interrupt's pin when it is opened", DEVICES, o(from.configRw), "0x10, 0x1", ({ device: d }) => [hex(d.config(Config.STATUS)), hex(d.config(Config.INTERRUPT_PIN, 1))]],
     ["the vendor is written: as many bytes, and nothing has changed", DEVICES, o(from.configSingle), "2, 0x1b36", ({ device: d }) => [d.setConfig(0, 0xffff), hex(d.config(0))]],
     ["the revision is written: likewise", DEVICES, o(from.configSingle), "1, 0x2", ({ device: d }) => [d.setConfig(Config.REVISION, 0x55, 1), hex(d.config(Config.REVISION, 1))]],
     ["a BAR is written with all ones: it reads as its size", DEVICES_OF_TYPE1, o(from.configBars), "4, 0xffffc004", (p) => sizeOfBar(p.device)],
