@@ -5,6 +5,7 @@ import type { ModelPlatform } from "../model/index.ts";
 import type { IovaMode } from "../plan/index.ts";
 import { IOVA_MODES } from "../plan/request.ts";
 import { DEVICE_COMMANDS, type DeviceCommand, type DeviceLine, deviceLine, isDeviceCommand } from "./device-line.ts";
+import { type ExplainLine, explainLine } from "./explain-line.ts";
 import type { KernelName, MachineOptions } from "./machine.ts";
 import { parseChoice, parseCount, parseSize, UsageError } from "./usage.ts";
 
@@ -16,6 +17,9 @@ export const HELP = `dma-window: a DMA window, sized once
   dma-window plan    plan a window for this machine and say why, without creating it
   dma-window replay FILE
                      make the system calls of a trace again, and list every answer that is another one
+  dma-window explain CALL [ANSWER] | LINE | --trace FILE | --file FILE
+                     say why VFIO answers so: MAP_DMA EINVAL, a line of a log of DPDK, SPDK, QEMU, strace or dmesg, a log
+                     on stdin or in a file, or every failing call of a trace
   dma-window devices [ADDRESS]
                      list this machine's PCI devices: class, IOMMU group, driver, and what would be lost if VFIO had
                      it; of one also why VFIO would refuse it, and what to do
@@ -41,6 +45,10 @@ export const HELP = `dma-window: a DMA window, sized once
   --steps N                of the storm (default 4000)
   --seed N                 of the storm (default 1)
   --trace FILE             with run: write down every system call of the first storm, for replay
+  --linux VERSION          with explain: the kernel's version, such as 6.12.107; with --kernel linux this machine's
+                           files are asked about the causes; --platform as above
+  --vaddr, --iova, --size, --argsz, --flags, --page-shift, --levels, --start, --index, --count, --argument, --group N,
+  --path, --name TEXT      with explain: operands of the call
   --force                  with bind: though it is in use, by a disk that is mounted, a network, a console
   --root DIR               with devices, bind and unbind: where the machine's /sys and /proc lie, such as /host in a
                            container
@@ -104,7 +112,8 @@ export interface ReplayLine {
 }
 
 /** @throws UsageError, saying which option takes what. */
-export function parseCommandLine(args: readonly string[]): CommandLine | ReplayLine | DeviceLine {
+export function parseCommandLine(args: readonly string[]): CommandLine | ReplayLine | DeviceLine | ExplainLine {
+  if (args[0] === "explain" && !args.includes("--help") && !args.includes("-h")) return explainLine(args);
   const { values, positionals } = parse(args);
   const kernel = parseChoice<KernelName>("kernel", values.kernel ?? "model", ["model", "linux"]);
   const groups = values.group.map((group) => parseCount("group", group, 0, 2 ** 31 - 1));
@@ -216,7 +225,7 @@ function refuseUnknown(args: readonly string[]): void {
   }
 }
 
-const COMMANDS = ["run", "plan", "replay", ...DEVICE_COMMANDS] as const;
+const COMMANDS = ["run", "plan", "replay", "explain", ...DEVICE_COMMANDS] as const;
 
 function commandOf(positionals: readonly string[]): "run" | "plan" | "replay" | DeviceCommand {
   const [command = "", extra] = positionals;
@@ -226,7 +235,7 @@ function commandOf(positionals: readonly string[]): "run" | "plan" | "replay" | 
   const meant = nearest(command, COMMANDS);
   throw new UsageError(
     `there is no command ${JSON.stringify(command)}${meant === undefined ? ": the" : `; did you mean ${meant}? The`} ` +
-      "commands are run, plan, replay, devices, bind and unbind",
+      "commands are run, plan, replay, explain, devices, bind and unbind",
   );
 }
 

@@ -1,7 +1,7 @@
 /** A line of a log, of strace or of dmesg: which call it is about, what was answered, and with which operands. */
 import { answerNamed, errnoNamed, errorTexts } from "../answers.ts";
 import { callsNamed } from "../calls.ts";
-import { type Asked, SUCCESS } from "../cause.ts";
+import type { Asked } from "../cause.ts";
 import type { Platform } from "../explanation.ts";
 import { type Message, messages } from "./messages.ts";
 import { operandsIn } from "./operands.ts";
@@ -29,7 +29,7 @@ export function findIn(line: string): Found | undefined {
   if (call === undefined) return undefined;
   const said = saidBy(message, answer);
   // A call that is only named, and did not fail, is nothing to explain.
-  if (message === undefined && (said === undefined || said === SUCCESS)) return undefined;
+  if (message === undefined && said === undefined && !/fail|error|cannot|could not/i.test(text)) return undefined;
   return {
     call,
     answer: said,
