@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { answerNamed } from "../explain/answers.ts";
 import { callNames, callsNamed } from "../explain/calls.ts";
 import type { Asked } from "../explain/cause.ts";
+import { codes } from "../explain/codes.ts";
 import { isVersion, type Platform } from "../explain/explanation.ts";
 import { nearest } from "../known.ts";
 import { parseChoice, UsageError } from "./usage.ts";
@@ -29,6 +30,12 @@ export interface ExplainTextLine extends Common {
   readonly text: string;
 }
 
+/** A code of this library's own errors. */
+export interface ExplainCodeLine extends Common {
+  readonly kind: "code";
+  readonly code: string;
+}
+
 /** From stdin, a file, or a trace of ours. */
 export interface ExplainFileLine extends Common {
   readonly kind: "log" | "trace";
@@ -36,7 +43,7 @@ export interface ExplainFileLine extends Common {
   readonly file: string;
 }
 
-export type ExplainLine = ExplainCallLine | ExplainTextLine | ExplainFileLine;
+export type ExplainLine = ExplainCallLine | ExplainCodeLine | ExplainTextLine | ExplainFileLine;
 
 /** Operands: fields of the structs, by names of this command line. */
 const numbers: Readonly<Record<string, string>> = {
@@ -110,6 +117,8 @@ function ofWords(words: readonly string[], common: Common): ExplainLine {
   const [first, second] = words;
   if (first === undefined || first === "-") return { kind: "log", file: "-", ...common };
   if (first.trim() === "") throw new UsageError("explain takes a CALL, a CALL and its ANSWER, or a LINE; got nothing");
+  const code = first.toUpperCase();
+  if (words.length === 1 && Object.hasOwn(codes, code)) return { kind: "code", code, ...common };
   const calls = callsNamed(first, common.platform);
   if (calls.length === 0) return notACall(words, common);
   if (second === undefined) return { kind: "call", calls, ...common };
@@ -129,10 +138,11 @@ function notACall(words: readonly string[], common: Common): ExplainTextLine {
   if (/[:/(=]/.test(text) && words.length === 1) return { kind: "text", text, ...common };
   const [word = ""] = words;
   const short = callNames().flatMap((name) => [name, name.replace(/^VFIO_(IOMMU_)?(SPAPR_)?/, "")]);
-  const meant = nearest(word.toUpperCase(), short);
+  const isCode = /^ERR_/i.test(word);
+  const meant = nearest(word.toUpperCase(), isCode ? Object.keys(codes) : short);
   const hint =
     meant === undefined ? "; calls are named as in <linux/vfio.h>, such as MAP_DMA" : `; did you mean ${meant}?`;
-  throw new UsageError(`there is no call ${JSON.stringify(word.slice(0, 80))}${hint}`);
+  throw new UsageError(`there is no ${isCode ? "code" : "call"} ${JSON.stringify(word.slice(0, 80))}${hint}`);
 }
 
 function operandsOf(values: Values): Asked {

@@ -26,7 +26,8 @@ export function explanationLines({ call, answer, causes, passed }: Explanation, 
   const head = `${call}: ${answers[answer] ?? answer}${operands === "" ? "" : ` (${operands})`}`;
   if (causes.length === 0) return [head, "", "  None of the causes that are known: see the kernel's log (dmesg)."];
   const [first] = causes;
-  const told = first?.verdict === "sure" ? causes.filter(({ verdict }) => verdict === "sure") : causes.filter(isOpen);
+  const isFound = first?.verdict === "sure" || first?.verdict === "likely";
+  const told = causes.filter(({ verdict }) => (isFound ? verdict === first.verdict : verdict !== "unlikely"));
   const shown = told.length === 0 ? causes : told;
   const others = causes.filter((cause) => !shown.includes(cause)).map(({ check }) => check);
   return [
@@ -48,10 +49,6 @@ export function callLines({ call, causes }: Explanation): string[] {
     "",
     `  dma-window explain ${call.replace(/^VFIO_(IOMMU_)?/, "")} ${[...byAnswer.keys()][0] ?? "EINVAL"} says what they are.`,
   ];
-}
-
-function isOpen({ verdict }: ExplainedCause): boolean {
-  return verdict !== "unlikely";
 }
 
 function causeLines({ rank, check, verdict, answer, on, linux, why, source, fix }: ExplainedCause): string[] {

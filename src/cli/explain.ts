@@ -1,5 +1,6 @@
 /** `dma-window explain`: why VFIO said no, to this library or to any other program. */
 
+import { codes } from "../explain/codes.ts";
 import { type ExplainOptions, type Explanation, explainCall } from "../explain/explanation.ts";
 import { explainLine } from "../explain/lines/explain.ts";
 import { plain } from "../explain/lines/plain.ts";
@@ -27,6 +28,13 @@ export function explainCommand(line: ExplainLine, print: (text: string) => void)
   switch (line.kind) {
     case "call":
       return explainCalls(line.calls, line.answer, options, line.json, print);
+    case "code": {
+      const words = codes[line.code];
+      print(
+        line.json ? json({ code: line.code, ...words }) : `${line.code}: ${words?.means}.\n\n  Do: ${words?.next}.`,
+      );
+      return 0;
+    }
     case "text": {
       const found = explainLine(line.text, options);
       if (found === undefined) return nothing("that line");

@@ -40,6 +40,7 @@ const general: Readonly<Record<string, Words>> = {
   "not-mappable": {
     next: "GET_REGION_INFO says which regions can be mmapped (flag 4), and which parts of them (sparse areas)",
   },
+  "IOMMU_IOAS_MAP iova-range": { next: "take IOVAs in the ranges that IOMMU_IOAS_IOVA_RANGES says" },
   "iova-range": { next: "take IOVAs in the ranges that GET_INFO has as a capability, since Linux 5.4" },
   "VFIO_IOMMU_MAP_DMA address-width": {
     next: "take IOVAs in the ranges that GET_INFO has as a capability, since Linux 5.4",

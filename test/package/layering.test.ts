@@ -105,6 +105,13 @@ layers("have a software kernel that needs nothing of Node: it runs in a browser"
   );
 });
 
+layers("explain answers, lines of logs and traces without Node: a page in a browser can", () => {
+  for (const file of filesIn("src/explain").concat(filesIn("src/history"))) {
+    const needed = [...reached(file)].filter((name) => name.startsWith("node:"));
+    assert.equal(needed, [], file);
+  }
+});
+
 layers("have a seam that imports nothing, and words that import little", () => {
   for (const leaf of [
     ...["syscalls.ts", "errno.ts", "guards.ts", "hex.ts", "closable.ts", "copies.ts", "error-json.ts"],
@@ -117,6 +124,8 @@ layers("have a seam that imports nothing, and words that import little", () => {
   mayImport("exclusive.ts", (to) => to === "errors.ts");
   mayImport("asked.ts", (to) => ["captured.ts", "errors.ts", "hex.ts", "syscalls.ts"].includes(to));
   mayImport("explain.ts", (to) => ["errors.ts", "syscalls.ts", "explain"].includes(to));
+  const ofHistory = ["history", "explain", "trace", "syscalls.ts", "errno.ts", "errors.ts", "hex.ts"];
+  mayImport("history", (to) => ofHistory.includes(to));
   mayImport("explain", (to) => ["explain", "errno.ts", "guards.ts", "hex.ts", "syscalls.ts", "system"].includes(to));
   mayImport("known.ts", (to) => to === "errors.ts");
   mayImport("open-devices.ts", (to) => to === "syscalls.ts");
