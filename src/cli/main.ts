@@ -5,6 +5,8 @@ import { DmaWindowError } from "../errors.ts";
 import type { DeviceLine } from "./device-line.ts";
 import { bindCommand, devicesCommand, unbindCommand } from "./devices.ts";
 import { doctorCommand } from "./doctor.ts";
+import { explainCommand } from "./explain.ts";
+import type { ExplainLine } from "./explain-line.ts";
 import { type CommandLine, HELP, parseCommandLine, type ReplayLine } from "./options.ts";
 import { planCommand } from "./plan.ts";
 import { replayCommand } from "./replay.ts";
@@ -22,7 +24,7 @@ function version(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
-function perform(line: CommandLine | ReplayLine | DeviceLine): number {
+function perform(line: CommandLine | ReplayLine | DeviceLine | ExplainLine): number {
   switch (line.command) {
     case "run":
       return runCommand(line, print);
@@ -34,6 +36,8 @@ function perform(line: CommandLine | ReplayLine | DeviceLine): number {
       return replayCommand(line, print);
     case "doctor":
       return doctorCommand(line, print);
+    case "explain":
+      return explainCommand(line, print);
     case "devices":
       return devicesCommand(line, print);
     case "bind":

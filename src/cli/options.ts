@@ -5,6 +5,7 @@ import type { ModelPlatform } from "../model/index.ts";
 import type { IovaMode } from "../plan/index.ts";
 import { IOVA_MODES } from "../plan/request.ts";
 import { DEVICE_COMMANDS, type DeviceCommand, type DeviceLine, deviceLine, isDeviceCommand } from "./device-line.ts";
+import { type ExplainLine, explainLine } from "./explain-line.ts";
 import type { KernelName, MachineOptions } from "./machine.ts";
 import {
   PICTURE_OPTIONS,
@@ -30,6 +31,9 @@ export const HELP = `dma-window: a DMA window, sized once
                      make the system calls of a trace again, and list every answer that is another one
   dma-window doctor  one page about this machine: which ways to a device are open (through an IOMMU, without one, by the
                      software kernel), what closes the others, and the command that mends it; changes nothing
+  dma-window explain CALL [ANSWER] | LINE | --trace FILE | --file FILE
+                     say why VFIO answers so: MAP_DMA EINVAL, a line of a log of DPDK, SPDK, QEMU, strace or dmesg, a log
+                     on stdin or in a file, or every failing call of a trace
   dma-window devices [ADDRESS]
                      list this machine's PCI devices: class, IOMMU group, driver, and what would be lost if VFIO had
                      it; of one also why VFIO would refuse it, and what to do
@@ -67,6 +71,10 @@ export const HELP = `dma-window: a DMA window, sized once
   --at LINE                with show FILE: a trace as it was after that line (default: when most was live)
   --follow                 with show FILE: the trace of a program that runs, again whenever it changes
   --svg FILE, --html FILE  with show: write the picture, as SVG or as a page that can be zoomed
+  --linux VERSION          with explain: the kernel's version, such as 6.12.107; with --kernel linux this machine's
+                           files are asked about the causes; --platform as above
+  --vaddr, --iova, --size, --argsz, --flags, --page-shift, --levels, --start, --index, --count, --argument, --group N,
+  --path, --name TEXT      with explain: operands of the call
   --force                  with bind: though it is in use, by a disk that is mounted, a network, a console
   --root DIR               with doctor, devices, bind and unbind: where the machine's /sys, /proc and /dev lie, such as
                            /host in a container, or a copy of another machine's
@@ -135,7 +143,8 @@ export interface ReplayLine {
 }
 
 /** @throws UsageError, saying which option takes what. */
-export function parseCommandLine(args: readonly string[]): CommandLine | ReplayLine | DeviceLine {
+export function parseCommandLine(args: readonly string[]): CommandLine | ReplayLine | DeviceLine | ExplainLine {
+  if (args[0] === "explain" && !args.includes("--help") && !args.includes("-h")) return explainLine(args);
   const { values, positionals } = parse(args);
   const kernel = parseChoice<KernelName>("kernel", values.kernel ?? "model", ["model", "linux"]);
   const groups = values.group.map((group) => parseCount("group", group, 0, 2 ** 31 - 1));
@@ -260,7 +269,7 @@ function refuseUnknown(args: readonly string[]): void {
   }
 }
 
-const COMMANDS = ["run", "plan", "show", "replay", ...DEVICE_COMMANDS] as const;
+const COMMANDS = ["run", "plan", "show", "replay", "explain", ...DEVICE_COMMANDS] as const;
 
 function commandOf(positionals: readonly string[]): "run" | "plan" | "show" | "replay" | DeviceCommand {
   const [command = "", extra] = positionals;
@@ -270,7 +279,7 @@ function commandOf(positionals: readonly string[]): "run" | "plan" | "show" | "r
   const meant = nearest(command, COMMANDS);
   throw new UsageError(
     `there is no command ${JSON.stringify(command)}${meant === undefined ? ": the" : `; did you mean ${meant}? The`} ` +
-      "commands are run, plan, show, replay, doctor, devices, bind and unbind",
+      "commands are run, plan, show, replay, explain, doctor, devices, bind and unbind",
   );
 }
 

@@ -10,6 +10,7 @@ import {
   SUCCESS,
   type Verdict,
 } from "./cause.ts";
+import { inGeneral } from "./general.ts";
 import { adviceOf, ask } from "./judge.ts";
 import { isBefore, Machine, versionOf } from "./machine.ts";
 import { placeOf } from "./order.ts";
@@ -87,7 +88,8 @@ export function explainCall(call: string, answer: string | undefined, options: E
       .filter((cause) => {
         // A stated version is exact; one of a machine may be a distribution's, which carries changes back.
         return options.linux === undefined || release === undefined || isOfVersion(cause, release);
-      });
+      })
+      .map(inGeneral);
   const own = judgeAll(rows(call), kind, machine, asked, release, isProven);
   const open = own.filter(({ verdict }) => verdict !== "ruled out");
   const all = open.length > 0 ? own : [...own, ...judgeAll(rows("any"), kind, machine, asked, release, isProven)];

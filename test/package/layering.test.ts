@@ -114,6 +114,13 @@ for (const file of anywhere) {
   });
 }
 
+layers("explain answers, lines of logs and traces without Node: a page in a browser can", () => {
+  for (const file of filesIn("src/explain").concat(filesIn("src/history"))) {
+    const needed = [...reached(file)].filter((name) => name.startsWith("node:"));
+    assert.equal(needed, [], file);
+  }
+});
+
 layers("have a seam that imports nothing, and words that import little", () => {
   for (const leaf of [
     ...["syscalls.ts", "errno.ts", "guards.ts", "hex.ts", "closable.ts", "copies.ts", "error-json.ts"],
@@ -130,6 +137,8 @@ layers("have a seam that imports nothing, and words that import little", () => {
   const askedFor = ["captured.ts", "debug-log.ts", "errors.ts", "hex.ts", "inspect.ts", "syscalls.ts"];
   mayImport("asked.ts", (to) => askedFor.includes(to));
   mayImport("explain.ts", (to) => ["errors.ts", "syscalls.ts", "explain"].includes(to));
+  const ofHistory = ["history", "explain", "trace", "syscalls.ts", "errno.ts", "errors.ts", "hex.ts"];
+  mayImport("history", (to) => ofHistory.includes(to));
   mayImport("explain", (to) => ["explain", "errno.ts", "guards.ts", "hex.ts", "syscalls.ts", "system"].includes(to));
   mayImport("known.ts", (to) => to === "errors.ts");
   mayImport("open-devices.ts", (to) => to === "syscalls.ts");

@@ -1,7 +1,7 @@
 /** A line of a log, of strace or of dmesg: which call it is about, what was answered, and with which operands. */
 import { answerNamed, errnoNamed, errorTexts } from "../answers.ts";
 import { callsNamed } from "../calls.ts";
-import { type Asked, SUCCESS } from "../cause.ts";
+import type { Asked } from "../cause.ts";
 import type { Platform } from "../explanation.ts";
 import { type Message, messages } from "./messages.ts";
 import { operandsIn } from "./operands.ts";
@@ -29,7 +29,7 @@ export function findIn(line: string): Found | undefined {
   if (call === undefined) return undefined;
   const said = saidBy(message, answer);
   // A call that is only named, and did not fail, is nothing to explain.
-  if (message === undefined && (said === undefined || said === SUCCESS)) return undefined;
+  if (message === undefined && said === undefined && !/fail|error|cannot|could not/i.test(text)) return undefined;
   return {
     call,
     answer: said,
@@ -53,7 +53,9 @@ function calledIn(text: string): string | undefined {
   }
   // strace, where it does not know the constant: _IOC(_IOC_NONE, 0x3b, 0x71, 0)
   const [, number] = /_IOC\([^)]{0,32}0x3b, 0x([0-9a-f]{2}), 0\)/i.exec(text) ?? [];
-  if (number !== undefined) return callsNamed(`0x3b${number}`)[0];
+  const [, whole = `3b${number}`] = /\bioctl\([^,()]{1,64}, 0x((?:2000)?3b[0-9a-f]{2})\b/i.exec(text) ?? [];
+  const [ioctl] = callsNamed(`0x${whole}`);
+  if (ioctl !== undefined) return ioctl;
   const [, path] = /(\/dev\/vfio\/(?:vfio\b|(?:noiommu-)?\d+))/.exec(text) ?? [];
   if (path === undefined) return undefined;
   return path === "/dev/vfio/vfio" ? "open /dev/vfio/vfio" : "open group";
@@ -61,24 +63,24 @@ function calledIn(text: string): string | undefined {
 
 /** Numbers as programs write them, the surest first. */
 const NUMBERS: readonly RegExp[] = [
-  /= ?-1 (E[A-Z0-9]{2,15})\b/,
-  /= ?(-\d{1,3}) ?\(/,
-  /\[errno (\d{1,3})\]/i,
-  /\bos error (\d{1,3})\b/i,
-  /\berrno(?: was set to)?[ =:]{1,3}-?(E[A-Z0-9]{2,15}|\d{1,3})\b/i,
-  /\berror[ =:(]{1,3}-?(\d{1,3})\b/i,
-  /\bcode:? (\d{1,3})\b/i,
-  /\bret(?:urned)?[ =:]{1,3}-(\d{1,3})\b/i,
-  /\bfailed:? -(\d{1,3})\b/i,
-  /\((-\d{1,3})\)/,
+  /= ?-1 (E[A-Z0-9]{2,15})\b/g,
+  /= ?(-\d{1,3}) ?\(/g,
+  /\[errno (\d{1,3})\]/gi,
+  /\bos error (\d{1,3})\b/gi,
+  /\berrno(?: was set to)?[ =:]{1,3}-?(E[A-Z0-9]{2,15}|\d{1,3})\b/gi,
+  /\berror[ =:(]{1,3}-?(\d{1,3})\b/gi,
+  /\bcode:? (\d{1,3})\b/gi,
+  /\bret(?:urned)?[ =:]{1,3}-(\d{1,3})\b/gi,
+  /\bfailed:? -(\d{1,3})\b/gi,
+  /\((-\d{1,3})\)/g,
 ];
 
 function answerIn(text: string, lower: string): string | undefined {
   for (const pattern of NUMBERS) {
-    const [, found] = pattern.exec(text) ?? [];
-    if (found === undefined || found === "0") continue;
-    const named = /^-?\d+$/.test(found) ? errnoNamed(Math.abs(Number(found))) : answerNamed(found);
-    if (named !== undefined) return named;
+    for (const [, found = ""] of text.matchAll(pattern)) {
+      const named = /^-?\d+$/.test(found) ? errnoNamed(Math.abs(Number(found))) : answerNamed(found);
+      if (named !== undefined) return named;
+    }
   }
   for (const [word] of text.matchAll(/\bE[A-Z]{3,14}\b/g)) {
     const named = answerNamed(word);
@@ -89,6 +91,6 @@ function answerIn(text: string, lower: string): string | undefined {
 
 function platformIn(lower: string): Platform | undefined {
   if (/spapr|\btce\b|ppc64|powernv|pseries/.test(lower)) return "spapr";
-  if (lower.includes("noiommu")) return "noiommu";
+  if (/noiommu-\d|noiommu_mode|noiommu mode/.test(lower)) return "noiommu";
   return /dmar|amd-vi|iommu_type1|\btype 1\b|x86|aarch64|smmu/.test(lower) ? "type1" : undefined;
 }

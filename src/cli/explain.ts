@@ -1,0 +1,124 @@
+/** `dma-window explain`: why VFIO said no, to this library or to any other program. */
+
+import { codes } from "../explain/codes.ts";
+import { type ExplainOptions, type Explanation, explainCall } from "../explain/explanation.ts";
+import { explainLine } from "../explain/lines/explain.ts";
+import { plain } from "../explain/lines/plain.ts";
+import { explainTrace } from "../history/explain.ts";
+import { machineFiles } from "../system/machine-files.ts";
+import { readTrace, traceLines } from "../trace/index.ts";
+import type { ExplainFileLine, ExplainLine } from "./explain-line.ts";
+import { callLines, explanationLines } from "./explain-words.ts";
+import { logLines } from "./log-lines.ts";
+
+/** So many different failures are told apart in one log; those behind them are counted together. */
+const DIFFERENT_MAX = 1000;
+
+/** As much of a line is shown above what it means. */
+const SHOWN_MAX = 300;
+
+/** 0 when something was explained, 1 when there was nothing to explain. */
+export function explainCommand(line: ExplainLine, print: (text: string) => void): number {
+  const options: ExplainOptions = {
+    platform: line.platform,
+    linux: line.linux,
+    asked: line.asked,
+    ...(line.here ? { files: machineFiles } : {}),
+  };
+  switch (line.kind) {
+    case "call":
+      return explainCalls(line.calls, line.answer, options, line.json, print);
+    case "code": {
+      const words = codes[line.code];
+      print(
+        line.json ? json({ code: line.code, ...words }) : `${line.code}: ${words?.means}.\n\n  Do: ${words?.next}.`,
+      );
+      return 0;
+    }
+    case "text": {
+      const found = explainLine(line.text, options);
+      if (found === undefined) return nothing("that line");
+      print(line.json ? json(found) : explanationLines(found, { ...found.found, ...line.asked }).join("\n"));
+      return 0;
+    }
+    default:
+      return explainAll(line, line.kind === "trace" ? inTrace(line.file, options) : inLog(line.file, options), print);
+  }
+}
+
+/** A number may be two calls', one on a container and one on a device: the one that has the answer is meant. */
+function explainCalls(
+  calls: readonly string[],
+  answer: string | undefined,
+  options: ExplainOptions,
+  isJson: boolean,
+  print: (text: string) => void,
+): number {
+  const all = calls.map((call) => explainCall(call, answer, options));
+  const found = all.find(({ causes }) => causes.length > 0) ?? all[0];
+  if (found === undefined) return nothing("that call");
+  if (isJson) print(json(found));
+  else print((answer === undefined ? callLines(found) : explanationLines(found, options.asked)).join("\n"));
+  return found.causes.length > 0 ? 0 : 1;
+}
+
+interface Placed {
+  readonly line: number;
+  /** The text of the line, where that is not the trace's own. */
+  readonly text?: string;
+  readonly explanation: Explanation & { readonly found?: Readonly<Record<string, unknown>> };
+}
+
+function* inLog(file: string, options: ExplainOptions): Generator<Placed, void, void> {
+  let line = 0;
+  for (const text of logLines(file)) {
+    line++;
+    const explanation = explainLine(text, options);
+    if (explanation !== undefined) yield { line, text, explanation };
+  }
+}
+
+function* inTrace(file: string, options: ExplainOptions): Generator<Placed, void, void> {
+  for (const explanation of explainTrace(readTrace(traceLines(file)), options)) {
+    yield { line: explanation.line, explanation };
+  }
+}
+
+/** For programs every one, as it is read; for people those that differ, and how often each was there. */
+function explainAll(line: ExplainFileLine, all: Iterable<Placed>, print: (text: string) => void): number {
+  const seen = new Map<string, { count: number; readonly first: number }>();
+  let rest = 0;
+  for (const { line: number, text, explanation } of all) {
+    const key = keyOf(explanation);
+    const before = seen.get(key);
+    if (before !== undefined) before.count++;
+    else if (seen.size < DIFFERENT_MAX) seen.set(key, { count: 1, first: number });
+    else rest++;
+    if (line.json) print(json({ line: number, ...explanation }));
+    else if (before === undefined && rest === 0) {
+      const shown = text === undefined ? [] : [`  ${plain(text).slice(0, SHOWN_MAX)}`];
+      print([`line ${number}`, ...shown, ...explanationLines(explanation, explanation.found), ""].join("\n"));
+    }
+  }
+  if (seen.size === 0) return nothing(line.file === "-" ? "the input" : line.file);
+  if (!line.json) {
+    const often = [...seen.values()].filter(({ count }) => count > 1);
+    for (const { count, first } of often) print(`As line ${first}: ${count - 1} more.`);
+    if (rest > 0) print(`${rest} more failures, of other kinds than the first ${DIFFERENT_MAX}.`);
+  }
+  return 0;
+}
+
+/** What makes two failures the same to a reader: the call, the answer and the likeliest cause. */
+function keyOf({ call, answer, causes }: Explanation): string {
+  return `${call} ${answer} ${causes[0]?.check} ${causes[0]?.verdict}`;
+}
+
+function nothing(where: string): 1 {
+  process.stderr.write(`dma-window: no call of VFIO's that failed was found in ${plain(where)}\n`);
+  return 1;
+}
+
+function json(value: object): string {
+  return JSON.stringify(value, (_, one) => (typeof one === "bigint" ? `0x${one.toString(16)}` : one));
+}
