@@ -56,7 +56,7 @@ function shownOf(line: CommandLine, options: ShowOptions): Picture | Growth {
     if (options.atLine !== undefined) throw noTrace(file, "--at");
     return planIn(file);
   }
-  const survey = withCut(file, surveyOf);
+  const survey = withCut(file, (trace) => surveyOf(trace, moments !== undefined));
   const title = titleOf(file);
   if (moments !== undefined) {
     const axis = axisFor(survey.value);
@@ -69,7 +69,9 @@ function shownOf(line: CommandLine, options: ShowOptions): Picture | Growth {
     };
   }
   const at = options.atLine ?? fullestLine(survey.value);
-  const { value: picture } = withCut(file, (trace) => pictureAt(trace, at, title));
+  // At its end it is known already: a second walk would take as long as the first.
+  const isEnd = at >= survey.value.lines;
+  const picture = isEnd ? survey.value.end.picture(title) : withCut(file, (trace) => pictureAt(trace, at, title)).value;
   return {
     ...picture,
     notes: [momentNote(at, survey.value, options.atLine), ...picture.notes, ...cutNotes(survey.isCut)],

@@ -33,6 +33,7 @@ button { min-height: 44px; min-width: 44px; margin: 0 .25rem .25rem 0; font: inh
 .scroll > svg { min-width: 40rem; }
 .growth > svg { max-width: none; min-width: 40rem; }
 table { border-collapse: collapse; font-size: .9rem; }
+th { white-space: nowrap; }
 th, td { text-align: left; padding: .15rem .75rem .15rem 0; vertical-align: top; overflow-wrap: anywhere; }`;
 
 export function pictureHtml(picture: Picture): string {

@@ -94,9 +94,23 @@ export class Runs<T> implements Iterable<Run<T>> {
   /** The place of the first run that ends at `address` or behind it; in the last block its end, where there is none. */
   #at(address: bigint): [number, number] {
     const blocks = this.#blocks;
-    const b = firstIndex(blocks.length - 1, (i) => ((blocks[i] as Run<T>[]).at(-1)?.last ?? -1n) >= address);
+    // Written out twice, and not as a function of a function: a trace of a million maps comes by here some million times.
+    let [low, high] = [0, blocks.length - 1];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const block = blocks[middle] as Run<T>[];
+      if ((block[block.length - 1] as Run<T>).last >= address) high = middle;
+      else low = middle + 1;
+    }
+    const b = low;
     const block = blocks[b] as Run<T>[];
-    return [b, firstIndex(block.length, (i) => (block[i] as Run<T>).last >= address)];
+    [low, high] = [0, block.length];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((block[middle] as Run<T>).last >= address) high = middle;
+      else low = middle + 1;
+    }
+    return [b, low];
   }
 }
 

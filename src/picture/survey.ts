@@ -16,24 +16,31 @@ export interface Survey {
   readonly fullest: number;
   /** Some container is still open at the end, and something live in it. */
   readonly isLive: boolean;
+  /** As it is at the end. */
+  readonly end: TraceWindows;
   /** All that was ever live, in the windows that it was in; undefined where nothing was. */
   readonly ever: WindowPicture | undefined;
 }
 
-/** Walks over all calls. @throws what the trace's reader throws. */
-export function surveyOf({ header, calls }: Trace): Survey {
+/**
+ * Walks over all calls.
+ *
+ * @param scaled Whether `ever` is wanted: it costs half as much again.
+ * @throws what the trace's reader throws.
+ */
+export function surveyOf({ header, calls }: Trace, scaled = true): Survey {
   const windows = new TraceWindows(header);
   const ever = new Ever();
   let [most, fullest] = [0n, 0];
   for (const call of calls) {
     if (!windows.take(call)) continue;
-    if (call.call === "MAP_DMA") ever.note(windows, String(call.fields.fd));
+    if (scaled && call.call === "MAP_DMA") ever.note(windows, String(call.fields.fd));
     const isWhole = call.batch === undefined || call.batch[0] === call.batch[1];
     const { liveBytes } = windows;
     if (isWhole && liveBytes > 0n && liveBytes >= most) [most, fullest] = [liveBytes, call.line];
   }
   const { line, changes, liveBytes } = windows;
-  return { lines: line, changes, fullest, isLive: liveBytes > 0n, ever: ever.picture() };
+  return { lines: line, changes, fullest, isLive: liveBytes > 0n, end: windows, ever: ever.picture() };
 }
 
 /** The picture after the call at `line`, or the last one before it. */

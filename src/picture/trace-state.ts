@@ -60,9 +60,8 @@ export class TraceContainer {
     if (length === 0n || start + length - 1n > U64_LAST) return; // no kernel answers 0 to that
     this.isSymbolic ||= isSymbol(iova);
     const last = start + length - 1n;
-    this.#count(start, last, -1n);
+    this.liveBytes += length - this.#liveIn(start, last);
     this.live.set(start, last, Number(flags) & 3);
-    this.#count(start, last, 1n);
     this.newest = { start, last };
     this.#belongs(String(vaddr), start, places);
   }
@@ -111,17 +110,18 @@ export class TraceContainer {
 
   #remove(start: bigint, last: bigint): void {
     if (last < start) return;
-    this.#count(start, last > U64_LAST ? U64_LAST : last, -1n);
-    this.live.clear(start, last > U64_LAST ? U64_LAST : last);
+    const end = last > U64_LAST ? U64_LAST : last;
+    this.liveBytes -= this.#liveIn(start, end);
+    this.live.clear(start, end);
   }
 
-  /** Adds what is live of the range to the sum, or takes it away. */
-  #count(start: bigint, last: bigint, sign: 1n | -1n): void {
-    for (const run of this.live.within(start, last)) {
+  /** Bytes of the range that are live. */
+  #liveIn(start: bigint, last: bigint): bigint {
+    return this.live.within(start, last).reduce((sum, run) => {
       const from = run.start > start ? run.start : start;
       const to = run.last < last ? run.last : last;
-      this.liveBytes += sign * (to - from + 1n);
-    }
+      return sum + to - from + 1n;
+    }, 0n);
   }
 
   /** Memory at two distances from itself has no region. */

@@ -27,7 +27,7 @@ export const MEANINGS: Readonly<Record<RangeKind, string>> = {
 /** `window: 64 TiB at 0x0, pages of 1 GiB`. */
 export function headline({ name, start, last, pageShift }: WindowPicture): string {
   const pages = pageShift === undefined ? "" : `, pages of ${bytes(1n << BigInt(pageShift))}`;
-  return `${name}: ${size(sizeOf({ start, last }))} at ${hex(start)}${pages}`;
+  return `${plainText(name)}: ${size(sizeOf({ start, last }))} at ${hex(start)}${pages}`;
 }
 
 /** `63.9 TiB free`, `64 GiB reserved for list 0`. */

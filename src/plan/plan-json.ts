@@ -1,6 +1,7 @@
 /** A plan as JSON: what a file, a page or another program is handed. `parsePlan` reads it back. */
 import { hex } from "../hex.ts";
 import type { AddressRange } from "../iommu.ts";
+import { object } from "../validate.ts";
 import type { FullGrowth, PlannedPiece, WindowPlan } from "./types.ts";
 
 /** Says what a file is: a trace begins likewise. */
@@ -26,8 +27,10 @@ export type PlanJson = Readonly<Record<string, unknown>>;
  * figures as numbers, all of them exact. With `format` and `version` in front it is what `parsePlan` takes.
  *
  * @param lists The lists that it was made for. No program needs them of a plan; a picture says by them which region is whose.
+ * @throws TypeError `ERR_INVALID_ARG_TYPE` for what is no object.
  */
 export function planToJson(plan: WindowPlan, lists?: readonly StoredList[]): PlanJson {
+  object("plan", plan);
   return { format: PLAN_FORMAT, version: PLAN_VERSION, ...planFields(plan), ...listsField(lists) };
 }
 

@@ -194,8 +194,20 @@ layers("let a machine be diagnosed by its files alone: no kernel is called", () 
 });
 
 layers("let a plan be made without a kernel and without a container", () => {
-  mayImport("plan", (to) => ["plan", "core.ts", "iommu.ts", ...words].includes(to));
+  mayImport("plan", (to) => ["plan", "core.ts", "iommu.ts", "syscalls.ts", ...words].includes(to));
 });
+
+layers(
+  "draw pictures of plans and traces without a kernel, and without Node: they run in a browser, as planning does",
+  () => {
+    const below = ["picture", "plan", "trace", "syscalls.ts", "core.ts", "iommu.ts"];
+    mayImport("picture", (to) => [...below, ...words].includes(to));
+    for (const from of ["src/picture/index.ts", "src/plan/index.ts", "src/plan/compare.ts", "src/plan/described.ts"]) {
+      const needed = [...reached(from)].filter((file) => file.startsWith("node:"));
+      assert.equal(needed, [], from);
+    }
+  },
+);
 
 layers("let a device be driven without a container, which opens it", () => {
   mayImport("device", (to) => {
