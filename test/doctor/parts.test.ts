@@ -37,6 +37,12 @@ reading("which Linux, processor and page size, wherever a machine says it", () =
   const power = "processor\t: 0\ncpu\t\t: POWER10\n";
   assert.is(kernel({ "proc/cpuinfo": power, "proc/device-tree/ibm,opal/name": "opal" }).platform, "powernv");
   assert.is(kernel({ "proc/cpuinfo": power, "proc/ppc64/lparcfg": "lparcfg 1.9\n" }).platform, "pseries");
+  assert.is(
+    kernel({ "proc/cpuinfo": power, "proc/device-tree/compatible": "ibm,p9\0ibm,powernv\0" }).platform,
+    "powernv",
+  );
+  assert.is(kernel({ "proc/cpuinfo": power, "proc/device-tree/device_type": "chrp\0" }).platform, "pseries");
+  assert.is(kernel({ "proc/4000/smaps": "Size: 64 kB\nKernelPageSize:       64 kB\n" }).pageSize, 65536);
   assert.is(kernel({ "proc/cpuinfo": "" }).architecture, "x86"); // by VT-d
   assert.equal(
     kernel({ "proc/cmdline": "quiet iommu=pt root=/dev/sda vfio-pci.ids=1b36:0010 secret=x\n" }).commandLine,
