@@ -86,11 +86,11 @@ export function moduleProblems(
     vfio.loadable === false
       ? "; this kernel has no /proc/modules, so it may load none at all: start one then that has them built in, or loads them"
       : "";
-  const kept = `${wanted.map((name) => `echo ${name}`).join("; ")}`;
+  const kept = wanted.length === 1 ? `echo ${wanted[0]}` : `printf '%s\n' ${wanted.join(" ")}`;
   return [
     blocking(
       what,
-      `\`${wanted.map((name) => `modprobe ${name}`).join(" && ")}\`${where}; for every start: \`(${kept}) > /etc/modules-load.d/vfio.conf\`${maybe}`,
+      `\`${wanted.map((name) => `modprobe ${name}`).join(" && ")}\`${where}; for every start: \`${kept} > /etc/modules-load.d/vfio.conf\`${maybe}`,
     ),
   ];
 }
