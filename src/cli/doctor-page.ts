@@ -224,15 +224,35 @@ function some(list: readonly string[], most: number): string {
   return list.length <= most ? list.join(", ") : `${list.slice(0, most).join(", ")} and ${list.length - most} more`;
 }
 
-/** A label and a text that goes on below itself. A word that is longer than a line stands alone. */
+/** A word, or a command in backticks, with the punctuation behind it. */
+const PIECE = /`([^`]*)`([^\s`]*)|\S+/g;
+
+/** Commands from here on are there to be copied. */
+const COMMAND = 30;
+
+/**
+ * A label and a text that goes on below itself. A longer command has a line of its own, further to the left if need be, and nothing of
+ * the sentence beside it. A word that is longer than a line stands alone.
+ */
 function row(label: string, text: string): string[] {
   const room = WIDTH - 2 - LABEL;
   const lines: string[] = [];
-  for (const word of text.split(/\s+/)) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= room) lines[lines.length - 1] = `${last} ${word}`;
+  let isOpen = false;
+  for (const [piece, command, behind = ""] of text.matchAll(PIECE)) {
+    const isCommand = command !== undefined && command.length >= COMMAND;
+    const word = command === undefined ? piece : isCommand ? command : command + behind;
+    const last = lines.at(-1) ?? "";
+    if (isOpen && !isCommand && last.length + 1 + word.length <= room) lines[lines.length - 1] = `${last} ${word}`;
     else lines.push(word);
+    isOpen = !isCommand;
   }
-  const pad = label.length < LABEL ? label.padEnd(LABEL) : `${label} `;
-  return lines.map((line, i) => `  ${i === 0 ? pad : " ".repeat(LABEL)}${line}`);
+  const [first = "", ...others] = lines;
+  const left = 2 + LABEL;
+  const head = `  ${label.length < LABEL ? label.padEnd(LABEL) : `${label} `}`;
+  const indent = (line: string) => " ".repeat(Math.max(4, Math.min(left, WIDTH - line.length)));
+  const isLong = first.length > room;
+  return [
+    isLong ? head.trimEnd() : `${head}${first}`,
+    ...(isLong ? lines : others).map((line) => `${indent(line)}${line}`),
+  ];
 }

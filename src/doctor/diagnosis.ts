@@ -16,7 +16,7 @@ export type WayName = "spapr" | "type1" | "noiommu" | "model";
 export interface DoctorProblem {
   /** What is the case. */
   readonly what: string;
-  /** The command that mends it, or what to do; where it lowers a guard, that guard's purpose first. */
+  /** The command that mends it, or what to do: a sentence, with commands in backticks. Where it lowers a guard, that guard's purpose first. */
   readonly fix: string;
   /** Whether the way is closed until it is mended. What does not block limits. */
   readonly blocks: boolean;

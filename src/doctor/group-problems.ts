@@ -27,7 +27,7 @@ function problemsOf(facts: DoctorFacts, group: GroupFacts): DoctorProblem[] {
     ...group.devices.filter(({ keepsGroup }) => keepsGroup).map((device) => neighbour(group, device)),
     ...regions(group),
     ...(group.node === undefined
-      ? [noNode(facts, group)]
+      ? noNode(facts, group)
       : nodeProblems(facts, group.node, `the devices of group ${group.id}`)),
     ...held(group),
   ];
@@ -37,8 +37,8 @@ function neighbour(group: GroupFacts, device: GroupDeviceFacts): DoctorProblem {
   const { address, driver, inUse, denied } = device;
   const what = belongsToo(group.id, { name: address, driver: driver ?? null }).replace(/; unbind it.*$/, "");
   const lost = inUse.length === 0 ? "" : `; that would be lost: ${inUse.slice(0, TOLD).join("; ")}`;
-  const bind = `dma-window bind ${address} (as root)${lost}`;
-  const move = `put one of the two into another slot, so that each has a group of its own (another override of groups, as pcie_acs_override, lets devices reach each other)`;
+  const bind = `\`dma-window bind ${address}\` (as root)${lost}`;
+  const move = `put one of the two into another slot, so that each has a group of its own (pcie_acs_override makes groups smaller in name alone: their devices still reach each other)`;
   return blocking(`group ${group.id} is not viable: ${what}`, denied === undefined ? `${bind}; or ${move}` : move);
 }
 
@@ -59,18 +59,24 @@ function regions({ id, devices, reservedRegions = [] }: GroupFacts): DoctorProbl
   ];
 }
 
-function noNode({ container }: DoctorFacts, { id, noIommu }: GroupFacts): DoctorProblem {
+function noNode({ container, vfio }: DoctorFacts, { id, noIommu }: GroupFacts): DoctorProblem[] {
   const node = `/dev/vfio/${noIommu ? "noiommu-" : ""}${id}`;
   if (container === undefined) {
-    return blocking(
-      `group ${id} is with VFIO, and its node ${node} is not here`,
-      "see that devtmpfs is mounted at /dev, and that the kernel has CONFIG_VFIO_GROUP; bind the device again otherwise",
-    );
+    return [
+      blocking(
+        `group ${id} is with VFIO, and its node ${node} is not here`,
+        "see that devtmpfs is mounted at /dev, and that the kernel has CONFIG_VFIO_GROUP; bind the device again otherwise",
+      ),
+    ];
   }
-  return blocking(
-    `group ${id} is with VFIO, and its node ${node} was not given to this container`,
-    `a container is kept from the machine's devices; give it this one: docker run --device /dev/vfio/vfio --device ${node}`,
-  );
+  // Where nothing was given to the container at all, that says it.
+  if (vfio.container === undefined) return [];
+  return [
+    blocking(
+      `group ${id} is with VFIO, and its node ${node} was not given to this container`,
+      `a container is kept from the machine's devices; give it this one: \`docker run --device /dev/vfio/vfio --device ${node}\``,
+    ),
+  ];
 }
 
 /** A group opens once (`drivers/vfio/group.c: vfio_group_fops_open`). That this program has it is no problem of its own. */
@@ -83,7 +89,7 @@ function held({ id, node, openers }: GroupFacts): DoctorProblem[] {
       `group ${id} is held: ${who} has ${node?.path} open, and a group opens once`,
       `end that program (${others
         .slice(0, TOLD)
-        .map(({ pid }) => `kill ${pid}`)
+        .map(({ pid }) => `\`kill ${pid}\``)
         .join("; ")}: its devices stop), or take another group`,
     ),
   ];
@@ -96,14 +102,14 @@ function notBound(facts: DoctorFacts, groups: readonly GroupFacts[], noIommu: bo
   if (best === undefined) {
     return blocking(
       what,
-      "dma-window devices lists them: each is in use, or stays with the kernel; free one first, or plug another in",
+      "`dma-window devices` lists them: each is in use, or stays with the kernel; free one first, or plug another in",
     );
   }
   const kind = best.className === undefined ? "" : `, ${best.className},`;
   const driver = best.driver === undefined ? "has no driver" : `is with ${best.driver}`;
   return blocking(
     what,
-    `dma-window bind ${best.address}${where}: this one${kind} ${driver}, and nothing was seen to use it; dma-window devices lists all`,
+    `\`dma-window bind ${best.address}\`${where}: this one${kind} ${driver}, and nothing was seen to use it; \`dma-window devices\` lists all`,
   );
 }
 

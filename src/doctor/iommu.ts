@@ -40,8 +40,7 @@ export function readIommu(survey: Survey): IommuFacts {
   const groups = survey.names(GROUPS)?.filter((name) => /^\d{1,10}$/.test(name) && !isMadeUp(survey, name)).length;
   const started = survey.words("/proc/cmdline");
   const offBy = started.find((word) => OFF.test(word));
-  const none =
-    groups === 0 || (groups === undefined && survey.lacks(GROUPS) && survey.names("/sys/kernel") !== undefined);
+  const none = groups === 0 || (groups === undefined && survey.lacks(GROUPS) && survey.names("/sys") !== undefined);
   const units = (survey.names("/sys/class/iommu") ?? []).slice(0, 256).map((name) => unitAt(survey, name));
   const bits = units.flatMap(({ addressBits }) => addressBits ?? []);
   const remaps = units.map(({ remapsInterrupts }) => remapsInterrupts);

@@ -49,7 +49,7 @@ export function readKernel(survey: Survey, own: Own): KernelFacts {
     architecture: platform === undefined ? architecture : "power",
     platform,
     virtual: isVirtual(survey),
-    pageSize: own.pageSize ?? pageSizeInText(survey.raw("/proc/self/auxv") ?? "") ?? builtFor(survey, release),
+    pageSize: own.pageSize ?? pageSizeOf(survey, release),
     cpuAddressBits: addressBitsOf(survey),
     maxMapCount: survey.number("/proc/sys/vm/max_map_count"),
     commandLine: commandLineOf(survey),
@@ -80,8 +80,10 @@ function platformOf(survey: Survey): PowerPlatform | undefined {
   const [, named] = /^platform\s*: (PowerNV|pSeries)\s*$/m.exec(survey.text("/proc/cpuinfo") ?? "") ?? [];
   if (named !== undefined) return named === "PowerNV" ? "powernv" : "pseries";
   for (const tree of ["/proc/device-tree", "/sys/firmware/devicetree/base"]) {
-    if (survey.names(`${tree}/ibm,opal`) !== undefined) return "powernv";
+    const compatible = survey.raw(`${tree}/compatible`)?.split("\0") ?? [];
+    if (survey.names(`${tree}/ibm,opal`) !== undefined || compatible.includes("ibm,powernv")) return "powernv";
     if (survey.raw(`${tree}/rtas/ibm,hypertas-functions`) !== undefined) return "pseries";
+    if (survey.raw(`${tree}/device_type`)?.startsWith("chrp")) return "pseries";
   }
   return survey.text("/proc/ppc64/lparcfg") === undefined ? undefined : "pseries";
 }
@@ -101,6 +103,14 @@ function isVirtual(survey: Survey): boolean | undefined {
 function addressBitsOf(survey: Survey): number | undefined {
   const [, bits] = /^address sizes\s*: (\d{1,2}) bits physical/m.exec(survey.text("/proc/cpuinfo") ?? "") ?? [];
   return bits === undefined ? undefined : Number(bits);
+}
+
+/** As the kernel tells every program; where that cannot be read, by how it maps this one (`fs/proc/task_mmu.c: show_smap`). */
+function pageSizeOf(survey: Survey, release: string | undefined): number | undefined {
+  const told = pageSizeInText(survey.raw("/proc/self/auxv") ?? "") ?? builtFor(survey, release);
+  if (told !== undefined) return told;
+  const [, kib] = /^KernelPageSize: +(4|16|64) kB$/m.exec(survey.text("/proc/self/smaps") ?? "") ?? [];
+  return kib === undefined ? undefined : Number(kib) << 10;
 }
 
 /** For which page size it was built, by its configuration or its name (Debian, Red Hat and Ubuntu put it there). */

@@ -27,7 +27,7 @@ function noPci(virtual: boolean | undefined): DoctorProblem {
   const fix =
     virtual === false
       ? "plug one in, and see that the firmware's setup shows it"
-      : "give the virtual machine one (QEMU: -device vfio-pci,host=ADDRESS; libvirt: <hostdev>), on its host";
+      : "give the virtual machine one (QEMU: `-device vfio-pci,host=ADDRESS`; libvirt: <hostdev>), on its host";
   return blocking("this machine shows no PCI devices", fix);
 }
 
@@ -86,11 +86,11 @@ export function moduleProblems(
     vfio.loadable === false
       ? "; this kernel has no /proc/modules, so it may load none at all: start one then that has them built in, or loads them"
       : "";
-  const kept = `${wanted.map((name) => `echo ${name}`).join("; ")}`;
+  const kept = wanted.length === 1 ? `echo ${wanted[0]}` : `printf '%s\n' ${wanted.join(" ")}`;
   return [
     blocking(
       what,
-      `${wanted.map((name) => `modprobe ${name}`).join(" && ")}${where}; for every start: (${kept}) > /etc/modules-load.d/vfio.conf${maybe}`,
+      `\`${wanted.map((name) => `modprobe ${name}`).join(" && ")}\`${where}; for every start: \`${kept} > /etc/modules-load.d/vfio.conf\`${maybe}`,
     ),
   ];
 }
@@ -114,14 +114,14 @@ export function containerNodeProblems(facts: DoctorFacts): DoctorProblem[] {
     return [
       blocking(
         "the container has no /dev/vfio/vfio: none of VFIO's nodes was given to it",
-        `a container is kept from the machine's devices; give it these and no others: docker run --device /dev/vfio/vfio --device /dev/vfio/${group}`,
+        `a container is kept from the machine's devices; give it these and no others: \`docker run --device /dev/vfio/vfio --device /dev/vfio/${group}\``,
       ),
     ];
   }
   return [
     blocking(
       "/dev/vfio/vfio is not there",
-      "modprobe vfio makes it; where the module is loaded, see that devtmpfs is mounted at /dev, and that the kernel has CONFIG_VFIO_CONTAINER",
+      "`modprobe vfio` makes it; where the module is loaded, see that devtmpfs is mounted at /dev, and that the kernel has CONFIG_VFIO_CONTAINER",
     ),
   ];
 }
@@ -137,7 +137,7 @@ export function type1Limits(facts: DoctorFacts): DoctorProblem[] {
       blocking(
         "the IOMMU does not remap interrupts, so VFIO refuses every group (EPERM): a device could raise any interrupt of the machine",
         "turn interrupt remapping on: in the firmware's setup (x2APIC, VT-d), without intremap=off or nointremap on the kernel's command line; " +
-          "of a virtual machine on its host (QEMU: -M q35,kernel-irqchip=split -device intel-iommu,intremap=on). " +
+          "of a virtual machine on its host (QEMU: `-M q35,kernel-irqchip=split -device intel-iommu,intremap=on`). " +
           "The parameter allow_unsafe_interrupts of vfio_iommu_type1 opens it without: then a device, or whoever drives it, can raise any interrupt and so attack the host",
       ),
     );
@@ -146,7 +146,7 @@ export function type1Limits(facts: DoctorFacts): DoctorProblem[] {
     found.push(
       limiting(
         "allow_unsafe_interrupts is on: VFIO takes devices whose interrupts nobody keeps apart, and whoever drives one can attack the host by them",
-        "where the IOMMU remaps interrupts, turn it off: echo N > /sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts",
+        "where the IOMMU remaps interrupts, turn it off: `echo N > /sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts`",
       ),
     );
   }
@@ -155,7 +155,7 @@ export function type1Limits(facts: DoctorFacts): DoctorProblem[] {
     found.push(
       limiting(
         `a container takes ${entries} maps and no more (dma_entry_limit; the kernel's own choice is 65535)`,
-        `map whole segments and hugepages; or, where needed, echo 65535 > /sys/module/vfio_iommu_type1/parameters/dma_entry_limit: ${guards.dmaEntries}`,
+        `map whole segments and hugepages; or, where needed, \`echo 65535 > /sys/module/vfio_iommu_type1/parameters/dma_entry_limit\`: ${guards.dmaEntries}`,
       ),
     );
   }
@@ -178,7 +178,7 @@ function widthLimit({ iommu, kernel, memory }: DoctorFacts): DoctorProblem | und
   const beyond = memory.highestRam !== undefined && memory.highestRam > end;
   const who = isGuess ? "the processor has, and so its IOMMU likely translates," : "the IOMMU translates";
   const host =
-    kernel.virtual === true ? "; of a virtual machine its host says it (QEMU: -device intel-iommu,aw-bits=48)" : "";
+    kernel.virtual === true ? "; of a virtual machine its host says it (QEMU: `-device intel-iommu,aw-bits=48`)" : "";
   return limiting(
     `${who} ${bits} address bits: the last IOVA is ${hex(end)}${beyond ? `, and RAM goes on to ${hex(memory.highestRam ?? 0n)}` : ""}`,
     `use IOVAs that count from the window's start (--iova rebased, the default): virtual addresses are above it${beyond ? ", and so are some physical ones" : ""}${host}`,
@@ -191,7 +191,7 @@ export function spaprLimits({ dynamicWindows }: DoctorFacts): DoctorProblem[] {
   return [
     limiting(
       "firmware offers no dynamic windows (no ibm,ddw-applicable in the device tree): the default window, of 1 or 2 GiB, is all there is",
-      "give the LPAR's slot dynamic DMA windows in its profile (HMC), or plan what fits: dma-window plan --kernel linux --group N",
+      "give the LPAR's slot dynamic DMA windows in its profile (HMC), or plan what fits: `dma-window plan --kernel linux --group N`",
     ),
   ];
 }

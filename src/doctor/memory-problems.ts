@@ -11,8 +11,8 @@ const COMFORT = 64n << 20n;
 
 /** What a program asks for as an example, in the three ways in which the limit is set. */
 const RAISE =
-  "give this program what it will map and no more, such as 4 GiB: LimitMEMLOCK=4G in its systemd unit; for a user two lines in " +
-  "/etc/security/limits.d/vfio.conf (USER soft memlock 4194304, USER hard memlock 4194304; then log in again)";
+  "give this program what it will map and no more, such as 4 GiB: `LimitMEMLOCK=4G` in its systemd unit; for a user " +
+  "`echo 'USER - memlock 4194304' > /etc/security/limits.d/vfio.conf` and a new login";
 
 /** RLIMIT_MEMLOCK. Without an IOMMU nothing is pinned, and nothing is counted. */
 export function memlockProblems({ process, container, memory }: DoctorFacts): DoctorProblem[] {
@@ -20,14 +20,14 @@ export function memlockProblems({ process, container, memory }: DoctorFacts): Do
   if (room === null || room === undefined || soft === null || soft === undefined) return [];
   const smallest = memory.hugepages?.find(({ total }) => total > 0)?.pageSize ?? HUGEPAGE;
   if (room >= (smallest > COMFORT ? smallest : COMFORT)) return [];
-  const inside = container === undefined ? "" : `; of a container: docker run --ulimit memlock=4294967296`;
+  const inside = container === undefined ? "" : `; of a container: \`docker run --ulimit memlock=4294967296\``;
   const namespace =
     process.isInFirstUserNamespace === false ? ". CAP_IPC_LOCK of a user namespace does not count for VFIO" : "";
   const taken = used === undefined || used === 0n ? "" : `, of which ${bytes(used)} are locked already`;
   const what = `RLIMIT_MEMLOCK lets this process lock ${bytes(soft)}${taken}, and memory that is mapped for a device counts${namespace}`;
   const fix = `${sentence(guards.lockedMemory)}; ${RAISE}${inside}`;
   if (room >= smallest)
-    return [limiting(what, `${fix}. dma-window plan --kernel linux --group N says how much full growth takes`)];
+    return [limiting(what, `${fix}. \`dma-window plan --kernel linux --group N\` says how much full growth takes`)];
   return [blocking(`${what}: not one page of ${bytes(smallest)} can be mapped`, fix)];
 }
 
@@ -58,8 +58,8 @@ export function hugepageProblems({ memory, kernel, container }: DoctorFacts, nee
     return [
       make(
         `${none}: ${instead}`,
-        `pages that are set aside are lost to all else; for ${roughly(count * size.pageSize)}, ${where}: echo ${count} > /sys/kernel/mm/hugepages/${name}/nr_hugepages; ` +
-          `for every start: hugepagesz=${shortSize(size.pageSize)} hugepages=${count} on the kernel's command line`,
+        `pages that are set aside are lost to all else; for ${roughly(count * size.pageSize)}, ${where}: \`echo ${count} > /sys/kernel/mm/hugepages/${name}/nr_hugepages\`; ` +
+          `for every start: \`hugepagesz=${shortSize(size.pageSize)} hugepages=${count}\` on the kernel's command line`,
       ),
     ];
   }
@@ -97,7 +97,7 @@ export function cgroupProblems({ memory, container }: DoctorFacts, needed: boole
   const room = limit === undefined ? undefined : limit.limit - limit.used + limit.reclaimable;
   if (limit === undefined || room === undefined || room >= COMFORT) return found;
   const left = room > 0n ? roughly(room) : "none";
-  const how = container === undefined ? `raise ${limit.file} (MemoryMax= of its unit)` : "docker run --memory";
+  const how = container === undefined ? `raise ${limit.file} (MemoryMax= of its unit)` : "`docker run --memory`";
   return [
     ...found,
     limiting(
@@ -126,6 +126,6 @@ export function physicalProblems({ memory, process, container }: DoctorFacts, ne
   const guard = sentence(guards.physicalAddresses);
   const fix = needed
     ? `${guard}. Without an IOMMU a program has to know them: only one that root starts can, in no user namespace`
-    : `leave it so: only --iova pa needs them, and the default, --iova rebased, does not. ${guard}; where pa is wanted, state --highest-ram ADDRESS, or have root start the program`;
+    : `leave it so: only \`--iova pa\` needs them, and the default, \`--iova rebased\`, does not. ${guard}; where pa is wanted, state \`--highest-ram ADDRESS\`, or have root start the program`;
   return [make(what, fix)];
 }

@@ -13,15 +13,17 @@ export function nodeProblems({ process, container }: DoctorFacts, node: NodeFact
     found.push(
       blocking(
         `${user} may not open ${node.path} (mode ${mode}, owner ${node.uid}:${node.gid})${inside}`,
-        `whoever may open it drives ${opens}, so give it to one group of users by a rule of udev: ` +
-          `groupadd -f vfio; usermod -aG vfio USER; echo 'SUBSYSTEM=="vfio", GROUP="vfio", MODE="0660"' > /etc/udev/rules.d/60-vfio.rules; ` +
-          `udevadm control --reload; udevadm trigger -s vfio; then log in again. Without udev, until the next start: chgrp vfio ${node.path}; chmod 660 ${node.path}`,
+        `whoever may open it drives ${opens}, so give it to one group of users, by a rule of udev: ` +
+          "`groupadd -f vfio; usermod -aG vfio USER` " +
+          'then the line `SUBSYSTEM=="vfio", GROUP="vfio", MODE="0660"` in /etc/udev/rules.d/60-vfio.rules, ' +
+          "`udevadm control --reload; udevadm trigger -s vfio`, and a new login. " +
+          `Without udev, until the next start: \`chgrp vfio ${node.path}; chmod 660 ${node.path}\``,
       ),
     );
   }
   if (node.isListed === false) {
     const how =
-      container === undefined ? `DeviceAllow=${node.path} rw in its unit` : `docker run --device ${node.path}`;
+      container === undefined ? `\`DeviceAllow=${node.path} rw\` in its unit` : `\`docker run --device ${node.path}\``;
     found.push(
       blocking(
         `the list of devices of this process's cgroup does not have ${node.path}`,
@@ -36,6 +38,6 @@ export function nodeProblems({ process, container }: DoctorFacts, node: NodeFact
 function directoryThere(path: string): DoctorProblem {
   return blocking(
     `${path} is a directory, and no device: a container tool made it for a node that was not there`,
-    `rmdir ${path}; then load VFIO and bind the device, and start the container after that`,
+    `\`rmdir ${path}\`; then load VFIO and bind the device, and start the container after that`,
   );
 }

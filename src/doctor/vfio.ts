@@ -142,7 +142,10 @@ export function nodeAt(survey: Survey, process: ProcessFacts, path: string): Nod
     mode: status?.mode,
     uid: status?.uid,
     gid: status?.gid,
-    mayOpen: status && !isPlain(status) ? mayOpen(process, status) : undefined,
+    mayOpen:
+      status && (process.capabilities.CAP_DAC_OVERRIDE === true || !isPlain(status))
+        ? mayOpen(process, status)
+        : undefined,
     isListed: status?.device && isListed(survey, status.device),
   };
 }

@@ -96,7 +96,7 @@ function withoutIommu(facts: DoctorFacts): DoctorWay {
     "VFIO's mode for devices without an IOMMU is off",
     "without an IOMMU a device reaches all memory, whatever is mapped: one wrong address, of a program or of whoever talks to the device, " +
       "destroys or gives away anything, and the kernel is tainted from then on. Where that is accepted: " +
-      "modprobe vfio enable_unsafe_noiommu_mode=1 (or echo Y > /sys/module/vfio/parameters/enable_unsafe_noiommu_mode), then bind the device, and --no-iommu",
+      "`modprobe vfio enable_unsafe_noiommu_mode=1`, or `echo Y > /sys/module/vfio/parameters/enable_unsafe_noiommu_mode`; then bind the device, and --no-iommu",
   );
   const risk = limiting(
     "devices of these groups reach all memory of this machine, whatever is mapped",
@@ -135,7 +135,7 @@ function containerLimits({ container, process }: DoctorFacts): DoctorProblem[] {
     found.push(
       limiting(
         "a seccomp filter is on: docker's own refuses mbind without CAP_SYS_NICE, so that memory cannot be bound to a NUMA node",
-        `the filter keeps a broken program from calls that it does not need; where nodes are asked for (addList({ node })), and for that alone: docker run --cap-add SYS_NICE`,
+        `the filter keeps a broken program from calls that it does not need; where nodes are asked for (addList({ node })), and for that alone: \`docker run --cap-add SYS_NICE\``,
       ),
     );
   }

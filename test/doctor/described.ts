@@ -15,7 +15,6 @@ import {
   pools,
   process,
   READY,
-  TYPE1_MODULES,
   vtd,
   without,
 } from "./machines.ts";
@@ -60,7 +59,8 @@ const CONTAINER = {
     "100 1 0:50 / / rw - overlay overlay rw,lowerdir=/a\n101 100 0:51 / /sys ro,nosuid - sysfs sysfs ro\n102 101 0:52 / /sys/fs/cgroup ro - cgroup2 cgroup rw\n",
 };
 
-const OTHER_USER = (globalThis.process.getuid?.() ?? 0) + 1000;
+/** Another one than who runs this, to whom the files belong. */
+export const OTHER_USER = (globalThis.process.getuid?.() ?? 0) + 1000;
 
 export const described: readonly Case[] = [
   { name: "ready x86", files: READY, ready: true, verdicts: { type1: "now" }, says: [] },
@@ -105,7 +105,11 @@ export const described: readonly Case[] = [
     ready: false,
     verdicts: { type1: "after a fix" },
     says: [
-      ["type1", /group 26 is not viable: 0000:01:00\.1 .*snd_hda_intel/, /^dma-window bind 0000:01:00\.1 \(as root\)/],
+      [
+        "type1",
+        /group 26 is not viable: 0000:01:00\.1 .*snd_hda_intel/,
+        /^`dma-window bind 0000:01:00\.1` \(as root\)/,
+      ],
     ],
   },
   {
@@ -149,11 +153,34 @@ export const described: readonly Case[] = [
     verdicts: { type1: "after a fix" },
     says: [
       ["type1", /container has no \/dev\/vfio\/vfio/, /docker run --device \/dev\/vfio\/vfio --device \/dev\/vfio\/26/],
-      ["type1", /group 26 .*\/dev\/vfio\/26 was not given to this container/, /--device \/dev\/vfio\/26/],
       ["!type1", /8 MiB/, /docker run --ulimit memlock=/],
       ["!type1", /\/proc\/iomem.*empty file/, /--iova rebased/],
       ["!type1", /seccomp.*mbind/, /--cap-add SYS_NICE/],
     ],
+  },
+  {
+    name: "a container that has no group's node",
+    files: {
+      ...without(READY, "dev/vfio/26"),
+      ...process({ ...CONTAINER, memlock: "4294967296" }),
+      "run/.containerenv": "",
+    },
+    ready: false,
+    verdicts: { type1: "after a fix" },
+    says: [
+      [
+        "type1",
+        /\/dev\/vfio\/26 was not given to this container/,
+        /--device \/dev\/vfio\/vfio --device \/dev\/vfio\/26/,
+      ],
+    ],
+  },
+  {
+    name: "a directory in a node's place",
+    files: { ...without(READY, "dev/vfio/26"), ".dockerenv": "", "dev/vfio/26/.keep": "" },
+    ready: false,
+    verdicts: { type1: "after a fix" },
+    says: [["type1", /\/dev\/vfio\/26 is a directory/, /rmdir \/dev\/vfio\/26/]],
   },
   {
     name: "hidden iomem",
@@ -301,12 +328,12 @@ export const described: readonly Case[] = [
       [
         "type1",
         /not loaded: vfio .*vfio-pci .*vfio_iommu_type1/,
-        /^modprobe vfio-pci && modprobe vfio_iommu_type1; .*modules-load\.d/,
+        /^`modprobe vfio-pci && modprobe vfio_iommu_type1`; .*modules-load\.d/,
       ],
       [
         "type1",
         /no device is with vfio-pci/,
-        /^dma-window bind 0000:01:00\.0 \(as root\): this one, NVMe controller, is with nvme/,
+        /^`dma-window bind 0000:01:00\.0` \(as root\): this one, NVMe controller, is with nvme/,
       ],
     ],
   },
@@ -463,7 +490,7 @@ export const described: readonly Case[] = [
     },
     ready: false,
     verdicts: { type1: "after a fix" },
-    says: [["type1", /no device is with vfio-pci/, /^dma-window devices lists them: each is in use/]],
+    says: [["type1", /no device is with vfio-pci/, /^`dma-window devices` lists them: each is in use/]],
   },
   {
     name: "no PCI",
@@ -476,5 +503,3 @@ export const described: readonly Case[] = [
     ],
   },
 ];
-
-export { TYPE1_MODULES };

@@ -35,7 +35,7 @@ for (const platform of platforms) {
     const closed = way();
     assert.is(closed?.ready, false);
     const problem = closed?.problems.find(({ what }) => /no device is with vfio-pci/.test(what));
-    assert.match(problem?.fix ?? "", /^dma-window bind 0000:01:00\.0 /);
+    assert.match(problem?.fix ?? "", /^`dma-window bind 0000:01:00\.0` /);
     const binding = bindToVfio("0000:01:00.0", { kernel });
     assert.is(way()?.ready, true, JSON.stringify(way()));
     openContainer({ kernel, groups: [binding.group], noIommu }).close();
