@@ -12,12 +12,13 @@ import { bytes, hex } from "../hex.ts";
 import { inspectable, readable, whereClosed } from "../inspect.ts";
 import { CONTAINER, type IommuInfo } from "../iommu.ts";
 import { endWatched, type Leak, watchEnd } from "../leaks.ts";
+import { LongWork, type LongWorkOptions } from "../long-work.ts";
 import type { MemsegTable } from "../memory/table.ts";
 import { pciAddress } from "../pci/address.ts";
 import type { WindowPlan } from "../plan/index.ts";
 import type { Syscalls } from "../syscalls.ts";
 import { count } from "../validate.ts";
-import { warn } from "../warn.ts";
+import { attachLater } from "./attach-later.ts";
 import { Attachment } from "./attachment.ts";
 import type { Backend } from "./backend/backend.ts";
 import { endIdle } from "./calls.ts";
@@ -25,7 +26,7 @@ import { checkPlan } from "./check-plan.ts";
 import { checkKernel, checkMemory, checkWindow } from "./checks.ts";
 import { Devices } from "./devices.ts";
 import { Doubts } from "./doubts.ts";
-import type { Groups } from "./groups.ts";
+import { type Groups, warnOfGone } from "./groups.ts";
 import { hugepageFacts } from "./hugepages.ts";
 import { type ContainerSites, leaksOf } from "./leaks.ts";
 import { runsIn, unmapAll } from "./mapped.ts";
@@ -233,6 +234,40 @@ export class Container extends Closable {
    * in its facts (`list`, `segment`). Nothing stays mapped.
    */
   attach(memory: MemsegTable, window: Window = this.#onlyWindow()): void {
+    this.#checkAttach(memory, window);
+    exclusively("container.attach", () => {
+      const attachment = new Attachment(memory, window);
+      attachment.begin();
+      this.#attachments.set(memory, attachment);
+      this.#sites?.note(memory);
+    });
+  }
+
+  /**
+   * {@link attach} without holding up the event loop: memory is mapped in steps of some 256 MiB, and the loop runs between two. Meanwhile the
+   * memory is attached to all appearances: what is allocated is mapped at once, what is freed is unmapped, and a `detach` or `close` ends it.
+   * Where it fails, or is aborted, all is unmapped again, in steps too.
+   *
+   * @throws as a rejection what {@link attach} throws; `ERR_ABORTED` (facts: operation, done, total); `ERR_NOT_ATTACHED` where it was
+   * detached meanwhile. Nothing stays mapped, or `residue` says what.
+   */
+  async attachAsync(
+    memory: MemsegTable,
+    window: Window = this.#onlyWindow(),
+    options: LongWorkOptions = {},
+  ): Promise<void> {
+    this.#checkAttach(memory, window);
+    const work = new LongWork("container.attachAsync", memory.bytes, options);
+    const attachment = new Attachment(memory, window);
+    exclusively("container.attachAsync", () => {
+      attachment.prepare();
+      this.#attachments.set(memory, attachment);
+    });
+    this.#sites?.note(memory);
+    await attachLater(attachment, work, () => this.#attachments.delete(memory));
+  }
+
+  #checkAttach(memory: MemsegTable, window: Window): void {
     this.#checkOpen();
     checkMemory(memory);
     checkKernel(memory, this.#kernel);
@@ -240,12 +275,6 @@ export class Container extends Closable {
     if (this.#attachments.has(memory))
       throw new DmaWindowError("ERR_ATTACHED", "the memory is attached to this container");
     if (!this.#windows.has(window)) throw new DmaWindowError("ERR_CLOSED", "the window is not open in this container");
-    exclusively("container.attach", () => {
-      const attachment = new Attachment(memory, window);
-      attachment.begin();
-      this.#attachments.set(memory, attachment);
-      this.#sites?.note(memory);
-    });
   }
 
   /**
@@ -406,15 +435,6 @@ export class Container extends Closable {
   #checkOpen(): void {
     if (!this.#open) throw new DmaWindowError("ERR_CLOSED", "the container is closed");
   }
-}
-
-/** With the last group of a container its IOMMU goes, and all maps: drivers/vfio/container.c: vfio_group_detach_container. */
-function warnOfGone(groups: readonly number[]): void {
-  warn(
-    "DMA_WINDOW_GROUPS_GONE",
-    `the container's groups (${groups.join(", ")}) had gone when it was closed: their devices were unbound or unplugged, and the kernel had ` +
-      "unmapped all by then",
-  );
 }
 
 markClass(Container, "Container");
