@@ -8,7 +8,6 @@
  * Whoever listens is called within the operation, and may ask, but not change anything (`ERR_BUSY`). What it throws changes nothing
  * here: Node makes it an uncaught exception of the process.
  */
-import { readable } from "./inspect.ts";
 
 /** Who had memory mapped, or unmapped: the program by `window.map` and its like, a memory that is attached, or a window that closes. */
 export type Mapper = "program" | "memory" | "window";
@@ -90,10 +89,6 @@ const device = channel("device");
 const failure = channel("failure");
 
 export const channels = { map, unmap, window, device, failure } as const;
-
-export function tellWindow(message: WindowMessage): void {
-  window.publish(readable(message));
-}
 
 export function tellDevice(message: DeviceMessage): void {
   device.publish(message);

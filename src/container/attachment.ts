@@ -17,7 +17,6 @@
 import { codeOf, core, NO_ADDRESS, Owner, Status } from "../core.ts";
 import { DmaWindowError, leftBy, withoutResidue, withResidue } from "../errors.ts";
 import { bytes, hex } from "../hex.ts";
-import type { IommuInfo } from "../iommu.ts";
 import type { Listed } from "../memory/recorded.ts";
 import type { MemsegTable } from "../memory/table.ts";
 import type { MemoryListener, Memseg, MemsegList } from "../memory/types.ts";
@@ -26,8 +25,9 @@ import { isServed } from "../plan/needs.ts";
 import { inPlacingOrder } from "../plan/order.ts";
 import { endIdle, lasting, performMaps, performUnmaps } from "./calls.ts";
 import { requestColumns } from "./columns.ts";
-import { type Among, aboutRequest } from "./failures.ts";
+import { aboutRequest } from "./failures.ts";
 import type { Placing } from "./offset.ts";
+import { among, joined, nameOf, type Placed, STEP, STEP_BYTES, type Step, withoutAddress } from "./placed.ts";
 import { lastPlace, rememberPlace } from "./places.ts";
 import { isForbidden, outsideRanges } from "./refusals.ts";
 import type { Window } from "./window.ts";
@@ -37,18 +37,16 @@ const BATCH = 4096;
 
 const READ_WRITE = 3;
 
-interface Placed {
-  readonly list: MemsegList;
-  readonly va: bigint;
-  readonly iova: bigint;
-  readonly length: bigint;
-}
-
 export class Attachment implements MemoryListener, Placing {
   readonly window: Window;
   readonly #memory: MemsegTable;
   /** First IOVA of each list's region. */
   readonly #regions = new Map<MemsegList, bigint>();
+  /** It is on its way out: what comes to the memory is not mapped any more. */
+  #isLeaving = false;
+  #isAttached = true;
+  /** All that is in the memory is mapped. */
+  isWhole = false;
   /** What a failed map left mapped, though its memory did not stay: in the way of what comes there next. */
   #left: readonly Placed[] = [];
 
@@ -75,7 +73,66 @@ export class Attachment implements MemoryListener, Placing {
       if (left.length === 0) this.#dropRegions();
       throw withResidue(error, left);
     }
+    this.isWhole = true;
     this.#memory.listeners.add(this);
+  }
+
+  /**
+   * The first step of {@link begin} by itself: from here on what comes to the memory is mapped, and what goes unmapped. What is there
+   * {@link mapNext} maps. Nothing is left when it throws.
+   */
+  prepare(): void {
+    try {
+      this.#placeLists();
+    } catch (error) {
+      this.#dropRegions();
+      throw error;
+    }
+    this.#memory.listeners.add(this);
+  }
+
+  /** Whether memory and window have to do with each other: not once one of them is closed, or the memory detached. */
+  get isAttached(): boolean {
+    return this.#isAttached;
+  }
+
+  /** Maps some of what lies from an address on and is not mapped yet. `first`: how many maps came before it. */
+  mapNext(from: bigint, first: number): Step {
+    const { placed, step } = this.#next(from);
+    const absent = placed.filter((one) => core.windowReverse(this.window.target.window, one.iova) !== one.va);
+    this.#map(absent, { first, count: this.#memory.size });
+    return step;
+  }
+
+  /** Unmaps some of it. From the first time on nothing more is mapped. Gives what cannot be unmapped in `left`. */
+  unmapNext(from: bigint, left: string[]): Step {
+    this.#isLeaving = true;
+    this.#unmapLeft();
+    const { placed, step } = this.#next(from);
+    left.push(...leftBy(() => this.#unmap(placed), `${nameOf(placed)} are still mapped`));
+    return step;
+  }
+
+  /** After {@link unmapNext} to the end: as if it had never begun. */
+  drop(isClean: boolean): void {
+    if (isClean) this.#dropRegions();
+    this.forget();
+  }
+
+  /** Memory from an address on, as much as is to be done in one go: whole pieces. */
+  #next(from: bigint): { readonly placed: readonly Placed[]; readonly step: Step } {
+    const placed: Placed[] = [];
+    let length = 0n;
+    let next = from;
+    for (const together of this.#pieces(from)) {
+      if (length >= STEP_BYTES || placed.length >= STEP)
+        return { placed, step: { count: placed.length, length, next } };
+      const last = together.at(-1) as Listed;
+      placed.push(...this.#place(together[0].list, together));
+      for (const memseg of together) length += memseg.length;
+      next = last.va + last.length;
+    }
+    return { placed, step: { count: placed.length, length, next: undefined } };
   }
 
   /**
@@ -122,11 +179,12 @@ export class Attachment implements MemoryListener, Placing {
   letGo(): void {
     for (const [list, region] of this.#regions) rememberPlace(this.window, list, region);
     this.#dropRegions();
-    this.#memory.listeners.remove(this);
+    this.forget();
   }
 
   /** The window has gone with its container. */
   forget(): void {
+    this.#isAttached = false;
     this.#memory.listeners.remove(this);
   }
 
@@ -207,6 +265,7 @@ export class Attachment implements MemoryListener, Placing {
   }
 
   added(list: MemsegList, memsegs: readonly Memseg[]): void {
+    if (this.#isLeaving) return;
     this.#unmapLeft();
     const placed = this.#place(list, memsegs);
     try {
@@ -250,10 +309,10 @@ export class Attachment implements MemoryListener, Placing {
   }
 
   /** Memsegs that came together, and will go so: those of a segment; each of the others alone. */
-  *#pieces(): Generator<[Listed, ...Listed[]], void, void> {
+  *#pieces(from = 0n): Generator<[Listed, ...Listed[]], void, void> {
     let piece: [Listed, ...Listed[]] | undefined;
     let owner: unknown;
-    for (const memseg of this.#memory.recorded.within(0n, NO_ADDRESS)) {
+    for (const memseg of this.#memory.recorded.within(from, NO_ADDRESS)) {
       const segment = this.#memory.segmentAt(memseg.va);
       if (piece !== undefined && segment !== undefined && segment === owner) {
         piece.push(memseg);
@@ -384,48 +443,4 @@ export class Attachment implements MemoryListener, Placing {
     for (const [list, region] of this.#regions) this.#release(region, list.length);
     this.#regions.clear();
   }
-}
-
-/** What an error says of one of these besides: to which list it belongs, and what of it lies together in the call. */
-function among(placed: readonly Placed[], of = { first: 0, count: placed.length }): Among {
-  const more = (request: number) => {
-    const { base, length, pageSize } = (placed[request] as Placed).list;
-    const { va, length: bytes } = placed[request] as Placed;
-    return {
-      words: ` of the list at ${hex(base)}`,
-      facts: { list: { base, length, pageSize }, segment: { va, length: bytes } },
-    };
-  };
-  return { ...of, more };
-}
-
-/** Memsegs by address; neighbours as one. */
-function joined(memsegs: readonly Memseg[]): { readonly va: bigint; readonly length: bigint }[] {
-  const runs: { va: bigint; length: bigint }[] = [];
-  for (const { va, length } of memsegs) {
-    const last = runs.at(-1);
-    if (last !== undefined && last.va + last.length === va) last.length += length;
-    else runs.push({ va, length });
-  }
-  return runs;
-}
-
-/** `asked` tells whether the table asks where its own memory lies: what a program adds it does not ask about. */
-function withoutAddress(va: bigint, length: bigint, kind: IommuInfo["kind"], asked: boolean): DmaWindowError {
-  const isOnly = kind === "noiommu";
-  return new DmaWindowError(
-    "ERR_PHYSICAL_UNKNOWN",
-    `no physical address is stated of it, ${isOnly ? "and without an IOMMU it is the only IOVA there is" : "which is the IOVA in mode pa"}: ` +
-      (asked
-        ? "the table's `physical` does not know that of its own memory, and is not asked about memory that the program adds: " +
-          "state `iova` in the memseg"
-        : "make the MemsegTable with physical: true, and state `iova` in a memseg that the program adds") +
-      (isOnly ? "" : "; or plan with IOVA mode rebased"),
-    { facts: { va, length } },
-  );
-}
-
-/** A batch of an attachment, in order of addresses. */
-function nameOf(batch: readonly Placed[]): string {
-  return `${batch.length} ranges of memory from ${hex(batch[0]?.va ?? NO_ADDRESS)} on`;
 }

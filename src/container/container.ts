@@ -1,23 +1,24 @@
 import { callSite } from "../call-site.ts";
 import { failed } from "../channels.ts";
 import { Closable, disposing } from "../closable.ts";
-import { attempt, closingError, disposeWith, kernelSaid } from "../closing.ts";
+import { attempt, closingError, disposeWith } from "../closing.ts";
 import { markClass } from "../copies.ts";
 import { core } from "../core.ts";
 import type { Device } from "../device/device.ts";
-import { DmaWindowError, withoutResidue, withResidue } from "../errors.ts";
+import { DmaWindowError, withResidue } from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
-import { refusedByKernel } from "../explain.ts";
-import { bytes, hex } from "../hex.ts";
+import { hex } from "../hex.ts";
 import { inspectable, readable, whereClosed } from "../inspect.ts";
 import { CONTAINER, type IommuInfo } from "../iommu.ts";
 import { endWatched, type Leak, watchEnd } from "../leaks.ts";
+import { LongWork, type LongWorkOptions } from "../long-work.ts";
 import { addReach, removeReach } from "../memory/reach.ts";
 import type { MemsegTable } from "../memory/table.ts";
 import { pciAddress } from "../pci/address.ts";
 import type { WindowPlan } from "../plan/index.ts";
 import type { Syscalls } from "../syscalls.ts";
 import { count } from "../validate.ts";
+import { attachLater } from "./attach-later.ts";
 import { Attachment } from "./attachment.ts";
 import type { Backend } from "./backend/backend.ts";
 import { endIdle } from "./calls.ts";
@@ -25,14 +26,16 @@ import { checkPlan } from "./check-plan.ts";
 import { checkKernel, checkMemory, checkWindow } from "./checks.ts";
 import { Devices } from "./devices.ts";
 import { Doubts } from "./doubts.ts";
+import { closeFile } from "./group.ts";
 import { type Groups, warnOfGone } from "./groups.ts";
 import { hugepageFacts } from "./hugepages.ts";
 import { type ContainerSites, leaksOf } from "./leaks.ts";
-import { runsIn, unmapAll } from "./mapped.ts";
+import { stillInUse, unmapAll } from "./mapped.ts";
 import { nodeFacts } from "./nodes.ts";
 import { ContainerReach } from "./reach.ts";
 import type { ContainerTarget } from "./target.ts";
 import { Told } from "./told.ts";
+import { unmapEach } from "./unmap-each.ts";
 import { Window } from "./window.ts";
 
 /** What a container holds: its own fd, and its groups. */
@@ -250,6 +253,40 @@ export class Container extends Closable {
    * in its facts (`list`, `segment`). Nothing stays mapped.
    */
   attach(memory: MemsegTable, window: Window = this.#onlyWindow()): void {
+    this.#checkAttach(memory, window);
+    exclusively("container.attach", () => {
+      const attachment = new Attachment(memory, window);
+      attachment.begin();
+      this.#attachments.set(memory, attachment);
+      this.#sites?.note(memory);
+    });
+  }
+
+  /**
+   * {@link attach} without holding up the event loop: memory is mapped in steps of some 256 MiB, and the loop runs between two. Meanwhile the
+   * memory is attached to all appearances: what is allocated is mapped at once, what is freed is unmapped, and a `detach` or `close` ends it.
+   * Where it fails, or is aborted, all is unmapped again, in steps too.
+   *
+   * @throws as a rejection what {@link attach} throws; `ERR_ABORTED` (facts: operation, done, total); `ERR_NOT_ATTACHED` where it was
+   * detached meanwhile. Nothing stays mapped, or `residue` says what.
+   */
+  async attachAsync(
+    memory: MemsegTable,
+    window: Window = this.#onlyWindow(),
+    options: LongWorkOptions = {},
+  ): Promise<void> {
+    this.#checkAttach(memory, window);
+    const work = new LongWork("container.attachAsync", memory.bytes, options);
+    const attachment = new Attachment(memory, window);
+    exclusively("container.attachAsync", () => {
+      attachment.prepare();
+      this.#attachments.set(memory, attachment);
+    });
+    this.#sites?.note(memory);
+    await attachLater(attachment, work, () => this.#attachments.delete(memory));
+  }
+
+  #checkAttach(memory: MemsegTable, window: Window): void {
     this.#checkOpen();
     checkMemory(memory);
     checkKernel(memory, this.#kernel);
@@ -257,12 +294,6 @@ export class Container extends Closable {
     if (this.#attachments.has(memory))
       throw new DmaWindowError("ERR_ATTACHED", "the memory is attached to this container");
     if (!this.#windows.has(window)) throw new DmaWindowError("ERR_CLOSED", "the window is not open in this container");
-    exclusively("container.attach", () => {
-      const attachment = new Attachment(memory, window);
-      attachment.begin();
-      this.#attachments.set(memory, attachment);
-      this.#sites?.note(memory);
-    });
   }
 
   /**
@@ -343,7 +374,7 @@ export class Container extends Closable {
     if (groups.wereGone) warnOfGone(groups.numbers);
     const idle = endIdle(this.#target);
     if (idle?.code === "ERR_INTERFACE") errors.push(idle); // what only stays registered ends with the files
-    for (const fd of [...groups.fds, containerFd]) attempt(errors, () => this.#closeFile(fd));
+    for (const fd of [...groups.fds, containerFd]) attempt(errors, () => closeFile(this.#kernel, fd));
     core.containerClose(this.#handle);
     this.#open = false;
     if (this.#devices.loose.length === 0) removeReach(this.#kernel, this.#reach);
@@ -355,17 +386,7 @@ export class Container extends Closable {
     const detached = this.#detachAll(window);
     const unmapped = unmapAll(window.target);
     const [problem] = unmapped.errors;
-    if (problem) {
-      const { doubts } = window.target;
-      const left = [...runsIn(window.target)].map(({ iova, length }) => {
-        const be = doubts.mapsWithin(iova, length) > 0n ? "may still be" : "is still";
-        return `${bytes(length)} at IOVA ${hex(iova)} ${be} mapped`;
-      });
-      const inUse = `the window at ${hex(window.start)} stays: ${withoutResidue(problem)}`;
-      const locked = endIdle(window.target)?.residue?.left ?? [];
-      const refusal = new DmaWindowError("ERR_WINDOW_IN_USE", inUse, { cause: problem, ...kernelSaid(problem) });
-      throw withResidue(refusal, [...left, ...locked]);
-    }
+    if (problem) throw stillInUse(window.target, problem);
     const leftover = endIdle(window.target) ?? unmapped.leftover ?? detached;
     let threw: DmaWindowError | undefined;
     try {
@@ -390,19 +411,7 @@ export class Container extends Closable {
   #detachAll(window: Window): DmaWindowError | undefined {
     const here = this.#attachedTo(window);
     for (const [memory] of here) memory.holds.check("the memory in the window", window);
-    const unmapped: Attachment[] = [];
-    let leftover: DmaWindowError | undefined;
-    try {
-      for (const [, attachment] of here) {
-        leftover = attachment.unmapAll() ?? leftover;
-        unmapped.push(attachment);
-      }
-    } catch (error) {
-      throw withResidue(
-        error,
-        unmapped.reverse().flatMap((attachment) => attachment.mapAll()),
-      );
-    }
+    const leftover = unmapEach(here.map(([, attachment]) => attachment));
     for (const [memory, attachment] of here) {
       attachment.letGo();
       this.#attachments.delete(memory);
@@ -412,17 +421,6 @@ export class Container extends Closable {
 
   #attachedTo(window: Window): [MemsegTable, Attachment][] {
     return [...this.#attachments].filter(([, attachment]) => attachment.window === window);
-  }
-
-  /** Whatever else Linux answers, the descriptor is closed (fs/open.c: close); an interface that throws may not have asked. */
-  #closeFile(fd: number): void {
-    let answer: number;
-    try {
-      answer = this.#kernel.close(fd);
-    } catch (error) {
-      throw withResidue(error, [`descriptor ${fd} may still be open`]);
-    }
-    if (answer < 0) throw refusedByKernel("close", answer, { files: this.#kernel.files, facts: { fd } });
   }
 
   #onlyWindow(): Window {

@@ -79,3 +79,14 @@ function blame({ files }: Syscalls, group: number): string {
     return ""; // the words are a help; that they cannot be had must not hide the error itself
   }
 }
+
+/** Whatever else Linux answers, the descriptor is closed (fs/open.c: close); an interface that throws may not have asked. */
+export function closeFile(kernel: Syscalls, fd: number): void {
+  let answer: number;
+  try {
+    answer = kernel.close(fd);
+  } catch (error) {
+    throw withResidue(error, [`descriptor ${fd} may still be open`]);
+  }
+  if (answer < 0) throw refusedByKernel("close", answer, { files: kernel.files, facts: { fd } });
+}

@@ -1,7 +1,9 @@
 /** What is mapped in a window, run by run, as the core's tables have it. */
+import { kernelSaid } from "../closing.ts";
 import { core, NO_ADDRESS, Owner } from "../core.ts";
-import { DmaWindowError } from "../errors.ts";
-import { lasting, performUnmaps } from "./calls.ts";
+import { DmaWindowError, withoutResidue, withResidue } from "../errors.ts";
+import { bytes, hex } from "../hex.ts";
+import { endIdle, lasting, performUnmaps } from "./calls.ts";
 import { requestColumns } from "./columns.ts";
 import type { Target } from "./target.ts";
 
@@ -69,4 +71,16 @@ export function unmapAll(target: Target): {
     }
   }
   return { errors, leftover };
+}
+
+/** `ERR_WINDOW_IN_USE`: something of the window could not be unmapped, for the reason `problem`; the residue names it. */
+export function stillInUse(target: Target, problem: DmaWindowError): unknown {
+  const left = [...runsIn(target)].map(({ iova, length }) => {
+    const be = target.doubts.mapsWithin(iova, length) > 0n ? "may still be" : "is still";
+    return `${bytes(length)} at IOVA ${hex(iova)} ${be} mapped`;
+  });
+  const inUse = `the window at ${hex(target.start)} stays: ${withoutResidue(problem)}`;
+  const locked = endIdle(target)?.residue?.left ?? [];
+  const refusal = new DmaWindowError("ERR_WINDOW_IN_USE", inUse, { cause: problem, ...kernelSaid(problem) });
+  return withResidue(refusal, [...left, ...locked]);
 }

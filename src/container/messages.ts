@@ -1,11 +1,37 @@
-/** What listeners hear of maps and unmaps: the rows of the request columns, as they were carried out. */
-import { channels, type MapMessage, type UnmapMessage } from "../channels.ts";
+/** What listeners hear of windows, and of maps and unmaps: the rows of the request columns, as they were carried out. */
+import { channels, type MapMessage, type UnmapMessage, type WindowMessage } from "../channels.ts";
 import { Owner } from "../core.ts";
-import { readable } from "../inspect.ts";
+import { readable, type Told, whereClosed } from "../inspect.ts";
+import type { IovaMode } from "../plan/index.ts";
 import { rows } from "./columns.ts";
 import type { Target } from "./target.ts";
 
 const MAPPERS = { [Owner.PROGRAM]: "program", [Owner.MEMORY]: "memory", [Owner.WINDOW]: "window" } as const;
+
+/** A window, as far as it is told of. */
+interface Shown {
+  readonly closed: boolean;
+  readonly start: bigint;
+  readonly size: bigint;
+  readonly pageShift: number;
+  readonly iovaMode: IovaMode;
+  readonly liveBytes: bigint;
+  readonly target: Target;
+}
+
+export function tellWindow(event: WindowMessage["event"], { start, size, pageShift, iovaMode, target }: Shown): void {
+  if (!channels.window.hasSubscribers) return;
+  const { container, kind } = target;
+  const message = { event, container, kind, start, size, pageSize: 1n << BigInt(pageShift), iovaMode };
+  channels.window.publish(readable(message satisfies WindowMessage));
+}
+
+/** For whoever looks at one. */
+export function shownWindow(window: Shown): Told {
+  const { closed, start, size, pageShift, iovaMode } = window;
+  const liveBytes = closed ? undefined : window.liveBytes;
+  return { state: whereClosed(window), start, size, pageSize: 1n << BigInt(pageShift), iovaMode, liveBytes };
+}
 
 /** When a call begins, where somebody wants to know how long it takes. */
 export function began(): number {

@@ -1,4 +1,4 @@
-import { channels, failed, tellWindow, type WindowMessage } from "../channels.ts";
+import { failed } from "../channels.ts";
 import { Closable, disposing } from "../closable.ts";
 import { disposeWith } from "../closing.ts";
 import { markClass } from "../copies.ts";
@@ -6,7 +6,8 @@ import { core, NO_ADDRESS, Owner, Status } from "../core.ts";
 import { DmaWindowError } from "../errors.ts";
 import { begin, end, exclusively } from "../exclusive.ts";
 import { bytes, hex } from "../hex.ts";
-import { inspectable, readableEach, whereClosed } from "../inspect.ts";
+import { inspectable, readableEach } from "../inspect.ts";
+import type { LongWorkOptions } from "../long-work.ts";
 import { checkColumns, translateColumns } from "../memory/arrays.ts";
 import { exactly } from "../memory/exact.ts";
 import type { Segment } from "../memory/segment.ts";
@@ -16,13 +17,15 @@ import type { IovaMode, WindowPlan } from "../plan/index.ts";
 import { address, size } from "../validate.ts";
 import type { MadeWindow } from "./backend/backend.ts";
 import { mapArrays, unmapArrays } from "./batches.ts";
-import { performMaps, performUnmaps } from "./calls.ts";
-import { outOfMemory, rows } from "./columns.ts";
+import { performUnmaps } from "./calls.ts";
+import { outOfMemory } from "./columns.ts";
 import { type DmaRun, type RunOptions, runsInto, runsOf } from "./dma-runs.ts";
 import type { Keeper } from "./keeper.ts";
+import { mapLater, mapRequests } from "./map-later.ts";
 import { type MappedRun, runsFrom, runsIn } from "./mapped.ts";
+import { shownWindow, tellWindow } from "./messages.ts";
 import { offsetAmong } from "./offset.ts";
-import { type MapRequest, type UnmapRequest, writeMaps, writeUnmaps } from "./requests.ts";
+import { type MapRequest, type UnmapRequest, writeUnmaps } from "./requests.ts";
 import { RequestRows } from "./rows.ts";
 import { Span } from "./span.ts";
 import type { ContainerTarget, Target } from "./target.ts";
@@ -93,14 +96,7 @@ export class Window extends Closable {
       core.windowForget(window);
       throw outOfMemory(`what may not be mapped in a window of ${bytes(plan.size)}`);
     }
-    this.#tell("created");
-  }
-
-  #tell(event: WindowMessage["event"]): void {
-    if (!channels.window.hasSubscribers) return;
-    const { start, size, iovaMode } = this;
-    const { container, kind } = this.target;
-    tellWindow({ event, container, kind, start, size, pageSize: 1n << BigInt(this.pageShift), iovaMode });
+    tellWindow("created", this);
   }
 
   get closed(): boolean {
@@ -177,10 +173,21 @@ export class Window extends Closable {
   mapMany(requests: readonly (MapRequest | Segment)[]): bigint[] {
     return exclusively("window.map", () => {
       this.#handle();
-      const count = writeMaps(this.target, this.iovaMode, requests);
-      performMaps(this.target, count, Owner.PROGRAM);
-      return [...rows(count).iovas];
+      return mapRequests(this, requests);
     });
+  }
+
+  /**
+   * {@link mapMany} without holding up the event loop: in batches of some 256 MiB, between which the loop runs. All are mapped in the end, or
+   * none: where one fails, or it is aborted, those before it are unmapped again, in batches too. Each request is read when its turn comes.
+   * Meanwhile devices reach what is mapped by then.
+   *
+   * @throws as a rejection what {@link map} throws; `ERR_ABORTED` (facts: operation, done, total, in bytes); what `onProgress` throws.
+   * `residue` says what could not be unmapped.
+   */
+  async mapManyAsync(requests: readonly (MapRequest | Segment)[], options: LongWorkOptions = {}): Promise<bigint[]> {
+    this.#handle();
+    return mapLater(requests, this, options);
   }
 
   /**
@@ -430,7 +437,7 @@ export class Window extends Closable {
     this.#open = false;
     this.#span = Span.NONE;
     for (const each of this.#rows) each.close();
-    this.#tell("closed");
+    tellWindow("closed", this);
   }
 
   #handle(): number {
@@ -440,11 +447,4 @@ export class Window extends Closable {
 }
 
 markClass(Window, "Window");
-inspectable(Window, "Window", (window) => ({
-  state: whereClosed(window),
-  start: window.start,
-  size: window.size,
-  pageSize: 1n << BigInt(window.pageShift),
-  iovaMode: window.iovaMode,
-  liveBytes: window.closed ? undefined : window.liveBytes,
-}));
+inspectable(Window, "Window", shownWindow);

@@ -46,6 +46,9 @@ interface On {
   readonly shown: Vectors;
 }
 
+/** How many there are of each kind, and how many are on. */
+let told: (irqs: Interrupts) => Told;
+
 /**
  * A device's interrupts, each an eventfd of the kernel's. One kind at a time: MSI-X, MSI, or the interrupt line.
  *
@@ -56,6 +59,13 @@ export class Interrupts {
   readonly #file: DeviceFile;
   readonly #irqs: DeviceIrqs;
   #on: On | undefined;
+
+  static {
+    told = (irqs) => {
+      const { intx, msi, msix } = irqs.#irqs;
+      return { mode: irqs.mode, on: irqs.#on?.lines.length, intx: intx.count, msi: msi.count, msix: msix.count };
+    };
+  }
 
   /** @internal Made by a device. */
   constructor(file: DeviceFile, irqs: DeviceIrqs) {
@@ -101,13 +111,6 @@ export class Interrupts {
       const problem = this.end();
       if (problem !== undefined) throw problem;
     });
-  }
-
-  /** @internal What {@link inspectable} shows: how many there are of each kind, and how many are on. */
-  get told(): Told {
-    const { intx, msi, msix } = this.#irqs;
-    const on = this.#on?.lines.length;
-    return { mode: this.mode, on, intx: intx.count, msi: msi.count, msix: msix.count };
   }
 
   /** @internal The same in the middle of an operation, past what fails. */
@@ -297,4 +300,4 @@ export class Interrupts {
   }
 }
 
-inspectable(Interrupts, "Interrupts", (irqs) => irqs.told);
+inspectable(Interrupts, "Interrupts", (irqs) => told(irqs));

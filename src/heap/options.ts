@@ -179,7 +179,7 @@ export function readHeap(options: HeapOptions): HeapPlan {
     ...readAids(options),
   };
   if (window.closed) throw new DmaWindowError("ERR_CLOSED", "the window is closed");
-  if (memory.listeners.some((listener) => listener.window === window)) return plan;
+  if (memory.listeners.some((listener) => listener.window === window && listener.isWhole)) return plan;
   throw new DmaWindowError(
     "ERR_NOT_ATTACHED",
     "the memory is not attached to the window, so no device could reach what is allocated from it: container.attach(memory, window) first",

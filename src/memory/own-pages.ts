@@ -8,7 +8,17 @@ import { Quarantine } from "./quarantine.ts";
 import { forgetReach } from "./reach.ts";
 import { listFull } from "./refusals.ts";
 import { endSegment, makeSegment, type Segment } from "./segment.ts";
+import type { Sights } from "./sights.ts";
 import type { Memseg, MemsegList, Place } from "./types.ts";
+
+/** Pages that come a part at a time: see {@link OwnPages.begin}. */
+export interface PagesToCome {
+  /** Bytes of all of them. */
+  readonly length: bigint;
+  part(from: bigint, bytes: bigint): void;
+  finish(record: (va: bigint) => void): Segment;
+  undo(): readonly string[];
+}
 
 /** Pages in lists of a table's own: from the operating system to a segment, and back. */
 export class OwnPages {
@@ -34,11 +44,7 @@ export class OwnPages {
     record: (va: bigint) => void,
     memsegs: () => Iterable<Memseg>,
   ): Segment {
-    const va = this.#quarantine.room(list, BigInt(pages));
-    if (va === NO_ADDRESS) throw listFull(list, BigInt(pages), memsegs(), this.#quarantine.rangesOf(list));
-    const length = BigInt(pages) * list.pageSize;
-    checkRoom(this.#kernel, length, list.pageShift, list.node);
-    const sights = this.#quarantine.take(list, va, length);
+    const { va, length, sights } = this.#room(list, pages, memsegs);
     try {
       populate(this.#kernel, va, length, list.pageShift, list.node);
       record(va);
@@ -49,6 +55,39 @@ export class OwnPages {
       throw withResidue(error, left);
     }
     return makeSegment(this.#kernel, list, va, length, sights, this.#free);
+  }
+
+  /**
+   * Begins the same for pages that come a part at a time: the room is kept meanwhile. Each `part` makes some bytes more present. Then
+   * `finish` hands all of them to `record`, or `undo` gives them back, and a sentence for what is left.
+   * @throws as {@link provide}. In `finish` and `part`: whoever asked calls `undo`.
+   */
+  begin(list: Place & MemsegList, pages: number, memsegs: () => Iterable<Memseg>): PagesToCome {
+    const { va, length, sights } = this.#room(list, pages, memsegs);
+    const end = this.#quarantine.hold(list, va, length);
+    return {
+      length,
+      part: (from, bytes) => populate(this.#kernel, va + from, bytes, list.pageShift, list.node),
+      finish: (record) => {
+        record(va);
+        end();
+        return makeSegment(this.#kernel, list, va, length, sights, this.#free);
+      },
+      undo: () => (end() ? leftBy(() => this.#quarantine.giveBack(list, va, length, sights)) : []),
+    };
+  }
+
+  /** The lowest room in a list, and what may still reach it. @throws `ERR_LIST_FULL`, and as `checkRoom`. */
+  #room(
+    list: Place & MemsegList,
+    pages: number,
+    memsegs: () => Iterable<Memseg>,
+  ): { readonly va: bigint; readonly length: bigint; readonly sights: Sights } {
+    const va = this.#quarantine.room(list, BigInt(pages));
+    if (va === NO_ADDRESS) throw listFull(list, BigInt(pages), memsegs(), this.#quarantine.rangesOf(list));
+    const length = BigInt(pages) * list.pageSize;
+    checkRoom(this.#kernel, length, list.pageShift, list.node);
+    return { va, length, sights: this.#quarantine.take(list, va, length) };
   }
 
   /**

@@ -96,6 +96,24 @@ export class Quarantine {
     return sights;
   }
 
+  /**
+   * Keeps a range for pages that come to it a part at a time: nobody else gets it meanwhile, also when its list and its table have gone.
+   * Gives what ends that: whether the list is still there to have it.
+   */
+  hold(list: Place, va: bigint, length: bigint): () => boolean {
+    let isHeld = true;
+    const sights = new Sights();
+    sights.add({ moved: true, seen: () => isHeld });
+    const kept = { list, va, length, sights };
+    this.#kept.add(kept);
+    return () => {
+      isHeld = false;
+      const isThere = this.#kept.delete(kept);
+      if (!isThere) this.sweep(); // of a list that has gone
+      return isThere;
+    };
+  }
+
   /** Gives the pages back; the addresses where nothing may reach them any more. @throws `ERR_KERNEL`: they are kept all the same. */
   giveBack(list: Place, va: bigint, length: bigint, sights: Sights): void {
     if (sights.size === 0) {

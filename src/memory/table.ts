@@ -1,4 +1,5 @@
 import { asked } from "../asked.ts";
+import { callSite } from "../call-site.ts";
 import { bareArray, freeze, OwnSet } from "../captured.ts";
 import { Closable, disposing } from "../closable.ts";
 import { disposeWith } from "../closing.ts";
@@ -10,21 +11,24 @@ import { bytes, hex } from "../hex.ts";
 import { inspectable, readable } from "../inspect.ts";
 import { known } from "../known.ts";
 import { endWatched, keepsSites, type Leak, Sites, watchEnd } from "../leaks.ts";
+import type { LongWorkOptions } from "../long-work.ts";
 import type { MappedFacts } from "../plan/index.ts";
 import type { Syscalls } from "../syscalls.ts";
 import { address, count, object, size, syscalls } from "../validate.ts";
+import { allocateLater } from "./allocate-later.ts";
 import { translateColumns } from "./arrays.ts";
+import { forgetAll, recordAll } from "./changes.ts";
 import { exactly } from "./exact.ts";
 import { Holds } from "./holds.ts";
 import { Listeners } from "./listeners.ts";
 import { type ListOptions, type MemsegTableOptions, type NewMemseg, TABLE_KEYS } from "./options.ts";
 import { OrderedSpans } from "./order.ts";
-import { OwnPages } from "./own-pages.ts";
+import { OwnPages, type PagesToCome } from "./own-pages.ts";
 import { release, reserveSpace } from "./pages.ts";
 import { memsegsOf, type PhysicalResolver, resolverOf } from "./physical.ts";
 import { readList, readMemseg } from "./read.ts";
 import { Recorded, shownEach } from "./recorded.ts";
-import { nameOf, refused } from "./refusals.ts";
+import { refused } from "./refusals.ts";
 import { Segment } from "./segment.ts";
 import { segmentLeaks, tellList, tellTable } from "./told.ts";
 import type { Memseg, MemsegList, OwnList } from "./types.ts";
@@ -202,7 +206,7 @@ export class MemsegTable extends Closable {
     const given = readMemseg(memseg);
     const { va, length } = given;
     if (this.#pages?.holds(own, va, length)) throw refused(Status.OVERLAPS, `memseg of ${bytes(length)} at ${hex(va)}`);
-    this.#record(own, [given]);
+    recordAll(this.#core(), this.listeners, own, [given]);
   }
 
   /**
@@ -219,7 +223,7 @@ export class MemsegTable extends Closable {
       throw new DmaWindowError("ERR_SEGMENT", `${hex(va)} belongs to an allocated segment: free it instead`);
     }
     if (memseg === undefined || memseg.va !== va) throw refused(Status.NOT_FOUND, `memseg at ${hex(va)}`);
-    const leftover = this.#forget(memseg.list, [memseg]);
+    const leftover = forgetAll(this.#core(), this.listeners, memseg.list, [memseg]);
     if (leftover) throw leftover;
   }
 
@@ -235,23 +239,53 @@ export class MemsegTable extends Closable {
   }
 
   #allocate(list: MemsegList, pages: number): Segment {
+    const { own, wanted, memsegs } = this.#wanted(list, pages);
+    return this.#keep(own, wanted, (record) => this.#needPages().provide(own, wanted, record, memsegs));
+  }
+
+  /**
+   * {@link allocate} without holding up the event loop: 64 MiB at a time, or one page, are made present, and the loop runs in between.
+   * Meanwhile nobody else gets the room. What is attached maps all of it in the end, in one go.
+   *
+   * @throws as a rejection what {@link allocate} throws; `ERR_ABORTED` (facts: operation, done, total, in bytes); what `onProgress`
+   * throws; `ERR_NOT_FOUND`, `ERR_CLOSED` where the list or the table went meanwhile. The pages are given back, or `residue` says which are not.
+   */
+  async allocateAsync(list: MemsegList, pages: number, options: LongWorkOptions = {}): Promise<Segment> {
+    const { own, wanted, memsegs } = this.#wanted(list, pages);
+    const site = this.#sites && callSite();
+    const from = this.#needPages();
+    const table = {
+      begin: () => from.begin(own, wanted, memsegs),
+      check: () => void this.#own(own),
+      finish: (those: PagesToCome) => this.#keep(own, wanted, (record) => those.finish(record), site),
+    };
+    return allocateLater(table, BigInt(wanted) * own.pageSize, own.pageSize, options);
+  }
+
+  /** What is asked of `allocate`, checked; `memsegs` are those of the list. */
+  #wanted(list: MemsegList, pages: number) {
     const own = this.#own(list);
     const wanted = count("pages", pages);
     if (wanted === 0) throw argumentRangeError("pages", "at least 1", pages);
-    const from = this.#needPages();
+    this.#needPages();
     if (!own.kept) throw argumentTypeError("list", "a list of the table's own, added without base", list);
+    return { own, wanted, memsegs: () => this.recorded.within(own.base, own.base + own.length - 1n) };
+  }
+
+  /** Records pages as those of a segment. */
+  #keep(
+    own: OwnList,
+    pages: number,
+    make: (record: (va: bigint) => void) => Segment,
+    site = this.#sites && callSite(),
+  ): Segment {
     let memsegs: readonly Memseg[] = [];
-    const segment = from.provide(
-      own,
-      wanted,
-      (va) => {
-        memsegs = memsegsOf(this.#physical, own, va, wanted);
-        this.#record(own, memsegs);
-      },
-      () => this.recorded.within(own.base, own.base + own.length - 1n),
-    );
+    const segment = make((va) => {
+      memsegs = memsegsOf(this.#physical, own, va, pages);
+      recordAll(this.#core(), this.listeners, own, memsegs);
+    });
     this.#segments.add(segment);
-    this.#sites?.note(segment);
+    this.#sites?.note(segment, site);
     for (let i = 0; i < memsegs.length; i++)
       this.#segmentOf[core.memsegFind(this.#handle, (memsegs[i] as Memseg).va)] = segment;
     return segment;
@@ -280,7 +314,7 @@ export class MemsegTable extends Closable {
     this.holds.checkSegment(segment);
     const own = this.#own(segment.list);
     const memsegs = [...this.recorded.within(segment.va, segment.va + segment.length - 1n)];
-    const leftover = this.#forget(own, memsegs);
+    const leftover = forgetAll(this.#core(), this.listeners, own, memsegs);
     this.#segments.delete(segment);
     try {
       this.#needPages().giveBack(own, segment);
@@ -387,40 +421,6 @@ export class MemsegTable extends Closable {
   segmentAt(va: bigint): Segment | undefined {
     const segment = this.#segmentOf[core.memsegFind(this.#handle, va)];
     return segment && this.#segments.has(segment) ? segment : undefined;
-  }
-
-  #record(list: OwnList, memsegs: readonly Memseg[]): void {
-    const recorded: Memseg[] = [];
-    try {
-      for (let i = 0; i < memsegs.length; i++) {
-        const memseg = memsegs[i] as Memseg;
-        const status = core.memsegAdd(this.#core(), list.index, memseg.va, memseg.iova ?? NO_ADDRESS, memseg.length);
-        if (status !== Status.OK) throw refused(status, `memseg of ${bytes(memseg.length)} at ${hex(memseg.va)}`);
-        recorded.push(memseg);
-      }
-      this.listeners.tell(
-        (listener) => listener.added(list, memsegs),
-        (listener) => listener.removing(list, memsegs),
-        () => `${nameOf(memsegs)} are still mapped`,
-      );
-    } catch (error) {
-      for (const memseg of recorded) core.memsegRemove(this.#core(), memseg.va);
-      throw error;
-    }
-  }
-
-  /** Unmaps memsegs everywhere, and forgets them. Gives an error for the registrations that could not be ended. */
-  #forget(list: MemsegList, memsegs: readonly Memseg[]): DmaWindowError | undefined {
-    const leftovers = this.listeners.tell(
-      (listener) => listener.removing(list, memsegs),
-      (listener) => listener.added(list, memsegs),
-      () => `${nameOf(memsegs)} are not mapped again`,
-    );
-    const [first, ...more] = leftovers.filter((leftover) => leftover !== undefined);
-    const left = more.flatMap(({ residue }) => residue?.left ?? []);
-    const leftover = first && (withResidue(first, left) as DmaWindowError);
-    for (const { va } of memsegs) core.memsegRemove(this.#core(), va); // last: nothing throws any more
-    return leftover;
   }
 
   #own(list: MemsegList): OwnList {

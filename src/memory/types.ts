@@ -14,6 +14,8 @@ export interface Memseg {
 export interface MemoryListener {
   /** Where it maps what comes. */
   readonly window: object;
+  /** All memory of the table is mapped there; not while it is being attached a step at a time. */
+  readonly isWhole: boolean;
   /** What it has mapped of the table's memory. */
   mapped(): MappedFacts;
   /** A list has come. Throws to refuse it. */

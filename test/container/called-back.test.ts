@@ -181,7 +181,10 @@ const OTHERS = [
     "MemsegTable.isOf",
     "MemsegTable.segmentAt",
     "MemsegTable.kernel",
-    "Container.openDevice", // refuses as device does, by a promise
+    "Container.openDevice", // refuses as device does, by a promise; so do these
+    "Container.attachAsync",
+    "Window.mapManyAsync",
+    "MemsegTable.allocateAsync",
   ],
   ...["Segment.bytes", "Segment.view"],
 ];

@@ -179,9 +179,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     broken: "memory of another kernel is attached",
-    file: "src/container/container.ts",
-    from: "    if (isSameKernel(memory.kernel ?? this.#kernel, this.#kernel)) return;\n",
-    to: "    if (memory !== undefined) return;\n",
+    file: "src/container/checks.ts",
+    from: "  if (isSameKernel(memory.kernel ?? kernel, kernel)) return;\n",
+    to: "  if (memory !== undefined) return;\n",
     noticedBy: "test/memory/other-kernels.test.ts",
   },
   {

@@ -124,14 +124,13 @@ layers("explain answers, lines of logs and traces without Node: a page in a brow
 layers("have a seam that imports nothing, and words that import little", () => {
   for (const leaf of [
     ...["syscalls.ts", "errno.ts", "guards.ts", "hex.ts", "closable.ts", "copies.ts", "error-json.ts"],
-    ...["captured.ts", "linux-version.ts"],
+    ...["captured.ts", "linux-version.ts", "channels.ts"],
   ]) {
     mayImport(leaf, () => false);
   }
   mayImport("typed-arrays.ts", (to) => to === "captured.ts");
   mayImport("inspect.ts", (to) => to === "hex.ts");
   mayImport("errors.ts", (to) => ["errno.ts", "copies.ts", "error-json.ts", "inspect.ts"].includes(to));
-  mayImport("channels.ts", (to) => to === "inspect.ts");
   mayImport("exclusive.ts", (to) => ["channels.ts", "errors.ts"].includes(to));
   mayImport("debug-log.ts", (to) => ["errors.ts", "hex.ts", "syscalls.ts", "through.ts", "trace"].includes(to));
   const askedFor = ["captured.ts", "debug-log.ts", "errors.ts", "hex.ts", "inspect.ts", "syscalls.ts"];
