@@ -64,12 +64,17 @@ export {
   type ListFacts,
   type MappedFacts,
   type MemoryFacts,
+  type PlanJson,
   type PlannedPiece,
   type PlanRequest,
+  parsePlan,
+  planToJson,
   planWindow,
   type Rejection,
+  type StoredList,
   type WindowPlan,
 } from "./plan/index.ts";
+export { readPlan } from "./plan-file.ts";
 export {
   IommuType,
   type Listening,

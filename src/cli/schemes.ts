@@ -61,8 +61,8 @@ export class DynamicScheme implements Scheme<Placed> {
     return this.#window.window;
   }
 
-  constructor(machine: Machine, initial: readonly number[]) {
-    this.ground = new Ground(machine, { iovaMode: "rebased" });
+  constructor(machine: Machine, initial: readonly number[], inFront?: GroundOptions["inFront"]) {
+    this.ground = new Ground(machine, { iovaMode: "rebased", ...(inFront === undefined ? {} : { inFront }) });
     try {
       this.#window = new DynamicWindow(this.ground.container, this.ground.planRequest());
       for (const pages of initial) this.allocate(pages);

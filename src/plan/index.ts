@@ -7,6 +7,8 @@ import { planSpapr } from "./spapr.ts";
 import { planType1 } from "./type1.ts";
 import type { ExactRequest, PlanRequest, Rejection, WindowPlan } from "./types.ts";
 
+export { parsePlan } from "./parse-plan.ts";
+export { type PlanJson, planToJson, type StoredList } from "./plan-json.ts";
 export type {
   FullGrowth,
   HugepageGrowth,

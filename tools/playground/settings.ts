@@ -1,7 +1,8 @@
 /** What the form of the page says, checked. */
-import { parseChoice, sizeIn } from "../../src/cli/usage.ts";
+import { parseChoice } from "../../src/cli/usage.ts";
 import type { ModelPlatform } from "../../src/model/index.ts";
 import { IOVA_MODES } from "../../src/plan/request.ts";
+import { bytesIn } from "../../src/plan/sizes.ts";
 import type { IovaMode } from "../../src/plan/types.ts";
 import { byId } from "./dom.ts";
 
@@ -69,7 +70,7 @@ export function countOf(id: string, least: number, most: number): number {
 }
 
 function bytesOf(id: string): bigint {
-  const value = sizeIn(textOf(id));
+  const value = bytesIn(textOf(id));
   if (value !== undefined && value >> 64n === 0n) return value;
   throw wrong(id, "takes a size such as 64G, 2M, 4096 or 0x100000000, below 2^64");
 }
