@@ -130,6 +130,24 @@ export interface MachineFiles {
   readonly keep?: ((path: string, text: string) => number) | undefined;
   /** Removes a file that was kept: 0, or -errno. There where `keep` is. */
   readonly remove?: ((path: string) => number) | undefined;
+  /**
+   * What stands at a path, links followed, or -errno. Nothing is opened. A program's own kernel may leave it out: then nobody knows who may
+   * open a node, nor how large a file is before it is read.
+   */
+  readonly stat?: ((path: string) => FileStatus | number) | undefined;
+}
+
+/** What stands at a path (`struct stat`). */
+export interface FileStatus {
+  readonly kind: "file" | "directory" | "device" | "other";
+  /** Who may do what: the lower 12 bits of `st_mode`. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Bytes; 0 for most of procfs, a page for most of sysfs. */
+  readonly size: number;
+  /** Of a device: major and minor number. */
+  readonly device?: readonly [major: number, minor: number];
 }
 
 /**

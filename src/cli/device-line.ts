@@ -1,10 +1,10 @@
-/** The command lines of devices: `devices`, `bind ADDRESS`, `unbind ADDRESS`. */
+/** The command lines about a machine: `doctor`, `devices`, `bind ADDRESS`, `unbind ADDRESS`. */
 import type { ModelPlatform } from "../model/index.ts";
 import { pciAddress } from "../pci/address.ts";
 import type { KernelName } from "./machine.ts";
 import { UsageError } from "./usage.ts";
 
-export const DEVICE_COMMANDS = ["devices", "bind", "unbind"] as const;
+export const DEVICE_COMMANDS = ["doctor", "devices", "bind", "unbind"] as const;
 export type DeviceCommand = (typeof DEVICE_COMMANDS)[number];
 
 interface Common {
@@ -29,10 +29,15 @@ export interface DriverLine extends Common {
   readonly force: boolean;
 }
 
-export type DeviceLine = ListLine | DriverLine;
+export interface DoctorLine extends Common {
+  readonly command: "doctor";
+}
+
+export type DeviceLine = DoctorLine | ListLine | DriverLine;
 
 /** The options of each, besides --json. */
 const TAKEN: Readonly<Record<DeviceCommand, readonly string[]>> = {
+  doctor: ["kernel", "platform", "root"],
   devices: ["kernel", "platform", "root"],
   bind: ["kernel", "platform", "root", "force"],
   unbind: ["kernel", "platform", "root"],
@@ -65,12 +70,19 @@ export function deviceLine(
   }
   if (root === "") throw new UsageError("--root takes a directory, such as /host");
   const common = { kernel, platform, ...(root === undefined ? {} : { root }), json } as const;
+  if (command === "doctor") return doctorLine(positionals, common);
   const address = addressOf(command, positionals);
   if (command === "devices") return { command, ...(address === undefined ? {} : { address }), ...common };
   if (address !== undefined) return { command, address, force, ...common };
   throw new UsageError(
     `${command} takes the ADDRESS of a device: dma-window ${command} 0000:01:00.0 (dma-window devices lists them)`,
   );
+}
+
+function doctorLine([, extra]: readonly string[], common: Common): DoctorLine {
+  if (extra !== undefined)
+    throw new UsageError(`doctor looks at the whole machine; dma-window devices ${extra} at one device`);
+  return { command: "doctor", ...common };
 }
 
 function refuseOthers(command: DeviceCommand, values: Readonly<Record<string, unknown>>): void {

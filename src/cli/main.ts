@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { DmaWindowError } from "../errors.ts";
 import type { DeviceLine } from "./device-line.ts";
 import { bindCommand, devicesCommand, unbindCommand } from "./devices.ts";
+import { doctorCommand } from "./doctor.ts";
 import { type CommandLine, HELP, parseCommandLine, type ReplayLine } from "./options.ts";
 import { planCommand } from "./plan.ts";
 import { replayCommand } from "./replay.ts";
@@ -31,6 +32,8 @@ function perform(line: CommandLine | ReplayLine | DeviceLine): number {
       return showCommand(line, print);
     case "replay":
       return replayCommand(line, print);
+    case "doctor":
+      return doctorCommand(line, print);
     case "devices":
       return devicesCommand(line, print);
     case "bind":

@@ -28,6 +28,8 @@ export const HELP = `dma-window: a DMA window, sized once
                      plan of this machine or of one that is described
   dma-window replay FILE
                      make the system calls of a trace again, and list every answer that is another one
+  dma-window doctor  one page about this machine: which ways to a device are open (through an IOMMU, without one, by the
+                     software kernel), what closes the others, and the command that mends it; changes nothing
   dma-window devices [ADDRESS]
                      list this machine's PCI devices: class, IOMMU group, driver, and what would be lost if VFIO had
                      it; of one also why VFIO would refuse it, and what to do
@@ -36,8 +38,8 @@ export const HELP = `dma-window: a DMA window, sized once
   dma-window unbind ADDRESS
                      give it back to the driver that it had, also after a program that was killed; as root
 
-  --kernel model|linux     the software kernel (default), or this machine's VFIO; devices, bind and unbind are about
-                           this machine by default
+  --kernel model|linux     the software kernel (default), or this machine's VFIO; doctor, devices, bind and unbind
+                           are about this machine by default
   --platform powernv|pseries|type1|noiommu
                            with --kernel model: what that is like: POWER's bare metal (default) or an LPAR, an IOMMU of
                            x86 and Arm, or none at all; a replay's default is what the trace was recorded on
@@ -66,13 +68,13 @@ export const HELP = `dma-window: a DMA window, sized once
   --follow                 with show FILE: the trace of a program that runs, again whenever it changes
   --svg FILE, --html FILE  with show: write the picture, as SVG or as a page that can be zoomed
   --force                  with bind: though it is in use, by a disk that is mounted, a network, a console
-  --root DIR               with devices, bind and unbind: where the machine's /sys and /proc lie, such as /host in a
-                           container
+  --root DIR               with doctor, devices, bind and unbind: where the machine's /sys, /proc and /dev lie, such as
+                           /host in a container, or a copy of another machine's
   --json                   one JSON document instead of words
   --help, --version
 
-  Exit codes: 0 done; 1 it could not be done, the storm met with failures, interruptions or leaks, or the replay with
-  differences; 2 wrong usage.
+  Exit codes: 0 done; 1 it could not be done, the storm met with failures, interruptions or leaks, the replay with
+  differences, or the doctor found no way that is ready; 2 wrong usage.
 `;
 
 const PLATFORMS: readonly ModelPlatform[] = ["powernv", "pseries", "type1", "noiommu"];
@@ -213,7 +215,7 @@ function refuseOthers(command: "plan" | "show" | "replay", values: Readonly<Reco
 
 function refuseOfDevices({ force, root }: { readonly force: boolean; readonly root?: string | undefined }): void {
   if (force) throw new UsageError("--force goes with bind");
-  if (root !== undefined) throw new UsageError("--root goes with devices, bind and unbind");
+  if (root !== undefined) throw new UsageError("--root goes with doctor, devices, bind and unbind");
 }
 
 /** What is of no use with the kernel that was chosen. */
@@ -268,7 +270,7 @@ function commandOf(positionals: readonly string[]): "run" | "plan" | "show" | "r
   const meant = nearest(command, COMMANDS);
   throw new UsageError(
     `there is no command ${JSON.stringify(command)}${meant === undefined ? ": the" : `; did you mean ${meant}? The`} ` +
-      "commands are run, plan, show, replay, devices, bind and unbind",
+      "commands are run, plan, show, replay, doctor, devices, bind and unbind",
   );
 }
 

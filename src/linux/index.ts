@@ -3,6 +3,7 @@
  */
 
 import { argumentTypeError, telling } from "../errors.ts";
+import { inspectable } from "../inspect.ts";
 import { keysOf, known } from "../known.ts";
 import type { Listening, Registers, Sight, Syscalls } from "../syscalls.ts";
 import { machineFiles } from "../system/machine-files.ts";
@@ -13,10 +14,10 @@ import { object } from "../validate.ts";
 import { listen } from "./events.ts";
 import { lockedMemory } from "./locked-memory.ts";
 import { Mappings } from "./registers.ts";
-import { shim, shimAvailable, useShim } from "./shim.ts";
+import { loadedShim, shim, shimAvailable, useShim } from "./shim.ts";
 import { Views } from "./views.ts";
 
-export { shimAvailable } from "./shim.ts";
+export { type ShimState, shimAvailable, shimState } from "./shim.ts";
 
 /** What memory comes from. The software kernel can run on real memory with the real kernel's. */
 export type MemorySource = Pick<
@@ -275,3 +276,5 @@ class LinuxKernel implements Syscalls {
     }
   }
 }
+
+inspectable(LinuxKernel, "LinuxKernel", () => ({ shim: loadedShim() ?? "not loaded yet" }));

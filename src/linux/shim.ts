@@ -167,6 +167,11 @@ export function shim(): NativeShim {
   return loaded.native;
 }
 
+/** The file that the shim was loaded from; undefined before the first call. */
+export function loadedShim(): string | undefined {
+  return loaded?.path;
+}
+
 /** Whether {@link shim} would answer. Never throws. */
 export function shimAvailable(): boolean {
   try {
@@ -174,6 +179,31 @@ export function shimAvailable(): boolean {
     return true;
   } catch {
     return false;
+  }
+}
+
+/** Whether the shim loads, and which file it is or why there is none. For people: sentences. */
+export interface ShimState {
+  readonly loads: boolean;
+  /** The file; `undefined` where none could be loaded. */
+  readonly path: string | undefined;
+  /** Who chose the file: a program, the environment variable `DMA_WINDOW_SHIM`, or nobody, so that it is the package's own. */
+  readonly chosenBy: "program" | "environment" | "package";
+  /** Why there is none, and what to do. */
+  readonly why: string | undefined;
+  readonly remedy: string | undefined;
+}
+
+/** Loads the shim, as the first system call would. Never throws. */
+export function shimState(): ShimState {
+  const chosenBy = named !== undefined ? "program" : process.env.DMA_WINDOW_SHIM ? "environment" : "package";
+  try {
+    shim();
+    return { loads: true, path: loaded?.path, chosenBy, why: undefined, remedy: undefined };
+  } catch (error) {
+    const { facts } = error as DmaWindowError;
+    const { why = String(error), remedy = "" } = (facts ?? {}) as { readonly why?: string; readonly remedy?: string };
+    return { loads: false, path: undefined, chosenBy, why, remedy };
   }
 }
 
@@ -230,6 +260,6 @@ function unavailable({ reason, why, remedy }: Problem, cause?: unknown): DmaWind
   return new DmaWindowError(
     "ERR_SHIM_UNAVAILABLE",
     `The real kernel is out of reach without the native shim. ${why} ${remedy} The software kernel, modelKernel(), works without it.`,
-    { facts: { reason }, ...(cause === undefined ? {} : { cause }) },
+    { facts: { reason, why, remedy }, ...(cause === undefined ? {} : { cause }) },
   );
 }

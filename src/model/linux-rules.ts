@@ -1,4 +1,4 @@
-import { type Change, hasChange, type LinuxVersion } from "./linux-version.ts";
+import { type Change, hasChange, type LinuxVersion } from "../linux-version.ts";
 
 /**
  * What of a kernel's answers depends on its version: each change in one place, with where it is in the source and who saw it.

@@ -1,10 +1,10 @@
 import { argumentRangeError, argumentTypeError } from "../errors.ts";
 import { keysOf, known } from "../known.ts";
+import { compareLinux, type LinuxVersion, linuxVersionIn, linuxVersionText } from "../linux-version.ts";
 import { count, object, size } from "../validate.ts";
 import { checkDevices, groupsOf, type PlacedDevice, type PlacedGroup, placed } from "./devices/placing.ts";
 import type { ModelPciDevice } from "./devices/plug.ts";
 import { type LinuxRules, rulesOf } from "./linux-rules.ts";
-import { compareLinux, type LinuxVersion, linuxVersionIn, linuxVersionText } from "./linux-version.ts";
 import { checkLimits, type LockedMemoryLimits } from "./memory/locked.ts";
 import type { MemorySource } from "./memory/source.ts";
 import { isPowerOfTwo, type PlatformInfo } from "./spapr/platform.ts";

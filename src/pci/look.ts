@@ -33,7 +33,7 @@ export function filesFrom(options: PciOptions, keys: readonly string[] = PCI_OPT
 function below(root: string, files: MachineFiles): MachineFiles {
   const base = root.replace(/\/+$/, "");
   if (base === "") return files;
-  const { write, keep, remove } = files;
+  const { write, keep, remove, stat } = files;
   return {
     text: (path) => files.text(base + path),
     names: (path) => files.names(base + path),
@@ -41,6 +41,7 @@ function below(root: string, files: MachineFiles): MachineFiles {
     ...(write && { write: (path: string, text: string) => write.call(files, base + path, text) }),
     ...(keep && { keep: (path: string, text: string) => keep.call(files, base + path, text) }),
     ...(remove && { remove: (path: string) => remove.call(files, base + path) }),
+    ...(stat && { stat: (path: string) => stat.call(files, base + path) }),
   };
 }
 

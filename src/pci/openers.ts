@@ -17,6 +17,7 @@ export class Openers {
   readonly #machine: Machine;
   #byFile: Map<string, Set<string>> | undefined;
   #devicesOfThis = 0;
+  #hidden = 0;
 
   constructor(machine: Machine) {
     this.#machine = machine;
@@ -38,6 +39,12 @@ export class Openers {
     return this.#devicesOfThis;
   }
 
+  /** How many processes do not show this one what they have open. */
+  get hidden(): number {
+    void this.#walked;
+    return this.#hidden;
+  }
+
   get #own(): string {
     return this.#machine.link("/proc/self") ?? "self";
   }
@@ -52,7 +59,9 @@ export class Openers {
     const own = this.#own;
     const pids = this.#machine.names("/proc")?.filter((name) => /^\d+$/.test(name)) ?? [];
     for (const pid of pids.includes(own) ? pids : [own, ...pids]) {
-      for (const fd of this.#machine.names(`/proc/${pid}/fd`) ?? []) {
+      const open = this.#machine.names(`/proc/${pid}/fd`);
+      if (open === undefined) this.#hidden++;
+      for (const fd of open ?? []) {
         const path = this.#machine.link(`/proc/${pid}/fd/${fd}`);
         if (path === undefined || !(path.startsWith("/dev/") || path === DEVICE_FILE)) continue;
         if (path === DEVICE_FILE && pid === own) this.#devicesOfThis++;

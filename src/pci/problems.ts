@@ -84,8 +84,8 @@ export function noGroup(look: Look, address: string): string {
   return `${address} is in no IOMMU group, as no device is: the machine has no IOMMU in use. ${turnOn(look)}`;
 }
 
-/** What to do for an IOMMU: by what the processor is, and what the kernel was started with. */
-function turnOn(look: Look): string {
+/** @internal What to do for an IOMMU: by what the processor is, and what the kernel was started with. */
+export function turnOn(look: Look): string {
   const cpu = look.text("/proc/cpuinfo") ?? "";
   const started = look.text("/proc/cmdline")?.trim().split(/\s+/) ?? [];
   const off = started.find((word) => /^(?:(?:intel_|amd_)?iommu=(?:\S*,)?off\b|acpi=off$)/.test(word));

@@ -1,6 +1,6 @@
 import { fileSystem } from "../builtin.ts";
 import { ERRNO } from "../errno.ts";
-import type { MachineFiles } from "../syscalls.ts";
+import type { FileStatus, MachineFiles } from "../syscalls.ts";
 import { dirname } from "./paths.ts";
 
 /** The files of the machine that this program runs on. Sysfs and procfs only answer; nothing here opens a device. */
@@ -11,6 +11,7 @@ export const machineFiles: MachineFiles = {
   write: (path, text) => answered(() => writeWhole(path, text)),
   keep: (path, text) => answered(() => keepWhole(path, text)),
   remove: (path) => answered(() => removed(path)),
+  stat: (path) => answered(() => statusOf(path)),
 };
 
 /** One write(2): sysfs takes each as a whole text. A file that is not there is not made, and an ordinary one loses what it held. */
@@ -44,6 +45,23 @@ function keepWhole(path: string, text: string): number {
 function removed(path: string): number {
   fileSystem().unlinkSync(path);
   return 0;
+}
+
+function statusOf(path: string): FileStatus {
+  const found = fileSystem().statSync(path);
+  const { mode, uid, gid, size } = found;
+  const isDevice = found.isCharacterDevice() || found.isBlockDevice();
+  const kind = found.isFile() ? "file" : found.isDirectory() ? "directory" : isDevice ? "device" : "other";
+  const common = { kind, mode: mode & 0o7777, uid, gid, size } as const;
+  return isDevice ? { ...common, device: numbersOf(found.rdev) } : common;
+}
+
+/** Major and minor, as glibc and musl keep them (`gnu_dev_major`): 12 and 20 bits for all that Linux has, in 64. */
+function numbersOf(rdev: number): readonly [number, number] {
+  const all = BigInt(rdev);
+  const major = ((all >> 8n) & 0xfffn) | ((all >> 32n) & 0xffff_f000n);
+  const minor = (all & 0xffn) | ((all >> 12n) & 0xffff_ff00n);
+  return [Number(major), Number(minor)];
 }
 
 /** Node throws what the kernel refused, with its errno; what is thrown besides is a caller's mistake. */

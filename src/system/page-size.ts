@@ -27,6 +27,18 @@ export function pageSizeIn(auxv: Uint8Array): number | undefined {
   return undefined;
 }
 
+/** An entry of `AT_PAGESZ` with 4, 16 or 64 KiB. No byte of it is above 0x7f, so it is found in text too. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: it is a table in binary
+const PAGE_SIZE_ENTRY = /\x06\0{7}\0([\x10\x40\0])([\0\x01])\0{5}/;
+
+/** The same of a table that was read as text, and whose other entries may have suffered by that. */
+export function pageSizeInText(auxv: string): number | undefined {
+  const [, second, third] = PAGE_SIZE_ENTRY.exec(auxv) ?? [];
+  if (second === undefined || third === undefined) return undefined;
+  const value = (second.charCodeAt(0) << 8) | (third.charCodeAt(0) << 16);
+  return [4096, 16384, 65536].includes(value) ? value : undefined;
+}
+
 /**
  * The CPU's page size in bytes, from `/proc/self/auxv`: known without the shim. Throws a {@link DmaWindowError} with
  * code `ERR_PROC_UNREADABLE` where there is no such file.

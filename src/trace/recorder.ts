@@ -1,5 +1,6 @@
 import { argumentTypeError } from "../errors.ts";
 import { hex } from "../hex.ts";
+import { inspectable } from "../inspect.ts";
 import { keysOf, known } from "../known.ts";
 import { BATCH_ENTRY_BYTES, type LockedMemory, MapFlag, type Syscalls, VfioCall } from "../syscalls.ts";
 import { holdsBatch, type Passing, Through } from "../through.ts";
@@ -214,6 +215,8 @@ class TraceRecorder extends Through {
     return known;
   }
 }
+
+inspectable(TraceRecorder, "TraceRecorder", ({ inner }) => ({ inner }));
 
 /** What a device is read and written by: no answer of the kernel's to a call depends on it, and there is no end of it. */
 const UNWRITTEN = ["pread", "pwrite", "registers", "takeEvents", "listen"];

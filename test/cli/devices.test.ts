@@ -53,7 +53,7 @@ for (const [line, expected] of [
   ["devices --platform type1", "--platform says what the software kernel is like"],
   ["devices --platform typ1 --kernel model", "--platform takes"],
   ["run --force", "--force goes with bind"],
-  ["plan --root /host", "--root goes with devices, bind and unbind"],
+  ["plan --root /host", "--root goes with doctor, devices, bind and unbind"],
   ["device", "did you mean devices?"],
 ] as const) {
   lines(`"${line}" is refused`, () => {

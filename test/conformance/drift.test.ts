@@ -1,7 +1,7 @@
 /** Answers by version: what a row tells which kernel, and how the table says it. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { compareLinux, type LinuxVersion, linuxVersionIn } from "../../src/model/linux-version.ts";
+import { compareLinux, type LinuxVersion, linuxVersionIn } from "../../src/linux-version.ts";
 import { before, type Drift, type Expected, orCrash, read, tellings, toldTo } from "./drift.ts";
 import { modelTarget } from "./model-target.ts";
 import { o, type Row, type Section, TYPE1 } from "./row.ts";

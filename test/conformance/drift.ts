@@ -1,5 +1,5 @@
 /** Answers that depend on the kernel's version. */
-import { type Change, hasChange, type LinuxVersion } from "../../src/model/linux-version.ts";
+import { type Change, hasChange, type LinuxVersion } from "../../src/linux-version.ts";
 
 /** Whether a kernel has said it, or only its source. */
 export type How = "observed" | "read";

@@ -1,14 +1,14 @@
 /** Which version of Linux the model is: how versions are read and compared, and what follows from one. */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type ModelOptions, modelKernel } from "../../src/model/index.ts";
 import {
   type Change,
   hasChange,
   type LinuxVersion,
   linuxVersionIn,
   linuxVersionText,
-} from "../../src/model/linux-version.ts";
+} from "../../src/linux-version.ts";
+import { type ModelOptions, modelKernel } from "../../src/model/index.ts";
 import { IommuType } from "../../src/syscalls.ts";
 import { errno, GiB, HIGH, MiB, Rig, withoutDefaultWindow } from "./rig.ts";
 

@@ -94,7 +94,7 @@ layers("begin with the core, which needs its bytes and the errors, and nothing o
       "src/core-wasm.ts",
       "src/core.ts",
     ],
-    ...["src/errno.ts", "src/error-json.ts", "src/errors.ts"],
+    ...["src/errno.ts", "src/error-json.ts", "src/errors.ts", "src/hex.ts", "src/inspect.ts"],
   ]);
 });
 
@@ -118,14 +118,18 @@ for (const file of anywhere) {
 layers("have a seam that imports nothing, and words that import little", () => {
   for (const leaf of [
     ...["syscalls.ts", "errno.ts", "guards.ts", "hex.ts", "closable.ts", "copies.ts", "error-json.ts"],
-    "captured.ts",
+    ...["captured.ts", "linux-version.ts"],
   ]) {
     mayImport(leaf, () => false);
   }
   mayImport("typed-arrays.ts", (to) => to === "captured.ts");
-  mayImport("errors.ts", (to) => ["errno.ts", "copies.ts", "error-json.ts"].includes(to));
-  mayImport("exclusive.ts", (to) => to === "errors.ts");
-  mayImport("asked.ts", (to) => ["captured.ts", "errors.ts", "hex.ts", "syscalls.ts"].includes(to));
+  mayImport("inspect.ts", (to) => to === "hex.ts");
+  mayImport("errors.ts", (to) => ["errno.ts", "copies.ts", "error-json.ts", "inspect.ts"].includes(to));
+  mayImport("channels.ts", (to) => to === "inspect.ts");
+  mayImport("exclusive.ts", (to) => ["channels.ts", "errors.ts"].includes(to));
+  mayImport("debug-log.ts", (to) => ["errors.ts", "hex.ts", "syscalls.ts", "through.ts", "trace"].includes(to));
+  const askedFor = ["captured.ts", "debug-log.ts", "errors.ts", "hex.ts", "inspect.ts", "syscalls.ts"];
+  mayImport("asked.ts", (to) => askedFor.includes(to));
   mayImport("explain.ts", (to) => ["errors.ts", "syscalls.ts", "explain"].includes(to));
   mayImport("explain", (to) => ["explain", "errno.ts", "guards.ts", "hex.ts", "syscalls.ts", "system"].includes(to));
   mayImport("known.ts", (to) => to === "errors.ts");
@@ -140,10 +144,12 @@ const words = [
   "errors.ts",
   "guards.ts",
   "hex.ts",
+  "inspect.ts",
   "known.ts",
   "captured.ts",
   "typed-arrays.ts",
   "validate.ts",
+  "linux-version.ts",
 ];
 
 layers("keep the software kernel to itself: of the rest it knows the seam, the errors and the words", () => {
@@ -168,13 +174,34 @@ layers("let PCI devices be found and bound by a machine's files alone", () => {
   mayImport("pci", (to) => [...below, ...words].includes(to));
 });
 
+layers("let a machine be diagnosed by its files alone: no kernel is called", () => {
+  const below = ["doctor", "pci", "system", "explain", "core.ts", "syscalls.ts"];
+  mayImport("doctor", (to) => [...below, ...words, "linux"].includes(to));
+  // Of the real kernel it knows whether the shim loads, and no more.
+  const ofLinux = imports.filter(({ from, to }) => part(from) === "doctor" && part(to) === "linux");
+  assert.equal(
+    ofLinux.map(({ from, to }) => `${from} ${to}`),
+    ["src/doctor/doctor.ts src/linux/index.ts"],
+  );
+});
+
 layers("let a plan be made without a kernel and without a container", () => {
   mayImport("plan", (to) => ["plan", "core.ts", "iommu.ts", ...words].includes(to));
 });
 
 layers("let a device be driven without a container, which opens it", () => {
   mayImport("device", (to) => {
-    const ours = ["closable.ts", "closing.ts", "exclusive.ts", "explain.ts", "iommu.ts", "warn.ts", "pci", "system"];
+    const ours = [
+      "channels.ts",
+      "closable.ts",
+      "closing.ts",
+      "exclusive.ts",
+      "explain.ts",
+      "iommu.ts",
+      "warn.ts",
+      "pci",
+      "system",
+    ];
     return ["device", "syscalls.ts", "copies.ts", ...ours, ...words].includes(to);
   });
 });

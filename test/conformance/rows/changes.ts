@@ -1,5 +1,5 @@
 /** Releases from which on Linux answers otherwise, where several rows are about the same change. */
-import type { Change } from "../../../src/model/linux-version.ts";
+import type { Change } from "../../../src/linux-version.ts";
 
 /** sPAPR: UNMAP looks at all pages that it names, and not at the first alone. */
 export const WHOLE_UNMAP: Change = ["7.3", "7.2.8", "6.12.113"];

@@ -1,6 +1,7 @@
 /** The program inside a guest: `node guest.mjs PART`. Each part is a process of its own. */
 import { conformance, device } from "./conformance.ts";
 import { dma } from "./dma.ts";
+import { doctorHumble, doctorPart } from "./doctor.ts";
 import { ends, hold, humble } from "./ends.ts";
 import { flight } from "./flight.ts";
 import { hardware } from "./hardware.ts";
@@ -9,8 +10,9 @@ import { heap } from "./heap.ts";
 import { library } from "./library.ts";
 import { random } from "./random.ts";
 
-/** `hold` and `humble` are children of `ends`, those with nvme in their name of `nvme`; `hello` shows that a user can start the program. */
+/** `hold` and `humble` are children of `ends`, `doctor-humble` of `doctor`, those with nvme in their name of `nvme`; `hello` shows that a user can start the program. */
 const parts: Readonly<Record<string, () => void | Promise<void>>> = {
+  doctor: doctorPart,
   dma,
   flight,
   heap,
@@ -26,6 +28,7 @@ const parts: Readonly<Record<string, () => void | Promise<void>>> = {
   "nvme-hold": async () => (await import("./nvme-ends.ts")).nvmeHold(),
   "nvme-worker": async () => (await import("./nvme-ends.ts")).nvmeWorker(),
   "nvme-listener": async () => (await import("./nvme-ends.ts")).nvmeListener(),
+  "doctor-humble": doctorHumble,
   hold,
   humble,
   hello: () => {},
