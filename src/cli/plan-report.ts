@@ -24,14 +24,15 @@ export function limitLines(limits: readonly PlanLimit[], { fullGrowth }: WindowP
   const all = size(fullGrowth.memoryBytes);
   const lines = limits.map(({ what: limit, unit, needed, available, at }, i) => {
     const what = limit === "RLIMIT_MEMLOCK" ? "lockable memory (ulimit -l)" : limit;
-    const has = available === null ? "no limit" : `${amount(available, unit)} there, ${amount(needed, unit)} needed`;
+    const has = available === null ? "no limit" : `${amountOf(available, unit)} there, ${amountOf(needed, unit)} needed`;
     if (at === null) return `${what}: not met (${has})`;
     return `${what}: ${i === 0 ? "comes first, " : ""}at ${size(at)} of ${all} (${has})`;
   });
   return lines.map((text, i) => line(i === 0 ? "limits" : "", text));
 }
 
-function amount(value: bigint, unit: PlanLimit["unit"]): string {
+/** An amount of what a limit counts. */
+export function amountOf(value: bigint, unit: PlanLimit["unit"]): string {
   return unit === "bytes" ? size(value) : `${value} ${unit}`;
 }
 

@@ -102,6 +102,7 @@ layers("begin with the core, which needs its bytes and the errors, and nothing o
 const anywhere = [
   ...["src/plan/index.ts", "src/explain.ts", "src/model/index.ts", "src/container/open.ts", "src/memory/table.ts"],
   ...["src/heap/heap.ts", "src/device/open.ts", "src/pci/devices.ts", "src/baseline/dynamic.ts"],
+  ...["src/picture/index.ts", "src/plan/parse-plan.ts", "src/plan/described.ts", "src/explain/lines/explain.ts"],
   ...["src/system/iomem.ts", "src/trace/read.ts", "src/trace/recorder.ts", "src/cli/storm.ts", "src/cli/schemes.ts"],
 ];
 

@@ -44,15 +44,25 @@ export class ExplainView {
     this.#show();
   }
 
+  /** The causes of that answer; where it is not known the answer stays what it is. */
+  choose(call: string, answer: string): void {
+    this.#call.value = call;
+    this.#offer();
+    if (answersOf(call).includes(answer)) this.#answer.value = answer;
+    this.#show();
+  }
+
+  /** The version of Linux that is stated, if it is one. */
+  get linux(): string | undefined {
+    const stated = this.#linux.value.trim();
+    return isVersion(stated) ? stated : undefined;
+  }
+
   #show(): void {
-    const linux = this.#linux.value.trim();
-    const isKnown = linux === "" || isVersion(linux);
-    this.#linux.toggleAttribute("aria-invalid", !isKnown);
+    const { linux } = this;
+    this.#linux.toggleAttribute("aria-invalid", linux === undefined && this.#linux.value.trim() !== "");
     const platform = this.#platform.value === "" ? undefined : (this.#platform.value as Platform);
-    const explanation = explainCall(this.#call.value, this.#answer.value, {
-      platform,
-      ...(isKnown && linux !== "" ? { linux } : {}),
-    });
+    const explanation = explainCall(this.#call.value, this.#answer.value, { platform, linux });
     this.#out.replaceChildren(...explained(explanation));
   }
 
@@ -80,8 +90,10 @@ export function explained({ causes, passed }: Explanation): HTMLElement[] {
   ];
 }
 
-function itemOf({ check, verdict, on, linux, why, source, fix }: ExplainedCause): HTMLElement {
+function itemOf({ check, answer, verdict, on, linux, why, source, fix }: ExplainedCause): HTMLElement {
   const where = [
+    ...(answer === undefined ? [] : [wordsOfAnswer(answer)]),
+
     verdict,
     ...(on === undefined ? [] : [`on ${on.join(", ")}`]),
     ...(linux === undefined ? [] : [linux]),

@@ -3,7 +3,7 @@ import type { Machine } from "../../src/cli/machine.ts";
 import { openContainer } from "../../src/container/open.ts";
 import type { IommuInfo } from "../../src/iommu.ts";
 import { type ModelKernel, type ModelOptions, modelKernel } from "../../src/model/index.ts";
-import { type PlanRequest, planWindow, type WindowPlan } from "../../src/plan/index.ts";
+import type { PlanRequest } from "../../src/plan/index.ts";
 import { parseIomem } from "../../src/system/iomem.ts";
 import type { Settings } from "./settings.ts";
 
@@ -12,16 +12,13 @@ const GROUP = 26;
 /** VT-d leaves out the place of the interrupts; an SMMU, with larger pages of the CPU, another one. The model's own are the same. */
 const INTERRUPTS = { vtd: [0xfee00000n, 0xfeefffffn], smmu: [0x8000000n, 0x80fffffn] } as const;
 
-export function planFor(settings: Settings): WindowPlan {
-  return planWindow(requestFor(settings));
-}
-
 /** What the planner is asked. */
 export function requestFor(settings: Settings): PlanRequest {
   const { platform, iovaMode, memory, page, base, highestRam, deviceBits } = settings;
+  const at = iovaMode === "va" ? base : roundUp(base, page); // no other mode looks at it
   return {
     iovaMode,
-    memory: { lists: [{ base, length: roundUp(memory, page), pageSize: page }] },
+    memory: { lists: [{ base: at, length: roundUp(memory, page), pageSize: page }] },
     info: infoOf(modelKernel(optionsFor(settings)), platform === "noiommu"),
     deviceAddressBits: deviceBits,
     ...(highestRam === undefined || iovaMode !== "pa" ? {} : { highestRam }),

@@ -1,15 +1,22 @@
 /** The page: what is pasted and set on one side, and on the other the library's own answers to it. */
 import { bytes, hex, roughly } from "../../src/hex.ts";
+import { planTitle } from "../../src/picture/from-plan.ts";
+import { parseMachine } from "../../src/plan/described.ts";
+import { planWindow } from "../../src/plan/index.ts";
+import { parseStoredPlan } from "../../src/plan/parse-plan.ts";
+import type { PlanRequest } from "../../src/plan/types.ts";
 import { parseIomem } from "../../src/system/iomem.ts";
 import { byId, wordsOf } from "./dom.ts";
 import { EXAMPLES } from "./examples.ts";
 import { ExplainView } from "./explain-view.ts";
-import { planFor } from "./machine.ts";
+import { seeLog } from "./log-view.ts";
+import { requestFor } from "./machine.ts";
 import { PASTED_MAX, recognise } from "./paste.ts";
 import { PlanView } from "./plan-view.ts";
+import type { Seen } from "./seen.ts";
 import { chosenPlatform, FieldError, fitFields, readSettings, useUsualPage } from "./settings.ts";
 import { StormView } from "./storm-view.ts";
-import { seeTrace, type TraceSeen } from "./trace-view.ts";
+import { seeTrace } from "./trace-view.ts";
 
 const form = byId("settings", HTMLFormElement);
 const pasted = byId("pasted", HTMLTextAreaElement);
@@ -26,12 +33,22 @@ function changed(): void {
   for (const field of form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
   problem.textContent = "";
   try {
-    planView.show(planFor(readSettings()));
+    planFor(requestFor(readSettings()), "The machine of the settings");
   } catch (error) {
-    if (error instanceof FieldError) complain(error);
-    else planView.refuse(error);
+    if (!(error instanceof FieldError)) planView.refuse(error);
+    else complain(error);
   }
   stormView.reset();
+}
+
+/** The plan, or why there is none. */
+function planFor(request: PlanRequest, name: string): void {
+  try {
+    const plan = planWindow(request);
+    planView.show(plan, request, `${name}: ${planTitle(plan)}`);
+  } catch (error) {
+    planView.refuse(error);
+  }
 }
 
 function complain({ field, message }: FieldError): void {
@@ -58,17 +75,39 @@ function answerTo(text: string): string {
     case "iomem":
       return readIomem(found.text);
     case "plan":
-      return "A plan.";
+      return readPlan(found.text);
+    case "machine":
+      return readMachine(found.text);
     case "trace":
       return show(seeTrace(found.lines));
     case "log":
-      return "A line of a log.";
+      return readLog(found.text);
   }
 }
 
-function show({ words, elements }: TraceSeen): string {
+function show({ words, elements }: Seen): string {
   pastedOut.replaceChildren(...elements);
   return words;
+}
+
+/** The fields below take over what the first line is about. */
+function readLog(text: string): string {
+  const seen = seeLog(text, explainView.linux);
+  if (seen.first !== undefined) explainView.choose(seen.first.call, seen.first.answer);
+  return show(seen);
+}
+
+/** A plan is shown in the place of that of the settings, until these change. */
+function readPlan(text: string): string {
+  const { plan, lists } = parseStoredPlan(text);
+  planView.showStored(plan, lists);
+  return `${planTitle(plan)}: it stands below, in the place of the settings' own.`;
+}
+
+function readMachine(text: string): string {
+  const { name, request } = parseMachine(text);
+  planFor(request, name);
+  return `${name}: its plan stands below, in the place of the settings' own.`;
 }
 
 /** Where the RAM ends is what IOVAs that are physical addresses need: so the plan becomes one of these. */

@@ -1,8 +1,11 @@
 /** What a text is that somebody pasted: told by its form, and checked by who reads it. */
 
+import { MACHINE_FORMAT } from "../../src/plan/described.ts";
+
 export type Pasted =
   | { readonly kind: "iomem"; readonly text: string }
   | { readonly kind: "plan"; readonly text: string }
+  | { readonly kind: "machine"; readonly text: string }
   | { readonly kind: "trace"; readonly lines: readonly string[] }
   | { readonly kind: "log"; readonly text: string };
 
@@ -18,9 +21,19 @@ export function recognise(pasted: string): Pasted | undefined {
   if (/^\s*\{/.test(text)) {
     const [first = ""] = text.trimStart().split("\n", 1);
     if (/"trace"\s*:\s*"dma-window"/.test(first)) return { kind: "trace", lines: text.trim().split("\n") };
-    return { kind: "plan", text };
+    return { kind: isMachine(text) ? "machine" : "plan", text };
   }
   return IOMEM.test(text) ? { kind: "iomem", text: unquoted(text) } : { kind: "log", text };
+}
+
+/** A machine's description says so, or has the keys of one. What is no JSON at all is read as a plan, which says what is wrong. */
+function isMachine(text: string): boolean {
+  try {
+    const found = (JSON.parse(text) ?? {}) as Readonly<Record<string, unknown>>;
+    return found.format === MACHINE_FORMAT || (!("plan" in found) && !("kind" in found) && "platform" in found);
+  } catch {
+    return false;
+  }
 }
 
 /** The lines of /proc/iomem alone: a terminal's prompt, and the command, were copied along. Indentation is the kernel's. */

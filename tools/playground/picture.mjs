@@ -12,14 +12,16 @@ import { playgroundPage } from "../playground.mjs";
 const to = process.argv[2] ?? fileURLToPath(new URL("../../docs/playground.png", import.meta.url));
 const home = mkdtempSync(join(tmpdir(), "dma-window-picture-"));
 const executablePath = process.env.DMA_WINDOW_CHROMIUM ?? "/usr/bin/chromium";
-const browser = await chromium.launch({ executablePath, chromiumSandbox: process.getuid() !== 0 });
+// Grey edges of letters, where the pixels of the screen give coloured ones: half the bytes.
+const args = ["--disable-lcd-text", "--font-render-hinting=none"];
+const browser = await chromium.launch({ executablePath, chromiumSandbox: process.getuid() !== 0, args });
 try {
   const file = join(home, "playground.html");
   writeFileSync(file, await playgroundPage());
   const page = await browser.newPage({ viewport: { width: 800, height: 700 }, colorScheme: "light" });
   await page.goto(pathToFileURL(file).href);
   for (let i = 0; i < 13; i++) await page.click("#storm-more");
-  await page.locator("#storm").screenshot({ path: to });
+  await page.locator("#storm-out").screenshot({ path: to });
   console.log(to);
 } finally {
   await browser.close();

@@ -47,7 +47,7 @@ export function readSettings(): Settings {
   return {
     platform: choice("platform", PLATFORMS),
     cpuPage: bytesOf("cpu-page"),
-    memory: bytesOf("memory"),
+    memory: memoryOf("memory"),
     page: bytesOf("page"),
     iovaMode: choice("iova-mode", IOVA_MODES),
     base: bytesOf("base"),
@@ -73,6 +73,13 @@ function bytesOf(id: string): bigint {
   const value = bytesIn(textOf(id));
   if (value !== undefined && value >> 64n === 0n) return value;
   throw wrong(id, "takes a size such as 64G, 2M, 4096 or 0x100000000, below 2^64");
+}
+
+/** Some, and not all addresses that there are: it is made whole pages. */
+function memoryOf(id: string): bigint {
+  const value = bytesOf(id);
+  if (value > 0n && value <= 1n << 63n) return value;
+  throw wrong(id, "takes more than 0 bytes, and at most 8192P");
 }
 
 function choice<T extends string>(id: string, choices: readonly T[]): T {

@@ -2,6 +2,7 @@
 import { SCHEMES, WHY_ALONE } from "../../src/cli/scheme-words.ts";
 import { bytes, hex, roughly } from "../../src/hex.ts";
 import { byId, element, table, wordsOf } from "./dom.ts";
+import { scrolled } from "./picture-view.ts";
 import { Race, type Replacement, type Runner } from "./race.ts";
 import { countOf, readSettings } from "./settings.ts";
 import { PARTS, Strip } from "./strip.ts";
@@ -105,7 +106,7 @@ export class StormView {
     this.#out.replaceChildren(
       one(SCHEMES[kind], fixed),
       ...(dynamic === undefined ? [] : [one("dynamic scheme", strip)]),
-      element("div", { id: "storm-table", class: "scroll" }),
+      scrolled("The schemes side by side", element("div", { id: "storm-table" })),
       ...(kind === "spapr"
         ? []
         : [element("p", {}, `There is no other scheme beside it: ${WHY_ALONE[kind].join(" ")}`)]),
