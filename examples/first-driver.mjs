@@ -18,6 +18,7 @@ const kernel =
 
 const undo = []; // the last first, also where something throws, and on Ctrl-C
 process.once("SIGINT", () => process.exit(130));
+process.once("SIGTERM", () => process.exit(143));
 process.once("exit", () => {
   for (const step of undo.reverse()) {
     try {

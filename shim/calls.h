@@ -16,9 +16,17 @@
 
 #include "answers.h"
 #include "arguments.h"
+#include "files.h"
 #include "vfio_calls.h"
 
 namespace {
+
+// The answer of a call that gives a descriptor.
+Napi::Value Opened(const Napi::CallbackInfo& info, int fd, bool is_device = false) {
+  Napi::Value answer = Answer(info, fd);
+  Files::Get().Add(info.Env(), fd, is_device);
+  return answer;
+}
 
 Napi::Value Open(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
@@ -33,13 +41,14 @@ Napi::Value Open(const Napi::CallbackInfo& info) {
     arguments.RefuseRange("path must be without NUL bytes");
   }
   if (arguments.refused()) return Nothing();
-  return Answer(info, open(path, O_RDWR | O_CLOEXEC));
+  return Opened(info, open(path, O_RDWR | O_CLOEXEC));
 }
 
 Napi::Value Close(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
   int fd = arguments.Fd(0);
   if (arguments.refused()) return Nothing();
+  Files::Get().Remove(fd);
   return Answer(info, close(fd));
 }
 
@@ -62,7 +71,8 @@ Napi::Value IoctlStruct(const Napi::CallbackInfo& info) {
   uint64_t offset = arguments.Offset(3, "offset");
   arguments.CheckMemory(call, memory, offset);
   if (arguments.refused()) return Nothing();
-  return Answer(info, ioctl(fd, call.request, memory.data + offset));
+  int answer = ioctl(fd, call.request, memory.data + offset);
+  return call.gives_device() ? Opened(info, answer, true) : Answer(info, answer);
 }
 
 Napi::Value IoctlBatch(const Napi::CallbackInfo& info) {

@@ -26,6 +26,7 @@
 
 #include "answers.h"
 #include "arguments.h"
+#include "calls.h"
 
 namespace {
 
@@ -239,7 +240,7 @@ class Events {
 
 Events& EventsOf(const Napi::CallbackInfo& info) { return *static_cast<Events*>(info.Data()); }
 
-Napi::Value Eventfd(const Napi::CallbackInfo& info) { return Answer(info, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
+Napi::Value Eventfd(const Napi::CallbackInfo& info) { return Opened(info, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
 
 Napi::Value TakeEvents(const Napi::CallbackInfo& info) {
   Arguments arguments(info);

@@ -15,6 +15,7 @@
 
 #include "answers.h"
 #include "arguments.h"
+#include "files.h"
 #include "vfio_calls.h"
 
 namespace {
@@ -22,7 +23,8 @@ namespace {
 // One call on its way. The kernel is given a copy of the struct: JavaScript runs meanwhile, and may move its own, or let it shrink.
 class Later {
  public:
-  Later(int fd, const Call& call, uint64_t argument) : fd_(fd), call_(call), argument_(argument) {}
+  Later(napi_env env, int fd, const Call& call, uint64_t argument)
+      : env_(env), fd_(fd), call_(call), argument_(argument) {}
 
   // The promise of its answer, null where there is none to be had; it belongs to itself then.
   napi_value Begin(napi_env env, napi_value array, const Memory& memory) {
@@ -54,10 +56,9 @@ class Later {
     std::unique_ptr<Later> self(static_cast<Later*>(later));
     napi_value number = nullptr;
     self->CopyBack(env);
-    bool is_heard = napi_create_int32(env, self->answer_, &number) == napi_ok &&
-                    napi_resolve_deferred(env, self->deferred_, number) == napi_ok;
-    // The call with a name gives a descriptor.
-    if (!is_heard && self->call_.argument == Argument::kName && self->answer_ >= 0) close(self->answer_);
+    // Its own also where nobody hears of it: then it is closed with it.
+    if (self->call_.gives_device()) Files::Get().Add(self->env_, self->answer_, true);
+    if (napi_create_int32(env, self->answer_, &number) == napi_ok) napi_resolve_deferred(env, self->deferred_, number);
     self->Drop(env);
   }
 
@@ -76,6 +77,7 @@ class Later {
     if (work_ != nullptr) napi_delete_async_work(env, work_);
   }
 
+  napi_env env_;
   int fd_;
   const Call& call_;
   uint64_t argument_;
@@ -100,7 +102,7 @@ Napi::Value IoctlLater(const Napi::CallbackInfo& info) {
     argument = arguments.Argument(3, call);
   }
   if (arguments.refused()) return Nothing();
-  auto later = std::make_unique<Later>(fd, call, argument);
+  auto later = std::make_unique<Later>(info.Env(), fd, call, argument);
   napi_value promise = later->Begin(info.Env(), info[2], memory);
   if (promise == nullptr) {
     napi_throw_error(info.Env(), "ERR_SHIM_FAILED", "the engine has no thread for a call");

@@ -39,6 +39,7 @@ struct Call {
   Counted counted;
 
   bool in_memory() const { return argument == Argument::kStruct || argument == Argument::kName; }
+  bool gives_device() const { return argument == Argument::kName; }
 };
 
 constexpr Call None(const char* name, unsigned long request) {

@@ -15,6 +15,7 @@
 
 #include "calls.h"
 #include "events.h"
+#include "files.h"
 #include "later.h"
 #include "layout.h"
 #include "memory.h"
@@ -24,6 +25,7 @@
 namespace {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  Files::Begin(env);
   exports.Set("open", Napi::Function::New<Open>(env, "open"));
   exports.Set("close", Napi::Function::New<Close>(env, "close"));
   exports.Set("ioctl", Napi::Function::New<Ioctl>(env, "ioctl"));
@@ -51,6 +53,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("layout", Napi::Function::New<Layout>(env, "layout"));
   ExportRegisters(env, exports);
   ExportEvents(env, exports);
+  Files::StopAtEnd(env);
   return exports;
 }
 

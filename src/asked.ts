@@ -5,14 +5,17 @@
  *
  * Errors of this package pass as they are, and so do refusals of an argument, which reached no kernel.
  */
+
 import { apply } from "./captured.ts";
+import { logged } from "./debug-log.ts";
 import { DmaWindowError, messageOf, withResidue } from "./errors.ts";
 import { bytes } from "./hex.ts";
+import { inspectable } from "./inspect.ts";
 import { type LockedMemory, type MachineFiles, MapFlag, type Syscalls, VfioCall, vfioCallName } from "./syscalls.ts";
 
 /** The kernel, to be asked by this library. */
 export function asked(kernel: Syscalls): Syscalls {
-  return kernel instanceof Asked ? kernel : new Asked(kernel);
+  return kernel instanceof Asked ? kernel : new Asked(logged(kernel));
 }
 
 class Asked implements Syscalls {
@@ -140,6 +143,8 @@ class Asked implements Syscalls {
     }
   }
 }
+
+inspectable(Asked, "Kernel", ({ name, inner }) => ({ name, inner }));
 
 /** What an interface may have and need not: who asks looks whether it is there. */
 const OPTIONAL = ["bindNode", "populate", "read", "write"] as const;

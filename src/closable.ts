@@ -4,24 +4,30 @@
  * The method that `using` calls, in the types of a program whose TypeScript knows `Symbol.dispose`; nothing in those of another,
  * so that the declarations of this package hold for both.
  */
-type Disposing = SymbolConstructor extends { readonly dispose: infer Key extends symbol }
+type Disposes = SymbolConstructor extends { readonly dispose: infer Key extends symbol }
   ? { readonly [key in Key]: () => void }
   : object;
 
-const Plain: new () => Disposing = Object as never; // the method comes below
+const Plain: new () => Disposes = Object as never; // the method comes below
 
 const made = new WeakSet<Closable>();
 
 /** Whether it is an object itself, as its constructor made it: a Proxy in front of one passes `instanceof`, and has none of its fields. */
-export function isItself(value: Closable): boolean {
-  return made.has(value);
+export function isItself(value: unknown): boolean {
+  return made.has(value as Closable);
 }
 
 /** The method behind `Symbol.dispose`, on every engine: the library's own. */
 export const disposing: unique symbol = Symbol("disposing");
 
-/** An object with `close()`, which `using` calls where the engine knows `Symbol.dispose`. */
-export abstract class Closable extends Plain {
+/** What `using` ends, where the engine knows `Symbol.dispose`. */
+export abstract class Disposing extends Plain {
+  /** @internal What `using` does; once more does nothing. */
+  abstract [disposing](): void;
+}
+
+/** An object with `close()`, which `using` calls. */
+export abstract class Closable extends Disposing {
   constructor() {
     super();
     made.add(this);
@@ -31,24 +37,15 @@ export abstract class Closable extends Plain {
   abstract close(): void;
 
   /** @internal What `using` does: it closes, and some end first what would stand in the way. */
-  [disposing](): void {
+  override [disposing](): void {
     this.close();
-  }
-}
-
-/** Closes, after `first`, whatever that throws. */
-export function disposeWith(first: () => void, closable: Closable): void {
-  try {
-    first();
-  } finally {
-    closable.close();
   }
 }
 
 // Not as a method: where there is no such symbol, as in older browsers, it would be one called "undefined".
 if (typeof Symbol.dispose === "symbol") {
-  Object.defineProperty(Closable.prototype, Symbol.dispose, {
-    value(this: Closable): void {
+  Object.defineProperty(Disposing.prototype, Symbol.dispose, {
+    value(this: Disposing): void {
       this[disposing]();
     },
     writable: true,

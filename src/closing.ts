@@ -1,13 +1,29 @@
 /** The error of a close that went on past what failed: one for all that it met with. */
-import { asOurs, DmaWindowError, type DmaWindowErrorOptions, withResidue } from "./errors.ts";
+import type { Closable } from "./closable.ts";
+import { asOurs, DmaWindowError, type DmaWindowErrorOptions, leftBy, withResidue } from "./errors.ts";
 
-/** Does it, and keeps what it throws. */
-export function attempt(errors: unknown[], action: () => void): void {
+/** Does it, and keeps what it throws. Gives whether it went well. */
+export function attempt(errors: unknown[], action: () => void): boolean {
   try {
     action();
+    return true;
   } catch (error) {
     errors.push(error);
+    return false;
   }
+}
+
+/** Closes, after `first`, whatever that throws: it is why what comes behind it fails, which is its residue then. */
+export function disposeWith(first: () => void, closable: Closable): void {
+  try {
+    first();
+  } catch (error) {
+    throw withResidue(
+      error,
+      leftBy(() => closable.close()),
+    );
+  }
+  closable.close();
 }
 
 /** `ERR_CLOSE`; the first of what failed is its cause, and gives its `syscall`, `errno` and `facts`. Nothing where nothing failed. */

@@ -1,6 +1,7 @@
 import { nameOfMarked } from "./copies.ts";
 import { ERRNO } from "./errno.ts";
 import { errorToJson, type Json } from "./error-json.ts";
+import { inspectErrors } from "./inspect.ts";
 
 /**
  * What is left behind by an operation that failed and could not be undone in full. Absent from an error when the state
@@ -52,6 +53,8 @@ export class DmaWindowError extends Error {
     return errorToJson(this);
   }
 }
+
+inspectErrors(DmaWindowError);
 
 /** Of several names for a number the first counts, as the kernel itself uses it: EAGAIN and not EWOULDBLOCK. */
 const errnoNames = new Map(

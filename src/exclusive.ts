@@ -10,6 +10,7 @@
  * What only looks at tables (translate, contains, find, memsegs) needs none of that, and goes on: between two steps of an
  * operation the tables say what is about to be.
  */
+import { failed } from "./channels.ts";
 import { DmaWindowError } from "./errors.ts";
 
 let underWay: string | undefined;
@@ -24,11 +25,13 @@ export function end(): void {
   underWay = undefined;
 }
 
-/** @throws `ERR_BUSY` in the middle of another operation. */
+/** What it throws is told to whoever listens (channels.ts). @throws `ERR_BUSY` in the middle of another operation. */
 export function exclusively<R>(operation: string, run: () => R): R {
   begin(operation);
   try {
     return run();
+  } catch (error) {
+    throw failed(operation, error);
   } finally {
     end();
   }
@@ -36,9 +39,10 @@ export function exclusively<R>(operation: string, run: () => R): R {
 
 /** Apart from `begin`, which stays small enough to be compiled into its caller. */
 function busy(operation: string, within: string): DmaWindowError {
-  return new DmaWindowError(
+  const refusal = new DmaWindowError(
     "ERR_BUSY",
     `${operation} was called in the middle of ${within}, from a kernel interface, a listener or a getter: call it when that has returned`,
     { facts: { operation, within } },
   );
+  return failed(operation, refusal);
 }

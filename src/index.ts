@@ -1,6 +1,22 @@
+export type {
+  DeviceMessage,
+  FailureMessage,
+  MapMessage,
+  Mapper,
+  UnmapMessage,
+  WindowMessage,
+} from "./channels.ts";
 export type { Container } from "./container/container.ts";
 export { type OpenContainerOptions, openContainer } from "./container/open.ts";
-export type { MappedRun, MapRequest, RequestRows, UnmapRequest, Window } from "./container/window.ts";
+export type {
+  DmaRun,
+  MappedRun,
+  MapRequest,
+  RequestRows,
+  RunOptions,
+  UnmapRequest,
+  Window,
+} from "./container/window.ts";
 export type { Bar, BarBytesOptions, BarOptions } from "./device/bar.ts";
 export type { PciCapability } from "./device/capabilities.ts";
 export type { ConfigSpace } from "./device/config.ts";
@@ -42,6 +58,7 @@ export type { PoolWorker, SharedPool } from "./heap/shared-pool.ts";
 export type { HeapStats, TrimResult } from "./heap/stats.ts";
 export { type OpenHeapOptions, openHeap, type WorkerHeap } from "./heap/worker-heap.ts";
 export type { AddressRange, HugepageFacts, IommuInfo, NodeFacts, NoIommuInfo, SpaprInfo, Type1Info } from "./iommu.ts";
+export type { Leak } from "./leaks.ts";
 export { addressOf, type LinuxKernelOptions, linuxKernel } from "./linux/index.ts";
 export type { ListOptions, MemsegTableOptions, NewMemseg } from "./memory/options.ts";
 export type { Segment } from "./memory/segment.ts";
@@ -73,12 +90,17 @@ export {
   type ListFacts,
   type MappedFacts,
   type MemoryFacts,
+  type PlanJson,
   type PlannedPiece,
   type PlanRequest,
+  parsePlan,
+  planToJson,
   planWindow,
   type Rejection,
+  type StoredList,
   type WindowPlan,
 } from "./plan/index.ts";
+export { readPlan } from "./plan-file.ts";
 export {
   type FileStatus,
   IommuType,

@@ -28,6 +28,11 @@ export class DynamicWindow {
     this.#request = request;
   }
 
+  /** The window of the moment; `undefined` before anything was mapped. */
+  get window(): Window | undefined {
+    return this.#window;
+  }
+
   map(piece: Piece): void {
     const window = this.#fitting(piece.offset + piece.length);
     window.map({ va: piece.va, iova: window.start + piece.offset, length: piece.length });

@@ -7,10 +7,13 @@ import type { ModelKernel } from "../model/index.ts";
 import type { WindowPlan } from "../plan/index.ts";
 import type { Syscalls } from "../syscalls.ts";
 import type { GroundOptions } from "./ground.ts";
+import { HeapScheme } from "./heap-scheme.ts";
 import type { Machine } from "./machine.ts";
 import { Progress } from "./progress.ts";
-import { DynamicScheme, HeapScheme, StaticScheme } from "./schemes.ts";
-import { makeStorm, runStorm, type Scheme, type Step, type StormResult } from "./storm.ts";
+import { SCHEMES } from "./scheme-words.ts";
+import { DynamicScheme, StaticScheme } from "./schemes.ts";
+import { sharesOf } from "./shares.ts";
+import { runStorm, type Scheme, type Step, type StormResult, stormFor } from "./storm.ts";
 
 export interface MainJobOptions extends GroundOptions {
   readonly steps: number;
@@ -44,26 +47,8 @@ export interface OtherResult {
   readonly nanosecondsPerStep: number;
 }
 
-/** What this library's way is called beside the other one: a window is a window of the kernel's on sPAPR alone. */
-export const SCHEMES = { spapr: "static window", type1: "static range", noiommu: "physical IOVAs" } as const;
-
-/** How the memory is cut up that is there before the window is planned. */
-const INITIAL_SEGMENTS = 4;
-
-/** Into how many pieces the picture of the window is cut. */
-const SHARES = 64;
-
 export function doMainJob(machine: Machine, options: MainJobOptions): MainJobResult {
-  const { pages } = machine.pool;
-  const each = Math.max(1, Math.floor(pages / 16 / INITIAL_SEGMENTS));
-  const initial = Array.from({ length: INITIAL_SEGMENTS }, () => each);
-  const left = pages - each * INITIAL_SEGMENTS;
-  const steps = makeStorm({
-    seed: options.seed,
-    steps: options.steps,
-    pages: left,
-    largest: Math.max(1, Math.floor(left / 64)),
-  });
+  const { initial, steps } = stormFor(machine.pool.pages, options);
   const ours = runStatic(machine, options, initial, steps);
   const heap = runHeap(machine, options, steps);
   const dynamicScheme =
@@ -84,7 +69,7 @@ function runStatic(
   try {
     const mapped = { segments: memory.size, bytes: memory.bytes };
     const went = timed(steps, scheme, SCHEMES[plan.kind]);
-    const grown = { segments: memory.size, bytes: memory.bytes, share: shares(scheme) };
+    const grown = { segments: memory.size, bytes: memory.bytes, share: sharesOf(window) };
     const { resizes, interrupted } = witness;
     scheme.close();
     return {
@@ -140,22 +125,6 @@ function timed<T>(
   const storm = runStorm(steps, scheme, (done) => progress.step(done));
   const took = performance.now() - begun;
   return { storm, nanosecondsPerStep: Math.round((took * 1e6) / Math.max(1, steps.length)) };
-}
-
-/** How much of each part of the window is mapped, 0 to 1. */
-function shares({ window }: StaticScheme): number[] {
-  const part = window.size / BigInt(SHARES) || 1n;
-  const filled = new Array<bigint>(SHARES).fill(0n);
-  for (const { iova, length } of window.maps()) {
-    for (let at = iova - window.start, end = at + length; at < end; ) {
-      const index = Number(at / part); // below SHARES
-      const next = (BigInt(index) + 1n) * part;
-      const stop = next < end ? next : end;
-      filled[index] = (filled[index] ?? 0n) + stop - at;
-      at = stop;
-    }
-  }
-  return filled.map((bytes) => Number((bytes * 1000n) / part) / 1000);
 }
 
 function leaksOf(kernel: Syscalls): string[] {

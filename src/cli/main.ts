@@ -9,6 +9,7 @@ import { type CommandLine, HELP, parseCommandLine, type ReplayLine } from "./opt
 import { planCommand } from "./plan.ts";
 import { replayCommand } from "./replay.ts";
 import { runCommand } from "./run.ts";
+import { showCommand } from "./show.ts";
 import { UsageError } from "./usage.ts";
 import { warnInOwnWords } from "./warnings.ts";
 
@@ -27,6 +28,8 @@ function perform(line: CommandLine | ReplayLine | DeviceLine): number {
       return runCommand(line, print);
     case "plan":
       return planCommand(line, print);
+    case "show":
+      return showCommand(line, print);
     case "replay":
       return replayCommand(line, print);
     case "doctor":

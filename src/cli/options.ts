@@ -6,6 +6,15 @@ import type { IovaMode } from "../plan/index.ts";
 import { IOVA_MODES } from "../plan/request.ts";
 import { DEVICE_COMMANDS, type DeviceCommand, type DeviceLine, deviceLine, isDeviceCommand } from "./device-line.ts";
 import type { KernelName, MachineOptions } from "./machine.ts";
+import {
+  PICTURE_OPTIONS,
+  type PlanOptions,
+  planOptions,
+  refusePictureOptions,
+  type ShowOptions,
+  showOptions,
+  withValues,
+} from "./show-line.ts";
 import { parseChoice, parseCount, parseSize, UsageError } from "./usage.ts";
 
 export const HELP = `dma-window: a DMA window, sized once
@@ -13,7 +22,10 @@ export const HELP = `dma-window: a DMA window, sized once
   dma-window run     plan a window for this machine, create it, map memory into it, and let a storm of allocations
                      and frees go through it; then, where the kernel has windows (POWER), the same storm under the
                      scheme that resizes its window
-  dma-window plan    plan a window for this machine and say why, without creating it
+  dma-window plan    plan a window for this machine, or for one that is described, and say why, without creating it
+  dma-window show [FILE]
+                     draw a window by address: of a plan, of a trace, also one that is being written; without a FILE the
+                     plan of this machine or of one that is described
   dma-window replay FILE
                      make the system calls of a trace again, and list every answer that is another one
   dma-window doctor  one page about this machine: which ways to a device are open (through an IOMMU, without one, by the
@@ -43,6 +55,18 @@ export const HELP = `dma-window: a DMA window, sized once
   --steps N                of the storm (default 4000)
   --seed N                 of the storm (default 1)
   --trace FILE             with run: write down every system call of the first storm, for replay
+  --machine FILE|NAME      with plan and show: the machine that FILE describes, or power10, lpar, laptop or vm. These
+                           change it, or describe one by themselves: --platform, --iova, --grow-to, --memory SIZE of a
+                           list of --page-size SIZE, --cpu-page-size SIZE, --iommu-pages SIZE,SIZE, --iommu-bits N,
+                           --range START-LAST (may be repeated), --ram SIZE, --memlock SIZE|unlimited, --entries N
+  --device-bits N          with plan and show: the address bits of the device
+  --compare [SIZE,SIZE]    with plan: the same memory in pages of each size, side by side
+  --output FILE            with plan: write the plan as JSON, for readPlan(FILE), and for show
+  --storm                  with show: the storm of run, a static window beside a dynamic one
+  --steps [N]              with show FILE: a trace as it grew, in N moments (default 16)
+  --at LINE                with show FILE: a trace as it was after that line (default: when most was live)
+  --follow                 with show FILE: the trace of a program that runs, again whenever it changes
+  --svg FILE, --html FILE  with show: write the picture, as SVG or as a page that can be zoomed
   --force                  with bind: though it is in use, by a disk that is mounted, a network, a console
   --root DIR               with doctor, devices, bind and unbind: where the machine's /sys, /proc and /dev lie, such as
                            /host in a container, or a copy of another machine's
@@ -75,6 +99,7 @@ const config = {
     trace: { type: "string" },
     force: { type: "boolean", default: false },
     root: { type: "string" },
+    ...PICTURE_OPTIONS,
     json: { type: "boolean", default: false },
     help: { type: "boolean", default: false, short: "h" },
     version: { type: "boolean", default: false },
@@ -82,7 +107,7 @@ const config = {
 } as const satisfies ParseArgsConfig;
 
 export interface CommandLine {
-  readonly command: "run" | "plan" | "help" | "version";
+  readonly command: "run" | "plan" | "show" | "help" | "version";
   readonly machine: MachineOptions;
   readonly iovaMode: IovaMode;
   readonly growTo?: bigint;
@@ -91,6 +116,10 @@ export interface CommandLine {
   readonly json: boolean;
   /** Where `run` writes the trace of its calls. */
   readonly traceFile?: string;
+  /** Of `plan` and `show`. */
+  readonly plan?: PlanOptions;
+  /** Of `show`. */
+  readonly show?: ShowOptions;
 }
 
 /** `replay` needs no machine: what it works with is in its file. */
@@ -112,11 +141,12 @@ export function parseCommandLine(args: readonly string[]): CommandLine | ReplayL
   const groups = values.group.map((group) => parseCount("group", group, 0, 2 ** 31 - 1));
   const wantsHelp = values.help || (positionals.length === 0 && !values.version);
   const command = wantsHelp ? "help" : values.version ? "version" : commandOf(positionals);
+  refusePictureOptions(command, values);
   if (isDeviceCommand(command)) {
     refuseTogether(values.kernel === "model" ? "model" : "linux", values);
     return deviceLine(command, positionals, values, parseChoice("platform", values.platform ?? "powernv", PLATFORMS));
   }
-  if (command === "plan" || command === "replay") refuseOthers(command, values);
+  if (command === "plan" || command === "show" || command === "replay") refuseOthers(command, values);
   if (command !== "help" && command !== "version") refuseOfDevices(values);
   if (command !== "help" && command !== "version") refuseTogether(kernel, values);
   const stated = values.platform === undefined ? undefined : parseChoice("platform", values.platform, PLATFORMS);
@@ -124,9 +154,16 @@ export function parseCommandLine(args: readonly string[]): CommandLine | ReplayL
     const platform = stated === undefined ? {} : { platform: stated };
     return { command, file: fileOf(positionals), kernel, ...platform, groups, json: values.json };
   }
+  const picture =
+    command === "show"
+      ? { show: showOptions(positionals, values), plan: planOptions(values) }
+      : command === "plan"
+        ? { plan: planOptions(values) }
+        : {};
   const platform = stated ?? "powernv";
   const machine = { kernel, platform, groups, ...(values["no-iommu"] ? { noIommu: true } : {}) };
-  if (command === "run" || command === "plan") checkMachine(machine);
+  const needsMachine = command === "run" || command === "plan" || (command === "show" && positionals[1] === undefined);
+  if (needsMachine) checkMachine(machine);
   const noIommu = kernel === "linux" ? values["no-iommu"] : platform === "noiommu";
   const highestRam = values["highest-ram"];
   const growTo = values["grow-to"];
@@ -144,15 +181,20 @@ export function parseCommandLine(args: readonly string[]): CommandLine | ReplayL
     seed: parseCount("seed", values.seed ?? SEED, 1, 2 ** 32 - 1),
     json: values.json,
     ...(values.trace === undefined ? {} : { traceFile: values.trace }),
+    ...picture,
   };
 }
 
 /** What a command does not do anything with, and where it belongs. */
-const NOT_OF: Readonly<Record<"plan" | "replay", Readonly<Record<string, string>>>> = {
+const NOT_OF: Readonly<Record<"plan" | "show" | "replay", Readonly<Record<string, string>>>> = {
   plan: {
     trace: "--trace goes with run: only that has system calls to write down",
     steps: "--steps goes with run: a plan has no storm",
     seed: "--seed goes with run: a plan has no storm",
+  },
+  show: {
+    trace: "--trace goes with run: show draws the trace in a FILE",
+    "no-iommu": "--no-iommu goes with run and plan",
   },
   replay: {
     trace: "--trace goes with run: only that has system calls to write down",
@@ -165,7 +207,7 @@ const NOT_OF: Readonly<Record<"plan" | "replay", Readonly<Record<string, string>
   },
 };
 
-function refuseOthers(command: "plan" | "replay", values: Readonly<Record<string, unknown>>): void {
+function refuseOthers(command: "plan" | "show" | "replay", values: Readonly<Record<string, unknown>>): void {
   for (const [option, words] of Object.entries(NOT_OF[command])) {
     if (values[option] !== undefined && values[option] !== false) throw new UsageError(words);
   }
@@ -200,7 +242,7 @@ function checkMachine({ kernel, platform, groups, noIommu = false }: MachineOpti
 function parse(args: readonly string[]) {
   refuseUnknown(args);
   try {
-    return parseArgs({ ...config, args: [...args] });
+    return parseArgs({ ...config, args: withValues(args) });
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
   }
@@ -218,17 +260,17 @@ function refuseUnknown(args: readonly string[]): void {
   }
 }
 
-const COMMANDS = ["run", "plan", "replay", ...DEVICE_COMMANDS] as const;
+const COMMANDS = ["run", "plan", "show", "replay", ...DEVICE_COMMANDS] as const;
 
-function commandOf(positionals: readonly string[]): "run" | "plan" | "replay" | DeviceCommand {
+function commandOf(positionals: readonly string[]): "run" | "plan" | "show" | "replay" | DeviceCommand {
   const [command = "", extra] = positionals;
-  if (command === "replay" || isDeviceCommand(command)) return command;
+  if (command === "replay" || command === "show" || isDeviceCommand(command)) return command;
   if (extra !== undefined) throw new UsageError(`one command at a time; got ${positionals.join(" ")}`);
   if (command === "run" || command === "plan") return command;
   const meant = nearest(command, COMMANDS);
   throw new UsageError(
     `there is no command ${JSON.stringify(command)}${meant === undefined ? ": the" : `; did you mean ${meant}? The`} ` +
-      "commands are run, plan, replay, doctor, devices, bind and unbind",
+      "commands are run, plan, show, replay, doctor, devices, bind and unbind",
   );
 }
 

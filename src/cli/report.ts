@@ -2,7 +2,9 @@
 import { bytes, hex, roughly } from "../hex.ts";
 import type { WindowPlan } from "../plan/index.ts";
 import type { Machine } from "./machine.ts";
-import { type MainJobOptions, type MainJobResult, type OtherResult, SCHEMES } from "./main-job.ts";
+import type { MainJobOptions, MainJobResult, OtherResult } from "./main-job.ts";
+import { factsOf } from "./plan-words.ts";
+import { SCHEMES, WHY_ALONE } from "./scheme-words.ts";
 
 export function machineLines(machine: Machine): string[] {
   const { iomem, iomemProblem, highestRam, pool, simulatedBecause } = machine;
@@ -31,44 +33,7 @@ function kernelWords({ kernelName, platform, noIommu }: Machine): string {
 }
 
 export function planLines(plan: WindowPlan): string[] {
-  const warnings = plan.warnings.map((warning) => line("warning", warning));
-  return [
-    ...shapeLines(plan),
-    ...warnings,
-    ...plan.rejected.map(({ choice, reason }) => line("not", `${choice}: ${reason}`)),
-  ];
-}
-
-function shapeLines(plan: WindowPlan): string[] {
-  const where = `${bytes(plan.size)} at ${hex(plan.start)}, for ${roughly(plan.needed)} in IOVA mode ${plan.iovaMode}`;
-  const page = bytes(1n << BigInt(plan.pageShift));
-  const device = line("device", `needs ${plan.dmaMaskBits} address bits`);
-  switch (plan.kind) {
-    case "spapr":
-      return [
-        line("window", where),
-        line("pages", `${page}, so ${plan.tces} TCEs in ${plan.levels} level${plan.levels === 1 ? "" : "s"}`),
-        line("tables", `${tablesOf(plan)}; ${roughly(plan.chargeBytes)} count against RLIMIT_MEMLOCK`),
-        device,
-      ];
-    case "type1":
-      return [
-        line("IOVAs", where),
-        ...plan.holes.map(({ start, last }) => line("", `but ${hex(start)}-${hex(last)}, which the IOMMU keeps`)),
-        line("pages", page),
-        device,
-      ];
-    case "noiommu":
-      return [
-        line("IOVAs", where),
-        line("pages", `${page}: nothing pins memory here, and of all pages hugepages alone stay where they are`),
-        line("device", `needs ${plan.dmaMaskBits} address bits, and reaches all memory`),
-      ];
-  }
-}
-
-function tablesOf({ levelBytes }: WindowPlan): string {
-  return levelBytes.map((size, i) => `${bytes(size)}${i === 0 ? " of TCEs" : ""}`).join(" + ");
+  return factsOf(plan).map(([label, text]) => line(label, text));
 }
 
 export function resultLines(result: MainJobResult, options: MainJobOptions): string[] {
@@ -113,20 +78,19 @@ function accountLines(result: MainJobResult): string[] {
       : [row("live pages interrupted", ({ liveIovasInterrupted }) => liveIovasInterrupted)]),
     row("failed steps", ({ storm }) => storm.failures),
     row("a step, in microseconds", ({ nanosecondsPerStep }) => (nanosecondsPerStep / 1000).toFixed(1)),
-    ...(plan.kind === "spapr" ? [] : ["", ...whyAlone[plan.kind].map((text) => `  ${text}`)]),
+    ...(plan.kind === "spapr" ? [] : ["", ...whyAlone(plan.kind).map((text) => `  ${text}`)]),
   ];
 }
 
-const whyAlone = {
-  type1: [
-    "There is no third column: type1 has no windows that are made and removed, so the scheme that replaces a window by",
-    "a larger one does not exist there.",
-  ],
-  noiommu: [
-    "There is no third column, and no row of interruptions: without an IOMMU the kernel maps and unmaps nothing, so no",
-    "call takes anything from under a device, and there is no window to replace.",
-  ],
+const ABSENT = {
+  type1: "There is no third column",
+  noiommu: "There is no third column, and no row of interruptions",
 } as const;
+
+function whyAlone(kind: keyof typeof ABSENT): string[] {
+  const [first, ...others] = WHY_ALONE[kind];
+  return [`${ABSENT[kind]}: ${first}`, ...others];
+}
 
 function counts({ allocations, frees, failures }: MainJobResult["storm"]): string {
   return `${allocations} allocations, ${frees} frees, ${failures} failures`;

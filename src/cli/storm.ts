@@ -46,6 +46,23 @@ export function makeStorm({ seed, steps, pages, largest }: StormShape): Step[] {
   });
 }
 
+/** How the memory is cut up that is there before the window is planned. */
+const INITIAL_SEGMENTS = 4;
+
+/** A storm over `pages` pages, and the pages of each of the segments that are there before it: a sixteenth of all. */
+export function stormFor(
+  pages: number,
+  { seed, steps }: Pick<StormShape, "seed" | "steps">,
+): { readonly initial: readonly number[]; readonly steps: readonly Step[] } {
+  const each = Math.max(1, Math.floor(pages / 16 / INITIAL_SEGMENTS));
+  const left = pages - each * INITIAL_SEGMENTS;
+  const largest = Math.max(1, Math.floor(left / 64));
+  return {
+    initial: Array.from({ length: INITIAL_SEGMENTS }, () => each),
+    steps: makeStorm({ seed, steps, pages: left, largest }),
+  };
+}
+
 /** What a storm is let loose on. */
 export interface Scheme<T> {
   /** Throws when there is no room. */
@@ -61,31 +78,64 @@ export interface StormResult {
   readonly firstFailure?: unknown;
 }
 
+/** A storm under way, one step at a time: so it can be shown, and stopped. */
+export class Storm<T> {
+  readonly #steps: readonly Step[];
+  readonly #scheme: Scheme<T>;
+  readonly #live: (T | undefined)[] = [];
+  #done = 0;
+  #allocations = 0;
+  #frees = 0;
+  #failures = 0;
+  #firstFailure: unknown;
+
+  constructor(steps: readonly Step[], scheme: Scheme<T>) {
+    this.#steps = steps;
+    this.#scheme = scheme;
+  }
+
+  /** Steps that are behind it, failed ones too. */
+  get done(): number {
+    return this.#done;
+  }
+
+  /** The next step; false where there is none. */
+  step(): boolean {
+    const step = this.#steps[this.#done];
+    if (step === undefined) return false;
+    this.#done++;
+    try {
+      if ("allocate" in step) this.#allocate(step.allocate);
+      else this.#free(step.free);
+    } catch (error) {
+      this.#firstFailure ??= error;
+      this.#failures++;
+    }
+    return true;
+  }
+
+  get result(): StormResult {
+    const counts = { allocations: this.#allocations, frees: this.#frees, failures: this.#failures };
+    return this.#firstFailure === undefined ? counts : { ...counts, firstFailure: this.#firstFailure };
+  }
+
+  #allocate(pages: number): void {
+    this.#live.push(undefined); // keeps the numbering, should it fail
+    this.#live[this.#live.length - 1] = this.#scheme.allocate(pages);
+    this.#allocations++;
+  }
+
+  #free(index: number): void {
+    const [segment] = this.#live.splice(index, 1);
+    if (segment === undefined) return;
+    this.#scheme.free(segment);
+    this.#frees++;
+  }
+}
+
 /** Goes through the steps. `onStep` is told after each how many are done. */
 export function runStorm<T>(steps: readonly Step[], scheme: Scheme<T>, onStep: (done: number) => void): StormResult {
-  const live: (T | undefined)[] = [];
-  let allocations = 0;
-  let frees = 0;
-  let failures = 0;
-  let firstFailure: unknown;
-  steps.forEach((step, i) => {
-    try {
-      if ("allocate" in step) {
-        live.push(undefined); // keeps the numbering, should it fail
-        live[live.length - 1] = scheme.allocate(step.allocate);
-        allocations++;
-      } else {
-        const [segment] = live.splice(step.free, 1);
-        if (segment !== undefined) {
-          scheme.free(segment);
-          frees++;
-        }
-      }
-    } catch (error) {
-      firstFailure ??= error;
-      failures++;
-    }
-    onStep(i + 1);
-  });
-  return { allocations, frees, failures, ...(firstFailure === undefined ? {} : { firstFailure }) };
+  const storm = new Storm(steps, scheme);
+  while (storm.step()) onStep(storm.done);
+  return storm.result;
 }

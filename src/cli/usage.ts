@@ -1,25 +1,16 @@
+import { bytesIn } from "../plan/sizes.ts";
+
 /** What a user of the command line got wrong; ends the program with exit code 2. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-const units: Readonly<Record<string, bigint>> = {
-  "": 1n,
-  K: 1n << 10n,
-  M: 1n << 20n,
-  G: 1n << 30n,
-  T: 1n << 40n,
-  P: 1n << 50n,
-};
-
 /** `64G`, `2M`, `4096`, `0x100000000`: bytes. */
 export function parseSize(option: string, text: string): bigint {
-  const match = /^(0x[0-9a-f]+|\d+)([KMGTP]?)(i?B)?$/i.exec(text.trim());
-  const unit = units[(match?.[2] ?? "").toUpperCase()];
-  if (match?.[1] === undefined || unit === undefined) {
+  const value = bytesIn(text);
+  if (value === undefined) {
     throw new UsageError(`--${option} takes a size such as 64G, 2M, 4096 or 0x100000000; got ${JSON.stringify(text)}`);
   }
-  const value = BigInt(match[1]) * unit;
   if (value >> 64n !== 0n) throw new UsageError(`--${option} takes at most 2^64 - 1 bytes; got ${text}`);
   return value;
 }

@@ -13,10 +13,12 @@
  * window before goes back to its place while that is free. `va`: the region is where the list is. `pa`: no region can be known;
  * IOVAs are set aside memseg by memseg.
  */
+
 import { codeOf, core, NO_ADDRESS, Owner, Status } from "../core.ts";
 import { DmaWindowError, leftBy, withoutResidue, withResidue } from "../errors.ts";
 import { bytes, hex } from "../hex.ts";
 import type { IommuInfo } from "../iommu.ts";
+import type { Listed } from "../memory/recorded.ts";
 import type { MemsegTable } from "../memory/table.ts";
 import type { MemoryListener, Memseg, MemsegList } from "../memory/types.ts";
 import type { MappedFacts } from "../plan/index.ts";
@@ -41,8 +43,6 @@ interface Placed {
   readonly iova: bigint;
   readonly length: bigint;
 }
-
-type Listed = Memseg & { readonly list: MemsegList };
 
 export class Attachment implements MemoryListener, Placing {
   readonly window: Window;
@@ -253,7 +253,7 @@ export class Attachment implements MemoryListener, Placing {
   *#pieces(): Generator<[Listed, ...Listed[]], void, void> {
     let piece: [Listed, ...Listed[]] | undefined;
     let owner: unknown;
-    for (const memseg of this.#memory.memsegs()) {
+    for (const memseg of this.#memory.recorded.within(0n, NO_ADDRESS)) {
       const segment = this.#memory.segmentAt(memseg.va);
       if (piece !== undefined && segment !== undefined && segment === owner) {
         piece.push(memseg);

@@ -18,8 +18,9 @@
  *
  * Where the interface throws again, the tables keep what the kernel may have (doubts.ts), and the residue says so.
  */
-import { constants } from "node:os";
-import { core, NO_ADDRESS, NOT_CALLED, Status } from "../core.ts";
+import { channels } from "../channels.ts";
+import { core, NO_ADDRESS, NOT_CALLED, Owner, Status } from "../core.ts";
+import { ERRNO } from "../errno.ts";
 import { asOurs, DmaWindowError, withResidue } from "../errors.ts";
 import { bytes } from "../hex.ts";
 import { BATCH_ENTRY_BYTES, VfioCall } from "../syscalls.ts";
@@ -35,6 +36,7 @@ import {
   stillMapped,
   stillRegistered,
 } from "./failures.ts";
+import { began, tellMaps, tellUnmaps } from "./messages.ts";
 import { isPlaceable, physicalIova } from "./physical.ts";
 import { refusal } from "./refusals.ts";
 import type { ContainerTarget, Target } from "./target.ts";
@@ -59,16 +61,20 @@ let lostFrom = Number.POSITIVE_INFINITY;
  * `ERR_INTERFACE` when its interface threw. What was done by then is undone; `residue` says what could not be.
  */
 export function performMaps(target: Target, count: number, owner: number, among?: Among): void {
+  const since = began();
   const idle = endIdle(target);
   if (idle?.code === "ERR_INTERFACE") throw idle;
   if (target.kind === "noiommu") placePhysically(target, count, among ?? { first: 0, count });
   const status = core.prepareMaps(target.window, count, owner);
   if (status !== Status.OK) throw refused(status, "map", target, among ?? { first: 0, count });
+  if (target.kind === "noiommu") tell(target, count);
   begin();
   perform(target, 0);
   const areMade = core.collectMaps() === 1;
-  if (areMade && threw === undefined) core.settleMaps(target.window);
-  else takeBack(target, count, among ?? { first: 0, count });
+  if (!areMade || threw !== undefined) takeBack(target, count, among ?? { first: 0, count });
+  core.settleMaps(target.window);
+  if (target.sites !== undefined && owner === Owner.PROGRAM) target.sites.noteMaps(target.window, count);
+  if (channels.map.hasSubscribers) tellMaps(target, count, owner, since);
 }
 
 /** Undoes a batch of which not all was made, or in which the interface threw. Always throws. */
@@ -116,7 +122,7 @@ function assumeMade(from: number): void {
 function wasNeverMade(call: number, first: number): boolean {
   if (core.requestAt(call) < first) return false;
   const unmaps = core.callAt(call) === IOMMU_UNMAP_DMA;
-  if (unmaps ? core.resultAt(call) !== -constants.errno.EPERM : !wasNotThere(call)) return false;
+  if (unmaps ? core.resultAt(call) !== -ERRNO.EPERM : !wasNotThere(call)) return false;
   setResult(call, 0);
   return true;
 }
@@ -126,6 +132,14 @@ function doubtMap({ kind, doubts }: Target, i: number): void {
   const { va, iova, length } = rowOf(i);
   doubts.maps.set(iova, length);
   if (kind === "spapr") doubts.registrations.add(va);
+}
+
+/** From here on the program knows where the memory of the rows is, and may say so to a device. */
+function tell({ told }: Target, count: number): void {
+  for (let i = 0; i < count; i++) {
+    const { va, length } = rowOf(i);
+    told.add(va, length);
+  }
 }
 
 /** Fills in, or checks, the IOVAs of the first `count` rows: what the core will refuse for its shape is left to the core. */
@@ -154,6 +168,13 @@ function placePhysically(target: Target, count: number, among: Among): void {
  * or may be. `ERR_UNMAP_SIZE` when type1 v1 says that it unmapped less than was asked: the tables then keep it as mapped.
  */
 export function performUnmaps(target: Target, count: number, owner: number, among?: Among): DmaWindowError | undefined {
+  const since = began();
+  const leftover = unmapRows(target, count, owner, among);
+  if (channels.unmap.hasSubscribers) tellUnmaps(target, count, owner, since);
+  return leftover;
+}
+
+function unmapRows(target: Target, count: number, owner: number, among?: Among): DmaWindowError | undefined {
   const status = core.prepareUnmaps(target.window, count, owner);
   if (status !== Status.OK) throw refused(status, "unmap", target, among ?? { first: 0, count });
   begin();
@@ -336,7 +357,7 @@ function repeat(target: ContainerTarget, call: number): void {
 /** Whether the kernel answered to an UNREGISTER that it has no such registration. */
 function wasNotThere(call: number): boolean {
   const unregisters = core.callAt(call) === IOMMU_SPAPR_UNREGISTER_MEMORY;
-  return unregisters && core.resultAt(call) === -constants.errno.ENOENT;
+  return unregisters && core.resultAt(call) === -ERRNO.ENOENT;
 }
 
 /**
@@ -345,7 +366,7 @@ function wasNotThere(call: number): boolean {
  */
 function wasNeverMapped({ kind, doubts }: Target, call: number): boolean {
   const { iova, length } = rowOf(core.requestAt(call));
-  if (kind !== "spapr" || core.resultAt(call) !== -constants.errno.EPERM) return false;
+  if (kind !== "spapr" || core.resultAt(call) !== -ERRNO.EPERM) return false;
   if (doubts.mapsWithin(iova, length) !== length) return false;
   setResult(call, 0);
   return true;

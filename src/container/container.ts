@@ -1,29 +1,38 @@
-import { Closable, disposeWith, disposing, isItself } from "../closable.ts";
-import { attempt, closingError, kernelSaid } from "../closing.ts";
+import { callSite } from "../call-site.ts";
+import { failed } from "../channels.ts";
+import { Closable, disposing } from "../closable.ts";
+import { attempt, closingError, disposeWith, kernelSaid } from "../closing.ts";
 import { markClass } from "../copies.ts";
 import { core } from "../core.ts";
 import type { Device } from "../device/device.ts";
-import { argumentTypeError, DmaWindowError, imitationError, withoutResidue, withResidue } from "../errors.ts";
+import { DmaWindowError, withoutResidue, withResidue } from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
 import { refusedByKernel } from "../explain.ts";
 import { bytes, hex } from "../hex.ts";
+import { inspectable, readable, whereClosed } from "../inspect.ts";
 import { CONTAINER, type IommuInfo } from "../iommu.ts";
-import { MemsegTable } from "../memory/table.ts";
+import { endWatched, type Leak, watchEnd } from "../leaks.ts";
+import { addReach, removeReach } from "../memory/reach.ts";
+import type { MemsegTable } from "../memory/table.ts";
 import { pciAddress } from "../pci/address.ts";
 import type { WindowPlan } from "../plan/index.ts";
-import { isSameKernel, type Syscalls } from "../syscalls.ts";
+import type { Syscalls } from "../syscalls.ts";
 import { count } from "../validate.ts";
-import { warn } from "../warn.ts";
 import { Attachment } from "./attachment.ts";
 import type { Backend } from "./backend/backend.ts";
 import { endIdle } from "./calls.ts";
 import { checkPlan } from "./check-plan.ts";
+import { checkKernel, checkMemory, checkWindow } from "./checks.ts";
 import { Devices } from "./devices.ts";
 import { Doubts } from "./doubts.ts";
-import type { Groups } from "./groups.ts";
+import { type Groups, warnOfGone } from "./groups.ts";
 import { hugepageFacts } from "./hugepages.ts";
+import { type ContainerSites, leaksOf } from "./leaks.ts";
+import { runsIn, unmapAll } from "./mapped.ts";
 import { nodeFacts } from "./nodes.ts";
+import { ContainerReach } from "./reach.ts";
 import type { ContainerTarget } from "./target.ts";
+import { Told } from "./told.ts";
 import { Window } from "./window.ts";
 
 /** What a container holds: its own fd, and its groups. */
@@ -47,11 +56,16 @@ export class Container extends Closable {
   readonly #windows = new Set<Window>();
   readonly #attachments = new Map<MemsegTable, Attachment>();
   readonly #devices: Devices;
+  readonly #reach: ContainerReach;
+  /** What its devices met with, when `using` stopped them before all else. */
+  readonly #stopping: unknown[] = [];
+  readonly #sites: ContainerSites | undefined;
   #open = true;
 
-  /** @internal Made by openContainer. */
-  constructor(kernel: Syscalls, files: ContainerFiles, backend: Backend) {
+  /** @internal Made by openContainer. `sites`: where things are made, if that is to be known. */
+  constructor(kernel: Syscalls, files: ContainerFiles, backend: Backend, sites?: ContainerSites) {
     super();
+    this.#sites = sites;
     this.#kernel = kernel;
     this.#files = files;
     this.#backend = backend;
@@ -60,7 +74,19 @@ export class Container extends Closable {
     if (this.#handle <= 0)
       throw new DmaWindowError("ERR_OUT_OF_MEMORY", "no room for a container in the core's memory");
     const { containerFd } = files;
-    this.#target = { kernel, containerFd, container: this.#handle, kind: backend.kind, doubts: new Doubts() };
+    const told = new Told();
+    this.#target = {
+      kernel,
+      containerFd,
+      container: this.#handle,
+      kind: backend.kind,
+      doubts: new Doubts(),
+      told,
+      sites,
+    };
+    this.#reach = new ContainerReach({ kind: backend.kind, windows: this.#windows, devices: this.#devices, told });
+    addReach(kernel, this.#reach);
+    if (sites !== undefined) watchEnd(this, `the container of group ${this.groups.join(", ")}`);
   }
 
   get closed(): boolean {
@@ -129,7 +155,11 @@ export class Container extends Closable {
   device(address?: string): Device {
     this.#checkOpen();
     const which = address === undefined ? this.#devices.only() : pciAddress("address", address);
-    return this.#devices.find(which) ?? exclusively("container.device", () => this.#devices.device(which));
+    const open = this.#devices.find(which);
+    if (open !== undefined) return open;
+    const device = exclusively("container.device", () => this.#devices.device(which));
+    this.#sites?.note(device);
+    return device;
   }
 
   /**
@@ -139,7 +169,14 @@ export class Container extends Closable {
   async openDevice(address?: string): Promise<Device> {
     this.#checkOpen();
     const which = address === undefined ? this.#devices.only() : pciAddress("address", address);
-    return exclusively("container.openDevice", () => this.#devices.later(which)); // as far as its first call
+    const site = this.#sites && callSite();
+    try {
+      const device = await exclusively("container.openDevice", () => this.#devices.later(which)); // as far as its first call
+      this.#sites?.note(device, site);
+      return device;
+    } catch (error) {
+      throw failed("container.openDevice", error);
+    }
   }
 
   /**
@@ -153,12 +190,12 @@ export class Container extends Closable {
     return exclusively("container.info", () => {
       const hugepages = hugepageFacts(this.#kernel);
       const nodes = nodeFacts(this.#kernel, this.#files.groups.numbers);
-      return {
+      return readable({
         ...this.#backend.info(),
         [CONTAINER]: this.#handle,
         ...(hugepages === undefined ? {} : { hugepages }),
         ...(nodes === undefined ? {} : { nodes }),
-      };
+      });
     });
   }
 
@@ -191,6 +228,7 @@ export class Container extends Closable {
         remove: (closing) => this.#closeWindow(closing),
       });
       this.#windows.add(window);
+      this.#sites?.note(window);
       return window;
     } catch (error) {
       throw withResidue(error, made.unmake());
@@ -213,9 +251,8 @@ export class Container extends Closable {
   attach(memory: MemsegTable, window: Window = this.#onlyWindow()): void {
     this.#checkOpen();
     checkMemory(memory);
-    this.#checkKernel(memory);
-    if (!(window instanceof Window)) throw argumentTypeError("window", "a Window of this container", window);
-    if (!isItself(window)) throw imitationError("window", "a Window");
+    checkKernel(memory, this.#kernel);
+    checkWindow(window);
     if (this.#attachments.has(memory))
       throw new DmaWindowError("ERR_ATTACHED", "the memory is attached to this container");
     if (!this.#windows.has(window)) throw new DmaWindowError("ERR_CLOSED", "the window is not open in this container");
@@ -223,6 +260,7 @@ export class Container extends Closable {
       const attachment = new Attachment(memory, window);
       attachment.begin();
       this.#attachments.set(memory, attachment);
+      this.#sites?.note(memory);
     });
   }
 
@@ -243,8 +281,8 @@ export class Container extends Closable {
   }
 
   /**
-   * Stops and closes its devices, unmaps and removes everything in order, and closes the fds. Once more does nothing. `using` closes
-   * heaps over its windows first, whatever is live in them.
+   * Stops and closes its devices, unmaps and removes everything in order, and closes the fds. Once more does nothing. `using` stops the
+   * devices first, and then closes heaps over its windows, whatever is live in them.
    *
    * Where its groups have gone (their devices were unbound or unplugged) the kernel has unmapped all already: that is no error, and the
    * process warning `DMA_WINDOW_GROUPS_GONE` says so.
@@ -255,12 +293,30 @@ export class Container extends Closable {
    * and `facts`.
    */
   close(): void {
-    if (this.#open) exclusively("container.close", () => this.#close());
+    if (this.#open) endWatched(this, () => exclusively("container.close", () => this.#close()));
+  }
+
+  /**
+   * What is open in it: devices, windows, attached memories, and with the option `callSites` the program's own maps, each with the call
+   * that made it. With that option `close` warns of all that it has to end (`DMA_WINDOW_LEAKS`), and so does a process that ends without it.
+   */
+  leaks(): readonly Leak[] {
+    const { windows, devices } = this;
+    return leaksOf({ windows, devices, memories: this.#attachments.keys() }, this.#sites);
   }
 
   /** @internal */
   override [disposing](): void {
-    disposeWith(() => this.#endHeaps(), this);
+    disposeWith(() => {
+      if (this.#open) exclusively("container.close", () => this.#stop());
+      this.#endHeaps();
+    }, this);
+  }
+
+  /** Nothing that its devices reach goes before this. */
+  #stop(): void {
+    this.#devices.checkIdle("container.close");
+    this.#stopping.push(...this.#devices.end());
   }
 
   #endHeaps(window?: Window): void {
@@ -272,8 +328,8 @@ export class Container extends Closable {
   #close(): void {
     for (const [memory, { window }] of this.#attachments)
       memory.holds.check("the memory in the container's window", window);
-    this.#devices.checkIdle("container.close");
-    const errors = this.#devices.end(); // nothing of theirs is unmapped before they are stopped
+    this.#stop();
+    const errors = this.#stopping;
     const unmapping: unknown[] = [];
     for (const window of this.#windows) attempt(unmapping, () => window.shut());
     for (const attachment of this.#attachments.values()) attachment.forget();
@@ -288,17 +344,18 @@ export class Container extends Closable {
     for (const fd of [...groups.fds, containerFd]) attempt(errors, () => this.#closeFile(fd));
     core.containerClose(this.#handle);
     this.#open = false;
+    if (this.#devices.loose.length === 0) removeReach(this.#kernel, this.#reach);
     const problem = closingError("the container", errors);
     if (problem !== undefined) throw problem;
   }
 
   #closeWindow(window: Window): DmaWindowError | undefined {
     const detached = this.#detachAll(window);
-    const unmapped = window.unmapAll();
+    const unmapped = unmapAll(window.target);
     const [problem] = unmapped.errors;
     if (problem) {
       const { doubts } = window.target;
-      const left = [...window.runs()].map(({ iova, length }) => {
+      const left = [...runsIn(window.target)].map(({ iova, length }) => {
         const be = doubts.mapsWithin(iova, length) > 0n ? "may still be" : "is still";
         return `${bytes(length)} at IOVA ${hex(iova)} ${be} mapped`;
       });
@@ -363,16 +420,6 @@ export class Container extends Closable {
     if (answer < 0) throw refusedByKernel("close", answer, { files: this.#kernel.files, facts: { fd } });
   }
 
-  /** Its pages are in the address space of the process that the container's kernel knows, or they are nowhere. */
-  #checkKernel(memory: MemsegTable): void {
-    if (isSameKernel(memory.kernel ?? this.#kernel, this.#kernel)) return;
-    throw new DmaWindowError(
-      "ERR_OTHER_KERNEL",
-      "the memory was made with another kernel than the container: its addresses mean other memory there, or none. " +
-        "Give both the same kernel, or one in front of it",
-    );
-  }
-
   #onlyWindow(): Window {
     this.#checkOpen();
     const [window, another] = this.#windows;
@@ -387,18 +434,11 @@ export class Container extends Closable {
   }
 }
 
-function checkMemory(memory: MemsegTable): void {
-  if (!(memory instanceof MemsegTable)) throw argumentTypeError("memory", "a MemsegTable", memory);
-  if (!isItself(memory)) throw imitationError("memory", "a MemsegTable");
-}
-
-/** With the last group of a container its IOMMU goes, and all maps: drivers/vfio/container.c: vfio_group_detach_container. */
-function warnOfGone(groups: readonly number[]): void {
-  warn(
-    "DMA_WINDOW_GROUPS_GONE",
-    `the container's groups (${groups.join(", ")}) had gone when it was closed: their devices were unbound or unplugged, and the kernel had ` +
-      "unmapped all by then",
-  );
-}
-
 markClass(Container, "Container");
+inspectable(Container, "Container", (container) => ({
+  state: whereClosed(container),
+  kind: container.kind,
+  groups: container.groups,
+  devices: container.devices.map(({ address }) => address),
+  windows: container.windows,
+}));

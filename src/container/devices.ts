@@ -1,4 +1,5 @@
 /** The devices of a container that are open, or about to be. */
+import { channels, tellDevice } from "../channels.ts";
 import { devicesOfGroup, groupOfAddress } from "../device/address.ts";
 import type { Device, DeviceKeeper } from "../device/device.ts";
 import { deviceFdLater, dropDeviceFd, makeDevice, openDevice } from "../device/open.ts";
@@ -20,6 +21,8 @@ export class Devices {
   readonly #open = new Map<string, Device>();
   readonly #pending = new Map<string, { readonly device: Promise<Device>; readonly group: number | undefined }>();
   readonly #keeper: DeviceKeeper;
+  /** Addresses of those that are closed, could not be stopped, and may be held open by what did not close. */
+  readonly loose: string[] = [];
 
   constructor(kernel: Syscalls, groups: Groups, iommu: IommuInfo["kind"], named: readonly string[]) {
     this.#kernel = kernel;
@@ -28,7 +31,8 @@ export class Devices {
     this.#named = named;
     this.#keeper = {
       groups: () => groups.held,
-      forget: ({ address }) => {
+      forget: ({ address }, isStopped) => {
+        if (!isStopped) this.loose.push(address);
         if (this.#open.delete(address)) release(ownerOf(this.#kernel), address);
       },
     };
@@ -36,6 +40,11 @@ export class Devices {
 
   get open(): readonly Device[] {
     return [...this.#open.values()];
+  }
+
+  /** Addresses of those that may write to memory now. */
+  get running(): readonly string[] {
+    return this.open.filter((device) => device.mayWrite).map(({ address }) => address);
   }
 
   find(address: string): Device | undefined {
@@ -130,6 +139,8 @@ export class Devices {
   #keep(device: Device): Device {
     this.#open.set(device.address, device);
     hold(ownerOf(this.#kernel), device.address);
+    const { address, group } = device;
+    if (channels.device.hasSubscribers) tellDevice({ event: "opened", address, group });
     return device;
   }
 

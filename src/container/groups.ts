@@ -5,6 +5,7 @@ import { bytes, hex } from "../hex.ts";
 import type { IommuInfo } from "../iommu.ts";
 import { without } from "../plan/ranges.ts";
 import { GroupFlag, type Syscalls, VfioCall } from "../syscalls.ts";
+import { warn } from "../warn.ts";
 import type { Backend, OpenWindow } from "./backend/backend.ts";
 import { groupStatus, joinGroup } from "./group.ts";
 
@@ -168,5 +169,14 @@ export function checkPlatform(info: IommuInfo, group: number): void {
     "ERR_ONE_GROUP",
     `a container of an LPAR holds one group: the hypervisor has tables for each, so give group ${group} a container of its own`,
     { facts: { group } },
+  );
+}
+
+/** With the last group of a container its IOMMU goes, and all maps: drivers/vfio/container.c: vfio_group_detach_container. */
+export function warnOfGone(groups: readonly number[]): void {
+  warn(
+    "DMA_WINDOW_GROUPS_GONE",
+    `the container's groups (${groups.join(", ")}) had gone when it was closed: their devices were unbound or unplugged, and the kernel had ` +
+      "unmapped all by then",
   );
 }

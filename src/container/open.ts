@@ -4,6 +4,7 @@ import { argumentRangeError, argumentTypeError, DmaWindowError, withResidue } fr
 import { exclusively } from "../exclusive.ts";
 import { type IommuKind, refusedByKernel } from "../explain.ts";
 import { keysOf, known } from "../known.ts";
+import { keepsSites } from "../leaks.ts";
 import { pciAddress } from "../pci/address.ts";
 import { type Syscalls, VFIO_API_VERSION, VfioCall } from "../syscalls.ts";
 import { boolean, count, object, syscalls } from "../validate.ts";
@@ -12,6 +13,7 @@ import { chooseBackend, warnOfNoIommu } from "./backend/choose.ts";
 import { Container } from "./container.ts";
 import { closeFiles } from "./group.ts";
 import { Groups } from "./groups.ts";
+import { ContainerSites } from "./leaks.ts";
 
 export interface OpenContainerOptions {
   /** `linuxKernel()`, or `modelKernel()` for a laptop without an IOMMU. */
@@ -30,9 +32,20 @@ export interface OpenContainerOptions {
    * `DMA_WINDOW_NO_IOMMU`, once. Default: false.
    */
   readonly noIommu?: boolean;
+  /**
+   * For debugging: whether {@link Container.leaks} says where each thing was made, and `close` warns of what it has to end. Costs a stack
+   * for each window, device, attached memory and call that maps. Default: what the environment says by `DMA_WINDOW_CALL_SITES=1`.
+   */
+  readonly callSites?: boolean;
 }
 
-const KEYS = keysOf<OpenContainerOptions>({ kernel: true, groups: true, devices: true, noIommu: true });
+const KEYS = keysOf<OpenContainerOptions>({
+  kernel: true,
+  groups: true,
+  devices: true,
+  noIommu: true,
+  callSites: true,
+});
 
 /**
  * Opens a container and puts groups into it. When anything fails, everything is closed again. Takes the IOMMU that the
@@ -52,10 +65,11 @@ export function openContainer(options: OpenContainerOptions): Container {
   const devices = options.devices === undefined ? [] : checkDevices(options.devices);
   const groups = options.groups === undefined && devices.length > 0 ? [] : checkGroups(options.groups);
   const noIommu = options.noIommu !== undefined && boolean("noIommu", options.noIommu);
+  const sites = keepsSites(options.callSites) ? new ContainerSites() : undefined;
   return exclusively("openContainer", () => {
     const ours = asked(kernel);
     const all = new Set([...groups, ...devices.map((device) => groupToOpen(ours, device))]);
-    return openFiles(ours, [...all], devices, noIommu);
+    return openFiles(ours, [...all], devices, { noIommu, sites });
   });
 }
 
@@ -92,7 +106,7 @@ function openFiles(
   kernel: Syscalls,
   numbers: readonly number[],
   devices: readonly string[],
-  noIommu: boolean,
+  { noIommu, sites }: { noIommu: boolean; sites: ContainerSites | undefined },
 ): Container {
   const containerFd = kernel.open("/dev/vfio/vfio");
   if (containerFd < 0) {
@@ -112,7 +126,7 @@ function openFiles(
     const answer = kernel.ioctl(containerFd, VfioCall.SET_IOMMU, backend.iommu);
     if (answer !== 0) throw refusedType(kernel, answer, backend.kind, numbers);
     checkOneGroup(backend, numbers);
-    const container = new Container(kernel, { containerFd, groups, devices }, backend);
+    const container = new Container(kernel, { containerFd, groups, devices }, backend, sites);
     if (noIommu) warnOfNoIommu();
     return container;
   } catch (error) {

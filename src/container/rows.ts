@@ -12,10 +12,12 @@
  * goes back to the core's tables either. A view that somebody kept past the end would otherwise lead into them; like this it
  * leads at most to rows of requests that come later, and those are checked, as every request is.
  */
+
 import { Closable } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { core, NO_ADDRESS } from "../core.ts";
 import { argumentRangeError, DmaWindowError } from "../errors.ts";
+import { inspectable, whereClosed } from "../inspect.ts";
 import { count } from "../validate.ts";
 
 /** As many as the core takes in a batch; see assembly/columns.ts. */
@@ -101,6 +103,10 @@ export class RequestRows extends Closable {
     return this.#fresh().permissions;
   }
 
+  get closed(): boolean {
+    return !this.#open;
+  }
+
   /** Ends these rows; their window does so too when it closes. Once more does nothing. No array of them may be used again. */
   close(): void {
     if (!this.#open) return;
@@ -128,3 +134,4 @@ export class RequestRows extends Closable {
 }
 
 markClass(RequestRows, "RequestRows");
+inspectable(RequestRows, "RequestRows", (rows) => ({ state: whereClosed(rows), capacity: rows.capacity }));

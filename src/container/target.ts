@@ -1,6 +1,7 @@
 import type { AddressRange, IommuInfo } from "../iommu.ts";
 import type { Syscalls } from "../syscalls.ts";
 import type { Doubts } from "./doubts.ts";
+import type { Told } from "./told.ts";
 
 /** The window, as far as its calls need it. */
 export interface Target {
@@ -13,6 +14,10 @@ export interface Target {
   readonly container: number;
   /** What an interface that threw left open in the container. */
   readonly doubts: Doubts;
+  /** Without an IOMMU: what its devices may know of. */
+  readonly told: Told;
+  /** There where call sites are kept. */
+  readonly sites: MapSites | undefined;
   readonly start: bigint;
   readonly size: bigint;
   readonly pageShift: number;
@@ -21,5 +26,13 @@ export interface Target {
   readonly allowed: readonly AddressRange[];
 }
 
+/** Learns where the program's own maps are made: the first `count` rows of the request columns are mapped. */
+interface MapSites {
+  noteMaps(window: number, count: number): void;
+}
+
 /** The container, as far as its registrations need it. */
-export type ContainerTarget = Pick<Target, "kernel" | "containerFd" | "container" | "kind" | "doubts">;
+export type ContainerTarget = Pick<
+  Target,
+  "kernel" | "containerFd" | "container" | "kind" | "doubts" | "told" | "sites"
+>;

@@ -3,6 +3,7 @@ import { markClass } from "../copies.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError, errnoName } from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
 import { hex, bytes as size } from "../hex.ts";
+import { inspectable, whereClosed } from "../inspect.ts";
 import { keysOf, known } from "../known.ts";
 import type { Registers } from "../syscalls.ts";
 import { boolean, object } from "../validate.ts";
@@ -279,3 +280,9 @@ function checkBigint(value: bigint): void {
 }
 
 markClass(Bar, "Bar");
+inspectable(Bar, "Bar", (bar) => ({
+  state: whereClosed(bar),
+  index: bar.index,
+  length: bar.length,
+  isMapped: bar.isMapped,
+}));

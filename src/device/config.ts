@@ -1,6 +1,7 @@
 import { argumentRangeError, argumentTypeError, DmaWindowError } from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
 import { hex } from "../hex.ts";
+import { inspectable } from "../inspect.ts";
 import { isBytes } from "../typed-arrays.ts";
 import { count } from "../validate.ts";
 import { Capability, capabilitiesOf, type PciCapability } from "./capabilities.ts";
@@ -226,3 +227,5 @@ function checkValue(name: string, value: number, width: Width): void {
   const most = 2 ** (8 * width) - 1;
   if (count(name, value) > most) throw argumentRangeError(name, `from 0 to ${hex(most)}`, value);
 }
+
+inspectable(ConfigSpace, "ConfigSpace", ({ length }) => ({ length }));

@@ -1,9 +1,11 @@
+import { channels, type DeviceMessage, failed, tellDevice } from "../channels.ts";
 import { Closable } from "../closable.ts";
 import { attempt, closingError } from "../closing.ts";
 import { markClass } from "../copies.ts";
 import { ERRNO } from "../errno.ts";
 import { argumentTypeError, DmaWindowError } from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
+import { inspectable, whereClosed } from "../inspect.ts";
 import { keysOf, known } from "../known.ts";
 import { type Syscalls, VfioCall } from "../syscalls.ts";
 import { boolean, object, oneOf } from "../validate.ts";
@@ -11,7 +13,7 @@ import { warn } from "../warn.ts";
 import type { Bar, BarOptions } from "./bar.ts";
 import { Bars } from "./bars.ts";
 import { ConfigSpace } from "./config.ts";
-import type { DeviceInfo } from "./facts.ts";
+import { type DeviceInfo, tellInfo } from "./facts.ts";
 import type { DeviceFile } from "./file.ts";
 import { type HeldGroup, hotResetReason, performHotReset } from "./hot-reset.ts";
 import { Interrupts } from "./interrupts.ts";
@@ -24,8 +26,8 @@ import { CONFIG_REGION, checkBarIndex, type DeviceRegion } from "./regions.ts";
 export interface DeviceKeeper {
   /** The container's groups. */
   groups(): readonly HeldGroup[];
-  /** The device is closed. */
-  forget(device: Device): void;
+  /** The device is closed; `isStopped`: as far as anybody knows it writes to memory no more. */
+  forget(device: Device, isStopped: boolean): void;
 }
 
 const BAR_KEYS = keysOf<BarOptions>({ endian: true });
@@ -34,8 +36,8 @@ const BAR_KEYS = keysOf<BarOptions>({ endian: true });
  * A device, open: its registers, its configuration space, its interrupts, and its reset. Made by `container.device(address)`.
  *
  * It cannot reach memory before `busMaster` is on, and then what is mapped in the container's windows. All methods throw `ERR_CLOSED`
- * once it is closed, and `ERR_BUSY` in the middle of another operation. It belongs to the thread that opened it: a worker that is
- * terminated leaves it open, as it was, until the process ends.
+ * once it is closed, and `ERR_BUSY` in the middle of another operation. It belongs to the thread that opened it: when that ends,
+ * terminated or not, its device is stopped and closed (on Linux, by the shim: bus mastering off, BARs unmapped, descriptors closed).
  *
  *     const device = container.device("0000:01:00.0");
  *     const registers = device.bar(0);
@@ -193,9 +195,16 @@ export class Device extends Closable {
    */
   reset(): void {
     this.#checkReset();
-    exclusively("device.reset", () =>
-      this.#checkDone(this.#file.kernel.ioctl(this.#file.fd, VfioCall.DEVICE_RESET, 0)),
-    );
+    exclusively("device.reset", () => {
+      this.#checkDone(this.#file.kernel.ioctl(this.#file.fd, VfioCall.DEVICE_RESET, 0));
+      this.#tell({ event: "reset", reset: "device" });
+    });
+  }
+
+  #tell(message: Omit<DeviceMessage, "address" | "group">): void {
+    if (!channels.device.hasSubscribers) return;
+    const { address, group } = this;
+    tellDevice({ ...message, address, group });
   }
 
   /**
@@ -213,6 +222,9 @@ export class Device extends Closable {
     });
     try {
       this.#checkDone(await done);
+      this.#tell({ event: "reset", reset: "device" });
+    } catch (error) {
+      throw failed("device.resetAsync", error);
     } finally {
       this.#resets--;
     }
@@ -226,7 +238,10 @@ export class Device extends Closable {
    */
   hotReset(): void {
     this.#file.check();
-    exclusively("device.hotReset", () => performHotReset(this.#file, this.#keeper.groups()));
+    exclusively("device.hotReset", () => {
+      performHotReset(this.#file, this.#keeper.groups());
+      this.#tell({ event: "reset", reset: "bus" });
+    });
   }
 
   /** Why {@link hotReset} cannot be: a sentence; `undefined` where nothing speaks against it. @throws `ERR_KERNEL`. */
@@ -266,6 +281,15 @@ export class Device extends Closable {
     });
   }
 
+  /** @internal Whether it may write to memory: it is bus master, or nobody knows. */
+  get mayWrite(): boolean {
+    try {
+      return !this.#power.isGone && this.#power.busMaster;
+    } catch {
+      return true;
+    }
+  }
+
   /** @internal @throws `ERR_BUSY` while a reset is under way. */
   checkIdle(): void {
     if (this.#resets === 0) return;
@@ -288,12 +312,14 @@ export class Device extends Closable {
     const before = stopping.length;
     attempt(stopping, () => this.#power.setBusMaster(false));
     const isMute = stopping.length === before;
-    if (this.canReset) attempt(stopping, () => this.#resetAtLast(isMute));
+    const isReset = this.canReset && attempt(stopping, () => this.#resetAtLast(isMute));
     this.#wasGone = this.#power.isGone;
     const errors = this.#wasGone ? [] : stopping;
-    errors.push(...this.#bars.end());
-    attempt(errors, () => told(this.#file.end()));
-    this.#keeper.forget(this);
+    const left = this.#bars.end();
+    errors.push(...left);
+    const isClosed = attempt(errors, () => told(this.#file.end())) && left.length === 0; // then the kernel stops it
+    this.#keeper.forget(this, isMute || isReset || isClosed || this.#wasGone);
+    this.#tell({ event: "closed", gone: this.#wasGone });
     if (this.#wasGone) {
       warn(
         "DMA_WINDOW_DEVICE_GONE",
@@ -331,3 +357,11 @@ export class Device extends Closable {
 }
 
 markClass(Device, "Device");
+inspectable(Device, "Device", (device) => ({
+  state: whereClosed(device),
+  address: device.address,
+  group: device.group,
+  numaNode: device.numaNode,
+  interrupts: device.irqs.mode,
+  ...tellInfo(device.info),
+}));

@@ -1,5 +1,7 @@
 /** What the kernel says of a device that was opened. */
+
 import { DmaWindowError } from "../errors.ts";
+import { inBytes, readable } from "../inspect.ts";
 import { VfioCall } from "../syscalls.ts";
 import type { DeviceFile } from "./file.ts";
 import type { DeviceIrqs } from "./interrupts.ts";
@@ -26,9 +28,9 @@ const VECTORS_MAX: Readonly<Record<Irq, number>> = {
 
 /** @throws `ERR_NOT_PCI`, `ERR_MALFORMED_INFO`, `ERR_KERNEL`, `ERR_INTERFACE`. */
 export function readFacts(file: DeviceFile): DeviceInfo {
-  const info = deviceInfo();
-  file.ask(VfioCall.DEVICE_GET_INFO, info);
-  const { canReset, isPci, regions: count, irqs } = readDeviceInfo(info);
+  const asked = deviceInfo();
+  file.ask(VfioCall.DEVICE_GET_INFO, asked);
+  const { canReset, isPci, regions: count, irqs } = readDeviceInfo(asked);
   const { address, group } = file.where;
   if (!isPci) {
     const words = `device ${address} is no PCI device: this library drives no others`;
@@ -44,7 +46,7 @@ export function readFacts(file: DeviceFile): DeviceInfo {
     const facts = index < irqs ? readIrq(file, index) : NO_IRQS;
     return { ...facts, count: Math.min(facts.count, VECTORS_MAX[index]) };
   };
-  return {
+  const info: DeviceInfo = {
     canReset,
     regions,
     irqs: {
@@ -55,6 +57,14 @@ export function readFacts(file: DeviceFile): DeviceInfo {
       request: irq(Irq.REQ),
     },
   };
+  return readable(info, "DeviceInfo", tellInfo);
+}
+
+/** The regions that it has, by name, and how many interrupts of each kind. */
+export function tellInfo({ canReset, regions, irqs }: DeviceInfo): object {
+  const present = regions.filter(({ bytes }) => bytes > 0n).map(({ name, bytes }) => [name, inBytes(bytes)]);
+  const counts = Object.entries(irqs).map(([name, { count }]) => [name, count]);
+  return { canReset, regions: Object.fromEntries(present), irqs: Object.fromEntries(counts) };
 }
 
 /** A device that is not PCI Express has no ERR: EINVAL (drivers/vfio/pci/vfio_pci_core.c: vfio_pci_ioctl_get_irq_info). */

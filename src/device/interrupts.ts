@@ -2,6 +2,7 @@ import { firstOf } from "../closing.ts";
 import { ERRNO } from "../errno.ts";
 import { asOurs, DmaWindowError, withResidue } from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
+import { inspectable, type Told } from "../inspect.ts";
 import { VfioCall } from "../syscalls.ts";
 import { count as whole } from "../validate.ts";
 import { EventLine, endLines, makeLines } from "./event-line.ts";
@@ -100,6 +101,13 @@ export class Interrupts {
       const problem = this.end();
       if (problem !== undefined) throw problem;
     });
+  }
+
+  /** @internal What {@link inspectable} shows: how many there are of each kind, and how many are on. */
+  get told(): Told {
+    const { intx, msi, msix } = this.#irqs;
+    const on = this.#on?.lines.length;
+    return { mode: this.mode, on, intx: intx.count, msi: msi.count, msix: msix.count };
   }
 
   /** @internal The same in the middle of an operation, past what fails. */
@@ -288,3 +296,5 @@ export class Interrupts {
     return `it has ${has.map((kind) => `${KINDS[kind].name} with ${this.#irqs[kind].count} (irqs.${kind}())`).join(", ")}`;
   }
 }
+
+inspectable(Interrupts, "Interrupts", (irqs) => irqs.told);

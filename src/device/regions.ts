@@ -1,6 +1,8 @@
 /** The regions of a device: its BARs, its ROM, its configuration space. */
+
 import { argumentRangeError, DmaWindowError } from "../errors.ts";
 import { hex } from "../hex.ts";
+import { readable as shown } from "../inspect.ts";
 import { VfioCall } from "../syscalls.ts";
 import { count as whole } from "../validate.ts";
 import type { DeviceFile } from "./file.ts";
@@ -61,7 +63,7 @@ export function readRegions(file: DeviceFile, count: number): DeviceRegion[] {
   return Array.from({ length: count }, (_, index) => {
     const { offset, bytes, readable, writable, mappable, msixMappable, sparse } = readRegion(file, index);
     if (index <= CONFIG_REGION) checkPlace(file, nameOf(index), offset, bytes);
-    return { index, name: nameOf(index), bytes, offset, readable, writable, mappable, msixMappable, sparse };
+    return shown({ index, name: nameOf(index), bytes, offset, readable, writable, mappable, msixMappable, sparse });
   });
 }
 

@@ -1,4 +1,5 @@
 import { argumentTypeError, DmaWindowError, leftBy, withResidue } from "../errors.ts";
+import { inspectable } from "../inspect.ts";
 import type { EventLine } from "./event-line.ts";
 import { type EventListener, tellAll } from "./event-line.ts";
 import { VectorEvents } from "./vector-events.ts";
@@ -190,3 +191,5 @@ export class Vector {
     );
   }
 }
+
+inspectable(Vector, "Vector", ({ index, closed }) => ({ state: closed ? "off" : undefined, index }));

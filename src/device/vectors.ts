@@ -1,4 +1,6 @@
+import { Disposing, disposing } from "../closable.ts";
 import { argumentRangeError, DmaWindowError } from "../errors.ts";
+import { inspectable } from "../inspect.ts";
 import { count } from "../validate.ts";
 import type { Vector } from "./vector.ts";
 
@@ -9,7 +11,7 @@ export interface VectorsKeeper {
 }
 
 /** The interrupts of a device that are on: a list of {@link Vector}. Made by `device.irqs`. */
-export class Vectors implements Iterable<Vector> {
+export class Vectors extends Disposing implements Iterable<Vector> {
   /** Of which kind they are. */
   readonly mode: "intx" | "msi" | "msix";
   readonly #vectors: readonly Vector[];
@@ -17,6 +19,7 @@ export class Vectors implements Iterable<Vector> {
 
   /** @internal `vectors` is the device's own list, which grows. */
   constructor(mode: Vectors["mode"], vectors: readonly Vector[], keeper: VectorsKeeper) {
+    super();
     this.mode = mode;
     this.#vectors = vectors;
     this.#keeper = keeper;
@@ -51,11 +54,18 @@ export class Vectors implements Iterable<Vector> {
     this.#keeper.grow(count);
   }
 
-  /** Switches all of them off. Once more does nothing. @throws `ERR_KERNEL`, `ERR_INTERFACE`. */
+  /** Switches all of them off, as `using` does. Once more does nothing. @throws `ERR_KERNEL`, `ERR_INTERFACE`. */
   disable(): void {
     this.#keeper.disable();
   }
+
+  /** @internal */
+  override [disposing](): void {
+    this.disable();
+  }
 }
+
+inspectable(Vectors, "Vectors", ({ mode, count }) => ({ state: count === 0 ? "off" : undefined, mode, count }));
 
 export function switchedOff(mode: Vectors["mode"]): DmaWindowError {
   const again = `device.irqs.${mode}(${mode === "intx" ? "" : "count"})`;

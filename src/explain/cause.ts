@@ -20,6 +20,12 @@ export interface Finding {
   readonly next?: string;
 }
 
+/**
+ * Whether a cause is the case, by the call's operands and by what came before it (`facts.ts` names both): `undefined` where
+ * they do not say, `null` where it is not by all that is known, and may have become so unseen. A text says so with the numbers.
+ */
+export type Holds = (asked: Asked) => string | boolean | undefined | null;
+
 /** Asks the machine's files about a cause; `undefined` where they do not say. It reads few files, and only after a refusal. */
 export type Question = (machine: Machine, asked: Asked) => Finding | undefined;
 
@@ -29,11 +35,14 @@ export interface Cause {
   readonly id: string;
   /** The call as in `<linux/vfio.h>` or the manual; `open group` and `open /dev/vfio/vfio` are told apart. `any` is every call. */
   readonly call: string;
-  /** By name. {@link POSITIVE} is a number above 0, with which sPAPR's calls fail too. */
+  /** By name. {@link POSITIVE} is a number above 0, with which sPAPR's calls fail too; {@link SUCCESS} and {@link CRASH}. */
   readonly errno: string;
   /** The IOMMUs on which it can be. Without: all, also where none is known. */
   readonly iommu?: readonly IommuKind[];
-  /** The first Linux that answers so, and the first that does not any more, where that is known. */
+  /**
+   * The first Linux that answers so, and the first that does not any more, where that is known; behind it the releases of
+   * older series that the change was carried back to: `7.3, 7.2.8, 6.12.113`.
+   */
   readonly since?: string;
   readonly before?: string;
   /** Where the kernel says so: `file: function`. */
@@ -45,13 +54,34 @@ export interface Cause {
   /** What to do. */
   readonly next?: string;
   readonly ask?: Question;
+  readonly holds?: Holds;
+  /**
+   * This library never makes a call that fails so, or no call of its own at all: its messages leave the cause out. Programs
+   * that make their calls themselves meet it.
+   */
+  readonly others?: true;
+  /** A program that makes the call wrongly meets it, and no other: those that are in use for long do not. */
+  readonly mistake?: true;
+  /** It sums up, or says in this library's words, what finer causes name one by one: for its messages alone. */
+  readonly summary?: true;
 }
 
 export const POSITIVE = "positive";
 
-type Row = Omit<Cause, "call" | "errno">;
+/** An answer of 0 that does not mean what it seems to. */
+export const SUCCESS = "success";
+
+/** The kernel crashes in the call. */
+export const CRASH = "Oops";
+
+export type Row = Omit<Cause, "call" | "errno">;
 
 /** The causes of one call, by errno, in the order of how often each is met. */
 export function causesOf(call: string, rows: Readonly<Record<string, readonly Row[]>>): Cause[] {
   return Object.entries(rows).flatMap(([errno, causes]) => causes.map((cause) => ({ call, errno, ...cause })));
+}
+
+/** The same of what only other programs meet. */
+export function othersOf(call: string, rows: Readonly<Record<string, readonly Row[]>>): Cause[] {
+  return causesOf(call, rows).map((cause) => ({ ...cause, others: true }));
 }

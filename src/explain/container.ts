@@ -1,5 +1,6 @@
 /** Calls on a container that every IOMMU has, and SET_IOMMU. */
 import { type Cause, causesOf } from "./cause.ts";
+import { known } from "./facts.ts";
 import { firmwareMemory } from "./group.ts";
 import { kernelDriver, moduleMissing, unlessParameter, without } from "./questions.ts";
 
@@ -30,6 +31,10 @@ export const containerCauses: readonly Cause[] = [
         source: "drivers/vfio/container.c: vfio_ioctl_set_iommu",
         why: "the container has no group, or has its type already",
         next: "put the groups in first, and set the type once",
+        holds: (asked) => {
+          const has = known(asked, "hasGroup");
+          return has === undefined ? undefined : !has;
+        },
       },
       {
         id: "apertures",
@@ -74,7 +79,7 @@ export const containerCauses: readonly Cause[] = [
       {
         id: "unsafe-mode",
         iommu: ["noiommu"],
-        source: "drivers/vfio/container.c: vfio_noiommu_ops",
+        source: "drivers/vfio/container.c: vfio_noiommu_ops, vfio_ioctl_set_iommu",
         why: "the kernel gives no container without an IOMMU",
         guards: "without an IOMMU a device reaches all memory, and the kernel is tainted",
         next: "where that is meant, load vfio with enable_unsafe_noiommu_mode=1",

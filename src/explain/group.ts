@@ -1,6 +1,7 @@
 /** Calls on a group: its status, its container, its devices. */
 import { guards } from "../guards.ts";
 import { type Cause, causesOf, type Question } from "./cause.ts";
+import { known, text } from "./facts.ts";
 import { kernelDriver, without } from "./questions.ts";
 
 /** IOVAs that firmware wants mapped to themselves: reserved_regions names them `direct`. */
@@ -52,6 +53,7 @@ const groupGone = {
 
 const closedBehind = {
   id: "descriptor",
+  summary: true,
   source: "drivers/vfio/container.c: vfio_container_from_file",
   why: "the container's descriptor leads elsewhere: it was closed, and opened for another file, behind this library's back",
   next: "let nobody close descriptors that are not theirs",
@@ -71,6 +73,7 @@ export const groupCauses: readonly Cause[] = [
     EINVAL: [
       {
         id: "struct",
+        summary: true,
         source: "drivers/vfio/group.c: vfio_group_ioctl_get_status",
         why: "this kernel wants another struct: it is not the VFIO that this library speaks",
       },
@@ -86,6 +89,7 @@ export const groupCauses: readonly Cause[] = [
         source: "drivers/vfio/group.c: vfio_group_ioctl_set_container",
         why: "the group has a container already",
         next: "close that one first",
+        holds: (asked) => known(asked, "groupHasContainer"),
       },
       {
         id: "other-iommu",
@@ -112,7 +116,9 @@ export const groupCauses: readonly Cause[] = [
       {
         id: "second-group",
         iommu: ["spapr"],
-        source: "drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_attach_group",
+        source:
+          "drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_attach_group; arch/powerpc/platforms/pseries/iommu.c: spapr_tce_set_window",
+        holds: (asked) => (known(asked, "platform") === "powernv" ? false : undefined),
         why: "a container that has made a window takes no second group on an LPAR",
         next: "give the group a container of its own",
       },
@@ -166,6 +172,7 @@ export const groupCauses: readonly Cause[] = [
     ENOTTY: [
       {
         id: "container-interface",
+        summary: true,
         since: "6.2",
         source: "drivers/vfio/group.c: vfio_group_fops_unl_ioctl",
         why: "the descriptor is no group of VFIO",
@@ -184,7 +191,8 @@ export const groupCauses: readonly Cause[] = [
     EBUSY: [
       {
         id: "device-open",
-        source: "drivers/vfio/container.c: vfio_group_detach_container",
+        source:
+          "drivers/vfio/group.c: vfio_group_ioctl_unset_container; drivers/vfio/container.c: vfio_group_detach_container",
         why: "a device of the group is still open",
         next: "close its descriptors, and unmap its regions, first",
       },
@@ -194,13 +202,21 @@ export const groupCauses: readonly Cause[] = [
     EINVAL: [
       {
         id: "no-container",
-        source: "drivers/vfio/group.c: vfio_group_ioctl_get_device_fd",
+        source: "drivers/vfio/group.c: vfio_group_ioctl_get_device_fd, vfio_device_group_open",
+        holds: (asked) => {
+          const has = known(asked, "hasIommu");
+          return has === undefined ? undefined : !has;
+        },
         why: "the group is in no container that has its IOMMU",
         next: "SET_CONTAINER and SET_IOMMU come first",
       },
       {
         id: "name",
-        source: "drivers/vfio/pci/vfio_pci_core.c: vfio_pci_core_match",
+        source: "drivers/vfio/pci/vfio_pci_core.c: vfio_pci_core_match, vfio_pci_validate_vf_token",
+        holds: (asked) => {
+          const name = text(asked, "name");
+          return name === undefined ? undefined : /^\S+ \s*\S/.test(name);
+        },
         why: "the name has more behind the device's address",
         next: "give the address alone, as 0000:01:00.0",
       },
@@ -214,7 +230,8 @@ export const groupCauses: readonly Cause[] = [
     ENODEV: [
       {
         id: "not-in-group",
-        source: "drivers/vfio/group.c: vfio_device_get_from_name",
+        source:
+          "drivers/vfio/group.c: vfio_group_ioctl_get_device_fd, vfio_device_get_from_name; drivers/vfio/pci/vfio_pci_core.c: vfio_pci_core_match",
         why: "no device of that name is in the group and bound to VFIO",
         next: "take its name from /sys/kernel/iommu_groups/<group>/devices, and bind it to vfio-pci",
       },

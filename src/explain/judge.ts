@@ -1,7 +1,8 @@
 /** From the table to words: which causes an answer may have here, the likeliest first. */
 import type { Asked, Cause, Finding, IommuKind, Verdict } from "./cause.ts";
-import { isBefore, type Machine, versionOf } from "./machine.ts";
+import type { Machine } from "./machine.ts";
 import { causes as table } from "./table.ts";
+import { isOfVersion } from "./versions.ts";
 
 export { POSITIVE } from "./cause.ts";
 
@@ -33,7 +34,7 @@ export function judge(
 ): JudgedCause[] {
   const of = (name: string) =>
     table
-      .filter((cause) => cause.call === name && cause.errno === errno && isOn(cause, iommu))
+      .filter((cause) => cause.call === name && cause.errno === errno && isOn(cause, iommu) && !cause.others)
       .map((cause) => judged(cause, machine, asked))
       .filter((cause) => cause !== undefined);
   const own = of(call);
@@ -62,20 +63,24 @@ function isOn({ iommu }: Cause, kind: IommuKind | undefined): boolean {
   return iommu === undefined || (kind !== undefined && iommu.includes(kind));
 }
 
+/** What is to be done: what a guard protects is said first. Nobody is to do anything about what is ruled out. */
+export function adviceOf({ guards, next: own }: Cause, { verdict, next = own }: Partial<Finding>): string {
+  if (next === undefined || verdict === "ruled out") return "";
+  return guards === undefined ? next : `${guards}; ${next}`;
+}
+
 /** `undefined` for a cause that is ruled out, and about which there is nothing to be said. */
 function judged(cause: Cause, machine: Machine, asked: Asked): JudgedCause | undefined {
-  const { id, source, guards } = cause;
+  const { id, source } = cause;
   const finding = ask(cause, machine, asked);
   if (finding?.verdict === "ruled out" && finding.why === undefined) return undefined;
   const verdict = finding?.verdict ?? (isOfThisVersion(cause, machine) ? "possible" : "unlikely");
   const why = finding?.why ?? cause.why;
-  // Of what is ruled out only the reason is told, and nobody is to do anything about it.
-  const next = verdict === "ruled out" ? undefined : (finding?.next ?? cause.next);
-  const advice = [guards, next].filter((part) => part !== undefined && next !== undefined).join("; ");
+  const advice = adviceOf(cause, { ...finding, verdict });
   return { id, verdict, says: advice === "" ? why : `${why}: ${advice}`, source };
 }
 
-function ask({ ask: question }: Cause, machine: Machine, asked: Asked): Finding | undefined {
+export function ask({ ask: question }: Cause, machine: Machine, asked: Asked): Finding | undefined {
   try {
     return question?.(machine, asked);
   } catch {
@@ -84,8 +89,6 @@ function ask({ ask: question }: Cause, machine: Machine, asked: Asked): Finding 
 }
 
 /** Distributions carry changes back, so another version makes a cause unlikely, and no more. */
-function isOfThisVersion({ since, before }: Cause, { release }: Machine): boolean {
-  if (release === undefined) return true;
-  const [first, gone] = [since, before].map((version) => (version === undefined ? undefined : versionOf(version)));
-  return (first === undefined || !isBefore(release, first)) && (gone === undefined || isBefore(release, gone));
+function isOfThisVersion(cause: Cause, { release }: Machine): boolean {
+  return release === undefined || isOfVersion(cause, release);
 }

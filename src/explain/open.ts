@@ -38,7 +38,7 @@ const anyNode = {
   EISDIR: [
     {
       id: "directory",
-      source: "fs/namei.c: do_open",
+      source: "fs/namei.c: do_open, may_open",
       why: "a directory is in the node's place, as container tools make one for a path that was not there",
       next: "remove it, load VFIO and bind the devices first, and start the container then",
     },
@@ -242,7 +242,7 @@ export const openCauses: readonly Cause[] = [
       {
         id: "not-bound",
         iommu: ["spapr", "type1"],
-        source: "drivers/vfio/group.c: vfio_create_group",
+        source: "drivers/vfio/group.c: vfio_create_group, vfio_group_fops_open",
         why: "no such group is bound to VFIO",
         next: "bind every device of the group to vfio-pci first (one without an IOMMU, whose device reaches all memory, needs noIommu: true)",
         ask: notBound,

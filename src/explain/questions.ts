@@ -1,6 +1,7 @@
 /** Questions to the machine that several causes have in common. */
 import { bytes } from "../hex.ts";
 import type { Asked, Finding, Question } from "./cause.ts";
+import { known, operand } from "./facts.ts";
 import { Capability, type Machine } from "./machine.ts";
 
 /** RLIMIT_NOFILE (`fs/file.c: alloc_fd`): how many are open is what /proc/self/fd lists. */
@@ -66,6 +67,13 @@ export function lockedLimit(charged: (asked: Asked) => bigint | undefined): Ques
     if (more === undefined) return { verdict: "likely", why: now };
     return { verdict: used + more > limit ? "sure" : "unlikely", why: `${now}, and ${bytes(more)} would come on top` };
   };
+}
+
+/** The same by what a trace shows: what may still be locked, and what the call's memory would add. */
+export function overLimit(asked: Asked): string | boolean | undefined {
+  const [left, size] = [known(asked, "lockable"), operand(asked, "size")];
+  if (left === undefined || size === undefined) return undefined;
+  return size > left && `${bytes(left)} may still be locked, and ${bytes(size)} would come on top`;
 }
 
 /** The length that the call was about. */

@@ -1,4 +1,14 @@
 /** All causes, in one table: what a message tells, and what documents and commands can be made from. */
+import { descriptorCauses } from "./arguments/descriptors.ts";
+import { deviceArguments } from "./arguments/devices.ts";
+import { eehArguments } from "./arguments/eeh.ts";
+import { groupArguments } from "./arguments/groups.ts";
+import { spaprMapArguments } from "./arguments/spapr-maps.ts";
+import { spaprMemoryArguments } from "./arguments/spapr-memory.ts";
+import { spaprWindowArguments } from "./arguments/spapr-windows.ts";
+import { successCauses } from "./arguments/success.ts";
+import { surroundingCauses } from "./arguments/surroundings.ts";
+import { type1Arguments } from "./arguments/type1.ts";
 import type { Cause } from "./cause.ts";
 import { containerCauses } from "./container.ts";
 import { infoCauses } from "./device/info.ts";
@@ -36,4 +46,14 @@ export const causes: readonly Cause[] = [
   ...munmapCauses,
   ...madviseCauses,
   ...mbindCauses,
+  ...groupArguments,
+  ...type1Arguments,
+  ...spaprWindowArguments,
+  ...spaprMemoryArguments,
+  ...spaprMapArguments,
+  ...eehArguments,
+  ...deviceArguments,
+  ...descriptorCauses,
+  ...successCauses,
+  ...surroundingCauses,
 ];

@@ -1,13 +1,16 @@
 /** Calls on a container of type1: x86 and Arm. */
 import { guards } from "../guards.ts";
 import { bytes, hex } from "../hex.ts";
-import { type Cause, causesOf, type Question } from "./cause.ts";
-import { lengthOf, lockedLimit } from "./questions.ts";
+import { noDriver } from "./arguments/descriptors.ts";
+import { mappedAlready, outsideRanges, wrapsMap, wrapsUnmap } from "./arguments/type1.ts";
+import { type Asked, type Cause, causesOf, type Question } from "./cause.ts";
+import { askedOfContainer, known, operand } from "./facts.ts";
+import { lengthOf, lockedLimit, overLimit } from "./questions.ts";
 
 const TYPE1 = ["type1"] as const;
 const MAP = "drivers/vfio/vfio_iommu_type1.c: vfio_dma_do_map";
 const UNMAP = "drivers/vfio/vfio_iommu_type1.c: vfio_dma_do_unmap";
-const PIN = "drivers/vfio/vfio_iommu_type1.c: vaddr_get_pfns";
+const PIN = "drivers/vfio/vfio_iommu_type1.c: vaddr_get_pfns, vfio_pin_pages_remote";
 
 /** How many maps one container may have: a parameter that is read when the container is made. */
 const entryLimit: Question = (machine) => {
@@ -55,10 +58,33 @@ const memoryCgroup: Question = (machine) => {
   };
 };
 
+/** Not all of the memory can be pinned, for writing where the device may write. */
+function cannotPin(asked: Asked): string | boolean | undefined {
+  const [size, flags] = [operand(asked, "size"), operand(asked, "flags")];
+  if (size === undefined || flags === undefined) return undefined;
+  const there = known(asked, (flags & 2n) === 0n ? "readable" : "writable");
+  return there === undefined ? undefined : there < size && `${bytes(there)} of ${bytes(size)} can be pinned`;
+}
+
+/** No range is known: from 39 bits on an IOVA is more than many IOMMUs have. */
+const highIova: Question = (machine, asked) => {
+  const found = reservedIova(machine, asked);
+  const [iova, size] = [operand(asked, "iova"), operand(asked, "size")];
+  if (found !== undefined || iova === undefined || size === undefined || known(asked, "ranges") !== undefined)
+    return found;
+  const bits = (iova + size - 1n).toString(2).length;
+  if (bits <= 39) return undefined;
+  return {
+    verdict: "likely",
+    why: `the IOVAs need ${bits} address bits: many desktops have 39, and others between 42 and 48; GET_INFO has the ranges`,
+  };
+};
+
 const noIommu = {
   id: "no-iommu",
   iommu: TYPE1,
-  source: "drivers/vfio/container.c: vfio_fops_unl_ioctl",
+  source: `${noDriver.source}; drivers/vfio/vfio_iommu_type1.c: vfio_iommu_type1_detach_group`,
+  holds: askedOfContainer(false),
   why: "the container has no IOMMU any more: its last group has gone",
   next: "bind the devices to vfio-pci again, and open a new container",
 } as const;
@@ -68,6 +94,7 @@ export const type1Causes: readonly Cause[] = [
     EINVAL: [
       {
         id: "struct",
+        summary: true,
         source: "drivers/vfio/vfio_iommu_type1.c: vfio_iommu_type1_get_info",
         why: "this kernel wants another struct, or the container has no IOMMU any more: its last group has gone",
         next: "bind the devices to vfio-pci again, and open a new container",
@@ -94,13 +121,15 @@ export const type1Causes: readonly Cause[] = [
       {
         id: "iova-range",
         iommu: TYPE1,
-        source: `${MAP}; vfio_iommu_iova_dma_valid`,
+        source: `${MAP}, vfio_iommu_iova_dma_valid`,
+        holds: outsideRanges,
         why: "the kernel does not allow these IOVAs: they pass the IOMMU's address width, or lie where interrupts or firmware's memory are",
         next: "plan the window with the container's info(), which has the ranges",
-        ask: reservedIova,
+        ask: highIova,
       },
       {
         id: "alignment",
+        summary: true,
         iommu: TYPE1,
         source: MAP,
         why: "address, IOVA or length are not whole pages of the IOMMU, or wrap at 2^64",
@@ -120,6 +149,7 @@ export const type1Causes: readonly Cause[] = [
         id: "mapped",
         iommu: TYPE1,
         source: MAP,
+        holds: mappedAlready,
         why: "other memory is mapped at some of these IOVAs, not by this library: nothing was mapped",
         next: "let nobody else map into this container, as another thread or a child with the same descriptor",
       },
@@ -128,6 +158,10 @@ export const type1Causes: readonly Cause[] = [
       {
         id: "entry-limit",
         iommu: TYPE1,
+        holds: (asked) => {
+          const left = known(asked, "mapsAvailable");
+          return left === undefined ? undefined : left <= 0;
+        },
         since: "5.1",
         source: MAP,
         why: "the container holds as many maps as the kernel takes (dma_entry_limit of vfio_iommu_type1)",
@@ -140,7 +174,8 @@ export const type1Causes: readonly Cause[] = [
       {
         id: "locked-memory",
         iommu: TYPE1,
-        source: "drivers/vfio/vfio_iommu_type1.c: vfio_lock_acct",
+        source: "drivers/vfio/vfio_iommu_type1.c: vfio_lock_acct, vfio_pin_pages_remote",
+        holds: overLimit,
         why: "more memory would be locked than RLIMIT_MEMLOCK allows, where every map counts, and memory that is mapped twice counts twice",
         guards: guards.lockedMemory,
         next: "raise it (ulimit -l; LimitMEMLOCK= of a unit; docker --ulimit memlock=-1), or run with CAP_IPC_LOCK",
@@ -167,6 +202,7 @@ export const type1Causes: readonly Cause[] = [
         id: "not-there",
         iommu: TYPE1,
         source: PIN,
+        holds: cannotPin,
         why: "the memory must be there, and writable where the device may write",
         next: "mmap all of it readable and writable first, or map it with the permission read",
       },
@@ -224,8 +260,9 @@ export const type1Causes: readonly Cause[] = [
       {
         id: "wraps",
         iommu: TYPE1,
-        since: "7.3",
+        since: "6.18",
         source: MAP,
+        holds: wrapsMap,
         why: "address or IOVA run past 2^64",
         next: "map less",
       },
@@ -280,6 +317,7 @@ export const type1Causes: readonly Cause[] = [
     EINVAL: [
       {
         id: "cut",
+        summary: true,
         iommu: TYPE1,
         source: UNMAP,
         why: "a map of the kernel's would be cut, which it unmaps as a whole only; or these are no whole pages of the IOMMU",
@@ -316,7 +354,15 @@ export const type1Causes: readonly Cause[] = [
       },
     ],
     EOVERFLOW: [
-      { id: "wraps", iommu: TYPE1, since: "7.3", source: UNMAP, why: "the IOVAs run past 2^64", next: "unmap less" },
+      {
+        id: "wraps",
+        iommu: TYPE1,
+        since: "6.18",
+        source: UNMAP,
+        holds: wrapsUnmap,
+        why: "the IOVAs run past 2^64",
+        next: "unmap less",
+      },
     ],
     EAGAIN: [
       {

@@ -2,16 +2,17 @@ import { AllocStatus, COLUMN_WORDS, HANDLE_INDEX_MASK } from "../alloc.ts";
 import { Closable, disposing } from "../closable.ts";
 import { DmaWindowError } from "../errors.ts";
 import { begin, end } from "../exclusive.ts";
+import type { Told } from "../inspect.ts";
 import { placeIn } from "../place-in.ts";
 import type { RemoteFreeToken } from "../worker/remote-free.ts";
-import { alignShift, blockBytes, boundaryShift, quickShift } from "./block.ts";
+import { alignShift, blockBytes, boundaryShift, GRANULE, quickShift } from "./block.ts";
 import type { Blocks } from "./blocks.ts";
 import { bufferAt, type DmaBuffer, makeBuffer } from "./buffer.ts";
 import { Careful } from "./careful.ts";
 import type { HeapDamage } from "./damage.ts";
 import { DescribedBlocks, type KnownBlocks } from "./described.ts";
 import { hotCalls } from "./hot.ts";
-import { type HeapLeak, type HeapPart, nameLeaks, tellable } from "./leaks.ts";
+import { type HeapLeak, type HeapPart, inUse, tellable, tellLeaks } from "./leaks.ts";
 import {
   type Aids,
   type BlockOptions,
@@ -22,18 +23,24 @@ import {
   readPool,
   readRemote,
 } from "./options.ts";
-import { givePlain, noHeap, type PlainHeap, plainHeap, takePlain } from "./plain.ts";
+import { givePlain, noHeap, type PlainHeap, placeOf, plainHeap, remember, takePlain } from "./plain.ts";
 import { type DmaPool, makePool } from "./pool.ts";
 import { closedError, refusedHandle } from "./refusals.ts";
 import { RemoteFrees } from "./remote-frees.ts";
-import { type HeapStats, statsOf, type TrimResult } from "./stats.ts";
+import { type HeapStats, statsOf, type TrimResult, tellHeap } from "./stats.ts";
 import { unlessSpoilt, wasm } from "./wasm.ts";
 
-/** See hot.ts. */
-const hot = hotCalls;
+const hot = hotCalls; // see hot.ts
 
-/** Where a descriptor has the address, in words. */
-const VA_WORD = 6;
+/**
+ * What alloc and free do when it is not plain. It stays outside of the program's loop (see plain.ts): V8 does not know what is behind
+ * `call` of a variable that is assigned later.
+ */
+let allocSlowly: (this: HeapBase, bytes: number, align?: number, boundary?: number) => number;
+let tryAllocSlowly: typeof allocSlowly;
+let freeSlowly: (this: HeapBase, handle: number) => void;
+
+const VA_WORD = 6; // where a descriptor has the address
 
 /** A pool of a heap, as the heap knows it. */
 interface PoolOf {
@@ -71,6 +78,11 @@ export abstract class HeapBase extends Closable {
   /** This heap, where alloc and free have nothing to do but what plain.ts and the allocator do; else none. */
   #plain: PlainHeap;
   #isPlain = false;
+
+  /** @internal What is shown of it: without a look at what other threads freed. */
+  get told(): Told {
+    return tellHeap(this, this.#blocks, this.#careful?.liveCount, this.#pools.size);
+  }
 
   /** @internal `begin` gets its first memory; where that throws nothing is left. */
   constructor(name: string, blocks: Blocks, aids: Aids, begin: () => void) {
@@ -114,47 +126,50 @@ export abstract class HeapBase extends Closable {
    * `ERR_GUARD` in a heap with `guard`, where memory that was free was written to: the next call goes on.
    */
   alloc(bytes: number, align?: number, boundary?: number): number {
-    const isPlaced = align !== undefined || boundary !== undefined;
-    const handle = isPlaced ? this.#tryPlaced(bytes, align, boundary) : takePlain(this.#plain, bytes);
-    return handle > 0 ? handle : this.#allocSlowly(bytes, align, boundary);
+    const plain = this.#plain;
+    const handle = takePlain(plain, bytes, placeOf(plain, align === undefined ? 64 : align, boundary));
+    return handle > 0 ? handle : allocSlowly.call(this, bytes, align, boundary) | 0;
   }
 
-  /**
-   * V8 makes no function a piece of itself: so what is behind the call of itself stays out of the program's loop, where it would leave no
-   * room for what is plain.
-   */
-  #allocSlowly(bytes: number, align: number | undefined, boundary: number | undefined, isCalled = false): number {
-    if (!isCalled) return this.#allocSlowly(bytes, align, boundary, true);
-    const handle = this.#take(bytes, align, boundary);
-    if (handle > 0) return handle;
-    throw this.#exhausted(bytes, align, boundary);
-  }
-
-  #exhausted(bytes: number, align?: number, boundary?: number): DmaWindowError {
-    return this.#blocks.exhausted({
-      bytes,
-      ...(align === undefined ? {} : { align }),
-      ...(boundary === undefined ? {} : { boundary }),
-    });
+  static {
+    tryAllocSlowly = function (this: HeapBase, bytes, align, boundary) {
+      const handle = this.#isPlain ? this.#tryTake(bytes, align, boundary) : 0;
+      return handle > 0 ? handle : this.#take(bytes, align, boundary);
+    };
+    allocSlowly = function (this: HeapBase, bytes, align, boundary) {
+      const handle = tryAllocSlowly.call(this, bytes, align, boundary);
+      if (handle > 0) return handle;
+      throw this.#blocks.exhausted({
+        bytes,
+        ...(align === undefined ? {} : { align }),
+        ...(boundary === undefined ? {} : { boundary }),
+      });
+    };
+    freeSlowly = function (this: HeapBase, handle) {
+      // What the allocator refuses it leaves as it is: then the reason is looked for.
+      const isAsked = this.#open && !this.#careful && typeof handle === "number" && (handle | 0) === handle;
+      if (isAsked && hot.heapFree(this.#heap, handle) === AllocStatus.OK) return;
+      this.#check(handle);
+      if (this.#careful) this.#careful.free(handle);
+      else this.#blocks.give(handle);
+    };
   }
 
   /** The same; -1 where {@link alloc} throws `ERR_HEAP_EXHAUSTED`. It grows as that does. */
   tryAlloc(bytes: number, align?: number, boundary?: number): number {
-    const isPlaced = align !== undefined || boundary !== undefined;
-    const handle = isPlaced ? this.#tryPlaced(bytes, align, boundary) : takePlain(this.#plain, bytes);
-    return handle > 0 ? handle : this.#tryAllocSlowly(bytes, align, boundary);
-  }
-
-  #tryAllocSlowly(bytes: number, align: number | undefined, boundary: number | undefined, isCalled = false): number {
-    return isCalled ? this.#take(bytes, align, boundary) : this.#tryAllocSlowly(bytes, align, boundary, true);
+    const plain = this.#plain;
+    const handle = takePlain(plain, bytes, placeOf(plain, align === undefined ? 64 : align, boundary));
+    return handle > 0 ? handle : tryAllocSlowly.call(this, bytes, align, boundary) | 0;
   }
 
   /** What the allocator has at once; else 0, or less. */
-  #tryPlaced(bytes: number, align: number | undefined, boundary: number | undefined): number {
-    if (!this.#isPlain || typeof bytes !== "number" || (bytes | 0) !== bytes || bytes <= 0) return 0;
-    const at = align === undefined ? 6 : quickShift(align);
+  #tryTake(bytes: number, align = GRANULE, boundary?: number): number {
+    if (typeof bytes !== "number" || (bytes | 0) !== bytes || bytes <= 0) return 0;
+    const asked = quickShift(align);
     const within = boundary === undefined ? 0 : quickShift(boundary);
-    if ((at | within) < 0 || (boundary !== undefined && bytes > boundary)) return 0;
+    if ((asked | within) < 0 || (boundary !== undefined && bytes > boundary)) return 0;
+    const at = Math.max(asked, 6);
+    if (align !== GRANULE || boundary !== undefined) remember(this.#plain, align, at, boundary, within);
     const handle = hot.heapAllocAligned(this.#heap, bytes, at, within);
     // Few bytes are free, or another thread freed something: the allocator says so in its first word of the heap.
     if (hot.words[this.#heap >> 2] !== 0) this.#blocks.signal();
@@ -178,13 +193,7 @@ export abstract class HeapBase extends Closable {
    * `ERR_OUT_OF_RANGE`, `ERR_CLOSED`. `ERR_GUARD` in a heap with `guard`: it is freed all the same.
    */
   free(handle: number): void {
-    if (!givePlain(this.#plain, handle)) this.#freeSlowly(handle);
-  }
-
-  #freeSlowly(handle: number): void {
-    this.#check(handle);
-    if (this.#careful) this.#careful.free(handle);
-    else this.#blocks.give(handle);
+    if (!givePlain(this.#plain, handle)) freeSlowly.call(this, handle);
   }
 
   /** Where a block is in {@link iovas} and {@link vas}, and half of where in {@link sizes}. Of a live handle of this heap; whether it is one is not looked at. */
@@ -301,7 +310,8 @@ export abstract class HeapBase extends Closable {
    * Gives segments back to the operating system in which nothing is live. That is often little: one block keeps its segment, which
    * is as long as what the heap grew by at that time.
    *
-   * @throws what `memory.free` throws, after all segments were tried: what could not go is the heap's as before. `ERR_BUSY`, `ERR_CLOSED`.
+   * @throws what `memory.free` throws, after all segments were tried: what could not go is the heap's as before, as without an IOMMU while a
+   * device runs (`ERR_DEVICE_RUNNING`). `ERR_BUSY`, `ERR_CLOSED`.
    */
   trim(): TrimResult {
     this.begin("heap.trim");
@@ -374,7 +384,8 @@ export abstract class HeapBase extends Closable {
    * more does nothing. `using` closes it whatever is live, since nobody has the handles any more at the end of a block.
    *
    * @param options `force`: also when blocks or slots are live.
-   * @throws `ERR_HEAP_IN_USE` when some are (facts: live): the message names the first of them, and nothing is changed. `ERR_CLOSE` when it
+   * @throws `ERR_HEAP_IN_USE` when some are (facts: live): the message names the first of them, and nothing is changed; likewise
+   * `ERR_DEVICE_RUNNING` without an IOMMU, `ERR_STILL_MAPPED`, as `memory.free` says them. `ERR_CLOSE` when it
    * is closed, and segments could not be freed: `residue` names them, and they are the memory's from then on. `ERR_BUSY`.
    */
   close(options: { readonly force?: boolean } = {}): void {
@@ -382,14 +393,7 @@ export abstract class HeapBase extends Closable {
     if (!this.#open) return;
     this.#remote?.drainAll();
     const live = this.liveCount;
-    if (live > 0 && !force) {
-      const said = `${this.#blocks.title} has ${live} live: ${nameLeaks(live, this.#leaks())}`;
-      throw new DmaWindowError(
-        "ERR_HEAP_IN_USE",
-        `${said}. Free them (leaks() has all), or close({ force: true }) once the device is idle`,
-        { facts: { live } },
-      );
-    }
+    if (live > 0 && !force) throw inUse("ERR_HEAP_IN_USE", this.#blocks.title, live, this.#leaks());
     this.shut();
   }
 
@@ -402,6 +406,7 @@ export abstract class HeapBase extends Closable {
   protected shut(): void {
     if (!this.#open) return;
     this.begin("heap.close");
+    if (this.#aids.callSites) tellLeaks(this.#blocks.title, this.liveCount, this.#leaks());
     for (const pool of this.#pools) pool.part.checkNobody?.();
     this.ending();
     for (const pool of this.#pools) pool.part.shut();
@@ -422,7 +427,6 @@ export abstract class HeapBase extends Closable {
 
   /** @internal Before anything is changed. @throws where it cannot end. */
   protected abstract ending(): void;
-
   /** @internal Its memory has gone. */
   protected abstract ended(): void;
 

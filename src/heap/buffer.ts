@@ -2,6 +2,7 @@ import { Closable } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { coded, DmaWindowError } from "../errors.ts";
 import { hex } from "../hex.ts";
+import { inspectable, whereClosed } from "../inspect.ts";
 import { counted } from "./leaks.ts";
 
 /** The heap of a buffer, as the buffer knows it. */
@@ -126,6 +127,12 @@ export class DmaBuffer extends Closable {
 }
 
 markClass(DmaBuffer, "DmaBuffer");
+inspectable(DmaBuffer, "DmaBuffer", (buffer) => ({
+  state: whereClosed(buffer),
+  handle: buffer.handle,
+  length: buffer.length,
+  iova: buffer.iova,
+}));
 
 /** A buffer of a block that is live. */
 export function makeBuffer(heap: BufferHeap, handle: number, length: number): DmaBuffer {

@@ -7,9 +7,10 @@
  * object's own.
  */
 import { AllocStatus, HANDLE_INDEX_MASK } from "../alloc.ts";
+import { callSite } from "../call-site.ts";
 import { alignShift, GRANULE, rounded } from "./block.ts";
 import type { Blocks } from "./blocks.ts";
-import { callSite, damaged, type HeapDamage } from "./damage.ts";
+import { damaged, type HeapDamage } from "./damage.ts";
 import { Handles } from "./handles.ts";
 import type { Aids } from "./options.ts";
 import { fill, intact, PATTERN } from "./pattern.ts";

@@ -28,10 +28,3 @@ export function damaged(title: string, damage: HeapDamage): DmaWindowError {
         `somebody, or a device, wrote ${where === "behind" ? "past its end" : "before its start"}`;
   return new DmaWindowError("ERR_GUARD", said, { facts: { ...damage } });
 }
-
-/** Where a call came from: the first line of a stack that is not this library's. */
-export function callSite(): string | undefined {
-  const lines = new Error("").stack?.split("\n").slice(1) ?? [];
-  const own = /[\\/](?:src|dist)[\\/]heap[\\/]/;
-  return lines.find((line) => !own.test(line))?.trim();
-}

@@ -57,6 +57,8 @@ export interface Ground {
   take(length: bigint): Piece;
   /** Where the device finds a piece. @throws `ERR_NOT_ATTACHED`. */
   runsOf(piece: Piece): Run[];
+  /** @throws what would be in the way of {@link free} on a device's part. */
+  checkFree(piece: Piece): void;
   /** Gives a piece back. @throws what `memory.free` throws. */
   free(piece: Piece): void;
   /** One array over neighbours. @throws `ERR_TOO_LARGE`, `ERR_NO_EXTERNAL_BUFFERS`. */

@@ -1,5 +1,6 @@
 import { markClass } from "../copies.ts";
 import { argumentRangeError } from "../errors.ts";
+import { inspectable } from "../inspect.ts";
 import type { Holder } from "../memory/holds.ts";
 import { size } from "../validate.ts";
 import type { HeapToken } from "../worker/heap-token.ts";
@@ -148,6 +149,7 @@ export class DmaHeap extends HeapBase {
   /** @internal */
   protected override ending(): void {
     this.#loans.checkNobody();
+    this.#blocks.segments.checkEnd();
   }
 
   /** @internal */
@@ -158,3 +160,4 @@ export class DmaHeap extends HeapBase {
 }
 
 markClass(DmaHeap, "DmaHeap");
+inspectable(DmaHeap, "DmaHeap", (heap) => heap.told);

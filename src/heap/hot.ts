@@ -7,13 +7,14 @@
  */
 import type { Allocator } from "../alloc.ts";
 
-type Hot = Pick<Allocator, "heapAllocAligned" | "poolGetMany" | "poolPutMany" | "words">;
+type Hot = Pick<Allocator, "heapAllocAligned" | "heapFree" | "poolGetMany" | "poolPutMany" | "words">;
 
 export const hotCalls = {} as { -readonly [name in keyof Hot]: Hot[name] };
 
 /** Sets each property once; nothing else ever does. */
 export function fillHot(all: Allocator): void {
   hotCalls.heapAllocAligned = all.heapAllocAligned;
+  hotCalls.heapFree = all.heapFree;
   hotCalls.poolGetMany = all.poolGetMany;
   hotCalls.poolPutMany = all.poolPutMany;
   hotCalls.words = all.words;

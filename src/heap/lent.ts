@@ -154,6 +154,8 @@ export class LentGround implements Ground {
     return (piece as Lent).token.runs.map(({ va, iova, length }) => ({ va, iova, size: length }));
   }
 
+  checkFree(): void {} // it goes back to its lender, and not to the system
+
   /** @throws `ERR_HELD` while something still leads to it. */
   free(piece: Piece): void {
     const lent = piece as Lent;

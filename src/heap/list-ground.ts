@@ -28,7 +28,7 @@ export class ListGround implements Ground {
 
   runsOf(piece: Piece): Run[] {
     const runs: { va: bigint; iova: bigint; size: bigint }[] = [];
-    for (const { va, length } of this.#memory.memsegs(piece.va, piece.length)) {
+    for (const { va, length } of this.#memory.recorded.within(piece.va, piece.va + piece.length - 1n)) {
       const iova = this.#window.translate(va);
       if (iova === undefined) {
         throw new DmaWindowError(
@@ -41,6 +41,10 @@ export class ListGround implements Ground {
       else runs.push({ va, iova, size: length });
     }
     return runs;
+  }
+
+  checkFree(piece: Piece): void {
+    this.#memory.holds.checkReach(piece as Segment);
   }
 
   /** One of those that it gave. */

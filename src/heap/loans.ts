@@ -8,9 +8,11 @@
  * Whether it came back is a word of shared memory (worker/seat.ts). That is looked at when the heap needs memory, lends, trims, or is
  * asked: a worker that gives back sends no message, and waits for nobody.
  */
+
 import { Seat } from "../alloc-shared.ts";
 import { argumentRangeError, DmaWindowError } from "../errors.ts";
 import { bytes as inBytes } from "../hex.ts";
+import { readable } from "../inspect.ts";
 import { spaceOf } from "../syscalls.ts";
 import { size } from "../validate.ts";
 import { type HeapToken, makeHeapToken } from "../worker/heap-token.ts";
@@ -61,11 +63,13 @@ export class Loans {
 
   /** Those that are not the heap's again. */
   get list(): readonly HeapLoan[] {
-    return [...this.#loans.values()].map(({ id, seat, held }) => ({
-      loan: id,
-      state: STATES[stateOf(wasm.memory, seat) as keyof typeof STATES],
-      length: held.segment.length,
-    }));
+    return [...this.#loans.values()].map(({ id, seat, held }) =>
+      readable({
+        loan: id,
+        state: STATES[stateOf(wasm.memory, seat) as keyof typeof STATES],
+        length: held.segment.length,
+      }),
+    );
   }
 
   lend(bytes: bigint | number, worker?: WorkerThread): HeapToken {

@@ -15,50 +15,97 @@
  * Places are indexes of words.
  */
 import { ALLOC_HEAP_BYTES, type Allocator } from "../alloc.ts";
+import { hotCalls } from "./hot.ts";
+
+/** See hot.ts: so the words' address and number are constants of the program's loop. */
+const hot = hotCalls;
 
 /** A heap, as these functions want it. */
 export interface PlainHeap {
-  readonly words: Int32Array;
   /** Where magazine 0 lies, which is always empty. Those of one size are numbers 1 to 32, by their granules. */
   readonly magazines: number;
   /** What a live block's state has beside its generation and magazine. */
   readonly tag: number;
+  /** The alignment that was asked for last without a boundary, and its place. */
+  align: number;
+  place: number;
+  /** The same with a boundary. */
+  boundary: number;
+  boundedAlign: number;
+  boundedPlace: number;
 }
+
+/** Where blocks may lie, as a magazine's key has it: | boundary : 8 | align : 8 |, as shifts; the boundary 0: wherever. */
+const ANYWHERE = 6;
+/** No magazine has such a key. */
+const NOWHERE = -1;
+
+const unasked = { align: 1, place: NOWHERE, boundary: 1, boundedAlign: 1, boundedPlace: NOWHERE } as const;
 
 /** `heap` is the allocator's pointer. */
 export function plainHeap({ words }: Allocator, heap: number): PlainHeap {
-  return { words, magazines: (heap >> 2) + 128, tag: words[(heap >> 2) + 1] as number };
+  return { magazines: (heap >> 2) + 128, tag: words[(heap >> 2) + 1] as number, ...unasked };
 }
 
 /** A heap of this thread of which nothing is plain: its magazines are empty, and no state has such a tag. 0 where there is no room for it. */
 export function noHeap(all: Allocator): PlainHeap {
-  none ??= { words: all.words, magazines: (all.arenaTake(ALLOC_HEAP_BYTES) >> 2) + 128, tag: -1 };
+  none ??= { magazines: (all.arenaTake(ALLOC_HEAP_BYTES) >> 2) + 128, tag: -1, ...unasked };
   return none;
 }
 
 let none: PlainHeap | undefined;
 
+/**
+ * From then on {@link placeOf} knows these. The shifts are what the allocator is asked with. A boundary within a granule is not kept: all
+ * sizes of a granule have one key, and not all of them are within it.
+ */
+export function remember(
+  all: PlainHeap,
+  align: number,
+  at: number,
+  boundary: number | undefined,
+  within: number,
+): void {
+  if (boundary === undefined) {
+    all.align = align;
+    all.place = at;
+  } else if (within >= 6) {
+    all.boundedAlign = align;
+    all.boundary = boundary;
+    all.boundedPlace = at | (within << 8);
+  }
+}
+
+/** For {@link takePlain}, where it is known by heart: of no alignment, or one of 64, and of what was asked for last. */
+export function placeOf(all: PlainHeap, align: number, boundary: number | undefined): number {
+  if (boundary !== undefined) {
+    return boundary === all.boundary && align === all.boundedAlign ? all.boundedPlace : NOWHERE;
+  }
+  return align === 64 ? ANYWHERE : align === all.align ? all.place : NOWHERE;
+}
+
 /** A handle, or 0. `bytes` is anything; what is not as it should be is 0. */
-export function takePlain(all: PlainHeap, bytes: number): number {
+export function takePlain(all: PlainHeap, bytes: number, place: number): number {
   if (typeof bytes !== "number" || (bytes | 0) !== bytes) return 0;
   const size = (bytes + 63) >>> 6; // 2^31 - 1 and 63 are below 2^32; what is negative is 0, or has no magazine
-  return pop(all, size > 32 ? keyed(all, size, 6) : size);
+  return pop(all, size > 32 || place !== ANYWHERE ? keyed(all, size, place) : size);
 }
 
 /** The magazine that has what is asked for as its key, hashed as in magazines.ts; else 0. */
-function keyed({ words, magazines }: PlainHeap, size: number, place: number): number {
+function keyed(all: PlainHeap, size: number, place: number): number {
+  const { words } = hot;
   const number = 33 + (Math.imul(size ^ (place << 15), 0x9e3779b1) >>> 26);
-  const magazine = magazines + (number << 6);
-  return words[magazine + 2] === size && words[magazine + 3] === place ? number : 0;
+  const magazine = (all.magazines + (number << 6)) | 0;
+  return words[(magazine + 2) | 0] === size && words[(magazine + 3) | 0] === place ? number : 0;
 }
 
 function pop(all: PlainHeap, number: number): number {
-  const { words } = all;
-  const magazine = all.magazines + (number << 6);
+  const { words } = hot;
+  const magazine = (all.magazines + (number << 6)) | 0;
   const count = words[magazine] as number;
   if (count <= 0) return 0;
-  const handle = words[magazine + 3 + count] as number;
-  words[magazine] = count - 1;
+  const handle = words[(magazine + 3 + count) | 0] as number;
+  words[magazine] = (count - 1) | 0;
   words[((handle & 0x3fffff) << 3) + 3] = (handle & 0x7fc00000) | (number << 12) | all.tag;
   return handle;
 }
@@ -66,23 +113,22 @@ function pop(all: PlainHeap, number: number): number {
 /** Whether a block was freed. `handle` is anything. */
 export function givePlain(all: PlainHeap, handle: number): boolean {
   if (typeof handle !== "number" || (handle | 0) !== handle) return false;
-  const { words } = all;
+  const { words } = hot;
   const at = ((handle & 0x3fffff) << 3) + 3;
   const state = words[at] as number;
   if ((state & ~0x7f000) !== ((handle & ~0x3fffff) | all.tag)) return false;
-  const magazine = all.magazines + ((state & 0x7f000) >> 6);
+  const magazine = (all.magazines + ((state & 0x7f000) >> 6)) | 0;
   const count = words[magazine] as number;
-  if (count >= ((words[magazine + 1] as number) & 0xffff)) return false;
+  if (count >= ((words[(magazine + 1) | 0] as number) & 0xffff)) return false;
   const next = (handle + 0x400000) & 0x7fffffff;
   words[at] = (next & 0x7fc00000) | (state & 0x7ffff);
-  words[magazine + 4 + count] = next;
-  words[magazine] = count + 1;
+  words[(magazine + 4 + count) | 0] = next;
+  words[magazine] = (count + 1) | 0;
   return true;
 }
 
 /** A pool, as these functions want it. */
 export interface PlainPool {
-  readonly words: Int32Array;
   /** Where it lies; 0: nothing of it is plain. */
   readonly pool: number;
   /** Where its free handles lie. */
@@ -95,12 +141,13 @@ export interface PlainPool {
 export function plainPool(words: Int32Array, pool: number): PlainPool {
   const at = pool >> 2;
   const word = (index: number) => (pool === 0 ? 0 : (words[at + index] as number));
-  return { words, pool: at, ring: word(6) >> 2, mask: word(3), fifo: word(2) !== 0 };
+  return { pool: at, ring: word(6) >> 2, mask: word(3), fifo: word(2) !== 0 };
 }
 
 /** A handle, or 0: on a stack the one that was put last, in a ring the one that was put first. */
 export function getPlain(all: PlainPool): number {
-  const { words, pool } = all;
+  const { words } = hot;
+  const { pool } = all;
   const free = (words[pool] as number) - 1;
   if (pool === 0 || free < 0) return 0;
   let place = free;
@@ -116,7 +163,8 @@ export function getPlain(all: PlainPool): number {
 
 /** Whether a slot was put. `handle` is anything. */
 export function putPlain(all: PlainPool, handle: number): boolean {
-  const { words, pool, mask } = all;
+  const { words } = hot;
+  const { pool, mask } = all;
   if (pool === 0 || typeof handle !== "number" || (handle | 0) !== handle) return false;
   const current = pool + 16 + (handle & mask);
   if (words[current] !== handle) return false;

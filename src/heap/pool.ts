@@ -3,6 +3,7 @@ import { kindOf, lengthOf } from "../captured.ts";
 import { Closable, disposing } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { argumentRangeError, argumentTypeError, coded, DmaWindowError } from "../errors.ts";
+import { inspectable } from "../inspect.ts";
 import { placeIn } from "../place-in.ts";
 import { count } from "../validate.ts";
 import { type Batch, batchOf, giveBatch, takeBatch } from "./batches.ts";
@@ -11,12 +12,13 @@ import type { Blocks } from "./blocks.ts";
 import { CarefulSlots, GUARD } from "./careful-slots.ts";
 import type { HeapDamage } from "./damage.ts";
 import { hotCalls } from "./hot.ts";
-import { counted, type HeapLeak, type HeapPart, nameLeaks } from "./leaks.ts";
+import { counted, type HeapLeak, type HeapPart, inUse } from "./leaks.ts";
 import { type PoolPlan, readForce } from "./options.ts";
 import { fill } from "./pattern.ts";
 import { getPlain, type PlainPool, plainPool, putPlain } from "./plain.ts";
 import { closedError, refusedHandle } from "./refusals.ts";
 import { type Slots, takeSlots } from "./slots.ts";
+import { tellPool } from "./stats.ts";
 import { Waiters } from "./waiters.ts";
 import { unlessSpoilt, wasm } from "./wasm.ts";
 
@@ -24,6 +26,10 @@ const hot = hotCalls; // see hot.ts
 
 /** Of a pool that is closed, or whose get and put have more to do. */
 const NONE = plainPool(new Int32Array(1), 0);
+
+/** What get and put do when it is not plain, where V8 leaves it: see base.ts. */
+let tryGetSlowly: (this: DmaPool) => number;
+let putSlowly: (this: DmaPool, handle: number) => void;
 
 /** Only heaps make pools. */
 let make: (blocks: Blocks, plan: PoolPlan, title: string, guard: boolean, ended: (pool: DmaPool) => void) => DmaPool;
@@ -71,6 +77,12 @@ export class DmaPool extends Closable {
 
   static {
     make = (...of) => new DmaPool(make, ...of);
+    tryGetSlowly = function (this: DmaPool) {
+      return this.#tryGetSlowly();
+    };
+    putSlowly = function (this: DmaPool, handle: number) {
+      this.#putSlowly(handle);
+    };
   }
 
   /** @internal Made by a heap. */
@@ -154,7 +166,7 @@ export class DmaPool extends Closable {
   /** The same; -1 when there is none. @throws `ERR_CLOSED`, `ERR_GUARD`. */
   tryGet(): number {
     const handle = getPlain(this.#plain);
-    return handle !== 0 ? handle : this.#tryGetSlowly();
+    return handle !== 0 ? handle : tryGetSlowly.call(this) | 0;
   }
 
   #tryGetSlowly(): number {
@@ -182,7 +194,7 @@ export class DmaPool extends Closable {
    * `ERR_OUT_OF_RANGE`, `ERR_CLOSED`. `ERR_GUARD` in a heap with `guard`, where the slot is free all the same.
    */
   put(handle: number): void {
-    if (!putPlain(this.#plain, handle)) this.#putSlowly(handle);
+    if (!putPlain(this.#plain, handle)) putSlowly.call(this, handle);
   }
 
   #putSlowly(handle: number): void {
@@ -333,16 +345,7 @@ export class DmaPool extends Closable {
   close(options: { readonly force?: boolean } = {}): void {
     const force = readForce(options);
     if (!this.#open) return;
-    if (this.live > 0 && !force) {
-      const said = `${this.#title} has ${counted(this.live, "slot")} live: ${nameLeaks(this.live, this.#leaks())}`;
-      throw new DmaWindowError(
-        "ERR_POOL_IN_USE",
-        `${said}. Put them, or close({ force: true }) once the device is idle`,
-        {
-          facts: { live: this.live },
-        },
-      );
-    }
+    if (this.live > 0 && !force) throw inUse("ERR_POOL_IN_USE", this.#title, this.live, this.#leaks());
     this.#shut();
   }
 
@@ -437,6 +440,7 @@ export class DmaPool extends Closable {
 }
 
 markClass(DmaPool, "DmaPool");
+inspectable(DmaPool, "DmaPool", tellPool);
 
 /** A pool with memory of its own. @throws `ERR_HEAP_EXHAUSTED`, `ERR_OUT_OF_MEMORY`, `ERR_OUT_OF_RANGE`; nothing is left. */
 export function makePool(

@@ -146,6 +146,11 @@ export class Segments {
     return { segments, bytes };
   }
 
+  /** @throws where a device may reach one of them when it has gone back to the system. */
+  checkEnd(): void {
+    for (const { segment } of this.#held.all) this.#ground.checkFree(segment);
+  }
+
   /** Gives all back, whatever is live; the allocator has closed the heap. Gives what each that failed says. */
   end(): string[] {
     const left: string[] = [];

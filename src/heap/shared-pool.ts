@@ -2,6 +2,7 @@ import { cellAt, Seat, SHARED, type SharedAllocator, sharedAllocatorOn } from ".
 import { disposing } from "../closable.ts";
 import { markClass } from "../copies.ts";
 import { argumentRangeError, coded, DmaWindowError } from "../errors.ts";
+import { inspectable, whereClosed } from "../inspect.ts";
 import type { MemsegTable } from "../memory/table.ts";
 import { spaceOf } from "../syscalls.ts";
 import { columnBytes, writeFacts } from "../worker/facts.ts";
@@ -11,7 +12,7 @@ import { alignShift, boundaryShift } from "./block.ts";
 import type { Blocks } from "./blocks.ts";
 import type { HeapDamage } from "./damage.ts";
 import { checkEnded, isWorker, Tokens, type WorkerThread } from "./ended.ts";
-import { counted, type HeapLeak, type HeapPart, nameLeaks } from "./leaks.ts";
+import { counted, type HeapLeak, type HeapPart, inUse } from "./leaks.ts";
 import { readForce, type SharedPoolPlan } from "./options.ts";
 import { giveSeats, takeSeats } from "./seats.ts";
 import { type Slots, takeSlots } from "./slots.ts";
@@ -175,14 +176,7 @@ export class SharedPool extends SharedSlots {
     if (this.closed) return;
     this.checkNobody();
     const { live } = this;
-    if (live > 0 && !force) {
-      const said = `${this.#of.title} has ${counted(live, "slot")} live: ${nameLeaks(live, this.#leaks())}`;
-      throw new DmaWindowError(
-        "ERR_POOL_IN_USE",
-        `${said}. Put them, or close({ force: true }) once the device is idle`,
-        { facts: { live } },
-      );
-    }
+    if (live > 0 && !force) throw inUse("ERR_POOL_IN_USE", this.#of.title, live, this.#leaks());
     this.#shut();
   }
 
@@ -304,6 +298,12 @@ function noRoom(count: number): DmaWindowError {
 }
 
 markClass(SharedPool, "SharedPool");
+inspectable(SharedPool, "SharedPool", (pool) => ({
+  state: whereClosed(pool),
+  size: pool.size,
+  count: pool.count,
+  worker: pool.worker,
+}));
 
 /** A pool with memory of its own. @throws `ERR_HEAP_EXHAUSTED`, `ERR_OUT_OF_MEMORY`, `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`; nothing is left. */
 export function makeSharedPool(

@@ -1,4 +1,5 @@
 /** How much a heap has. */
+import { readable, type Told, whereClosed } from "../inspect.ts";
 import type { Blocks } from "./blocks.ts";
 import type { RemoteStats } from "./remote-frees.ts";
 import { wasm } from "./wasm.ts";
@@ -45,7 +46,7 @@ export function statsOf(
 ): HeapStats {
   const total = wasm.heapTotal(heap);
   const free = wasm.heapFreeBytes(heap);
-  return {
+  return readable({
     total,
     live: total - free - pooled - quarantined,
     liveCount,
@@ -57,5 +58,28 @@ export function statsOf(
     segments: segments.count,
     growths: growth.count,
     remote,
-  };
+  });
+}
+
+/** A heap to whoever looks, as the allocator knows it now. `careful`: how many blocks are live in one that is debugged. */
+export function tellHeap(
+  heap: { readonly name: string; readonly closed: boolean },
+  blocks: Blocks,
+  careful: number | undefined,
+  pools: number,
+): Told {
+  const state = whereClosed(heap);
+  if (state !== undefined) return { state, name: heap.name };
+  const [total, free] = [wasm.heapTotal(blocks.heap), wasm.heapFreeBytes(blocks.heap)];
+  return { name: heap.name, total, free, blocks: careful ?? blocks.liveCount, pools, segments: blocks.segments.count };
+}
+
+/** A pool, likewise. */
+export function tellPool(pool: {
+  readonly closed: boolean;
+  readonly size: number;
+  readonly count: number;
+  readonly free: number;
+}): Told {
+  return { state: whereClosed(pool), size: pool.size, count: pool.count, free: pool.free };
 }

@@ -1,5 +1,6 @@
 import { markClass } from "../copies.ts";
 import { coded } from "../errors.ts";
+import { inspectable } from "../inspect.ts";
 import { keysOf, known } from "../known.ts";
 import { type Syscalls, spaceOf } from "../syscalls.ts";
 import { object, syscalls } from "../validate.ts";
@@ -108,3 +109,4 @@ export function openHeap(token: HeapToken, options: OpenHeapOptions): WorkerHeap
 }
 
 markClass(WorkerHeap, "WorkerHeap");
+inspectable(WorkerHeap, "WorkerHeap", (heap) => heap.told);

@@ -3,6 +3,7 @@
  */
 
 import { argumentTypeError, telling } from "../errors.ts";
+import { inspectable } from "../inspect.ts";
 import { keysOf, known } from "../known.ts";
 import type { Listening, Registers, Sight, Syscalls } from "../syscalls.ts";
 import { machineFiles } from "../system/machine-files.ts";
@@ -13,7 +14,7 @@ import { object } from "../validate.ts";
 import { listen } from "./events.ts";
 import { lockedMemory } from "./locked-memory.ts";
 import { Mappings } from "./registers.ts";
-import { shim, shimAvailable, useShim } from "./shim.ts";
+import { loadedShim, shim, shimAvailable, useShim } from "./shim.ts";
 import { Views } from "./views.ts";
 
 export { type ShimState, shimAvailable, shimState } from "./shim.ts";
@@ -275,3 +276,5 @@ class LinuxKernel implements Syscalls {
     }
   }
 }
+
+inspectable(LinuxKernel, "LinuxKernel", () => ({ shim: loadedShim() ?? "not loaded yet" }));

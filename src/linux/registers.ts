@@ -5,7 +5,9 @@
  * Their bytes are shown as those of other memory are (views.ts), and may be reached after their end by what was moved or is under
  * way. Then ordinary memory takes the place of the registers: the device is let go at once, and nothing can reach it any more.
  */
+
 import { DmaWindowError, telling } from "../errors.ts";
+import { inspectable } from "../inspect.ts";
 import type { Registers, Sight } from "../syscalls.ts";
 import type { NativeShim } from "./shim.ts";
 import type { Views } from "./views.ts";
@@ -165,3 +167,5 @@ class LinuxRegisters implements Registers {
 function ended(): DmaWindowError {
   return new DmaWindowError("ERR_CLOSED", "these registers are not mapped any more: map them again");
 }
+
+inspectable(LinuxRegisters, "Registers", ({ length }) => ({ length }));

@@ -167,6 +167,11 @@ export function shim(): NativeShim {
   return loaded.native;
 }
 
+/** The file that the shim was loaded from; undefined before the first call. */
+export function loadedShim(): string | undefined {
+  return loaded?.path;
+}
+
 /** Whether {@link shim} would answer. Never throws. */
 export function shimAvailable(): boolean {
   try {

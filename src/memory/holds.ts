@@ -2,6 +2,9 @@
 import { OwnSet } from "../captured.ts";
 import { DmaWindowError } from "../errors.ts";
 import { hex, bytes as inBytes } from "../hex.ts";
+import type { Syscalls } from "../syscalls.ts";
+import type { Listeners } from "./listeners.ts";
+import { checkReach } from "./reach.ts";
 import type { Segment } from "./segment.ts";
 import type { MemsegList } from "./types.ts";
 
@@ -20,9 +23,21 @@ export interface Holder {
   shut(): void;
 }
 
-/** The holders of one table's memory. Each refusal comes before anything is changed. */
+/** The table, as far as its memory's end needs it. */
+export interface HeldTable {
+  readonly kernel: Syscalls | undefined;
+  readonly asksPhysical: boolean;
+  readonly listeners: Listeners;
+}
+
+/** The holders of one table's memory, and the devices that reach it. Each refusal comes before anything is changed. */
 export class Holds {
+  readonly #table: HeldTable;
   readonly #holders = new OwnSet<Holder>();
+
+  constructor(table: HeldTable) {
+    this.#table = table;
+  }
 
   add(holder: Holder): void {
     this.#holders.add(holder);
@@ -32,13 +47,34 @@ export class Holds {
     this.#holders.delete(holder);
   }
 
-  /** @throws `ERR_HELD` for a segment that somebody holds. */
+  /** @throws `ERR_HELD` for a segment that somebody holds, and as {@link checkReach}. */
   checkSegment(segment: Segment): void {
     this.#refuse(
       (holder) => holder.holds(segment),
       () => `the segment of ${inBytes(segment.length)} at ${hex(segment.va)}`,
       "a heap frees its segments itself: free its blocks and call its trim()",
     );
+    this.checkReach(segment);
+  }
+
+  /** @throws `ERR_DEVICE_RUNNING`, `ERR_STILL_MAPPED` for a segment that a device may reach when it has gone back to the system. */
+  checkReach({ va, length }: Segment): void {
+    const { kernel, asksPhysical, listeners } = this.#table;
+    if (kernel === undefined) return;
+    checkReach(kernel, {
+      va,
+      length,
+      what: `the segment of ${inBytes(length)} at ${hex(va)}`,
+      isPhysical: asksPhysical,
+      isServedBy: (window) => listeners.some((listener) => listener.window === window),
+    });
+  }
+
+  /** The same for all of them. */
+  checkReachOf(segments: OwnSet<Segment>): void {
+    segments.forEach((segment) => {
+      this.checkReach(segment);
+    });
   }
 
   /** @throws `ERR_HELD` for a list that somebody holds, also one without memory. */

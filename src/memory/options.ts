@@ -11,6 +11,11 @@ export interface MemsegTableOptions {
    * kernel is asked (on Linux that takes CAP_SYS_ADMIN).
    */
   readonly physical?: PhysicalResolver | boolean;
+  /**
+   * For debugging: whether {@link MemsegTable.leaks} says where each segment was allocated, and `close` warns of those that it has to free.
+   * Default: what the environment says by `DMA_WINDOW_CALL_SITES=1`.
+   */
+  readonly callSites?: boolean;
 }
 
 /** Memory that the program has, for `add`: as a {@link Memseg}, whose length may be a number too. */
@@ -42,7 +47,7 @@ export interface ListOptions {
   readonly heap?: boolean;
 }
 
-export const TABLE_KEYS = keysOf<MemsegTableOptions>({ kernel: true, physical: true });
+export const TABLE_KEYS = keysOf<MemsegTableOptions>({ kernel: true, physical: true, callSites: true });
 export const MEMSEG_KEYS = keysOf<NewMemseg>({ va: true, length: true, iova: true });
 export const LIST_KEYS = keysOf<ListOptions>({
   pageSize: true,

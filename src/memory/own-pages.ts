@@ -5,6 +5,7 @@ import { bytes, hex } from "../hex.ts";
 import type { Syscalls } from "../syscalls.ts";
 import { checkRoom, populate } from "./pages.ts";
 import { Quarantine } from "./quarantine.ts";
+import { forgetReach } from "./reach.ts";
 import { listFull } from "./refusals.ts";
 import { endSegment, makeSegment, type Segment } from "./segment.ts";
 import type { Memseg, MemsegList, Place } from "./types.ts";
@@ -13,10 +14,12 @@ import type { Memseg, MemsegList, Place } from "./types.ts";
 export class OwnPages {
   readonly #kernel: Syscalls;
   readonly #quarantine: Quarantine;
+  readonly #free: (segment: Segment) => void;
 
-  /** `table`: the core's. */
-  constructor(kernel: Syscalls, table: number) {
+  /** `table`: the core's; `free`: what a program has for it. */
+  constructor(kernel: Syscalls, table: number, free: (segment: Segment) => void) {
     this.#kernel = kernel;
+    this.#free = free;
     this.#quarantine = new Quarantine(kernel, table);
   }
 
@@ -41,10 +44,11 @@ export class OwnPages {
       record(va);
     } catch (error) {
       // Also where mmap itself failed: one at a FIXED address may have unmapped what was there before.
+      forgetReach(this.#kernel, va, length);
       const left = leftBy(() => this.#quarantine.giveBack(list, va, length, sights));
       throw withResidue(error, left);
     }
-    return makeSegment(this.#kernel, list, va, length, sights);
+    return makeSegment(this.#kernel, list, va, length, sights, this.#free);
   }
 
   /**
@@ -56,6 +60,7 @@ export class OwnPages {
     const sights = endSegment(segment);
     const { problem } = sights;
     const left = problem === undefined ? [] : [viewLeft(segment, problem)];
+    forgetReach(this.#kernel, va, length);
     try {
       this.#quarantine.giveBack(list, va, length, sights);
     } catch (error) {
@@ -73,6 +78,7 @@ export class OwnPages {
     segments.forEach((segment) => {
       const { va, length, list } = segment;
       const sights = endSegment(segment);
+      forgetReach(this.#kernel, va, length);
       // Before its list is released as a whole, but for what is kept.
       if (sights.size > 0) {
         left.push(...leftBy(() => this.#quarantine.giveBack(list as MemsegList & Place, va, length, sights)));

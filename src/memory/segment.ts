@@ -1,17 +1,37 @@
 import { bufferOf, freeze, kindOf, lengthOf, OwnMap, startOf } from "../captured.ts";
-import { markClass } from "../copies.ts";
-import { argumentRangeError, argumentTypeError, coded, DmaWindowError } from "../errors.ts";
+import { Disposing, disposing, isItself } from "../closable.ts";
+import { markClass, nameOfMarked } from "../copies.ts";
+import { argumentRangeError, argumentTypeError, coded, DmaWindowError, imitationError } from "../errors.ts";
 import { begin, exclusively, end as finish } from "../exclusive.ts";
 import { hex, bytes as inBytes } from "../hex.ts";
+import { inspectable } from "../inspect.ts";
 import { LONGEST_VIEW, type Sight, type Syscalls, sightIn } from "../syscalls.ts";
 import { size } from "../validate.ts";
 import { type Sights, UnendedView } from "./sights.ts";
 import type { MemsegList } from "./types.ts";
 
 /** What only the library does with a segment, out of reach of the programs that have one. */
-let make: (kernel: Syscalls, list: MemsegList, va: bigint, length: bigint, sights: Sights) => Segment;
+let make: (...of: Made) => Segment;
 let end: (segment: Segment) => Sights;
 let together: (segments: readonly Segment[]) => JointView;
+
+/** What a segment is made of; `free`: what `memory.free` does with it. */
+type Made = [
+  kernel: Syscalls,
+  list: MemsegList,
+  va: bigint,
+  length: bigint,
+  sights: Sights,
+  free: (segment: Segment) => void,
+];
+
+/** A window, as far as a segment asks it. */
+interface WindowOfSegment {
+  readonly closed: boolean;
+  readonly start: bigint;
+  translate(va: bigint): bigint | undefined;
+  runs(va: bigint, length: bigint): readonly { readonly iova: bigint }[];
+}
 
 /** One array over several segments that are neighbours. It ends when the first of them does. */
 export interface JointView {
@@ -19,8 +39,8 @@ export interface JointView {
   readonly view: Uint8Array;
 }
 
-/** Pages that `MemsegTable.allocate` has given. Valid until they are freed. */
-export class Segment {
+/** Pages that `MemsegTable.allocate` has given. Valid until they are freed: by `memory.free`, or by `using`. */
+export class Segment extends Disposing {
   readonly list: MemsegList;
   readonly va: bigint;
   /** Bytes. */
@@ -33,18 +53,21 @@ export class Segment {
   readonly #views = new OwnMap<string, Uint8Array>();
   /** With the segments that each shows. */
   readonly #joints = new OwnMap<Uint8Array, readonly Segment[]>();
+  readonly #free: (segment: Segment) => void;
   #freed = false;
 
   static {
-    make = (kernel, list, va, length, sights) => new Segment(make, kernel, list, va, length, sights);
+    make = (...of) => new Segment(make, ...of);
     end = (segment) => segment.#end();
     together = (segments) => (segments[0] as Segment).#together(segments);
   }
 
   /** @internal Made by `MemsegTable.allocate` alone: memory that is nobody's must not be reached. */
-  constructor(key: unknown, kernel: Syscalls, list: MemsegList, va: bigint, length: bigint, sights: Sights) {
+  constructor(key: unknown, ...[kernel, list, va, length, sights, free]: Made) {
     if (key !== make)
       throw coded(new TypeError("segments are made by allocate of a MemsegTable"), "ERR_INVALID_ARG_TYPE");
+    super();
+    this.#free = free;
     this.#kernel = kernel;
     this.#sights = sights.seen();
     this.list = list;
@@ -55,6 +78,48 @@ export class Segment {
 
   get freed(): boolean {
     return this.#freed;
+  }
+
+  /**
+   * Where a device finds it: its IOVA in a window, exact. It is there until the memory is detached, or the segment freed. Looks at
+   * each 2 MiB of it at least: some microseconds for each GiB.
+   *
+   * @throws `ERR_NOT_LIVE` where it is not mapped in the window, or not all of it (facts: va, length, start of the window);
+   * `ERR_NOT_CONTIGUOUS` (facts: va, length, runs) where it is in several runs, as physical addresses may be: `window.runs` has them.
+   * `ERR_FREED`, `ERR_CLOSED`, `ERR_INVALID_ARG_TYPE`.
+   */
+  iova(window: WindowOfSegment): bigint {
+    checkWindow(window);
+    this.#alive();
+    const { va, length } = this;
+    const iova = window.translate(va);
+    const about = `the segment of ${inBytes(length)} at ${hex(va)}`;
+    if (iova === undefined) {
+      const { external, heap } = this.list;
+      const advice =
+        external && !heap
+          ? "its list is external, so window.map(segment) does that"
+          : "container.attach(memory, window) maps its whole memory, window.map(segment) it alone";
+      throw new DmaWindowError(
+        "ERR_NOT_LIVE",
+        `${about} is not mapped in the window at ${hex(window.start)}: ${advice}`,
+        {
+          facts: { va, length, start: window.start },
+        },
+      );
+    }
+    const runs = window.runs(va, length).length;
+    if (runs === 1) return iova;
+    throw new DmaWindowError(
+      "ERR_NOT_CONTIGUOUS",
+      `${about} is ${runs} runs of IOVAs in the window at ${hex(window.start)}, so it has no single one: window.runs(va, length) gives them`,
+      { facts: { va, length, runs } },
+    );
+  }
+
+  /** @internal As `memory.free` does; once it is freed, nothing. */
+  override [disposing](): void {
+    if (!this.#freed) this.#free(this);
   }
 
   /**
@@ -233,8 +298,16 @@ export class Segment {
 }
 
 /** A segment of pages that are there; `sights`: what may still reach those that were at its addresses before. */
-export function makeSegment(kernel: Syscalls, list: MemsegList, va: bigint, length: bigint, sights: Sights): Segment {
-  return make(kernel, list, va, length, sights);
+export function makeSegment(...of: Made): Segment {
+  return make(...of);
+}
+
+/** This file lies below that of windows: it knows one by its mark. */
+function checkWindow(window: WindowOfSegment): void {
+  const isOne = typeof window === "object" && window !== null && nameOfMarked(window) === "a Window";
+  if (!isOne) throw argumentTypeError("window", "a Window", window);
+  if (!isItself(window)) throw imitationError("window", "a Window");
+  if (window.closed) throw new DmaWindowError("ERR_CLOSED", `the window at ${hex(window.start)} is closed`);
 }
 
 /**
@@ -255,3 +328,9 @@ function least(a: bigint, b: bigint): bigint {
 }
 
 markClass(Segment, "Segment");
+inspectable(Segment, "Segment", ({ freed, va, length, list }) => ({
+  state: freed ? "freed" : undefined,
+  va,
+  length,
+  pageSize: list.pageSize,
+}));

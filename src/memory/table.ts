@@ -1,12 +1,15 @@
 import { asked } from "../asked.ts";
 import { bareArray, freeze, OwnSet } from "../captured.ts";
-import { Closable, disposeWith, disposing } from "../closable.ts";
+import { Closable, disposing } from "../closable.ts";
+import { disposeWith } from "../closing.ts";
 import { markClass } from "../copies.ts";
 import { core, ListFlag, NO_ADDRESS, Status } from "../core.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError, leftBy, withResidue } from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
 import { bytes, hex } from "../hex.ts";
+import { inspectable, readable } from "../inspect.ts";
 import { known } from "../known.ts";
+import { endWatched, keepsSites, type Leak, Sites, watchEnd } from "../leaks.ts";
 import type { MappedFacts } from "../plan/index.ts";
 import type { Syscalls } from "../syscalls.ts";
 import { address, count, object, size, syscalls } from "../validate.ts";
@@ -20,8 +23,10 @@ import { OwnPages } from "./own-pages.ts";
 import { release, reserveSpace } from "./pages.ts";
 import { memsegsOf, type PhysicalResolver, resolverOf } from "./physical.ts";
 import { readList, readMemseg } from "./read.ts";
+import { Recorded, shownEach } from "./recorded.ts";
 import { nameOf, refused } from "./refusals.ts";
 import { Segment } from "./segment.ts";
+import { segmentLeaks, tellList, tellTable } from "./told.ts";
 import type { Memseg, MemsegList, OwnList } from "./types.ts";
 import { translateByMap } from "./walk.ts";
 
@@ -44,10 +49,13 @@ export class MemsegTable extends Closable {
   /** The segment of a memseg that was allocated, by the core's number; one that is not in `#segments` has gone. */
   readonly #segmentOf = bareArray<Segment>();
   readonly #pages: OwnPages | undefined;
+  /** @internal */
+  readonly recorded = new Recorded(() => this.#core(), this.#listAt);
   /** @internal Attachments to containers. */
   readonly listeners = new Listeners();
   /** @internal Heaps. */
-  readonly holds = new Holds();
+  readonly holds = new Holds(this);
+  readonly #sites: Sites | undefined;
   #open = true;
 
   constructor(options: MemsegTableOptions = {}) {
@@ -58,7 +66,13 @@ export class MemsegTable extends Closable {
     this.#handle = exclusively("new MemsegTable", () => core.tableOpen());
     if (this.#handle <= 0) throw new DmaWindowError("ERR_OUT_OF_MEMORY", "no room for a table in the core's memory");
     this.#map = core.tableTables(this.#handle);
-    this.#pages = this.#kernel && new OwnPages(this.#kernel, this.#handle);
+    this.#sites = keepsSites(options.callSites) ? new Sites() : undefined;
+    if (this.#sites !== undefined) watchEnd(this, "the memory");
+    this.#pages = this.#kernel && new OwnPages(this.#kernel, this.#handle, (segment) => this.free(segment));
+  }
+
+  get closed(): boolean {
+    return !this.#open;
   }
 
   /** The lists, in the order in which they came. */
@@ -128,7 +142,7 @@ export class MemsegTable extends Closable {
       throw withResidue(refusal, kept ? leftBy(() => release(this.#needKernel(), base, length)) : []);
     }
     const own = { index, base, length, pageSize, pageShift, external, heap, kept };
-    const list: OwnList = freeze(node === undefined ? own : { ...own, node });
+    const list: OwnList = freeze(readable(node === undefined ? own : { ...own, node }, "MemsegList", tellList));
     try {
       this.listeners.tell(
         (listener) => listener.listAdded(list),
@@ -234,9 +248,10 @@ export class MemsegTable extends Closable {
         memsegs = memsegsOf(this.#physical, own, va, wanted);
         this.#record(own, memsegs);
       },
-      () => this.#walk(own.base, own.base + own.length - 1n),
+      () => this.recorded.within(own.base, own.base + own.length - 1n),
     );
     this.#segments.add(segment);
+    this.#sites?.note(segment);
     for (let i = 0; i < memsegs.length; i++)
       this.#segmentOf[core.memsegFind(this.#handle, (memsegs[i] as Memseg).va)] = segment;
     return segment;
@@ -250,8 +265,8 @@ export class MemsegTable extends Closable {
    * Its views have length 0 from then on. A buffer that was moved out of one shows harmless memory, and a
    * socket that reads into one (`onread`) reads into that, and keeps the addresses until it is destroyed; see shim/README.md.
    *
-   * @throws `ERR_FREED`; `ERR_HELD` for a segment of a heap (facts: heap, live), which frees it itself. What unmapping throws: the
-   * segment then stays as it was, but for `residue`. `ERR_STILL_REGISTERED` when all that failed was to end its registration: the segment is gone, and its pages stay locked until the container tries again.
+   * @throws `ERR_FREED`; `ERR_HELD` for a segment of a heap (facts: heap, live), which frees it itself. `ERR_DEVICE_RUNNING` (facts: devices)
+   * without an IOMMU, `ERR_STILL_MAPPED` (facts: va, iova) for what `window.map` mapped: a device would reach what comes there. What unmapping throws: the segment then stays as it was, but for `residue`. `ERR_STILL_REGISTERED` when all that failed was to end its registration: the segment is gone, and its pages stay locked until the container tries again.
    * `ERR_KERNEL` of mmap when it is gone, and its pages could not be given back; `ERR_INTERFACE` when a view may be alive.
    */
   free(segment: Segment): void {
@@ -264,7 +279,7 @@ export class MemsegTable extends Closable {
     if (!this.#segments.has(segment)) throw argumentTypeError("segment", "a Segment of this table", segment);
     this.holds.checkSegment(segment);
     const own = this.#own(segment.list);
-    const memsegs = [...this.memsegs(segment.va, segment.length)];
+    const memsegs = [...this.recorded.within(segment.va, segment.va + segment.length - 1n)];
     const leftover = this.#forget(own, memsegs);
     this.#segments.delete(segment);
     try {
@@ -278,7 +293,7 @@ export class MemsegTable extends Closable {
   /** The memseg that holds an address, and its list; `undefined` when none does. */
   find(va: bigint): (Memseg & { readonly list: MemsegList }) | undefined {
     const number = core.memsegFind(this.#core(), address("va", va));
-    return number < 0 ? undefined : this.#read(number);
+    return number < 0 ? undefined : readable(this.recorded.read(number));
   }
 
   /**
@@ -313,31 +328,28 @@ export class MemsegTable extends Closable {
   memsegs(va = 0n, length?: bigint | number): Generator<Memseg & { readonly list: MemsegList }, void, void> {
     this.#core();
     const start = address("va", va);
-    if (length === undefined) return this.#walk(start, NO_ADDRESS);
-    const last = start + size("length", length) - 1n;
+    const last = length === undefined ? NO_ADDRESS : start + size("length", length) - 1n;
     if (last > NO_ADDRESS) throw argumentRangeError("length", "such that the range ends by 2^64", length);
-    return this.#walk(start, last);
-  }
-
-  *#walk(start: bigint, last: bigint): Generator<Memseg & { readonly list: MemsegList }, void, void> {
-    for (let at = start; at <= last; ) {
-      const number = core.memsegNext(this.#core(), at, last);
-      if (number < 0) return;
-      const memseg = this.#read(number);
-      yield memseg;
-      at = memseg.va + memseg.length;
-    }
+    return shownEach(this.recorded.within(start, last), readable);
   }
 
   /**
    * Frees every segment and gives all address space back. Heaps must be closed (`using` does that), and containers have let go of
    * it. Once more does nothing.
    *
-   * @throws `ERR_HELD` (facts: heap, live), `ERR_ATTACHED`; `ERR_CLOSE` when the kernel did not take all of the address space: the table is closed all
+   * @throws `ERR_HELD` (facts: heap, live), `ERR_ATTACHED`, as {@link free} `ERR_DEVICE_RUNNING` and `ERR_STILL_MAPPED`; `ERR_CLOSE` when the kernel did not take all of the address space: the table is closed all
    * the same, and `residue` says what is left.
    */
   close(): void {
-    if (this.#open) exclusively("memory.close", () => this.#close());
+    if (this.#open) endWatched(this, () => exclusively("memory.close", () => this.#close()));
+  }
+
+  /**
+   * Its segments that are not freed, with the option `callSites` each with the call that allocated it. With that option `close` warns of
+   * those that it has to free (`DMA_WINDOW_LEAKS`), and so does a process that ends without it.
+   */
+  leaks(): readonly Leak[] {
+    return segmentLeaks(this.#segments, this.#sites);
   }
 
   /** @internal */
@@ -349,6 +361,7 @@ export class MemsegTable extends Closable {
     this.holds.check("the memory of the table");
     if (this.listeners.size > 0)
       throw new DmaWindowError("ERR_ATTACHED", "the memory is attached: detach it, or close its containers");
+    this.holds.checkReachOf(this.#segments);
     const left = this.#pages?.end(this.#segments, this.#lists) ?? [];
     this.#segments.clear();
     this.#segmentOf.length = 0;
@@ -410,17 +423,6 @@ export class MemsegTable extends Closable {
     return leftover;
   }
 
-  #read(number: number): Memseg & { readonly list: MemsegList } {
-    const table = this.#core();
-    const iova = core.memsegIova(table, number);
-    return {
-      va: core.memsegVa(table, number),
-      length: core.memsegLength(table, number),
-      ...(iova === NO_ADDRESS ? {} : { iova }),
-      list: this.#listAt[core.memsegList(table, number)] as OwnList,
-    };
-  }
-
   #own(list: MemsegList): OwnList {
     this.#core();
     const own = object("list", list) as OwnList;
@@ -445,3 +447,4 @@ export class MemsegTable extends Closable {
 }
 
 markClass(MemsegTable, "MemsegTable");
+inspectable(MemsegTable, "MemsegTable", tellTable);

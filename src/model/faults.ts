@@ -1,4 +1,5 @@
 import { argumentRangeError, argumentTypeError } from "../errors.ts";
+import { inspectable } from "../inspect.ts";
 import { keysOf, known } from "../known.ts";
 import { type Syscalls, VfioCall, vfioCallName } from "../syscalls.ts";
 import { type Passing, Through } from "../through.ts";
@@ -134,6 +135,8 @@ class FaultySyscalls extends Through implements FaultyKernel {
     return (call.name === "mmap" ? BigInt(answering.answer) : answering.answer) as R;
   }
 }
+
+inspectable(FaultySyscalls, "FaultyKernel", ({ calls, refused, inner }) => ({ calls, refused, inner }));
 
 /** Whether it is this fault's turn; counts the call. */
 function meets(armed: Armed, name: string): boolean {

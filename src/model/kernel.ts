@@ -1,4 +1,5 @@
 import { argumentRangeError, argumentTypeError } from "../errors.ts";
+import { inspectable, readable, readableEach, type Told } from "../inspect.ts";
 import {
   BATCH_ENTRY_BYTES,
   type Listening,
@@ -24,7 +25,7 @@ import {
 } from "./arguments.ts";
 import { Device } from "./device.ts";
 import { type PluggedDevice, pluggedDevice } from "./devices/plugged-device.ts";
-import { deviceOf, type ModelDevice } from "./dma/device.ts";
+import { asModelDevice, deviceOf, type ModelDevice } from "./dma/device.ts";
 import { EBADF, ENODEV } from "./errno.ts";
 import { ModelProcessEnded } from "./errors.ts";
 import { Eventfd, EventListening, eventfdAt } from "./eventfd.ts";
@@ -52,6 +53,8 @@ export function boot(settings: ModelSettings): ModelKernel {
   return new Kernel(machine, new Process(machine, settings.memory, settings.lockedMemory));
 }
 
+let told: (kernel: Kernel) => Told;
+
 /** The system calls of one process: finds what a descriptor leads to, and hands the call on. */
 class Kernel implements ModelKernel {
   readonly name = "model";
@@ -63,6 +66,15 @@ class Kernel implements ModelKernel {
   readonly #machine: Machine;
   readonly #process: Process;
   readonly #reader = new StructReader();
+
+  static {
+    told = (kernel) => ({
+      state: kernel.#process.ended ? "ended" : undefined,
+      platform: kernel.#machine.fixed.iommu.platform,
+      groups: kernel.#machine.groups.map(({ number }) => number),
+      pageSize: kernel.pageSize,
+    });
+  }
 
   constructor(machine: Machine, process: Process) {
     this.pageSize = machine.pageSize;
@@ -273,7 +285,7 @@ class Kernel implements ModelKernel {
   }
 
   snapshot(): ModelSnapshot {
-    return snapshotOf(this.#machine, this.#process);
+    return readable(snapshotOf(this.#machine, this.#process));
   }
 
   leaks(): string[] {
@@ -293,13 +305,17 @@ class Kernel implements ModelKernel {
     const [first] = found.devices;
     if (!first?.isPlugged) return deviceOf(found);
     const { address, bus } = first.hardware;
-    return { name: address, read: (iova, into) => bus.read(iova, into), write: (iova, from) => bus.write(iova, from) };
+    return asModelDevice({
+      name: address,
+      read: (iova, into) => bus.read(iova, into),
+      write: (iova, from) => bus.write(iova, from),
+    });
   }
 
   live(group: number): LiveIova[] {
     const driver = this.#group(group).container?.driver;
     if (driver === undefined) return [];
-    return joined([...driver.live()].filter(({ iovaPage }) => driver.reach(iovaPage) !== undefined));
+    return readableEach(joined([...driver.live()].filter(({ iovaPage }) => driver.reach(iovaPage) !== undefined)));
   }
 
   limitLockedMemory(limits: Partial<LockedMemoryLimits>): void {
@@ -342,7 +358,7 @@ class Kernel implements ModelKernel {
     const reached = found.container?.driver?.reach(pageOf(iova));
     if (reached === undefined) return undefined;
     const { page, read, write } = reached;
-    return { va: bytesOf(page) + (iova & 0xfffn), read, write };
+    return readable({ va: bytesOf(page) + (iova & 0xfffn), read, write });
   }
 
   get #counting(): Counting {
@@ -408,3 +424,5 @@ class Kernel implements ModelKernel {
     }
   }
 }
+
+inspectable(Kernel, "ModelKernel", (kernel) => told(kernel));

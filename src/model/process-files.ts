@@ -1,6 +1,7 @@
 import type { MachineFiles } from "../syscalls.ts";
 import { Device } from "./device.ts";
 import { EINVAL, EISDIR, ENOTDIR } from "./errno.ts";
+import { Eventfd } from "./eventfd.ts";
 import type { FileTree } from "./file-tree.ts";
 import type { OpenFile } from "./open-file.ts";
 import type { Process } from "./process.ts";
@@ -24,8 +25,9 @@ const FIRST_PID = 1000;
  *     /proc/1000/limits   Max locked memory
  *     /proc/1000/status   VmLck, CapEff
  *     /proc/1000/fd/3     a link to what the descriptor leads to
+ *     /proc/1000/fdinfo/3 how it was opened
  *
- * (`fs/proc/base.c: proc_pid_limits, proc_fd_link`, `fs/proc/array.c: proc_pid_status`) Each write is `around`'s: whoever watches hears
+ * (`fs/proc/base.c: proc_pid_limits, proc_fd_link`, `fs/proc/array.c: proc_pid_status`, `fs/proc/fd.c: seq_show`) Each write is `around`'s: whoever watches hears
  * at its end what became of IOVAs.
  */
 export function withProcess(machine: Shared, process: Process, around: <T>(work: () => T) => T): MachineFiles {
@@ -67,17 +69,28 @@ interface ProcessEntry {
 /** What stands at a path in a process's directory; `undefined` for nothing. */
 function entryOf(process: Process, path: string): ProcessEntry | undefined {
   const files = new Map(process.descriptors.all.map(([fd, file]) => [`${fd}`, file]));
-  if (path === "") return { names: ["fd", "limits", "status"] };
+  if (path === "") return { names: ["fd", "fdinfo", "limits", "status"] };
   if (path === "limits") return { text: limitsOf(process) };
   if (path === "status") return { text: statusOf(process) };
-  if (path === "fd") return { names: [...files.keys()].sort() };
-  const file = path.startsWith("fd/") ? files.get(path.slice("fd/".length)) : undefined;
-  return file && { link: targetOf(file) };
+  const [, directory, fd] = /^(fd|fdinfo)(?:\/(.*))?$/.exec(path) ?? [];
+  if (directory === undefined) return undefined;
+  if (fd === undefined) return { names: [...files.keys()].sort() };
+  const file = files.get(fd);
+  return file && (directory === "fd" ? { link: targetOf(file) } : { text: infoOf(file) });
 }
 
 /** A device has no path, and is called by its kind. (`drivers/vfio/group.c: vfio_device_open_file`) */
 function targetOf(file: OpenFile): string {
   return file instanceof Device ? "anon_inode:[vfio-device]" : file.path;
+}
+
+/** O_RDWR, O_NONBLOCK and O_CLOEXEC: the same on the machines that a model can be. */
+const Flag = { READ_WRITE: 0o2, NON_BLOCKING: 0o4000, CLOSE_ON_EXEC: 0o2000000 } as const;
+
+/** Everything here is for reading and writing, and closed by exec: a device's descriptor by itself, the others as the seam opens them. */
+function infoOf(file: OpenFile): string {
+  const flags = Flag.READ_WRITE | Flag.CLOSE_ON_EXEC | (file instanceof Eventfd ? Flag.NON_BLOCKING : 0);
+  return `pos:\t0\nflags:\t0${flags.toString(8)}\n`;
 }
 
 function rootNames({ processes }: Shared): string[] {

@@ -1,7 +1,9 @@
 /** A device goes to vfio-pci, and back. */
+
 import { Closable } from "../closable.ts";
 import { DmaWindowError, leftBy, withResidue } from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
+import { inspectable } from "../inspect.ts";
 import { keysOf } from "../known.ts";
 import { ownerOf } from "../open-devices.ts";
 import type { MachineFiles } from "../syscalls.ts";
@@ -96,6 +98,14 @@ export class VfioBinding extends Closable {
     this.restore();
   }
 }
+
+inspectable(VfioBinding, "VfioBinding", ({ closed, address, group, previousDriver, neighbours }) => ({
+  state: closed ? "restored" : undefined,
+  address,
+  group,
+  previousDriver,
+  neighbours,
+}));
 
 /**
  * Takes a device from its driver and gives it to vfio-pci, so that `openContainer` can have its group: `driver_override`, unbind,

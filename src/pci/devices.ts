@@ -1,5 +1,7 @@
 /** The PCI devices of a machine, from its sysfs alone: nothing is opened, and nothing changes. */
+
 import { DmaWindowError, errnoName } from "../errors.ts";
+import { readable } from "../inspect.ts";
 import { isVfioDriver } from "../system/groups.ts";
 import { numaNodeOf } from "../system/nodes.ts";
 import { type ReservedRegion, readReservedRegions } from "../system/reserved-regions.ts";
@@ -141,11 +143,11 @@ function readDevice(look: Look, address: string): PciDevice | undefined {
     reservedRegions: group === undefined ? [] : (readReservedRegions(look.machine, group) ?? []),
   };
   const node = isVfioDriver(driver) ? (found?.node ?? undefined) : undefined;
-  return {
+  return readable({
     ...facts,
     problems: problemsOf(look, facts),
     inUse: isBridge(code) ? [] : inUse(look, address, node),
-  };
+  });
 }
 
 /** `0x1b36`; at most 24 bits, so exact. */

@@ -6,6 +6,7 @@ import { guards, sentence } from "../guards.ts";
 import { bytes } from "../hex.ts";
 import type { HugepageFacts, IommuInfo } from "../iommu.ts";
 import { pages } from "./candidates.ts";
+import { memoryInMaps } from "./map-growth.ts";
 import { nodeWarnings } from "./near.ts";
 import { type Needs, shiftOf } from "./needs.ts";
 import type { ExactList, ExactRequest, FullGrowth, Held, HugepageGrowth, WindowPlan } from "./types.ts";
@@ -31,7 +32,7 @@ export function growthOf(
   };
   const warnings = [
     lockedWarning(growth, chargeBytes, smallest, info, held),
-    mapsWarning(growth, smallest, held),
+    mapsWarning(growth, needs.lists, smallest, held),
     ...growth.hugepages.map((one) => hugepageWarning(one, info)),
     ...nodeWarnings(request, needs),
   ];
@@ -120,7 +121,12 @@ function lockedWarning(
   );
 }
 
-function mapsWarning(growth: FullGrowth, smallest: bigint, held: Held): string | undefined {
+function mapsWarning(
+  growth: FullGrowth,
+  lists: readonly ExactList[],
+  smallest: bigint,
+  held: Held,
+): string | undefined {
   if (growth.mapsAvailable === null || growth.maps <= BigInt(growth.mapsAvailable)) return undefined;
   const [maps, available] = [growth.maps - held.maps, BigInt(growth.mapsAvailable) - held.maps];
   const more = held.maps === 0n ? "" : "more ";
@@ -131,7 +137,7 @@ function mapsWarning(growth: FullGrowth, smallest: bigint, held: Held): string |
   const least = ((each + smallest - 1n) / smallest) * smallest;
   return (
     `full growth makes ${maps} ${more}maps if pages are allocated one by one, and ${limit}: maps then fail from ` +
-    `${bytes(held.bytes + available * smallest)} of memory on. Allocate ${bytes(least)} or more at a time. ${sentence(guards.dmaEntries)}: or raise it`
+    `${bytes(held.bytes + memoryInMaps(lists, smallest, available))} of memory on. Allocate ${bytes(least)} or more at a time. ${sentence(guards.dmaEntries)}: or raise it`
   );
 }
 

@@ -3,7 +3,7 @@
  * reader that takes the second for the first tells a program that the machine has none of a thing that it has.
  */
 
-import { readFileSync } from "node:fs";
+import { fileSystem } from "../builtin.ts";
 import { ERRNO } from "../errno.ts";
 import { argumentTypeError, DmaWindowError, errnoName } from "../errors.ts";
 import type { MachineFiles } from "../syscalls.ts";
@@ -49,6 +49,7 @@ export function unreadable(code: string, path: string, next: string, error: unkn
 /** The whole text of one of the kernel's files. `next` is the sentence that says what to do when it cannot be read. */
 export function readText(path: string, code: string, next: string): string {
   checkPath("path", path);
+  const { readFileSync } = fileSystem();
   try {
     return readFileSync(path, "utf8");
   } catch (error) {

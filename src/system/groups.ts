@@ -9,12 +9,12 @@
  * (`drivers/iommu/iommu.c: iommu_group_alloc`, `drivers/vfio/group.c: vfio_create_group`)
  */
 
-import { basename, join } from "node:path";
 import { argumentTypeError } from "../errors.ts";
 import type { MachineFiles } from "../syscalls.ts";
 import { object } from "../validate.ts";
 import { checkFiles, checkPath, listed, pointedTo } from "./files.ts";
 import { machineFiles } from "./machine-files.ts";
+import { basename, join } from "./paths.ts";
 
 export interface GroupDevice {
   /** The device's name on its bus: for PCI its address, `0000:01:00.0`. */

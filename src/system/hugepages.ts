@@ -14,11 +14,12 @@
  * is known when mmap and the first touch have succeeded, and not before.
  */
 
-import { join } from "node:path";
 import { ERRNO } from "../errno.ts";
+import { readable } from "../inspect.ts";
 import type { MachineFiles } from "../syscalls.ts";
 import { checkFiles, checkPath, listed } from "./files.ts";
 import { machineFiles } from "./machine-files.ts";
+import { join } from "./paths.ts";
 
 /**
  * One pool. The counts are exact as numbers: a hugepage is larger than 4 KiB, so 2^64 bytes hold fewer than 2^52.
@@ -112,9 +113,10 @@ function readPool(files: MachineFiles, root: string, name: string): HugepagePool
   if (total === undefined || free === undefined || surplus === undefined) return undefined;
   const pageShift = pageSize.toString(2).length - 1;
   const counts = { pageSize, pageShift, total, free, surplus };
-  if (files.text(join(root, name, "resv_hugepages")) === ENOENT) return { ...counts, available: free };
+  if (files.text(join(root, name, "resv_hugepages")) === ENOENT) return readable({ ...counts, available: free });
   const reserved = readCount(files, root, name, "resv_hugepages");
-  return reserved === undefined ? undefined : { ...counts, reserved, available: Math.max(0, free - reserved) };
+  if (reserved === undefined) return undefined;
+  return readable({ ...counts, reserved, available: Math.max(0, free - reserved) });
 }
 
 /** `hugepages-2048kB` is 2 MiB: the kernel's kB are 1024 bytes (`mm/hugetlb.c: hugetlb_add_hstate`). */

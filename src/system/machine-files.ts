@@ -1,27 +1,13 @@
-import {
-  closeSync,
-  constants,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  renameSync,
-  rmSync,
-  statSync,
-  unlinkSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
-import { dirname } from "node:path";
+import { fileSystem } from "../builtin.ts";
 import { ERRNO } from "../errno.ts";
 import type { FileStatus, MachineFiles } from "../syscalls.ts";
+import { dirname } from "./paths.ts";
 
 /** The files of the machine that this program runs on. Sysfs and procfs only answer; nothing here opens a device. */
 export const machineFiles: MachineFiles = {
-  text: (path) => answered(() => readFileSync(path, "utf8")),
-  names: (path) => answered(() => readdirSync(path).sort()),
-  link: (path) => answered(() => readlinkSync(path)),
+  text: (path) => answered(() => fileSystem().readFileSync(path, "utf8")),
+  names: (path) => answered(() => fileSystem().readdirSync(path).sort()),
+  link: (path) => answered(() => fileSystem().readlinkSync(path)),
   write: (path, text) => answered(() => writeWhole(path, text)),
   keep: (path, text) => answered(() => keepWhole(path, text)),
   remove: (path) => answered(() => removed(path)),
@@ -30,7 +16,8 @@ export const machineFiles: MachineFiles = {
 
 /** One write(2): sysfs takes each as a whole text. A file that is not there is not made, and an ordinary one loses what it held. */
 function writeWhole(path: string, text: string): number {
-  const bytes = Buffer.from(text);
+  const { closeSync, constants, openSync, writeSync } = fileSystem();
+  const bytes = new TextEncoder().encode(text);
   const fd = openSync(path, constants.O_WRONLY | constants.O_TRUNC);
   try {
     return writeSync(fd, bytes) === bytes.length ? 0 : -ERRNO.EIO;
@@ -41,6 +28,7 @@ function writeWhole(path: string, text: string): number {
 
 /** Under another name first: whoever is killed in the middle leaves the old text, or none. */
 function keepWhole(path: string, text: string): number {
+  const { mkdirSync, renameSync, rmSync, writeFileSync } = fileSystem();
   const unfinished = `${path}.${process.pid}`;
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
   try {
@@ -55,12 +43,12 @@ function keepWhole(path: string, text: string): number {
 }
 
 function removed(path: string): number {
-  unlinkSync(path);
+  fileSystem().unlinkSync(path);
   return 0;
 }
 
 function statusOf(path: string): FileStatus {
-  const found = statSync(path);
+  const found = fileSystem().statSync(path);
   const { mode, uid, gid, size } = found;
   const isDevice = found.isCharacterDevice() || found.isBlockDevice();
   const kind = found.isFile() ? "file" : found.isDirectory() ? "directory" : isDevice ? "device" : "other";

@@ -10,6 +10,7 @@
 
 import { ERRNO } from "../errno.ts";
 import { argumentTypeError, DmaWindowError, errnoName } from "../errors.ts";
+import { readable } from "../inspect.ts";
 import type { MachineFiles } from "../syscalls.ts";
 import { checkFiles } from "./files.ts";
 import { type HugepagePool, poolsOf } from "./hugepages.ts";
@@ -58,12 +59,12 @@ function readNode(directory: string, id: number, files: MachineFiles): NumaNode 
   const meminfo = files.text(`${directory}/meminfo`);
   const [total, free] = ["MemTotal", "MemFree"].map((field) => bytesIn(meminfo, field));
   const cpus = files.text(`${directory}/cpulist`);
-  return {
+  return readable({
     id,
     ...(total === undefined || free === undefined ? {} : { memory: { total, free } }),
     cpus: typeof cpus === "string" ? numbersIn(cpus) : [],
     hugepages: poolsOf(files, `${directory}/hugepages`),
-  };
+  });
 }
 
 /**

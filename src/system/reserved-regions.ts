@@ -8,7 +8,9 @@
  *     0x000000007c000000 0x000000007fffffff direct-relaxable   the same, until a driver takes the device over
  *     0x000000fd00000000 0x000000ffffffffff reserved           never translated
  */
+
 import { DmaWindowError } from "../errors.ts";
+import { readable } from "../inspect.ts";
 import type { MachineFiles } from "../syscalls.ts";
 
 export interface ReservedRegion {
@@ -33,7 +35,7 @@ export function readReservedRegions(files: MachineFiles, group: number): readonl
   return lines.map((line, i) => {
     const [, start, last, kind] = linePattern.exec(line) ?? [];
     const region = { start: BigInt(`0x${start ?? 1}`), last: BigInt(`0x${last ?? 0}`), kind: kind ?? "" };
-    if (region.start <= region.last) return region;
+    if (region.start <= region.last) return readable(region);
     throw new DmaWindowError(
       "ERR_RESERVED_REGIONS_MALFORMED",
       `line ${i + 1} of ${path} is not START LAST KIND: ${JSON.stringify(line.slice(0, 80))}`,

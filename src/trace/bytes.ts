@@ -46,15 +46,13 @@ export function readStruct(layout: StructLayout, memory: Uint8Array, at: number)
   return {
     values,
     files: listed && numbers && { name: listed.name, numbers },
-    rest: Buffer.from(rest)
-      .toString("hex")
-      .replace(/(00)+$/, ""),
+    rest: hexOf(rest).replace(/(00)+$/, ""),
   };
 }
 
 /** Memory with the struct at its start, and room for all that the kernel may write. */
 export function writeStruct(layout: StructLayout, values: Values, files: readonly number[], rest: string): Uint8Array {
-  const tail = Buffer.concat([Buffer.from(new Int32Array(files).buffer), Buffer.from(rest, "hex")]);
+  const tail = [...new Uint8Array(new Int32Array(files).buffer), ...bytesOf(rest)];
   const [first] = layout.fields;
   const argsz = hasArgsz(layout) && first !== undefined ? Number(values.get(first) ?? 0n) : 0; // 32 bits
   const room = Math.min(Math.max(argsz, STRUCT_BYTES_MIN), STRUCT_BYTES_MAX);
@@ -77,4 +75,13 @@ function readFiles(memory: Uint8Array, at: number, count: number): number[] {
 function read(view: DataView, { at, bytes, kind }: StructField): bigint {
   if (bytes === 8) return view.getBigUint64(at, true);
   return BigInt(kind === "file" ? view.getInt32(at, true) : view.getUint32(at, true));
+}
+
+function hexOf(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Two digits each. */
+function bytesOf(hex: string): number[] {
+  return (hex.match(/../g) ?? []).map((digits) => Number.parseInt(digits, 16));
 }

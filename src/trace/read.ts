@@ -1,5 +1,7 @@
 /** From lines to calls. Whatever a line says is checked here: a trace comes from elsewhere. */
+
 import { argumentTypeError } from "../errors.ts";
+import { readable } from "../inspect.ts";
 import { VfioCall } from "../syscalls.ts";
 import { ADDRESSES_END, NEIGHBOURHOOD, parsePlace } from "./addresses.ts";
 import { isErrnoName } from "./answers.ts";
@@ -30,7 +32,8 @@ export function readTrace(lines: Iterable<string>): Trace {
   const first = iterator.next();
   if (first.done) throw malformed(1, "there is none: a trace begins with its header");
   try {
-    return { header: headerOf(objectOf(first.value, 1, () => false)), calls: callsOf(iterator) };
+    const header = headerOf(objectOf(first.value, 1, () => false));
+    return readable({ header, calls: callsOf(iterator) }, "Trace", () => ({ ...header }));
   } catch (error) {
     iterator.return?.();
     throw error;

@@ -1,5 +1,6 @@
 import { argumentTypeError } from "../errors.ts";
 import { hex } from "../hex.ts";
+import { inspectable } from "../inspect.ts";
 import { keysOf, known } from "../known.ts";
 import { BATCH_ENTRY_BYTES, type LockedMemory, MapFlag, type Syscalls, VfioCall } from "../syscalls.ts";
 import { holdsBatch, type Passing, Through } from "../through.ts";
@@ -215,6 +216,8 @@ class TraceRecorder extends Through {
   }
 }
 
+inspectable(TraceRecorder, "TraceRecorder", ({ inner }) => ({ inner }));
+
 /** What a device is read and written by: no answer of the kernel's to a call depends on it, and there is no end of it. */
 const UNWRITTEN = ["pread", "pwrite", "registers", "takeEvents", "listen"];
 
@@ -237,7 +240,7 @@ function isChosen(flags: number): boolean {
 
 function nameAt(memory: Uint8Array, at: number): string {
   const end = memory.indexOf(0, at);
-  return Buffer.from(memory.subarray(at, end < 0 ? at : end)).toString("latin1");
+  return Array.from(memory.subarray(at, end < 0 ? at : end), (byte) => String.fromCharCode(byte)).join("");
 }
 
 function readArgsz(memory: Uint8Array, at: number): number {

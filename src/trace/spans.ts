@@ -47,6 +47,15 @@ export class Spans<T> implements Iterable<Span<T>> {
     this.#spans.splice(first, last - first, ...kept);
   }
 
+  /** Those that have an address of the range, ascending. */
+  *within(start: bigint, end: bigint): Generator<Span<T>, void, void> {
+    for (let i = this.#after(start); ; i++) {
+      const span = this.#spans[i];
+      if (span === undefined || span.start >= end) return;
+      yield span;
+    }
+  }
+
   /** Whether every address of the range is in one of them. */
   covers(start: bigint, end: bigint): boolean {
     for (let at = start; at < end; ) {

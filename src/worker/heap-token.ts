@@ -1,5 +1,7 @@
 /** What a thread is sent to make a heap of its own in memory that another one lends. */
+
 import type { AllocMemory } from "../alloc.ts";
+import { readable } from "../inspect.ts";
 import type { PoolRun } from "./slots.ts";
 import { readShared } from "./token.ts";
 
@@ -41,5 +43,10 @@ export function readHeapToken(token: HeapToken): HeapToken {
 }
 
 export function makeHeapToken(parts: Omit<HeapToken, "kind">): HeapToken {
-  return { kind: KIND, ...parts };
+  return readable({ kind: KIND, ...parts }, "HeapToken", ({ title, loan, va, length }) => ({
+    title,
+    loan,
+    va,
+    length,
+  }));
 }

@@ -3,6 +3,7 @@ import { markClass } from "../copies.ts";
 import { coded, DmaWindowError } from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
 import { hex } from "../hex.ts";
+import { inspectable, whereClosed } from "../inspect.ts";
 import { keysOf, known } from "../known.ts";
 import { type Sight, type Syscalls, sightIn, spaceOf } from "../syscalls.ts";
 import { object, syscalls } from "../validate.ts";
@@ -160,3 +161,9 @@ export function openSharedPool(token: SharedPoolToken, options: OpenSharedPoolOp
 }
 
 markClass(WorkerPool, "WorkerPool");
+inspectable(WorkerPool, "WorkerPool", (pool) => ({
+  state: whereClosed(pool),
+  size: pool.size,
+  count: pool.count,
+  worker: pool.worker,
+}));

@@ -1,8 +1,10 @@
 /** Frees blocks of a heap that is another thread's. */
+
 import type { AllocMemory } from "../alloc.ts";
 import { AllocStatus, HANDLE_INDEX_MASK, RUNG_WORD } from "../alloc.ts";
 import { markClass } from "../copies.ts";
 import { coded, DmaWindowError } from "../errors.ts";
+import { inspectable, readable, whereClosed } from "../inspect.ts";
 import { refusedHandle } from "../refused-handle.ts";
 import { Pushed, RemoteQueue } from "./remote.ts";
 import { readShared } from "./token.ts";
@@ -61,6 +63,11 @@ export class RemoteFree {
     this.#tag = tag;
   }
 
+  /** @internal The heap, as errors call it. */
+  get title(): string {
+    return this.#title;
+  }
+
   /** Whether the heap is. */
   get closed(): boolean {
     return !this.#queue.isOpen;
@@ -114,7 +121,8 @@ export function openRemoteFree(token: RemoteFreeToken): RemoteFree {
 }
 
 export function makeRemoteFreeToken(parts: Omit<RemoteFreeToken, "kind">): RemoteFreeToken {
-  return { kind: KIND, ...parts };
+  return readable({ kind: KIND, ...parts }, "RemoteFreeToken", ({ title }) => ({ title }));
 }
 
 markClass(RemoteFree, "RemoteFree");
+inspectable(RemoteFree, "RemoteFree", (remote) => ({ state: whereClosed(remote), title: remote.title }));

@@ -1,6 +1,8 @@
 /** What a thread is sent to open a pool that it shares. */
+
 import type { AllocMemory } from "../alloc.ts";
 import { argumentTypeError, DmaWindowError } from "../errors.ts";
+import { readable } from "../inspect.ts";
 
 /**
  * Opens a {@link SharedPool} in one worker of this process, once: `new Worker(file, { workerData: pool.token() })`, or by
@@ -51,5 +53,5 @@ export function readShared<Token extends { readonly kind: string; readonly memor
 }
 
 export function makeToken(parts: Omit<SharedPoolToken, "kind">): SharedPoolToken {
-  return { kind: KIND, ...parts };
+  return readable({ kind: KIND, ...parts }, "SharedPoolToken", ({ title, worker }) => ({ title, worker }));
 }

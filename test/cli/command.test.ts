@@ -7,7 +7,7 @@ import { HELP } from "../../src/cli/options.ts";
 import { shimAvailable } from "../../src/linux/index.ts";
 import { readIomem } from "../../src/system/iomem.ts";
 import { dmaWindow, type Ended, WITHOUT_SHIM, withoutProgress } from "./command.ts";
-import { shapeOfPlan, shapeOfRun } from "./contract.ts";
+import { shapeOfPlanned, shapeOfRun } from "./contract.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -159,7 +159,7 @@ planning("plans and creates nothing, in words or as one JSON document", () => {
   assert.match(words, /window +1 TiB at 0x0, for 1 TiB in IOVA mode rebased/);
   assert.not.match(words, "created");
   const document = JSON.parse(fine(dmaWindow("plan --grow-to 1T --json")));
-  shapeOfPlan(document);
+  shapeOfPlanned(document);
   assert.is(document.plan.size, "0x10000000000");
 });
 
@@ -172,7 +172,7 @@ planning("plans on every IOMMU, and creates nothing there either", () => {
   ] as const) {
     const args = `plan --grow-to 1T --platform ${platform}`;
     const document = JSON.parse(fine(dmaWindow(`${args} --json`, { env: WITHOUT_SHIM })));
-    shapeOfPlan(document);
+    shapeOfPlanned(document);
     assert.is(document.plan.size, size);
     const words = fine(dmaWindow(args, { env: WITHOUT_SHIM }));
     assert.is(/window|TCE|MEMLOCK/.test(words), platform === "powernv" || platform === "pseries", words);

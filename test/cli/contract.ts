@@ -137,7 +137,59 @@ export function shapeOfRun(document: unknown): void {
   run(document, "the document");
 }
 
-/** Fails unless it is what `plan --json` prints. */
+/** Fails unless it is what `run --json` begins with, and `plan --json` has beside the plan itself. */
 export function shapeOfPlan(document: unknown): void {
   object(head)(document, "the document");
+}
+
+const limit = object({
+  what: text,
+  unit: oneOf("bytes", "maps", "pages"),
+  needed: hex,
+  available: orNull(hex),
+  at: orNull(hex),
+});
+
+const pieces = list(object({ length: hex, pageSize: hex }));
+
+/** The plan as `planWindow` gives it: what it does not have is not there. */
+const ownPlan = {
+  format: oneOf("dma-window plan"),
+  version: count,
+  kind: oneOf("spapr", "type1", "noiommu"),
+  window: oneOf("default"),
+  iovaMode: oneOf("rebased", "va", "pa"),
+  start: hex,
+  size: hex,
+  needed: hex,
+  pageShift: count,
+  levels: count,
+  tces: count,
+  levelBytes: list(count),
+  tableBytes: count,
+  chargeBytes: count,
+  dmaMaskBits: count,
+  holes: list(range),
+  alignment: hex,
+  pieces,
+  deviceAddressBits: count,
+  fullGrowth,
+  warnings: list(text),
+  rejected: list(object({ choice: text, reason: text })),
+} satisfies Readonly<Record<string, Check>>;
+
+const compared = list(
+  object({
+    pageSize: hex,
+    plan: orNull(object(ownPlan, "window", "alignment", "pieces", "deviceAddressBits")),
+    limits: list(limit),
+    rejected: list(object({ choice: text, reason: text })),
+  }),
+);
+
+/** Fails unless it is what `plan --json` prints: of this machine, or of one that is described. */
+export function shapeOfPlanned(document: unknown, isDescribed = false): void {
+  const of = isDescribed ? { machine: object({ name: text, platform: text }) } : head;
+  const fields = { ...ownPlan, ...of, limits: list(limit), compared };
+  object(fields, "window", "alignment", "pieces", "deviceAddressBits", "compared")(document, "the document");
 }

@@ -4,7 +4,8 @@
  *     node guest.mjs --platform pseries --groups /dev/vfio/0,/dev/vfio/1 --devices 0000:00:00.0,0001:00:00.0
  *     node guest.mjs ... --call MAP_DMA     only the rows of such calls
  *     node guest.mjs --platform pseries --nvme 0002:00:00.0 --nvme-group /dev/vfio/2
- *                                           the rows about devices, and no others; --card and --card-group name the second
+ *                                           the rows about devices, and no others; --card and --port (with their groups) name
+ *                                           more devices, and --raw the program that makes calls past the shim
  *     node guest.mjs ... --harm "VFIO_IOMMU_SPAPR_TCE_CREATE (pSeries) 23"
  *                                           one row that harms the kernel: start the machine again afterwards
  *                                           (two CPUs, please: one may wait for ever for a lock of the crashed call)
@@ -19,9 +20,11 @@ import { linuxKernel } from "../../src/linux/index.ts";
 import { answerRows, runAlone } from "./alone.ts";
 import { errands } from "./errands.ts";
 import { type LinuxMachine, linuxTarget, runningLinux } from "./linux-target.ts";
-import type { Needs, PlatformName } from "./row.ts";
+import { rawCallsBy } from "./raw-calls.ts";
+import { isAboutDevice, type PlatformName } from "./row.ts";
 import { needsOf, type PlacedRow, rowsOf, runRows, type Summary } from "./run-on.ts";
 import type { Target } from "./target.ts";
+import { readWithoutMemory } from "./without-memory.ts";
 
 const { values } = parseArgs({
   options: {
@@ -32,11 +35,15 @@ const { values } = parseArgs({
     "nvme-group": { type: "string", default: "" },
     card: { type: "string" },
     "card-group": { type: "string", default: "" },
+    port: { type: "string" },
+    "port-group": { type: "string", default: "" },
+    raw: { type: "string" },
     call: { type: "string", default: "" },
     harm: { type: "string" },
     // For the processes that it starts itself.
     row: { type: "string", multiple: true },
     errand: { type: "string" },
+    "without-memory": { type: "boolean" },
   },
 });
 
@@ -51,6 +58,8 @@ const machine: LinuxMachine = {
   devices: values.devices.split(",").filter((one) => one !== ""),
   nvme: values.nvme === undefined ? undefined : { name: values.nvme, group: values["nvme-group"] },
   card: values.card === undefined ? undefined : { name: values.card, group: values["card-group"] },
+  port: values.port === undefined ? undefined : { name: values.port, group: values["port-group"] },
+  raw: values.raw === undefined ? undefined : rawCallsBy(values.raw),
   hugepages: { 21: freeHugepages(2048), 24: freeHugepages(16384), 30: freeHugepages(1048576) },
   alone: values.row !== undefined,
   again: [process.execPath, ...own],
@@ -59,6 +68,8 @@ const machine: LinuxMachine = {
 if (values.errand !== undefined) {
   // The parent put them there.
   console.log(errands(linuxKernel(), values.errand, { container: 3, group: 4 }));
+} else if (values["without-memory"]) {
+  console.log(readWithoutMemory(linuxKernel(), 3));
 } else {
   await runHere(linuxTarget(machine));
 }
@@ -76,15 +87,10 @@ async function runHere(target: Target): Promise<void> {
   if (harm !== undefined) await summarize(target, [find(all, harm)]);
   else {
     const ofDevices = values.nvme !== undefined;
-    const wanted = all.filter(({ row }) => !needsOf(row).reboot && isOfDevice(needsOf(row)) === ofDevices);
+    const wanted = all.filter(({ row }) => !needsOf(row).reboot && isAboutDevice(needsOf(row)) === ofDevices);
     const chosen = wanted.filter(({ section }) => section.call.includes(values.call));
     await summarize(target, chosen);
   }
-}
-
-/** Whether a row is about a device for which there is a part of its own. */
-function isOfDevice({ nvme, card }: Needs): boolean {
-  return nvme === true || card === true;
 }
 
 function find(rows: readonly PlacedRow[], named: string): PlacedRow {

@@ -6,6 +6,7 @@ import { linuxKernel } from "../../src/linux/index.ts";
 import { type LinuxVersion, linuxVersionIn, linuxVersionText } from "../../src/linux-version.ts";
 import { type Syscalls, VfioCall } from "../../src/syscalls.ts";
 import { eduDevice } from "./edu.ts";
+import type { RawCalls } from "./raw-calls.ts";
 import type { Needs, PlatformName } from "./row.ts";
 import type { Machine, TakenAway, Target } from "./target.ts";
 
@@ -21,6 +22,10 @@ export interface LinuxMachine {
   readonly nvme?: Machine["nvme"];
   /** And its network card. */
   readonly card?: Machine["card"];
+  /** And a second controller of its, behind a root port. */
+  readonly port?: Machine["port"];
+  /** The program that makes calls past the shim, where there is one. */
+  readonly raw?: RawCalls | undefined;
   /** Free hugepages by their page shift. */
   readonly hugepages: Readonly<Record<number, number>>;
   /** This process was started for one row, which may need a limit or harm the kernel. */
@@ -57,13 +62,15 @@ export function linuxTarget(machine: LinuxMachine): Target {
       groups,
       nvme: machine.nvme,
       card: machine.card,
+      port: machine.port,
+      raw: machine.raw,
       takeAway: () => takeAway(machine.nvme),
     }),
   };
 }
 
 function whatIsMissing(
-  { groups, devices, hugepages, alone, nvme, card }: LinuxMachine,
+  { groups, devices, hugepages, alone, nvme, card, port, raw }: LinuxMachine,
   needs: Needs,
 ): string | undefined {
   if (needs.groups !== undefined && groups.length < needs.groups) return `this machine has ${groups.length} group`;
@@ -71,6 +78,8 @@ function whatIsMissing(
   if (needs.reboot && !alone) return "harms the kernel: needs a boot of its own";
   if ((needs.device || needs.dma) && devices.length === 0) return "no device";
   if (needs.card && card === undefined) return "no network card of QEMU's";
+  if (needs.port && port === undefined) return "no NVMe controller of QEMU's behind a root port";
+  if (needs.raw && raw === undefined) return "no program that makes calls past the shim";
   if (needs.nvme && nvme === undefined) return "no NVMe controller of QEMU's";
   if (needs.deviceMemory) return "nothing mmaps a device's memory here";
   const [shift, count] = needs.hugepages ?? [0, 0];
@@ -97,6 +106,14 @@ function abilities(kernel: Syscalls, { devices, again }: LinuxMachine): Omit<Mac
       if (child.status !== 0) throw new Error(`the second process ended with ${child.status ?? child.signal}`);
       return child.stdout.trim();
     },
+    readWithoutMemory(fd) {
+      const [node = "", ...args] = again;
+      const child = spawnSync(node, [...args, "--without-memory"], {
+        stdio: ["ignore", "pipe", "inherit", fd],
+        encoding: "utf8",
+      });
+      return child.signal ?? `exit code ${child.status}: ${child.stdout.trim()}`;
+    },
   };
 }
 
@@ -119,6 +136,7 @@ function takeAway({ name: address, group } = { name: "", group: "" }): TakenAway
   const isThrough = () => waitedFor(() => existsSync(done));
   return {
     isThrough,
+    goOn: () => undefined,
     bindAgain() {
       if (!isThrough()) throw new Error(`${address} was not unbound`);
       rmSync(dirname(done), { recursive: true });

@@ -7,7 +7,8 @@ import {
   modelKernel,
   softwareNvme,
 } from "../../src/model/index.ts";
-import { Protection } from "../../src/syscalls.ts";
+import { Protection, type VfioCall } from "../../src/syscalls.ts";
+import { cardImage } from "./card-rom.ts";
 import { errands } from "./errands.ts";
 import type { Needs, PlatformName } from "./row.ts";
 import type { Device, Machine, TakenAway, Target } from "./target.ts";
@@ -21,6 +22,10 @@ const NVME_GROUP = 28;
 function nvmeAddress(platform: PlatformName): string {
   return platform === "powernv" ? "0000:01:00.0" : "0000:00:07.0";
 }
+
+/** Behind a bridge on every machine. */
+const PORT_GROUP = 30;
+const PORT_ADDRESS = "0000:02:00.0";
 
 const CARD_GROUP = 29;
 const CARD_ADDRESS = "0000:00:08.0";
@@ -40,6 +45,9 @@ const networkCard: ModelPciDevice = {
     msix: { vectors: 5, bar: 3, table: 0, pending: 0x2000 },
     msi: 1,
     intx: true,
+    rom: cardImage(),
+    flr: false,
+    pmReset: true,
   },
   group: CARD_GROUP,
   address: CARD_ADDRESS,
@@ -55,7 +63,7 @@ export const versions: Readonly<Record<PlatformName, readonly string[]>> = {
   noiommu: ["6.1.192", "6.12.117", "7.3.4"],
 };
 
-/** The software kernel: it can do everything, and every row gets a new one. */
+/** The software kernel: it can do nearly everything, and every row gets a new one. */
 export function modelTarget(
   platform: PlatformName,
   pageSize: 4096 | 65536,
@@ -66,7 +74,10 @@ export function modelTarget(
     platform,
     pageSize,
     linux: linuxVersionIn(linux) as LinuxVersion,
-    cannot: () => undefined,
+    cannot: ({ raw, signal }) => {
+      if (raw === "memory") return "a software kernel's programs have no pointers, and one way to map registers";
+      return signal ? "no process of a software kernel ends by a signal" : undefined;
+    },
     begin: (needs) => machineOn(modelKernel({ ...optionsFor(platform, pageSize, needs), linux }), platform, needs),
   };
 }
@@ -74,10 +85,11 @@ export function modelTarget(
 /** As much RAM as the emulated machines have, more or less: some rows are about too little of it. */
 const RAM = 2560n << 20n;
 
-function optionsFor(platform: PlatformName, pageSize: number, { limit, nvme, card }: Needs): ModelOptions {
+function optionsFor(platform: PlatformName, pageSize: number, { limit, nvme, card, port }: Needs): ModelOptions {
   const plugged = [
     ...(nvme ? [softwareNvme({ group: NVME_GROUP, address: nvmeAddress(platform) })] : []),
     ...(card ? [networkCard] : []),
+    ...(port ? [softwareNvme({ group: PORT_GROUP, address: PORT_ADDRESS })] : []),
   ];
   const devices = plugged.length > 0 ? { devices: plugged } : {};
   const own = { ...machineOf(platform), pageSize, groups, ram: RAM, ...devices };
@@ -91,7 +103,7 @@ function machineOf(platform: PlatformName): Pick<ModelOptions, "platform"> {
   return { platform: platform === "type1 v1" || platform === "type1 v2" ? "type1" : platform };
 }
 
-function machineOn(kernel: ModelKernel, platform: PlatformName, { nvme, card }: Needs): Machine {
+function machineOn(kernel: ModelKernel, platform: PlatformName, { nvme, card, port }: Needs): Machine {
   const prefix = platform === "noiommu" ? "noiommu-" : "";
   return {
     kernel,
@@ -99,6 +111,8 @@ function machineOn(kernel: ModelKernel, platform: PlatformName, { nvme, card }: 
     takeAway: () => takeAway(kernel, nvmeAddress(platform)),
     card: card && { group: `/dev/vfio/${CARD_GROUP}`, name: CARD_ADDRESS },
     nvme: nvme && { group: `/dev/vfio/${NVME_GROUP}`, name: nvmeAddress(platform) },
+    port: port && { group: `/dev/vfio/${PORT_GROUP}`, name: PORT_ADDRESS },
+    raw: { ioctl: (fd, distance, argument) => kernel.ioctl(fd, (0x100 + distance) as VfioCall, argument) },
     deviceName: (index) => `0000:00:${(groups[index] as number).toString(16)}.0`,
     deviceMemory: () => {
       const length = 16n * BigInt(kernel.pageSize);
@@ -123,6 +137,7 @@ function takeAway(kernel: ModelKernel, address: string): TakenAway {
   void kernel.plugged(address).unbind();
   return {
     isThrough: () => !kernel.plugged(address).isBound,
+    goOn: () => kernel.plugged(address).request(),
     bindAgain() {
       kernel.files.write?.(`/sys/bus/pci/devices/${address}/driver_override`, "vfio-pci");
       kernel.files.write?.("/sys/bus/pci/drivers_probe", address);

@@ -11,8 +11,21 @@ export const Irq = { INTX: 0, MSI: 1, MSIX: 2, ERR: 3, REQ: 4 } as const;
 /** `flags` of SET_IRQS: what data follow, and what is done. */
 export const Flag = { NONE: 1, BOOL: 2, EVENTFD: 4, MASK: 8, UNMASK: 16, TRIGGER: 32 } as const;
 
+/** Calls by their distance from VFIO_BASE, for those that are made by number; the last is none. */
+export const Distance = {
+  GET_INFO: 7,
+  GET_REGION_INFO: 8,
+  GET_IRQ_INFO: 9,
+  SET_IRQS: 10,
+  RESET: 11,
+  GET_HOT_RESET_INFO: 12,
+  HOT_RESET: 13,
+  FEATURE: 17,
+  NOBODYS: 99,
+} as const;
+
 /** Registers of the configuration space. */
-export const Config = { COMMAND: 0x04, REVISION: 0x08, BAR0: 0x10, CAPABILITIES: 0x34 } as const;
+export const Config = { COMMAND: 0x04, REVISION: 0x08, BAR0: 0x10, ROM: 0x30, CAPABILITIES: 0x34 } as const;
 export const Command = { MEMORY: 2, BUS_MASTER: 4 } as const;
 
 /** Ids of capabilities, and where in one what is. */
@@ -33,7 +46,7 @@ export const NOT_OPEN = 9999;
 
 /** A moment, and how many of them something may take that another process does. */
 const TICK_MS = 20;
-const TICKS = 500;
+const TICKS = 1500;
 
 const BEFORE = 0xee;
 const STRUCT_BYTES = 1024;
@@ -153,7 +166,7 @@ export class OpenDevice {
     this.#view.setBigUint64(0, BigInt(value), true);
     const { pwrite } = this.#kernel;
     if (pwrite === undefined) throw new Error("this kernel has no pwrite");
-    return pwrite.call(this.#kernel, this.fd, this.#memory.subarray(0, bytes), at(region, offset));
+    return pwrite.call(this.#kernel, this.fd, this.#memory.subarray(0, bytes), placeIn(region, offset));
   }
 
   /** A register of the configuration space. */
@@ -292,7 +305,7 @@ export class OpenDevice {
   #map(offset: number, length: number, region: number): Registers | number {
     const { registers } = this.#kernel;
     if (registers === undefined) throw new Error("this kernel maps no registers");
-    const answer = registers.call(this.#kernel, this.fd, at(region, offset), length);
+    const answer = registers.call(this.#kernel, this.fd, placeIn(region, offset), length);
     if (typeof answer !== "number") this.#maps.push(answer);
     return answer;
   }
@@ -308,6 +321,17 @@ export class OpenDevice {
     this.#begin(argsz);
     this.#view.setUint32(8, 0, true);
     return `${words(this.#call(VfioCall.DEVICE_GET_PCI_HOT_RESET_INFO))}, count ${this.u32(8)}`;
+  }
+
+  /** What GET_PCI_HOT_RESET_INFO said of the n-th device: the number of its group, and its address. */
+  hotResetDevice(place = 0): readonly [group: number, address: string] {
+    const at = 12 + 8 * place;
+    const [segment, bus, devfn] = [
+      this.#view.getUint16(at + 4, true),
+      this.#memory[at + 6],
+      this.#memory[at + 7],
+    ] as const;
+    return [this.u32(at), pciAddress(segment, bus ?? 0, devfn ?? 0)];
   }
 
   /** DEVICE_PCI_HOT_RESET. */
@@ -364,16 +388,22 @@ export class OpenDevice {
   #pread(region: number, offset: number, into: Uint8Array): number {
     const { pread } = this.#kernel;
     if (pread === undefined) throw new Error("this kernel has no pread");
-    return pread.call(this.#kernel, this.fd, into, at(region, offset));
+    return pread.call(this.#kernel, this.fd, into, placeIn(region, offset));
   }
 }
 
-function at(region: number, offset: number): bigint {
+/** Where in the device's file a place in a region is. */
+export function placeIn(region: number, offset: number): bigint {
   return (BigInt(region) << 40n) + BigInt(offset);
 }
 
 export function hex(value: number | bigint): string {
   return `0x${value.toString(16)}`;
+}
+
+/** `0000:01:00.0`. */
+function pciAddress(segment: number, bus: number, devfn: number): string {
+  return `${segment.toString(16).padStart(4, "0")}:${pair(bus)}:${pair(devfn >> 3)}.${devfn & 7}`;
 }
 
 function pair(value: number): string {

@@ -1,7 +1,8 @@
 import { IommuType, MapFlag, Protection, VfioCall } from "../../src/syscalls.ts";
 import { GiB, Rig } from "../model/rig.ts";
 import { DeviceTrial } from "./device-trial.ts";
-import { OpenDevice } from "./open-device.ts";
+import { OpenDevice, placeIn, Region } from "./open-device.ts";
+import type { Protection as MapProtection, RawCalls, Sharing } from "./raw-calls.ts";
 import type { Answer, Beginning, PlatformName } from "./row.ts";
 import type { Device, Machine, PlacedDevice, TakenAway } from "./target.ts";
 import { size, words } from "./words.ts";
@@ -9,6 +10,9 @@ import { size, words } from "./words.ts";
 /** Pages of memory that each program has, and how many of them are registered when its row begins so. */
 const PAGES = 16n;
 const REGISTERED = 8n;
+
+/** O_CLOEXEC, the same on all machines here. */
+const CLOSE_ON_EXEC = 0o2000000;
 
 /**
  * Where the next program's memory lies: each has a GiB of addresses to itself, because the kernel may keep ranges of a row
@@ -49,13 +53,19 @@ export class Program extends Rig {
   begin(beginning: Beginning): this {
     if (beginning === "nothing") return this;
     this.container = this.openContainer();
-    const placed = beginning === "device" ? this.#nvme : beginning === "card" ? this.#card : undefined;
+    const placed = this.#placedFor(beginning);
     this.group = placed === undefined ? this.openGroup() : this.open(placed.group);
     expect("SET_CONTAINER", this.setContainer(this.group));
     expect("SET_IOMMU", this.setIommu());
     if (placed !== undefined) this.openDevice(placed.name);
     if (beginning === "registered") expect("REGISTER", this.register(this.va, REGISTERED * this.page));
     return this;
+  }
+
+  #placedFor(beginning: Beginning): PlacedDevice | undefined {
+    if (beginning === "device") return this.#nvme;
+    if (beginning === "card") return this.#card;
+    return beginning === "port" ? this.#port : undefined;
   }
 
   /** Bytes in a page of the CPU. */
@@ -221,6 +231,71 @@ export class Program extends Rig {
 
   get cardName(): string {
     return this.#card.name;
+  }
+
+  get portName(): string {
+    return this.#port.name;
+  }
+
+  /** What sysfs says of a device, without the line's end. */
+  sysfs(file: string, name = this.nvmeName): Answer {
+    const text = this.kernel.files?.text(`/sys/bus/pci/devices/${name}/${file}`) ?? "no files";
+    return typeof text === "string" ? text.trim() : text;
+  }
+
+  /** What of these files sysfs has of a device. */
+  sysfsHas(files: readonly string[], name = this.nvmeName): Answer {
+    const names = this.kernel.files?.names(`/sys/bus/pci/devices/${name}`) ?? "no files";
+    return typeof names === "object" ? files.filter((file) => names.includes(file)).join(" ") : names;
+  }
+
+  /** The number of a device's group, as sysfs has it. */
+  groupOf(name: string): number {
+    const link = this.kernel.files?.link(`/sys/bus/pci/devices/${name}/iommu_group`);
+    return Number(String(link).split("/").at(-1));
+  }
+
+  /** How a descriptor was opened, as `/proc` says: `close-on-exec, for reading and writing`. */
+  openedHow(fd: number): string {
+    const text = this.kernel.files?.text(`/proc/self/fdinfo/${fd}`);
+    const flags = Number.parseInt(/^flags:\s+(\d+)$/m.exec(String(text))?.[1] ?? "", 8);
+    const mode = ["reading", "writing", "reading and writing"][flags & 3];
+    return `${(flags & CLOSE_ON_EXEC) !== 0 ? "close-on-exec" : "kept by exec"}, for ${mode}`;
+  }
+
+  /** A call on the device by its number alone: 0 is a pointer to nowhere. */
+  callsRaw(distance: number, argument: number): number {
+    return this.#raw.ioctl(this.device.fd, distance, argument);
+  }
+
+  /** pread into NULL. */
+  readsNowhere(region: number, offset: number, bytes: number): Answer {
+    return this.#raw.readNowhere?.(this.device.fd, placeIn(region, offset), bytes) ?? "not here";
+  }
+
+  /** mmap in ways in which a program maps no registers. */
+  mmapsRaw(protection: MapProtection, sharing: Sharing, { region = Region.BAR0 as number, offset = 0 } = {}): Answer {
+    const bytes = Number(this.page);
+    return this.#raw.mmap?.(this.device.fd, placeIn(region, offset), bytes, protection, sharing) ?? "not here";
+  }
+
+  /** What becomes of another process that has the device, and reads a byte of a BAR while memory is off. */
+  readWithoutMemory(): string {
+    const run = this.#machine.readWithoutMemory;
+    if (run === undefined) throw new Error("this machine has no second process");
+    return run.call(this.#machine, this.device.fd);
+  }
+
+  get #raw(): RawCalls {
+    const { raw } = this.#machine;
+    if (raw === undefined) throw new Error("nobody makes calls past the seam here");
+    return raw;
+  }
+
+  get #port(): PlacedDevice {
+    const { port } = this.#machine;
+    if (port === undefined) throw new Error("this machine has no NVMe controller behind a root port");
+    return port;
   }
 
   get #card(): PlacedDevice {

@@ -37,9 +37,10 @@ export interface Section {
  * - `container`: a container holds the first group, and has its IOMMU;
  * - `registered`: that, and the first 8 of the program's 16 pages are registered (sPAPR);
  * - `device`: a container holds the group of an NVMe controller, has its IOMMU, and the controller is open;
- * - `card`: the same of a network card.
+ * - `card`: the same of a network card;
+ * - `port`: the same of an NVMe controller behind a root port.
  */
-export type Beginning = "nothing" | "container" | "registered" | "device" | "card";
+export type Beginning = "nothing" | "container" | "registered" | "device" | "card" | "port";
 
 /** The kernels that a row is about. */
 export interface Where {
@@ -75,6 +76,12 @@ export interface Needs {
   readonly nvme?: true;
   /** QEMU's network card (e1000e) in a group of its own, or one with the same BARs and interrupts. */
   readonly card?: true;
+  /** QEMU's NVMe controller behind a root port of x86, or the software one on another bus than the first. */
+  readonly port?: true;
+  /** A call that the seam does not have; of those that concern memory the software kernel has none. */
+  readonly raw?: "ioctl" | "memory";
+  /** A process that a signal ends, which no software kernel's is. */
+  readonly signal?: true;
   /** Memory of a device (a BAR), mmapped into the process. */
   readonly deviceMemory?: true;
   /**
@@ -104,6 +111,14 @@ export const ON_ROOT_BUS = where("type1, pSeries", "type1 v2", "pseries");
 
 /** Rows about a network card. */
 export const ofCard = (rows: readonly Row[]): readonly Row[] => needing({ card: true }, rows);
+
+/** Rows about one behind a root port. */
+export const ofPort = (rows: readonly Row[]): readonly Row[] => needing({ port: true }, rows);
+
+/** Whether a row is about a device for which there is a part of its own. */
+export function isAboutDevice({ nvme, card, port }: Needs): boolean {
+  return nvme === true || card === true || port === true;
+}
 
 /** Rows about an NVMe controller. */
 export const ofNvme = (rows: readonly Row[]): readonly Row[] => needing({ nvme: true }, rows);

@@ -62,10 +62,11 @@ test("every row that is about a target is run or reported", () => {
 for (const platform of ["powernv", "pseries", "type1 v2", "type1 v1", "noiommu"] as const) {
   test(`one row sees nothing of another, also where all share one kernel and one process, as on Linux: ${platform}`, () => {
     const alone = modelTarget(platform, 4096);
-    const machine = alone.begin(platform === "noiommu" ? {} : { nvme: true, card: true });
+    const machine = alone.begin(platform === "noiommu" ? {} : { nvme: true, card: true, port: true });
     const shared: Target = {
       ...alone,
-      cannot: ({ limit, reboot }) => (limit !== undefined || reboot ? "wants a kernel of its own" : undefined),
+      cannot: (needs) =>
+        needs.limit !== undefined || needs.reboot ? "wants a kernel of its own" : alone.cannot(needs),
       begin: () => machine,
     };
     const rows = rowsOf(shared);

@@ -30,6 +30,7 @@ How to read a line:
 - **on**: where it is so. sPAPR TCE v2 is PowerNV (bare metal) and pSeries (an LPAR); type1 is x86 and Arm.
 - **source**: file and function of Linux 6.12. (o): observed on a real kernel, in an emulated machine. (s): read in the source only.
   Where answers depend on the version, each has a mark of its own.
+- **Real kernels alone**: the software kernel's programs have no pointers and no signals, and one way to map registers.
 - A **zombie** is memory that was unregistered while mapped.
 
 This file is made from the rows by \`node --import tsx test/conformance/table.ts\`.
@@ -57,6 +58,7 @@ const beginningWords: Record<Section["begin"], string> = {
   container: "A group is in a container that has its IOMMU, and nothing else was done.\n\n",
   registered: "A group is in a container that has its IOMMU, and 8 pages are registered.\n\n",
   card: "QEMU's e1000e, or a device of the software kernel's with the same BARs, is open, its group in a container that has its IOMMU.\n\n",
+  port: "QEMU's NVMe controller behind a root port, or the software one on a bus with a bridge above it, is open, its group in a container that has its IOMMU.\n\n",
   device:
     "An NVMe controller (QEMU's, and the software kernel's) is open, its group in a container that has its IOMMU.\n\n",
 };
@@ -80,7 +82,8 @@ function mark(how: Row[2]["how"]): string {
 }
 
 /** What is to be known beside the situation. */
-function conditions({ limit }: Needs): string {
+function conditions({ limit, raw, signal }: Needs): string {
+  if (raw === "memory" || signal) return " (real kernels alone)";
   if (limit === undefined) return "";
   return ` (RLIMIT_MEMLOCK ${"bytes" in limit ? size(limit.bytes) : `${limit.pages} pages`})`;
 }

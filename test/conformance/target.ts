@@ -1,5 +1,6 @@
 import type { LinuxVersion } from "../../src/linux-version.ts";
 import type { Syscalls } from "../../src/syscalls.ts";
+import type { RawCalls } from "./raw-calls.ts";
 import type { Needs, PlatformName } from "./row.ts";
 
 /** A kernel to run rows on. */
@@ -30,6 +31,12 @@ export interface Machine {
   readonly nvme?: PlacedDevice | undefined;
   /** QEMU's network card, or what the model has instead. */
   readonly card?: PlacedDevice | undefined;
+  /** An NVMe controller behind a root port, likewise. */
+  readonly port?: PlacedDevice | undefined;
+  /** Calls that the seam does not have. */
+  readonly raw?: RawCalls | undefined;
+  /** Reads of a BAR by a device's descriptor, in another process, as `without-memory.ts` does: how that ended. */
+  readWithoutMemory?(fd: number): string;
   /** Somebody begins to unbind the NVMe controller, as an administrator does, who waits until it is closed. */
   takeAway?(): TakenAway;
   /** Where 16 pages of the device's memory are mmapped into the process. */
@@ -50,6 +57,8 @@ export interface PlacedDevice {
 export interface TakenAway {
   /** Waits until it is through, which takes as long as the device is open: whether it came to that. */
   isThrough(): boolean;
+  /** Time passes, and nobody gives it back: the kernel asks once more. A real one does so by itself. */
+  goOn(): void;
   /** Gives the device to vfio-pci again. */
   bindAgain(): void;
 }

@@ -129,6 +129,13 @@ class Site {
       "Window.iovaOffset": () => window.iovaOffset(list),
       "Window.iovaOf": () => window.iovaOf(live),
       "Window.vaOf": () => window.vaOf(window.iovaOf(live)),
+      "Window.runs": () => window.runs(live, PAGE),
+      "Window.runsInto": () => window.runsInto(live, PAGE, new BigUint64Array(1), new Uint32Array(1)),
+      "Segment.iova": () => segment.iova(window),
+      "Container.leaks": () => container.leaks().length,
+      "MemsegTable.leaks": () => memory.leaks().length,
+      "MemsegTable.closed": () => memory.closed,
+      "RequestRows.closed": () => rows.closed,
       "MemsegTable.find": () => memory.find(segment.va)?.length,
       "MemsegTable.translate": () => memory.translate(segment.va),
       "MemsegTable.memsegs": () => [...memory.memsegs(segment.va, PAGE)].length,
@@ -169,8 +176,6 @@ const MOVING = [
 const OTHERS = [
   ...[
     "Window.shut",
-    "Window.runs",
-    "Window.unmapAll",
     "Window.forget",
     "MemsegTable.asksPhysical",
     "MemsegTable.isOf",

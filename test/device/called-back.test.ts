@@ -95,7 +95,15 @@ function site() {
 
 /** Tried elsewhere, or the library's own. */
 const OTHERS = [
-  ...["Device.resetAsync", "Device.checkIdle", "Device.end", "Interrupts.msix", "Interrupts.msi", "Interrupts.intx"],
+  ...[
+    "Device.resetAsync",
+    "Device.checkIdle",
+    "Device.mayWrite",
+    "Device.end",
+    "Interrupts.msix",
+    "Interrupts.msi",
+    "Interrupts.intx",
+  ],
   ...["Interrupts.end", "Bar.bytes", "Bar.end", "ConfigSpace.change", "Vector.heard", "Vector.end"],
 ];
 

@@ -115,6 +115,41 @@ for (const name of every) {
   });
 }
 
+bars("a ROM is read up to the end of its region, with ones behind its images, and neither written nor mapped", () => {
+  for (const [images, region] of [
+    [1, 2048],
+    [2048, 2048],
+    [5000, 8192],
+  ] as const) {
+    const device = new Probe({ rom: new Uint8Array(images).fill(0x5a) });
+    const { kernel, rig, fd, address } = opened("x86", device);
+    const at = 6n << 40n;
+    assert.is(rig.ask(fd, VfioCall.DEVICE_GET_REGION_INFO, 64, 0, 6, 0, 0, 0, 0, 0), 0);
+    assert.equal(rig.words(8), [64, 1, 6, 0, region, 0, 0, 0x600]);
+    const bytes = new Uint8Array(region + 1);
+    assert.is(kernel.pread(fd, bytes, at), region, "short at its end");
+    assert.is(
+      bytes.subarray(0, images).every((byte) => byte === 0x5a),
+      true,
+    );
+    assert.is(
+      bytes.subarray(images, region).every((byte) => byte === 0xff),
+      true,
+    );
+    assert.is(kernel.pread(fd, bytes, at + BigInt(region)), -errno.EINVAL);
+    assert.is(kernel.pwrite(fd, bytes, at), -errno.EINVAL);
+    assert.is(kernel.registers(fd, at, 4096), -errno.EINVAL);
+    assert.is(rig.config(fd, 0x30, 4) % region, 0, "an address, and the bit that switches it on is off");
+    rig.setConfig(fd, 0x30, 4, 0xffff_ffff);
+    assert.is(rig.config(fd, 0x30, 4), 2 ** 32 - region + 1, "its size");
+    rig.setConfig(fd, 4, 2, 0);
+    assert.is(kernel.pread(fd, bytes, at), -errno.ENOMEM, "memory is off");
+    assert.equal(device.accesses, [], "the device itself was not asked");
+    const line = String(kernel.files.text(`/sys/bus/pci/devices/${address}/resource`)).split("\n")[6];
+    assert.match(line ?? "", / 0x0000000000046200$/);
+  }
+});
+
 bars("are accessed once for each call, of its width, little-endian", () => {
   const device = new Probe();
   const { rig, fd } = opened("x86", device);

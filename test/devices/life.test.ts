@@ -126,6 +126,9 @@ for (const name of every) {
   });
 }
 
+/** Where the software devices have the control of power management. */
+const PM_CONTROL = 0x64;
+
 /** Where a device is, and what a reset of its bus answers there. */
 const buses = {
   "x86, on the root bus": ["x86", "0000:00:06.0", "ENODEV"],
@@ -160,9 +163,8 @@ for (const [where, [name, address, works]] of Object.entries(buses)) {
       [-errno.EINVAL, -errno.EBADF, -errno.EINVAL],
     );
     const before = device.resets;
-    const fails = works === "ENOTTY";
-    assert.is(reset(16, 1, rig.group), fails ? -errno.ENOTTY : 0);
-    assert.is(device.resets, fails ? before : before + 1);
+    assert.is(reset(16, 1, rig.group), works === "ENOTTY" ? -errno.ENOTTY : 0);
+    assert.is(device.resets, before + 1, "also where the bus did not come back in time");
     assert.is(rig.config(fd, 4, 2), 6);
   });
 }
@@ -196,6 +198,29 @@ life("without a reset the command register stays as the program left it, as e100
   kernel.close(fd);
   const again = rig.open(address);
   assert.equal([rig.config(again, 4, 2), device.resets], [6, 0]);
+});
+
+life("without FLR, and reset by power management: on the way from D3hot to D0, and by the kernel in that way", () => {
+  const device = new Probe({ flr: false, pmReset: true });
+  const { kernel, rig, fd, address } = opened("x86", device);
+  assert.is(kernel.files.text(`/sys/bus/pci/devices/${address}/reset_method`), "pm\n");
+  assert.is(rig.ask(fd, VfioCall.DEVICE_GET_INFO, 24, 0), 0);
+  assert.is(rig.words(2)[1], 3, "it can be reset");
+  const before = device.resets;
+  assert.is(kernel.ioctl(fd, VfioCall.DEVICE_RESET, 0), 0);
+  assert.is(device.resets, before + 1);
+  rig.setConfig(fd, 4, 2, 6);
+  for (const state of [3, 0]) rig.setConfig(fd, PM_CONTROL, 2, state);
+  assert.equal([device.resets, rig.config(fd, 4, 2), rig.config(fd, PM_CONTROL, 2)], [before + 2, 6, 0]);
+  const other = new Probe();
+  const kept = opened("x86", other);
+  const resets = other.resets;
+  for (const state of [3, 0]) kept.rig.setConfig(kept.fd, PM_CONTROL, 2, state);
+  assert.equal(
+    [other.resets, kept.rig.config(kept.fd, PM_CONTROL, 2)],
+    [resets, 8],
+    "it says that it keeps its registers",
+  );
 });
 
 life("a reset ends what a device put off until later", async () => {

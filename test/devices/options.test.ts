@@ -83,8 +83,13 @@ const refused: [object, string, string][] = [
   [withFacts({ msix: { vectors: 4, table: 0, pending: 8 } }), "ERR_OUT_OF_RANGE", "not within the table"],
   [withFacts({ msi: 3 }), "ERR_OUT_OF_RANGE", "facts.msi"],
   [withFacts({ msi: 64 }), "ERR_OUT_OF_RANGE", "facts.msi"],
+  [withFacts({ rom: [1] }), "ERR_INVALID_ARG_TYPE", "facts.rom"],
+  [withFacts({ rom: new Uint8Array(0) }), "ERR_OUT_OF_RANGE", "facts.rom"],
+  [withFacts({ rom: new Uint8Array(2 ** 24 + 1) }), "ERR_OUT_OF_RANGE", "facts.rom"],
   [withFacts({ intx: 1 }), "ERR_INVALID_ARG_TYPE", "facts.intx"],
   [withFacts({ express: false, flr: true }), "ERR_OUT_OF_RANGE", "facts.flr"],
+  [withFacts({ pmReset: 1 }), "ERR_INVALID_ARG_TYPE", "facts.pmReset"],
+  [withFacts({ express: false, pmReset: true }), "ERR_OUT_OF_RANGE", "facts.pmReset"],
   [withFacts({ bigEndian: "yes" }), "ERR_INVALID_ARG_TYPE", "facts.bigEndian"],
   [withFacts({ speed: 1 }), "ERR_INVALID_ARG_TYPE", "speed"],
 ];

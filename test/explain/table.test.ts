@@ -4,7 +4,8 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { ERRNO } from "../../src/errno.ts";
 import { errnoName } from "../../src/errors.ts";
-import { type Cause, POSITIVE } from "../../src/explain/cause.ts";
+import { type Cause, CRASH, POSITIVE, SUCCESS } from "../../src/explain/cause.ts";
+import { explainCall } from "../../src/explain/explanation.ts";
 import type { JudgedCause } from "../../src/explain/judge.ts";
 import { versionOf } from "../../src/explain/machine.ts";
 import { causes } from "../../src/explain/table.ts";
@@ -28,10 +29,11 @@ test("every errno is one of Linux's, and every call one that this library makes 
   const calls = [...Object.values(VfioCall).map(vfioCallName), "VFIO_IOMMU_GET_INFO"];
   const memory = ["mmap", "munmap", "madvise", "mbind"];
   const device = ["pread", "pwrite", "mmap of a region", "eventfd"];
-  const others = ["open /dev/vfio/vfio", "open group", "close", ...memory, ...device, "any"];
+  const around = ["mapped access", "prlimit", "mlock", "IOMMU_IOAS_MAP"];
+  const others = ["open /dev/vfio/vfio", "open group", "close", ...memory, ...device, ...around, "any"];
   for (const cause of causes) {
     assert.ok([...calls, ...others].includes(cause.call), nameOf(cause));
-    if (cause.errno === POSITIVE) continue;
+    if ([POSITIVE, SUCCESS, CRASH].includes(cause.errno)) continue;
     const known = [...Object.keys(constants.errno), errnoName(-77), errnoName(-133)];
     assert.ok(known.includes(cause.errno), nameOf(cause));
   }
@@ -39,8 +41,9 @@ test("every errno is one of Linux's, and every call one that this library makes 
   assert.equal(without, []);
 });
 
-test("every cause is found by the number that the kernel answers", () => {
+test("every cause of this library's own calls is found by the number that the kernel answers", () => {
   for (const cause of causes) {
+    if (cause.others || cause.errno === SUCCESS) continue;
     const answer = cause.errno === POSITIVE ? 5 : -ERRNO[cause.errno as keyof typeof ERRNO];
     const iommu = cause.iommu?.[0];
     const error = refusedByKernel("x", answer, { hint: cause.call, ...(iommu === undefined ? {} : { iommu }) });
@@ -51,6 +54,29 @@ test("every cause is found by the number that the kernel answers", () => {
     );
   }
 });
+
+test("every cause that sums up no others is explained to whoever asks for its call and answer", () => {
+  for (const cause of causes) {
+    if (cause.summary || cause.call === "any") continue;
+    const platform = cause.iommu?.[0];
+    const { causes: found } = explainCall(cause.call, cause.errno, { platform });
+    assert.ok(found.some(({ check }) => check === cause.id) || /^shape|firmware|view/.test(cause.id), nameOf(cause));
+  }
+});
+
+test("no cause that sums up others stands alone: those others are there", () => {
+  for (const cause of causes.filter(({ summary }) => summary)) {
+    const finer = causes.filter(
+      ({ call, errno, summary, iommu }) =>
+        call === cause.call && errno === cause.errno && !summary && sharesOne(iommu, cause.iommu),
+    );
+    assert.ok(finer.length > 0, nameOf(cause));
+  }
+});
+
+function sharesOne(a: Cause["iommu"], b: Cause["iommu"]): boolean {
+  return a === undefined || b === undefined || a.some((kind) => b.includes(kind));
+}
 
 test("every cause says where the kernel has it from, and of which versions, in one form", () => {
   for (const cause of causes) {

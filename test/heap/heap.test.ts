@@ -146,6 +146,31 @@ test("what is no size, alignment or boundary is refused, and nothing is allocate
   }
 });
 
+test("what was asked for before does not let through what is refused", () => {
+  const { heap } = ready();
+  for (const [bytes, align, boundary] of [
+    [64, 64, 64],
+    [20, 4096, 32],
+    [4096, 4096, 4096],
+    [100, 4096, undefined],
+  ] as const) {
+    for (let i = 0; i < 3; i++) heap.free(heap.alloc(bytes, align, boundary));
+    const live = heap.liveCount;
+    if (boundary !== undefined)
+      refuses("ERR_OUT_OF_RANGE", "boundary", () => heap.alloc(boundary + 1, align, boundary));
+    for (const [type, range] of [
+      [String(bytes), 0],
+      [BigInt(bytes), -bytes],
+      [[bytes], bytes + 0.5],
+    ] as const) {
+      refuses("ERR_INVALID_ARG_TYPE", "bytes", () => heap.alloc(type as unknown as number, align, boundary));
+      refuses("ERR_OUT_OF_RANGE", "bytes", () => heap.tryAlloc(range, align, boundary));
+    }
+    refuses("ERR_INVALID_ARG_TYPE", "align", () => heap.alloc(bytes, String(align) as unknown as number, boundary));
+    assert.is(heap.liveCount, live);
+  }
+});
+
 test("a handle is refused that is freed, stale, foreign, or no handle, and nothing changes", () => {
   const all = ready({ name: "rx" });
   const { heap, memory, list, window } = all;

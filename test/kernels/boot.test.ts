@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import { boot, type End } from "./boot.ts";
 import { type Guest, guests } from "./guests.ts";
 
-const images = { kernel: "/kernel", initrd: "/initrd", disk: "/disk", accesses: "/accesses" };
+const images = { kernel: "/kernel", initrd: "/initrd", disk: "/disk", accesses: "/accesses", rom: "/rom" };
 
 /** A machine that does what a script says. */
 function machine(script: string): Guest {

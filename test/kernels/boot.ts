@@ -25,7 +25,7 @@ const DISK_OPERATIONS = 100;
  */
 export function qemuArguments(
   guest: Guest,
-  { kernel, initrd, disk, accesses }: Images,
+  { kernel, initrd, disk, accesses, rom }: Images,
   cpus: number,
   console: keyof typeof consoles = "lines",
 ): string[] {
@@ -33,6 +33,7 @@ export function qemuArguments(
     ...guest.arguments,
     ...["-drive", `if=none,id=disk,file=${disk},format=raw,throttling.iops-total=${DISK_OPERATIONS}`],
     ...["-device", `nvme,serial=dma-window,drive=disk,${guest.nvme}`],
+    ...(guest.card === undefined ? [] : ["-device", `e1000e,${guest.card},romfile=${rom}`]),
     ...["-trace", "pci_nvme_mmio_read", "-trace", "pci_nvme_mmio_write", "-D", accesses],
     ...["-m", `${guest.memoryMiB}M`, "-smp", `${cpus}`, "-nographic", "-no-reboot", ...consoles[console]],
     ...["-kernel", kernel, "-initrd", initrd, "-append", `${guest.append} loglevel=3 nowatchdog panic=-1`],

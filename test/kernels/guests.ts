@@ -62,6 +62,8 @@ export interface Guest {
   readonly arguments: readonly string[];
   /** Where its NVMe controller sits: in a group of its own, beside those of the other devices. */
   readonly nvme: string;
+  /** Where a network card sits, where there is one: BARs of other kinds, ports, its MSI-X table apart, and a ROM. */
+  readonly card?: string;
   readonly memoryMiB: number;
   /** On the kernel's command line. */
   readonly append: string;
@@ -171,10 +173,11 @@ export const guests: readonly Guest[] = [
       ...["-M", "q35,kernel-irqchip=split", "-accel", "tcg", "-cpu", "max", "-nodefaults", "-display", "none"],
       ...["-device", "intel-iommu,intremap=on,caching-mode=on,aw-bits=48"],
       ...["-device", `${edu},addr=05.0`, "-device", `${edu},addr=06.0`],
-      // BARs of other kinds: ports, and its MSI-X table apart. Without its ROM, which is in a package of its own.
-      ...["-device", "e1000e,addr=08.0,romfile="],
+      // A second controller, without a disk, on a bus of its own.
+      ...["-device", "pcie-root-port,id=root9,addr=09.0,chassis=1,slot=1", "-device", "nvme,serial=behind,bus=root9"],
     ],
     nvme: "addr=07.0",
+    card: "addr=08.0",
     memoryMiB: 1536,
     // On a busy host the timer that Linux tests at its start may come too late.
     append: `console=ttyS0 no_timer_check intel_iommu=on iommu.strict=1 ${pool(x86Pool)}`,

@@ -54,7 +54,9 @@ test("downloads are kept where the user wants them", () => {
 
 test("no guest needs KVM or more than 4 GiB, and each goes off when it has panicked", () => {
   for (const guest of guests) {
-    const line = qemuArguments(guest, { kernel: "/k", initrd: "/i", disk: "/d", accesses: "/a" }, 1).join(" ");
+    const line = qemuArguments(guest, { kernel: "/k", initrd: "/i", disk: "/d", accesses: "/a", rom: "/r" }, 1).join(
+      " ",
+    );
     assert.not.match(line, "kvm,");
     assert.not.match(line, "-enable-kvm");
     assert.match(line, "-no-reboot");

@@ -8,15 +8,16 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { cardRom } from "../conformance/card-rom.ts";
 import { Apt } from "./apt.ts";
 import type { Boot } from "./boots.ts";
+import { rawProgramFor, shimFor } from "./compiled.ts";
 import { cpio, type Entry, file, program } from "./cpio.ts";
 import { diskFacts } from "./disk.ts";
 import type { Architecture, Guest } from "./guests.ts";
 import { type Kernel, kernelOf, type Shop, type Wish } from "./kernels.ts";
 import { type Node, nodeOf } from "./node.ts";
 import type { Equipment } from "./report.ts";
-import { shimFor } from "./shim.ts";
 import { sweep } from "./unpack.ts";
 
 export interface Images {
@@ -28,6 +29,8 @@ export interface Images {
   readonly disk: string;
   /** Path of the log in which QEMU writes what the NVMe controller saw of its registers. */
   readonly accesses: string;
+  /** Path of the network card's ROM. */
+  readonly rom: string;
 }
 
 /** Bundles by the name that the guest knows them by; the core is in them. */
@@ -57,6 +60,7 @@ export class Workshop {
     const found = await this.#kernel(architecture, kernel);
     const node = await this.#node(architecture);
     this.#shim(architecture);
+    this.#raw(architecture);
     const { engines } = JSON.parse(readFileSync(join(this.#root, "package.json"), "utf8")) as {
       engines: { node: string };
     };
@@ -76,6 +80,7 @@ export class Workshop {
     const own = cpio([
       ...Object.entries(programs).map(([name, bundle]) => file(`app/src/${name}.mjs`, bundle)),
       file("app/vfio_shim.node", readFileSync(this.#shim(architecture))),
+      program("app/raw", readFileSync(this.#raw(architecture))),
       file("app/guest.json", JSON.stringify({ name: guest.name, machine: guest.machine, hugepages: guest.hugepages })),
       file("app/parts", parts.map(({ name, seconds }) => `${name} ${seconds}\n`).join("")),
       file("app/row", harm?.id ?? ""),
@@ -86,7 +91,8 @@ export class Workshop {
     const initrd = join(at, `${fileName(name)}.initrd`);
     writeFileSync(initrd, Buffer.concat([readFileSync(kernel.layer), own, readFileSync(node.layer)]));
     const beside = (what: string) => join(at, `${fileName(name)}.${what}`);
-    return { kernel: kernel.path, initrd, disk: beside("disk"), accesses: beside("accesses") };
+    writeFileSync(beside("rom"), cardRom());
+    return { kernel: kernel.path, initrd, disk: beside("disk"), accesses: beside("accesses"), rom: beside("rom") };
   }
 
   #kernel(architecture: Architecture, flavour: string): Promise<Kernel> {
@@ -99,6 +105,10 @@ export class Workshop {
 
   #shim(architecture: Architecture): string {
     return shimFor(architecture, this.#root, this.#cache);
+  }
+
+  #raw(architecture: Architecture): string {
+    return rawProgramFor(architecture, this.#root, this.#cache);
   }
 
   #shop(architecture: Architecture): Shop {

@@ -148,7 +148,7 @@ async function run(options: Options, say: (line: string) => void): Promise<Guest
         for (const text of account.tail) say(`[${one.name}] > ${text}`);
       }
       if (options.keep) writeFileSync(join(at, `${fileName(one.name)}.log`), `${account.log.join("\n")}\n`);
-      else for (const path of [images.initrd, images.disk, images.accesses]) rmSync(path, { force: true });
+      else for (const path of [images.initrd, images.disk, images.accesses, images.rom]) rmSync(path, { force: true });
       return { guest: one.guest, report };
     });
     return wanted.map((guest) => {

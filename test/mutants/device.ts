@@ -5,9 +5,23 @@ export const deviceMutants: readonly Mutant[] = [
   {
     broken: "BARs stay mapped when a device is closed",
     file: "src/device/device.ts",
-    from: "    errors.push(...this.#bars.end());\n",
-    to: "",
+    from: "const left = this.#bars.end();",
+    to: "const left: DmaWindowError[] = [];",
     noticedBy: "test/device/close.test.ts",
+  },
+  {
+    broken: "pages go back to the system while a device without an IOMMU may write to them",
+    file: "src/container/reach.ts",
+    from: "this.#running(going) ?? this.#mapped(going)",
+    to: "this.#mapped(going)",
+    noticedBy: "test/device/given-back.test.ts",
+  },
+  {
+    broken: "what a device without an IOMMU was told of is forgotten when it is unmapped",
+    file: "src/container/calls.ts",
+    from: "tell(target, count);",
+    to: "void tell;",
+    noticedBy: "test/device/given-back.test.ts",
   },
   {
     broken: "a device goes on as bus master until the kernel closes it",
@@ -19,8 +33,8 @@ export const deviceMutants: readonly Mutant[] = [
   {
     broken: "a container unmaps before its devices are stopped",
     file: "src/container/container.ts",
-    from: "    const errors = this.#devices.end(); // nothing of theirs is unmapped before they are stopped\n    const unmapping: unknown[] = [];\n    for (const window of this.#windows) attempt(unmapping, () => window.shut());\n",
-    to: "    const unmapping: unknown[] = [];\n    for (const window of this.#windows) attempt(unmapping, () => window.shut());\n    const errors = this.#devices.end();\n",
+    from: "    this.#stopping.push(...this.#devices.end());\n",
+    to: "",
     noticedBy: "test/device/close.test.ts",
   },
   {

@@ -243,6 +243,14 @@ export const errors: readonly (() => string)[] = [
     new DmaHeap({ memory, list, window, name: "rings" }).buffer(4096);
     return errorOf(() => container.close());
   },
+  () => {
+    const kernel = machine("noiommu", softwareNvme({ address: ADDRESS }));
+    const container = openContainer({ kernel, devices: [ADDRESS], noIommu: true });
+    const memory = new MemsegTable({ kernel, physical: true });
+    const segment = memory.allocate(memory.addList({ pageSize: 2 << 20, maxBytes: 2 << 20 }), 1);
+    container.device().busMaster = true;
+    return errorOf(() => memory.free(segment));
+  },
   // no IOMMU
   () =>
     errorOf(() =>

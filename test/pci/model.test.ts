@@ -51,7 +51,7 @@ finding("are found with all that a machine says of one", () => {
       driver: "nvme",
       neighbours: [],
       physicalFunction: undefined,
-      resetMethods: ["flr"],
+      resetMethods: ["flr", "bus"],
       numaNode: 0,
       powerState: "D0",
       reservedRegions: [{ start: 0xfee0_0000n, last: 0xfeef_ffffn, kind: "msi" }],

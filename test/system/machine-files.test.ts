@@ -97,7 +97,7 @@ files("of a model: what its process may lock, and its pools, as they are at that
   const { files } = kernel;
   assert.match(files.text("/proc/self/limits") as string, /^Max locked memory +8388608 +8388608 +bytes +$/m);
   assert.match(files.text("/proc/self/status") as string, /^VmLck:\s+0 kB\nCapEff:\s+0000000000000000$/m);
-  assert.equal(files.names("/proc/self"), ["fd", "limits", "status"]);
+  assert.equal(files.names("/proc/self"), ["fd", "fdinfo", "limits", "status"]);
   kernel.limitLockedMemory({ limit: null, privileged: true });
   assert.match(files.text("/proc/self/limits") as string, /^Max locked memory +unlimited/m);
   assert.match(files.text("/proc/self/status") as string, /^CapEff:\s+0000000000024000$/m);
@@ -119,6 +119,12 @@ files("of a model: what its processes have open, each under its number", () => {
     [files.link("/proc/1000/fd/4"), files.text("/proc/1002/status"), files.text("/proc/self")],
     [ENOENT, ENOENT, EISDIR],
   );
+  const event = kernel.eventfd();
+  assert.equal(kernel.files.names("/proc/self/fdinfo"), ["3", `${event}`]);
+  // O_CLOEXEC, O_NONBLOCK, O_RDWR.
+  assert.match(files.text("/proc/1000/fdinfo/3") as string, /^flags:\t02000002$/m);
+  assert.match(files.text(`/proc/1000/fdinfo/${event}`) as string, /^flags:\t02004002$/m);
+  assert.equal([files.text("/proc/1000/fdinfo/9"), files.text("/proc/1000/fdinfo")], [ENOENT, EISDIR]);
   assert.equal(files.names("/proc"), ["1000", "1001", "cpuinfo", "iomem", "self"]);
 });
 

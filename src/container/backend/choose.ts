@@ -2,6 +2,7 @@
 import { DmaWindowError } from "../../errors.ts";
 import { refusedByKernel } from "../../explain.ts";
 import { IommuType, type Syscalls, VfioCall } from "../../syscalls.ts";
+import { warn } from "../../warn.ts";
 import type { Backend } from "./backend.ts";
 import { NoIommuBackend } from "./noiommu.ts";
 import { SpaprBackend } from "./spapr.ts";
@@ -57,8 +58,8 @@ function noAnswer({ files }: Syscalls, answer: number): DmaWindowError {
 export function warnOfNoIommu(): void {
   if (warned) return;
   warned = true;
-  process.emitWarning(
+  warn(
+    "DMA_WINDOW_NO_IOMMU",
     "a container without an IOMMU is open: its devices can reach all memory of the machine, whatever is mapped, and the kernel is tainted",
-    { type: "DmaWindowWarning", code: "DMA_WINDOW_NO_IOMMU" },
   );
 }

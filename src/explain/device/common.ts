@@ -3,6 +3,7 @@ export const CORE = "drivers/vfio/pci/vfio_pci_core.c";
 
 export const structUnknown = {
   id: "struct",
+  summary: true,
   why: "this kernel wants another struct: it is not the VFIO that this library speaks",
 } as const;
 

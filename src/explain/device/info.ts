@@ -41,7 +41,7 @@ export const infoCauses: readonly Cause[] = [
     ENOTTY: [
       {
         id: "not-known",
-        source: `${CORE}: vfio_pci_core_ioctl_feature`,
+        source: `drivers/vfio/vfio_main.c: vfio_ioctl_device_feature; ${CORE}: vfio_pci_core_ioctl_feature`,
         why: "the device, or this kernel, has no such feature",
         next: "do without it",
       },

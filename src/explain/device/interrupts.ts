@@ -1,6 +1,7 @@
 /** Interrupts of a device, and the eventfds by which they are heard. */
 import { guards } from "../../guards.ts";
 import { type Cause, causesOf } from "../cause.ts";
+import { known, operand } from "../facts.ts";
 import { openFiles } from "../questions.ts";
 import { kernelMemory, memory, unplugged, wake } from "./common.ts";
 
@@ -11,6 +12,7 @@ export const interruptCauses: readonly Cause[] = [
     EINVAL: [
       {
         id: "other-kind",
+        summary: true,
         source: `${INTRS}: vfio_pci_set_msi_trigger, vfio_pci_set_intx_trigger`,
         why: "interrupts of another kind are on, or none where some have to be",
         next: "switch them off first",
@@ -18,17 +20,26 @@ export const interruptCauses: readonly Cause[] = [
       {
         id: "no-resize",
         source: `${INTRS}: vfio_msi_set_block, vfio_pci_set_msi_trigger`,
+        holds: (asked) => {
+          const [on, count] = [known(asked, "interrupts"), known(asked, "vectorsOn")];
+          const [index, start, more] = ["index", "start", "count"].map((name) => operand(asked, name));
+          if (on === undefined || count === undefined || index === undefined) return undefined;
+          if (start === undefined || more === undefined) return undefined;
+          return BigInt(on) === index && start + more > BigInt(count);
+        },
         why: "the kernel cannot add vectors to those that are on (NORESIZE)",
         next: "switch all on in one call: irqs.msix(count), or vectors.grow(count)",
       },
       {
         id: "too-many",
+        summary: true,
         source: "drivers/vfio/vfio_main.c: vfio_set_irqs_validate_and_prepare",
         why: "the device has not so many vectors, or the call's struct is not one",
         next: "ask for no more than device.info.irqs says",
       },
       {
         id: "not-an-eventfd",
+        summary: true,
         source: "fs/eventfd.c: eventfd_ctx_fileget",
         why: "the descriptor is no eventfd any more: it was closed, and opened for another file, behind this library's back",
         next: "let nobody close descriptors that are not theirs",
@@ -37,6 +48,7 @@ export const interruptCauses: readonly Cause[] = [
     EBADF: [
       {
         id: "descriptor",
+        summary: true,
         source: "fs/eventfd.c: eventfd_ctx_fdget",
         why: "an eventfd was closed behind this library's back",
         next: "let nobody close descriptors that are not theirs",
@@ -75,6 +87,7 @@ export const interruptCauses: readonly Cause[] = [
     ERANGE: [
       {
         id: "no-vectors",
+        summary: true,
         source: "drivers/pci/msi/api.c: pci_alloc_irq_vectors",
         why: "no vector was asked for",
         next: "ask for one at least",

@@ -7,7 +7,7 @@ const CONFIG = "drivers/vfio/pci/vfio_pci_config.c";
 
 const asleep = {
   id: "memory-off",
-  source: `${RDWR}: vfio_pci_core_do_io_rw, __vfio_pci_memory_enabled`,
+  source: `${RDWR}: vfio_pci_bar_rw, vfio_pci_core_do_io_rw, __vfio_pci_memory_enabled; ${CONFIG}: vfio_pm_config_write`,
   why: "the device does not answer: its memory is switched off in the command register, it sleeps in D3, or it is in a reset",
   next: 'set device.memory = true and device.powerState = "D0" first',
 } as const;
@@ -27,7 +27,7 @@ export const regionCauses: readonly Cause[] = [
     EINVAL: [
       {
         id: "past-the-end",
-        source: `${RDWR}: vfio_pci_bar_rw`,
+        source: `${RDWR}: vfio_pci_bar_rw; ${CORE}: vfio_pci_rw`,
         why: "it lies past the end of the region, or the device has none of that number",
         next: "stay within what device.regions says",
       },
@@ -41,7 +41,7 @@ export const regionCauses: readonly Cause[] = [
     EINVAL: [
       {
         id: "past-the-end",
-        source: `${RDWR}: vfio_pci_bar_rw`,
+        source: `${RDWR}: vfio_pci_bar_rw; ${CORE}: vfio_pci_rw`,
         why: "it lies past the end of the region, the device has none of that number, or it is the ROM, which is read only",
         next: "stay within what device.regions says",
       },

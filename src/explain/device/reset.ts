@@ -23,7 +23,7 @@ export const resetCauses: readonly Cause[] = [
     EAGAIN: [
       {
         id: "locked",
-        source: "drivers/pci/pci.c: pci_dev_trylock",
+        source: "drivers/pci/pci.c: pci_try_reset_function, pci_dev_trylock",
         why: "somebody else is resetting, binding or removing the device",
         next: "try again",
       },
@@ -51,6 +51,7 @@ export const resetCauses: readonly Cause[] = [
     ENOSPC: [
       {
         id: "more",
+        summary: true,
         source: `${CORE}: vfio_pci_ioctl_get_pci_hot_reset_info`,
         why: "the bus has more devices than there was room for",
         next: "try again",
@@ -94,7 +95,7 @@ export const resetCauses: readonly Cause[] = [
     ENODEV: [
       {
         id: "root-bus",
-        source: `${CORE}: vfio_pci_ioctl_pci_hot_reset`,
+        source: `${CORE}: vfio_pci_ioctl_pci_hot_reset, vfio_pci_ioctl_pci_hot_reset_groups`,
         why: "the device is on a root bus, where there is neither a slot nor a bridge to reset it by",
         next: "use device.reset(), where the device can",
       },

@@ -1,15 +1,26 @@
 /** Maps and unmaps in the windows of sPAPR TCE. */
 import { guards } from "../../guards.ts";
 import { bytes, hex } from "../../hex.ts";
-import { type Cause, causesOf, POSITIVE } from "../cause.ts";
+import { noDriver } from "../arguments/descriptors.ts";
+import { type Asked, type Cause, causesOf, POSITIVE } from "../cause.ts";
+import { askedOfContainer, known } from "../facts.ts";
 import { IOCTL, otherProcess, SPAPR, tablesLimit } from "./common.ts";
+
+/** None is left: the default one was removed, or is not made before the first map. */
+function noWindow(asked: Asked): boolean | undefined {
+  const windows = known(asked, "windows");
+  return windows === undefined ? undefined : windows.length === 0;
+}
 
 export const mapCauses: readonly Cause[] = [
   ...causesOf("VFIO_IOMMU_MAP_DMA", {
     ENXIO: [
       {
         id: "no-window",
-        source: "drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_find_table",
+        iommu: SPAPR,
+        source:
+          "drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_find_table, tce_iommu_remove_window, tce_iommu_attach_group",
+        holds: noWindow,
         why: "the window is gone",
         next: "it was removed behind this library's back: let nobody else use this container",
       },
@@ -26,6 +37,7 @@ export const mapCauses: readonly Cause[] = [
     EINVAL: [
       {
         id: "pages",
+        summary: true,
         iommu: SPAPR,
         source: "drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_prereg_ua_to_hpa, tce_iommu_build_v2",
         why: "the memory's pages are smaller than the window's, or it is not registered as a whole",
@@ -34,7 +46,8 @@ export const mapCauses: readonly Cause[] = [
       {
         id: "no-iommu",
         iommu: SPAPR,
-        source: "drivers/vfio/container.c: vfio_fops_unl_ioctl",
+        source: noDriver.source,
+        holds: askedOfContainer(false),
         why: "the container has no IOMMU any more: its last group has gone",
         next: "bind the devices to vfio-pci again, and open a new container",
       },
@@ -42,6 +55,7 @@ export const mapCauses: readonly Cause[] = [
     EPERM: [
       {
         id: "nothing-registered",
+        summary: true,
         iommu: SPAPR,
         source: IOCTL,
         why: "nothing is registered in this container, or it belongs to another process",
@@ -52,7 +66,7 @@ export const mapCauses: readonly Cause[] = [
       {
         id: "locked-memory",
         iommu: SPAPR,
-        source: "drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_create_table",
+        source: "drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_create_default_window, tce_iommu_create_table",
         why: "more memory would be locked than RLIMIT_MEMLOCK allows: the default window's tables are made, and charged, by the first call that needs them",
         guards: guards.lockedMemory,
         next: "raise it (ulimit -l), or run with CAP_IPC_LOCK",
@@ -69,6 +83,7 @@ export const mapCauses: readonly Cause[] = [
     [POSITIVE]: [
       {
         id: "iova",
+        summary: true,
         iommu: SPAPR,
         source: "arch/powerpc/kernel/iommu.c: iommu_tce_check_ioba",
         why: "the IOVA is no page of a window, or the map runs past its end (Linux 6.12.113 and later)",
@@ -87,7 +102,10 @@ export const mapCauses: readonly Cause[] = [
     ENXIO: [
       {
         id: "no-window",
-        source: "drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_find_table",
+        iommu: SPAPR,
+        source:
+          "drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_find_table, tce_iommu_remove_window, tce_iommu_attach_group",
+        holds: noWindow,
         why: "the window is gone",
         next: "it was removed behind this library's back: let nobody else use this container",
       },
@@ -96,7 +114,8 @@ export const mapCauses: readonly Cause[] = [
       {
         id: "no-iommu",
         iommu: SPAPR,
-        source: IOCTL,
+        source: noDriver.source,
+        holds: askedOfContainer(false),
         why: "the container has no IOMMU any more (its last group has gone), or these are no whole pages of it",
         next: "bind the devices to vfio-pci again, and open a new container",
       },
@@ -106,7 +125,7 @@ export const mapCauses: readonly Cause[] = [
       {
         id: "locked-memory",
         iommu: SPAPR,
-        source: "drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_create_table",
+        source: "drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_create_default_window, tce_iommu_create_table",
         why: "the window's tables do not fit under RLIMIT_MEMLOCK",
         guards: guards.lockedMemory,
         next: "raise it (ulimit -l), or run with CAP_IPC_LOCK",
@@ -123,6 +142,7 @@ export const mapCauses: readonly Cause[] = [
     [POSITIVE]: [
       {
         id: "iova",
+        summary: true,
         iommu: SPAPR,
         source: "arch/powerpc/kernel/iommu.c: iommu_tce_check_ioba",
         why: "the IOVA is no page of a window, or the unmap runs past its end (Linux 6.12.113 and later)",

@@ -1,7 +1,8 @@
 /** Memory that is registered with a container of sPAPR TCE, and so locked. */
 import { guards } from "../../guards.ts";
 import { type Cause, causesOf, POSITIVE } from "../cause.ts";
-import { lengthOf, lockedLimit } from "../questions.ts";
+import { known, operand } from "../facts.ts";
+import { lengthOf, lockedLimit, overLimit } from "../questions.ts";
 import { otherProcess } from "./common.ts";
 
 const REGISTER = "arch/powerpc/mm/book3s64/iommu_api.c: mm_iommu_do_alloc";
@@ -11,7 +12,8 @@ export const registrationCauses: readonly Cause[] = [
     ENOMEM: [
       {
         id: "locked-memory",
-        source: REGISTER,
+        source: `mm/util.c: __account_locked_vm; ${REGISTER}`,
+        holds: overLimit,
         why: "more memory would be locked than RLIMIT_MEMLOCK allows",
         guards: guards.lockedMemory,
         next: "raise it (ulimit -l; LimitMEMLOCK= of a unit), or run with CAP_IPC_LOCK",
@@ -29,12 +31,17 @@ export const registrationCauses: readonly Cause[] = [
         id: "not-there",
         source: REGISTER,
         why: "memory that a device may use must be mapped and writable",
+        holds: (asked) => {
+          const writable = known(asked, "writable");
+          return writable === undefined ? undefined : writable === 0n;
+        },
         next: "mmap all of it readable and writable first; memory of a device, or of a file on a disk, is not pinned",
       },
     ],
     EINVAL: [
       {
         id: "overlap",
+        summary: true,
         source: REGISTER,
         why: "the memory overlaps what this process has registered in another container",
         next: "register it there and here as one and the same range",
@@ -43,6 +50,7 @@ export const registrationCauses: readonly Cause[] = [
     EBUSY: [
       {
         id: "registered",
+        summary: true,
         source: "drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_register_pages",
         why: "this range is registered already, behind this library's back",
         next: "let nobody else use this container",
@@ -54,6 +62,10 @@ export const registrationCauses: readonly Cause[] = [
         id: "pinned-partly",
         source: REGISTER,
         why: "only so many pages of the first could be pinned",
+        holds: (asked) => {
+          const [writable, size] = [known(asked, "writable"), operand(asked, "size")];
+          return writable === undefined || size === undefined ? undefined : writable > 0n && writable < size;
+        },
         next: "see what lies behind them: memory of a device, or no memory",
       },
     ],
@@ -62,6 +74,7 @@ export const registrationCauses: readonly Cause[] = [
     ENOENT: [
       {
         id: "not-registered",
+        summary: true,
         source: "drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_unregister_pages",
         why: "the kernel does not know this registration",
         next: "let nobody else use this container",
@@ -70,6 +83,7 @@ export const registrationCauses: readonly Cause[] = [
     EINVAL: [
       {
         id: "alignment",
+        summary: true,
         source: "drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_unregister_pages",
         why: "the kernel wants whole pages of the CPU, which every registration of this library is: it was changed on its way",
       },

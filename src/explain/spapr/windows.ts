@@ -1,6 +1,8 @@
 /** Windows of sPAPR TCE: what there can be, one that is made, one that goes. */
 import { guards } from "../../guards.ts";
-import { type Cause, causesOf, type Question } from "../cause.ts";
+import { bytes } from "../../hex.ts";
+import { type Asked, type Cause, causesOf, type Question } from "../cause.ts";
+import { known, operand } from "../facts.ts";
 import { IOCTL, otherProcess, tablesLimit } from "./common.ts";
 
 /** What only one of the two machines answers so; `platform` is a fact of a window that is made. */
@@ -11,11 +13,20 @@ function onlyOn(platform: "powernv" | "pseries"): Question {
   };
 }
 
+/** A level of the table has 8 bytes for each page, and the levels above it come on top. */
+function chargeOverLimit(asked: Asked): string | boolean | undefined {
+  const [left, size, shift] = [known(asked, "lockable"), operand(asked, "size"), operand(asked, "pageShift")];
+  if (left === undefined || size === undefined || shift === undefined || shift > 63n) return undefined;
+  const least = (size >> shift) * 8n;
+  return least > left ? `${bytes(left)} may still be locked, and the table has ${bytes(least)} at least` : undefined;
+}
+
 export const windowCauses: readonly Cause[] = [
   ...causesOf("VFIO_IOMMU_SPAPR_TCE_GET_INFO", {
     EINVAL: [
       {
         id: "struct",
+        summary: true,
         source: IOCTL,
         why: "this kernel wants another struct, or the container has no IOMMU any more: its last group has gone",
         next: "bind the devices to vfio-pci again, and open a new container",
@@ -42,6 +53,7 @@ export const windowCauses: readonly Cause[] = [
     ENOSPC: [
       {
         id: "slots",
+        summary: true,
         source: "drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_find_free_table",
         why: "both windows of the container are taken",
         next: "close one",
@@ -50,7 +62,8 @@ export const windowCauses: readonly Cause[] = [
     ENOMEM: [
       {
         id: "locked-memory",
-        source: "drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_create_table",
+        source: "drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_create_table; mm/util.c: __account_locked_vm",
+        holds: chargeOverLimit,
         why: "the tables do not fit under RLIMIT_MEMLOCK",
         guards: guards.lockedMemory,
         next: "raise it (ulimit -l), or use larger pages",
@@ -58,7 +71,8 @@ export const windowCauses: readonly Cause[] = [
       },
       {
         id: "kernel-memory",
-        source: "arch/powerpc/platforms/powernv/pci-ioda-tce.c: pnv_pci_ioda2_table_alloc_pages",
+        source:
+          "arch/powerpc/platforms/powernv/pci-ioda-tce.c: pnv_pci_ioda2_table_alloc_pages; drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_create_table, tce_iommu_create_window",
         why: "the tables do not fit into memory, which they need in one piece for each level",
         next: "use larger pages, or more levels",
         ask: onlyOn("powernv"),
@@ -74,6 +88,7 @@ export const windowCauses: readonly Cause[] = [
     EINVAL: [
       {
         id: "shape",
+        summary: true,
         source: "arch/powerpc/platforms/powernv/pci-ioda-tce.c: pnv_pci_ioda2_table_alloc_pages",
         why: "the kernel does not make that shape of table",
         next: "plan the window with the container's info(), which has the page sizes and levels",
@@ -81,6 +96,7 @@ export const windowCauses: readonly Cause[] = [
       },
       {
         id: "firmware",
+        summary: true,
         source: "arch/powerpc/platforms/pseries/iommu.c: spapr_tce_create_table",
         why: "the LPAR's firmware makes no window of so many TCEs, or none with such pages",
         next: "ask for fewer TCEs, which larger pages or less memory need, or use the default window where that is large enough",
@@ -116,6 +132,7 @@ export const windowCauses: readonly Cause[] = [
     EINVAL: [
       {
         id: "no-window",
+        summary: true,
         source: "drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_remove_window",
         why: "no window is there: it was removed behind this library's back",
         next: "let nobody else use this container",

@@ -1,4 +1,4 @@
-import type { DeviceFacts } from "./facts.ts";
+import { type DeviceFacts, ROM } from "./facts.ts";
 import type { PciMachine } from "./pci-machine.ts";
 
 /** Registers of the standard header (`<linux/pci_regs.h>`). */
@@ -24,7 +24,8 @@ const Status = { INTERRUPT: 8, CAPABILITIES: 0x10 };
 
 /** Capabilities, and where in one what is. */
 export const Capability = { PM: 1, MSI: 5, EXPRESS: 0x10, MSIX: 0x11 } as const;
-export const Pm = { CONTROL: 4, STATE: 3, BYTES: 8 } as const;
+/** NO_SOFT_RESET: registers stay as they are on the way from D3hot to D0. */
+export const Pm = { CONTROL: 4, STATE: 3, NO_SOFT_RESET: 8, BYTES: 8 } as const;
 export const Msi = { FLAGS: 2, ENABLE: 1, MULTIPLE_CAPABLE: 0x0e, MULTIPLE: 0x70, BYTES: 14 } as const;
 export const Express = { CONTROL: 8, CONTROL2: 0x28, FLR: 0x8000, BYTES: 0x3c } as const;
 export const Msix = { FLAGS: 2, ENABLE: 0x8000, MASK_ALL: 0x4000, BYTES: 12 } as const;
@@ -126,6 +127,7 @@ export class ConfigRegisters {
       this.#view.setUint32(at, Number(base & 0xffff_ffffn) | kind, true);
       if (is64Bit) this.#view.setUint32(at + 4, Number(base >> 32n), true);
     }
+    if (facts.rom !== undefined) this.#view.setUint32(Config.ROM, baseOf(ROM), true);
   }
 
   #chain(): void {
@@ -140,7 +142,7 @@ export class ConfigRegisters {
     for (const { id, at } of this.capabilities) {
       if (id === Capability.PM) {
         this.setU16(at + 2, 3); // the third version, and none of D1, D2, PME
-        this.setU16(at + Pm.CONTROL, 8); // registers stay as they are on the way from D3hot to D0
+        this.setU16(at + Pm.CONTROL, facts.pmReset ? 0 : Pm.NO_SOFT_RESET);
         this.#allow(at + Pm.CONTROL, Pm.STATE);
       } else if (id === Capability.MSI) {
         this.setU16(at + Msi.FLAGS, 0x80 | (Math.log2(facts.msi) << 1)); // 64-bit addresses

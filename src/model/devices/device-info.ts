@@ -61,6 +61,8 @@ function regionOf(device: PciFunction, index: number): { readonly size: number; 
   const both = RegionInfo.READ | RegionInfo.WRITE;
   if (bar !== undefined) return { size: bar.bytes, flags: bar.ports ? both : both | RegionInfo.MMAP };
   if (index === Region.CONFIG) return { size: device.config.bytes.length, flags: both };
+  if (index === Region.ROM && device.facts.rom !== undefined)
+    return { size: device.facts.rom.bytes, flags: RegionInfo.READ };
   return { size: 0, flags: 0 }; // a BAR that is not there, or the ROM of a device without one
 }
 

@@ -16,6 +16,17 @@ export interface BarFacts {
   readonly memory: Uint8Array | undefined;
 }
 
+/** The index of the ROM beside those of the BARs, for a device's addresses, in sysfs and for VFIO. */
+export const ROM = 6;
+
+/** The expansion ROM. */
+export interface RomFacts {
+  /** Of its region: a power of two. */
+  readonly bytes: number;
+  /** What is there, as it was brought; behind it nothing answers. */
+  readonly images: Uint8Array;
+}
+
 /** Where the table of MSI-X and its pending bits lie. */
 export interface MsixFacts {
   readonly vectors: number;
@@ -36,7 +47,9 @@ export interface DeviceFacts {
   /** 0 without MSI. */
   readonly msi: number;
   readonly intx: boolean;
+  readonly rom: RomFacts | undefined;
   readonly flr: boolean;
+  readonly pmReset: boolean;
   readonly express: boolean;
   readonly bigEndian: boolean | "on POWER";
 }
@@ -61,7 +74,9 @@ const FACT_KEYS = keysOf<PluggedFacts>({
   msix: true,
   msi: true,
   intx: true,
+  rom: true,
   flr: true,
+  pmReset: true,
   express: true,
   bigEndian: true,
 });
@@ -100,7 +115,7 @@ function checkDriver(name: string, driver: string | undefined): void {
 export function factsFrom(name: string, given: PluggedFacts): DeviceFacts {
   known(name, object(name, given), FACT_KEYS);
   const { revision = 0, subsystemVendor = 0, subsystemDevice = 0, msi = 0 } = given;
-  const { intx = false, flr = true, express = true, bigEndian = false } = given;
+  const { intx = false, flr = true, pmReset = false, express = true, bigEndian = false } = given;
   const number = (key: keyof PluggedFacts, value: unknown, last: number) => {
     whole(`${name}.${key}`, value, last);
     return value as number;
@@ -113,6 +128,13 @@ export function factsFrom(name: string, given: PluggedFacts): DeviceFacts {
   if (boolean(`${name}.flr`, flr) && !boolean(`${name}.express`, express) && given.flr === true) {
     throw argumentRangeError(`${name}.flr`, "false or left out without PCI Express, whose capability says it", flr);
   }
+  if (boolean(`${name}.pmReset`, pmReset) && !express) {
+    throw argumentRangeError(
+      `${name}.pmReset`,
+      "false or left out without PCI Express: there is no power management",
+      pmReset,
+    );
+  }
   return {
     vendor: number("vendor", given.vendor, 0xfffe),
     device: number("device", given.device, 0xffff),
@@ -124,7 +146,9 @@ export function factsFrom(name: string, given: PluggedFacts): DeviceFacts {
     msix: given.msix === undefined ? undefined : msixFrom(`${name}.msix`, given.msix, bars),
     msi,
     intx: boolean(`${name}.intx`, intx),
+    rom: given.rom === undefined ? undefined : romFrom(`${name}.rom`, given.rom),
     flr: flr && express,
+    pmReset,
     express,
     bigEndian,
   };
@@ -170,6 +194,19 @@ function barFrom(name: string, bar: PluggedBar): BarFacts {
     ports,
     memory,
   };
+}
+
+/** Its register holds an address above the bits of 2 KiB. (PCI 3.0, 6.2.5.2) */
+const SMALLEST_ROM = 2048;
+const LARGEST_ROM = 2 ** 24;
+
+function romFrom(name: string, images: Uint8Array): RomFacts {
+  if (!isBytes(images)) throw argumentTypeError(name, "a Uint8Array", images);
+  const { byteLength } = images;
+  if (byteLength === 0 || byteLength > LARGEST_ROM) {
+    throw argumentRangeError(name, `from 1 to ${LARGEST_ROM} bytes`, `${byteLength} bytes`);
+  }
+  return { bytes: Math.max(SMALLEST_ROM, 2 ** Math.ceil(Math.log2(byteLength))), images };
 }
 
 /**

@@ -1,4 +1,5 @@
 import { argumentRangeError, argumentTypeError, DmaWindowError } from "../../errors.ts";
+import { inspectable } from "../../inspect.ts";
 import type { Registers } from "../../syscalls.ts";
 import { EIO } from "../errno.ts";
 import { ModelProcessEnded } from "../errors.ts";
@@ -114,3 +115,5 @@ function number(value: unknown, last: number): number {
   if (Number.isInteger(value) && value >= 0 && value <= last) return value;
   throw argumentRangeError("value", `an integer from 0 to ${last}`, value);
 }
+
+inspectable(MappedRegisters, "Registers", ({ length }) => ({ length }));

@@ -1,7 +1,7 @@
 import type { DmaResult, ModelDevice } from "../dma/device.ts";
 import { nextTurn } from "../turn.ts";
 import { Capability, Command, ConfigRegisters, Msi, Msix, Pm } from "./config-registers.ts";
-import { type BarFacts, type DeviceFacts, factsFrom } from "./facts.ts";
+import { type BarFacts, type DeviceFacts, factsFrom, ROM } from "./facts.ts";
 import { MsixTable } from "./msix-table.ts";
 import type { BusAddresses, PciMachine } from "./pci-machine.ts";
 import type { Bus, ModelPciDevice, Plugged, Width } from "./plug.ts";
@@ -33,7 +33,7 @@ export class PciFunction {
   readonly machine: PciMachine;
   readonly config: ConfigRegisters;
   readonly msix: MsixTable | undefined;
-  /** Bus addresses of the BARs, by index. */
+  /** Bus addresses of the BARs and the ROM, by index. */
   readonly bases: ReadonlyMap<number, number>;
   /** What the device does to the machine. */
   readonly bus: Bus;
@@ -62,7 +62,10 @@ export class PciFunction {
     this.facts = facts;
     this.address = address;
     this.machine = machine;
-    this.bases = new Map(facts.bars.map(({ index, bytes, is64Bit }) => [index, addresses.take(bytes, is64Bit)]));
+    const { bars, rom } = facts;
+    const bases = new Map(bars.map(({ index, bytes, is64Bit }) => [index, addresses.take(bytes, is64Bit)]));
+    if (rom !== undefined) bases.set(ROM, addresses.take(rom.bytes, false));
+    this.bases = bases;
     this.config = new ConfigRegisters(facts, machine, (bar) => this.bases.get(bar) ?? 0, isBehindBridge(address));
     this.#pm = this.config.find(Capability.PM);
     this.#msi = this.config.find(Capability.MSI);

@@ -47,8 +47,18 @@ export interface PluggedFacts {
   readonly msi?: number;
   /** It has an interrupt line. */
   readonly intx?: boolean;
+  /**
+   * The images of its expansion ROM: a region of a power of two of bytes, 2 KiB at least, which pread reads, with ones behind them. No
+   * program writes it or maps it.
+   */
+  readonly rom?: Uint8Array;
   /** It can reset itself alone. By default true on PCI Express, which it takes. */
   readonly flr?: boolean;
+  /**
+   * It resets itself on its way from D3hot to D0, by which the kernel resets a device that has nothing else. False by default: it keeps
+   * its registers, and says so.
+   */
+  readonly pmReset?: boolean;
   /**
    * It is on PCI Express: its configuration space has 4096 bytes and not 256, and it has power management and errors that are
    * reported. True by default.

@@ -1,3 +1,4 @@
+import { readable } from "../../inspect.ts";
 import type { VfioDevice } from "./vfio-device.ts";
 
 /**
@@ -33,7 +34,7 @@ export interface PluggedDevice {
 /** `around` is told of what happens outside of a process's calls. */
 export function pluggedDevice(device: VfioDevice, around: (work: () => void) => void): PluggedDevice {
   const unbind = () => new Promise<void>((gone) => around(() => device.unbind(gone)));
-  return {
+  const plugged: PluggedDevice = {
     address: device.address,
     group: device.group.number,
     get isOpen() {
@@ -53,4 +54,7 @@ export function pluggedDevice(device: VfioDevice, around: (work: () => void) => 
       return unbind();
     },
   };
+  return readable(plugged, "PluggedDevice", ({ address, group, isOpen, isBound, isBusMaster }) => ({
+    ...{ address, group, isOpen, isBound, isBusMaster },
+  }));
 }

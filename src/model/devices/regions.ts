@@ -1,10 +1,10 @@
-import { EINVAL, EIO } from "../errno.ts";
-import type { BarFacts } from "./facts.ts";
+import { EINVAL, EIO, ENOMEM } from "../errno.ts";
+import { type BarFacts, ROM } from "./facts.ts";
 import type { PciFunction } from "./pci-function.ts";
 import type { Width } from "./plug.ts";
 
 /** `VFIO_PCI_*_REGION_INDEX`: 0 to 5 are BARs. */
-export const Region = { LAST_BAR: 5, ROM: 6, CONFIG: 7, VGA: 8, COUNT: 9 } as const;
+export const Region = { LAST_BAR: 5, ROM, CONFIG: 7, VGA: 8, COUNT: 9 } as const;
 
 /** Region n begins at n << 40 of the device's file. (`include/linux/vfio_pci_core.h: VFIO_PCI_OFFSET_SHIFT`) */
 const SHIFT = 40n;
@@ -34,6 +34,21 @@ export function readBar(device: PciFunction, index: number, into: Uint8Array, at
     else toBytes(bytes, device.read(bar, at + done, piece.width));
     done += piece.bytes;
   }
+  return count;
+}
+
+/**
+ * pread of the ROM, which is switched on for as long as that takes: the images, and ones up to the end of its region.
+ *
+ * Rules: `drivers/vfio/pci/vfio_pci_rdwr.c: vfio_pci_bar_rw`, `drivers/pci/rom.c: pci_map_rom`.
+ */
+export function readRom(device: PciFunction, into: Uint8Array, at: number): number {
+  const { rom } = device.facts;
+  if (rom === undefined || at >= rom.bytes) return EINVAL;
+  if (!device.isAnswering) return ENOMEM; // no image is found where nobody answers (seen)
+  const count = Math.min(into.length, rom.bytes - at);
+  into.fill(0xff, 0, count);
+  into.set(rom.images.subarray(at, at + count));
   return count;
 }
 

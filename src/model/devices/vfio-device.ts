@@ -12,7 +12,7 @@ import { Interrupts, type IrqMode } from "./interrupts.ts";
 import { irqRequestFrom } from "./irq-set.ts";
 import { D3HOT, isBehindBridge, type PciFunction } from "./pci-function.ts";
 import type { PciMachine } from "./pci-machine.ts";
-import { Region, readBar, regionOf, writeBar } from "./regions.ts";
+import { Region, readBar, readRom, regionOf, writeBar } from "./regions.ts";
 import { type ConfigEffects, VirtualConfig } from "./virtual-config.ts";
 
 /** The number of VFIO_DEVICE_IOEVENTFD, which is not on the seam. */
@@ -89,14 +89,19 @@ export class VfioDevice implements BusDevice, ConfigEffects {
   /** It can be reset alone: by itself, or with its bus where that has a bridge that works. (`reset_works`) */
   get canReset(): boolean {
     const { facts, address, machine } = this.hardware;
-    return facts.flr || (isBehindBridge(address) && machine.busReset === "works" && this.#bus().length === 1);
+    return (
+      facts.flr ||
+      facts.pmReset ||
+      (isBehindBridge(address) && machine.busReset === "works" && this.#bus().length === 1)
+    );
   }
 
   /** The ways in which it can be reset, as sysfs names them. */
   get resetMethods(): readonly string[] {
     const { facts, address, machine } = this.hardware;
-    const bus = isBehindBridge(address) && machine.busReset === "works" && this.#bus().length === 1;
-    return [...(facts.flr ? ["flr"] : []), ...(bus ? ["bus"] : [])];
+    // sysfs says what could be tried, and not whether it would work.
+    const bus = isBehindBridge(address) && machine.busReset !== "unknown" && this.#bus().length === 1;
+    return [...(facts.flr ? ["flr"] : []), ...(facts.pmReset ? ["pm"] : []), ...(bus ? ["bus"] : [])];
   }
 
   /** GET_DEVICE_FD: the first one enables it. */
@@ -171,6 +176,7 @@ export class VfioDevice implements BusDevice, ConfigEffects {
     if (into.length === 0) return 0;
     const { index, at } = regionOf(offset);
     if (index <= Region.LAST_BAR) return readBar(this.hardware, index, into, at);
+    if (index === Region.ROM) return readRom(this.hardware, into, at);
     return index === Region.CONFIG ? this.#open.config.read(into, at) : EINVAL;
   }
 
@@ -251,7 +257,9 @@ export class VfioDevice implements BusDevice, ConfigEffects {
 
   /** D1 and D2 no device here has; D3hot not every machine. */
   setPowerState(state: number): void {
+    const wakes = state === 0 && this.hardware.powerState === D3HOT;
     if (state === 0 || (state === D3HOT && this.machine.hasD3)) this.hardware.powerState = state;
+    if (wakes && this.hardware.facts.pmReset) this.wasReset();
   }
 
   /** What decides its answers. */
@@ -259,7 +267,11 @@ export class VfioDevice implements BusDevice, ConfigEffects {
     const { hardware } = this;
     return {
       address: this.address,
-      facts: { ...hardware.facts, bars: hardware.facts.bars.map(({ memory: _, ...bar }) => bar) },
+      facts: {
+        ...hardware.facts,
+        bars: hardware.facts.bars.map(({ memory: _, ...bar }) => bar),
+        rom: hardware.facts.rom === undefined ? null : hex(hardware.facts.rom.images),
+      },
       bound: this.isBound,
       leaving: this.isLeaving,
       present: hardware.isPresent,

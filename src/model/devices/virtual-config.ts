@@ -15,6 +15,9 @@ export interface ConfigEffects {
   readonly isMsiOn: boolean;
 }
 
+/** Of the ROM's register the bit that switches it on. */
+const ROM_ENABLE = 1;
+
 /** The owner of the standard header's bytes; those of nobody have 0. */
 const HEADER = 0xff;
 
@@ -143,7 +146,9 @@ export class VirtualConfig {
       if (is64Bit) halves.set(index + 1, (view.getUint32(at + 4, true) & high) >>> 0);
     }
     for (let index = 0; index < 6; index++) view.setUint32(Config.BAR0 + 4 * index, halves.get(index) ?? 0, true);
-    view.setUint32(Config.ROM, 0, true);
+    const { rom } = this.#facts;
+    const base = view.getUint32(Config.ROM, true);
+    view.setUint32(Config.ROM, rom === undefined ? 0 : (base & (-rom.bytes | ROM_ENABLE)) >>> 0, true);
   }
 
   /**

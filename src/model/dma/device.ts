@@ -1,4 +1,5 @@
 import { argumentRangeError, argumentTypeError } from "../../errors.ts";
+import { readable } from "../../inspect.ts";
 import { isBytes } from "../../typed-arrays.ts";
 import { bytesOf, PAGE_BYTES, pageOf } from "../pages.ts";
 import type { Iommu, Reached } from "../reach.ts";
@@ -59,7 +60,7 @@ export interface DmaRequester {
 }
 
 export function deviceOf(requester: DmaRequester): ModelDevice {
-  return {
+  return asModelDevice({
     name: requester.device,
     read(iova, into) {
       return transfer(requester, iova, into, "read", (memory, buffer) => buffer.set(memory));
@@ -67,7 +68,12 @@ export function deviceOf(requester: DmaRequester): ModelDevice {
     write(iova, from) {
       return transfer(requester, iova, from, "write", (memory, buffer) => memory.set(buffer));
     },
-  };
+  });
+}
+
+/** For whoever looks at it. */
+export function asModelDevice(device: ModelDevice): ModelDevice {
+  return readable(device, "ModelDevice", ({ name }) => ({ name }));
 }
 
 /** Bytes of one page of memory, and as many of the device's. */
@@ -97,7 +103,8 @@ function transfer(
     const from = (within + done) % PAGE_BYTES;
     next = Math.min(done + PAGE_BYTES - from, buffer.length);
     const reached = reachedBy(requester, page + index, way);
-    if (typeof reached === "string") return { bytes: done, fault: { iova: iova + BigInt(done), why: reached } };
+    if (typeof reached === "string")
+      return { bytes: done, fault: readable({ iova: iova + BigInt(done), why: reached }) };
     const piece = buffer.subarray(done, next);
     reached.memory.withPage(reached.page, (bytes) => move(bytes.subarray(from, from + piece.length), piece));
   }

@@ -1,3 +1,4 @@
+import { builtin } from "../../builtin.ts";
 import { Container } from "../container.ts";
 import { Device } from "../device.ts";
 import { Eventfd } from "../eventfd.ts";
@@ -24,7 +25,7 @@ import { joined } from "./live.ts";
  */
 export function hashOf(machine: Machine): string {
   const text = canonical(stateOf(machine));
-  const crypto = globalThis.process?.getBuiltinModule?.("node:crypto");
+  const crypto = builtin("node:crypto");
   return crypto === undefined ? text : crypto.createHash("sha256").update(text).digest("hex");
 }
 

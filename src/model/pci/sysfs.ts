@@ -1,3 +1,4 @@
+import { ROM } from "../devices/facts.ts";
 import { ENODEV } from "../errno.ts";
 import type { Entry } from "../file-tree.ts";
 import { type PciSlot, VFIO_PCI } from "./slot.ts";
@@ -98,17 +99,23 @@ function line(text: string): string {
 }
 
 /** `include/linux/ioport.h`, and below it the bits of the BAR itself. */
-const Flag = { IO: 0x4_0101, MEMORY: 0x4_0200, PREFETCH: 0x2008, WIDE: 0x10_0004 } as const;
+const Flag = { IO: 0x4_0101, MEMORY: 0x4_0200, PREFETCH: 0x2008, WIDE: 0x10_0004, ROM: 0x4_6200 } as const;
 
-/** Six BARs and the ROM, of which no device here has one; a line each. (`resource_show`) */
+/** Six BARs and the ROM; a line each. (`resource_show`) */
 function resourceOf({ device: { hardware } }: PciSlot): string {
   const sixteen = (value: number) => `0x${value.toString(16).padStart(16, "0")}`;
-  const lines = [0, 1, 2, 3, 4, 5, 6].map((index) => {
+  const { rom } = hardware.facts;
+  const lines = [0, 1, 2, 3, 4, 5, ROM].map((index) => {
+    if (index === ROM && rom !== undefined) return regionOf(hardware.bases.get(ROM) ?? 0, rom.bytes, Flag.ROM);
     const bar = hardware.facts.bars.find((one) => one.index === index);
     const start = hardware.bases.get(index);
     if (bar === undefined || start === undefined) return [0, 0, 0];
     const memory = Flag.MEMORY | (bar.prefetchable ? Flag.PREFETCH : 0) | (bar.is64Bit ? Flag.WIDE : 0);
-    return [start, start + bar.bytes - 1, bar.ports ? Flag.IO : memory];
+    return regionOf(start, bar.bytes, bar.ports ? Flag.IO : memory);
   });
   return lines.map((numbers) => `${numbers.map(sixteen).join(" ")}\n`).join("");
+}
+
+function regionOf(start: number, bytes: number, flags: number): readonly number[] {
+  return [start, start + bytes - 1, flags];
 }

@@ -21,6 +21,7 @@ export const deviceConfig: Section = {
     ["reads of 4 at 0: device and vendor", DEVICES, o(from.configRw), "4, 0x101b36", ({ device: d }) => d.reads(Region.CONFIG, 0, 4)],
     ["reads of 1 at 3, of 4 at 1, of 8 at 0, of 0", DEVICES, o(from.configRw), "1, 4, 8, 0", ({ device: d }) => [d.read(Region.CONFIG, 3, 1), d.read(Region.CONFIG, 1, 4), d.read(Region.CONFIG, 0, 8), d.read(Region.CONFIG, 0, 0)]],
     ["a read of all of it", DEVICES, o(from.configRw), "4096", ({ device: d }) => d.read(Region.CONFIG, 0, END)],
+    ["a read into a pointer that leads nowhere, of 4 bytes and of none", DEVICES, o(from.configRw), "EFAULT, 0", (p) => [p.readsNowhere(Region.CONFIG, 0, 4), p.readsNowhere(Region.CONFIG, 0, 0)], { raw: "memory" }],
     ["a read across the end, at the end", DEVICES, o(from.configRw), "EFAULT, EFAULT", ({ device: d }) => [d.read(Region.CONFIG, END - 2, 4), d.read(Region.CONFIG, END, 4)]],
     ["a write at the end", DEVICES, o(from.configRw), "EFAULT", ({ device: d }) => d.write(Region.CONFIG, END, 4, 0)],
     ["the command register when it is opened: bus mastering is off", DEVICES_OF_TYPE1, o(from.pciEnable), "command 0x103", ({ device: d }) => d.command()],

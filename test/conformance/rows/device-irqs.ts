@@ -1,5 +1,5 @@
 import { before, read } from "../drift.ts";
-import { Flag, Irq, NOT_OPEN, type OpenDevice } from "../open-device.ts";
+import { Distance, Flag, Irq, NOT_OPEN, type OpenDevice } from "../open-device.ts";
 import { DEVICES, DEVICES_OF_TYPE1, o, ofNvme, type Section, SPAPR } from "../row.ts";
 import { GROWS } from "./changes.ts";
 import * as from from "./sources.ts";
@@ -14,6 +14,7 @@ export const setIrqsBad: Section = {
   rows: ofNvme([
     ["nothing is on: switched off, fired", DEVICES, o(from.msiTrigger), "EINVAL, EINVAL", ({ device: d }) => [d.disable(), d.fire()]],
     ["argsz 16; argsz 20 with an eventfd behind it", DEVICES, o(from.irqsValid), "EINVAL, EINVAL", ({ device: d }) => [16, 20].map((argsz) => d.setIrqs({ flags: EVENTFD | TRIGGER, fds: [d.event()], argsz }))],
+    ["a pointer that leads nowhere", DEVICES, o(from.irqsIoctlCopy), "EFAULT", (p) => p.callsRaw(Distance.SET_IRQS, 0), { raw: "ioctl" }],
     ["flags 0, two kinds of data, a flag that there is not", DEVICES, o(from.irqsValid), "EINVAL, EINVAL, EINVAL", ({ device: d }) => [0, EVENTFD | BOOL | TRIGGER, EVENTFD | TRIGGER | 64].map((flags) => d.setIrqs({ flags, fds: [d.event()] }))],
     ["no action, two actions", DEVICES, o(from.irqsIoctl), "ENOTTY, ENOTTY", ({ device: d }) => [EVENTFD, EVENTFD | TRIGGER | MASK].map((flags) => d.setIrqs({ flags, fds: [d.event()] }))],
     ["index 5", DEVICES, o(from.irqsValid), "EINVAL", ({ device: d }) => d.listen([d.event()], 0, 5)],

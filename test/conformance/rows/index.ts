@@ -6,9 +6,9 @@ import { createPseries } from "./create-pseries.ts";
 import { deviceBars, deviceMaps } from "./device-bars.ts";
 import { networkCard } from "./device-card.ts";
 import { deviceConfig } from "./device-config.ts";
-import { deviceInfo, deviceIrqs, deviceRegions } from "./device-info.ts";
+import { deviceFiles, deviceInfo, deviceIrqs, deviceRegions } from "./device-info.ts";
 import { setIrqsBad, setIrqsMsix, setIrqsOthers } from "./device-irqs.ts";
-import { deviceOpen, deviceOthers, deviceReset, hotReset, unbind } from "./device-reset.ts";
+import { behindPort, deviceOpen, deviceOthers, deviceReset, hotReset, unbind } from "./device-reset.ts";
 import { devices } from "./devices.ts";
 import { reach } from "./dma.ts";
 import { eeh } from "./eeh.ts";
@@ -62,6 +62,7 @@ export const sections: readonly Section[] = [
   type1Life,
   type1Reach,
   noIommu,
+  deviceFiles,
   deviceOpen,
   deviceInfo,
   deviceRegions,
@@ -74,6 +75,7 @@ export const sections: readonly Section[] = [
   setIrqsOthers,
   deviceReset,
   hotReset,
+  behindPort,
   deviceOthers,
   unbind,
   networkCard,

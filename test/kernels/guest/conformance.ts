@@ -36,11 +36,11 @@ export async function conformance(): Promise<void> {
 export async function device(): Promise<void> {
   const site = new Site();
   const [platform = "powernv"] = platformsOf[site.machine.machine];
-  const { name, group } = site.nvme;
-  const { card } = site;
-  const cards = card === undefined ? [] : ["--card", card.name, "--card-group", `/dev/vfio/${card.group}`];
-  const nvme = ["--nvme", name, "--nvme-group", `/dev/vfio/${group}`];
-  judge(platform, await suite(["--platform", platform, ...nvme, ...cards]));
+  const { nvme, card, port } = site;
+  const devices = Object.entries({ nvme, card, port }).flatMap(([what, found]) =>
+    found === undefined ? [] : [`--${what}`, found.name, `--${what}-group`, `/dev/vfio/${found.group}`],
+  );
+  judge(platform, await suite(["--platform", platform, "--raw", "/app/raw", ...devices]));
   site.reportLeaks();
 }
 

@@ -38,6 +38,8 @@ export interface Found {
   readonly devices: readonly BoundDevice[];
   /** QEMU's NVMe controller, which is in a group of its own: in a guest. */
   readonly nvme?: NvmeDevice;
+  /** A second one, behind a root port. */
+  readonly port?: NvmeDevice;
   /** Its network card, likewise. */
   readonly card?: { readonly name: string; readonly group: number };
   /** Whether the machine may be used up. A guest goes off afterwards; any other machine has to be left as it was found. */
@@ -54,9 +56,10 @@ export function thisMachine(kernel: Syscalls): Found {
 function fromImage(): Found {
   const machine = JSON.parse(readFileSync("/app/guest.json", "utf8")) as GuestMachine;
   const devices = bind(EDU).map((one) => ({ ...one, isEdu: true }));
-  const nvme = bindNvme();
+  // The one on the bus that the kernel numbers first has the disk; another is behind a root port.
+  const [nvme, port] = bind(NVME);
   const [card] = bind(CARD);
-  return { machine, devices, ...(nvme && { nvme }), ...(card && { card }), isExpendable: true };
+  return { machine, devices, ...(nvme && { nvme }), ...(port && { port }), ...(card && { card }), isExpendable: true };
 }
 
 /** What runs here: `6.12.107+deb13-powerpc64le`, `#1 SMP Debian 6.12.107-1 (2026-10-19)`, `v20.19.2`. */

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import * as assert from "uvu/assert";
 import { bindNvme } from "./machine.ts";
-import { withNvme } from "./nvme-session.ts";
+import { NvmeSession, withNvme } from "./nvme-session.ts";
 import { say, testLater } from "./say.ts";
 import { KiB, Site } from "./site.ts";
 
@@ -26,6 +26,9 @@ export async function nvmeEnds(site: Site): Promise<void> {
   await testLater(
     "a device that is unbound while it is open: the driver is asked for it, closes it, and all of it ends well",
     () => takenAway(site),
+  );
+  await testLater("a controller that is unbound at work: what was under way brings its data before it is closed", () =>
+    takenAwayAtWork(site),
   );
 }
 
@@ -80,8 +83,7 @@ async function takenAway(site: Site): Promise<void> {
   const { name } = site.nvme;
   const { container, device } = site.openNvme();
   const asked = new Promise<number>((resolve) => device.on("request", resolve));
-  const command = `echo ${name} > /sys/bus/pci/drivers/vfio-pci/unbind`;
-  const unbinding = spawn("/bin/sh", ["-c", command], { stdio: ["ignore", "inherit", "inherit"] });
+  const unbinding = unbind(name);
   const unbound = endOf(unbinding);
   assert.ok((await within(asked)) >= 1, "the request was heard");
   assert.is(unbinding.exitCode, null, "whoever unbinds waits for the driver");
@@ -90,6 +92,38 @@ async function takenAway(site: Site): Promise<void> {
   container.close();
   assert.equal(bindNvme(), site.nvme);
   await freshStart(site);
+}
+
+/** The driver goes on until it is asked for the controller. */
+async function takenAwayAtWork(site: Site): Promise<void> {
+  const session = await NvmeSession.open(site, { completions: "msix", queues: 1, depth: 32 });
+  let isAsked = false;
+  const asked = new Promise<void>((resolve) =>
+    session.device.on("request", () => {
+      isAsked = true;
+      resolve();
+    }),
+  );
+  const unbound = endOf(unbind(site.nvme.name));
+  const goOn = async (first: number): Promise<number> => {
+    let wrong = 0;
+    do wrong += await session.read(first, 64);
+    while (!isAsked);
+    return wrong;
+  };
+  const reads = Array.from({ length: 32 }, (_, i) => goOn(64 * i));
+  await within(asked);
+  assert.equal(new Set(await Promise.all(reads)), new Set([0]), "wrong bytes");
+  await session.close();
+  assert.is(await within(unbound), 0);
+  assert.equal(bindNvme(), site.nvme);
+  await freshStart(site);
+}
+
+/** Somebody takes the device from its driver, and waits until it is closed. */
+function unbind(name: string): ReturnType<typeof spawn> {
+  const command = `echo ${name} > /sys/bus/pci/drivers/vfio-pci/unbind`;
+  return spawn("/bin/sh", ["-c", command], { stdio: ["ignore", "inherit", "inherit"] });
 }
 
 function within<T>(promise: Promise<T>): Promise<T> {

@@ -34,14 +34,17 @@ export class Site {
   readonly #nvme: NvmeDevice | undefined;
   /** A device with BARs of other kinds, where there is one. */
   readonly card: Found["card"];
+  /** An NVMe controller without a disk, behind a root port, where there is one. */
+  readonly port: Found["port"];
   /** Whether rows may leave behind what nothing but a start of the machine takes away. */
   readonly isExpendable: boolean;
   readonly #lockedBefore: bigint;
 
   constructor() {
-    const { machine, devices, nvme, card, isExpendable } = thisMachine(this.kernel);
+    const { machine, devices, nvme, card, port, isExpendable } = thisMachine(this.kernel);
     this.#nvme = nvme;
     this.card = card;
+    this.port = port;
     this.machine = machine;
     this.devices = devices;
     this.isExpendable = isExpendable;

@@ -1,4 +1,5 @@
 /** The rows of the conformance suite that a machine is none the worse for. */
+import { isAboutDevice } from "../../conformance/row.ts";
 import { expectedOf, needsOf, type PlacedRow, rowsOf } from "../../conformance/run-on.ts";
 import type { Target } from "../../conformance/target.ts";
 
@@ -19,7 +20,7 @@ export interface Chosen {
  */
 export function gentleRows(target: Target, withDevices: boolean): Chosen {
   // Devices that may be used up are no part of a machine that is somebody's.
-  const all = rowsOf(target).filter(({ row }) => needsOf(row).nvme !== true && needsOf(row).card !== true);
+  const all = rowsOf(target).filter(({ row }) => !isAboutDevice(needsOf(row)));
   const lasting = all.filter((one) => leavesSomething(one, target));
   const driven = all.filter((one) => !lasting.includes(one) && !withDevices && wantsDevice(one));
   const reasons = [

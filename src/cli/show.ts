@@ -1,0 +1,271 @@
+/** `dma-window show`: a window by address, in the terminal, as SVG, as a page. */
+import { writeSync } from "node:fs";
+import { DmaWindowError } from "../errors.ts";
+import {
+  axisFor,
+  framesOf,
+  type Growth,
+  growthHtml,
+  growthSvg,
+  growthText,
+  growthToJson,
+  type Picture,
+  pictureAt,
+  pictureHtml,
+  pictureSvg,
+  pictureText,
+  pictureToJson,
+  plainText,
+  planPicture,
+  planTitle,
+  type Survey,
+  surveyOf,
+  TraceWindows,
+} from "../picture/index.ts";
+import { MACHINE_FORMAT, parseMachine } from "../plan/described.ts";
+import { planWindow, type StoredList } from "../plan/index.ts";
+import { PLAN_LENGTH_MAX, parseStoredPlan } from "../plan/parse-plan.ts";
+import { readTrace, type Trace, type TraceCall } from "../trace/index.ts";
+import { beginningOf, boundedText, GrowingFile } from "./growing-file.ts";
+import { lookAround } from "./machine.ts";
+import type { CommandLine } from "./options.ts";
+import { withPlanOf, writeResult } from "./plan.ts";
+import { Progress } from "./progress.ts";
+import type { ShowOptions } from "./show-line.ts";
+import { stormGrowth } from "./storm-picture.ts";
+import { thisTerminal } from "./terminal.ts";
+
+/** The first line of a trace is shorter; a plan that has no newline in so much is no trace. */
+const BEGINNING_BYTES = 1 << 16;
+
+export function showCommand(line: CommandLine, print: (text: string) => void): number {
+  const options = line.show as ShowOptions; // the command has them
+  if (options.follow) return follow(options.file as string);
+  const shown = options.storm ? stormGrowth(lookAround(line.machine, line.iovaMode), line) : shownOf(line, options);
+  if (options.svgFile !== undefined) writeResult(options.svgFile, svgOf(shown));
+  if (options.htmlFile !== undefined) writeResult(options.htmlFile, htmlOf(shown));
+  print(line.json ? JSON.stringify(jsonOf(shown)) : textOf(shown));
+  return 0;
+}
+
+function shownOf(line: CommandLine, options: ShowOptions): Picture | Growth {
+  const { file, moments } = options;
+  if (file === undefined) return ownPlan(line);
+  if (!isTrace(file)) {
+    if (moments !== undefined) throw noTrace(file, "--steps");
+    if (options.atLine !== undefined) throw noTrace(file, "--at");
+    return planIn(file);
+  }
+  const survey = withCut(file, surveyOf);
+  const title = titleOf(file);
+  if (moments !== undefined) {
+    const axis = axisFor(survey.value);
+    const frames = withCut(file, (trace) => framesOf(trace, survey.value, axis, moments)).value;
+    const account = [`${survey.value.changes} calls changed what a device reaches`];
+    return {
+      title,
+      columns: [{ name: "what a device reaches", axis, frames, account }],
+      notes: cutNotes(survey.isCut),
+    };
+  }
+  const at = options.atLine ?? fullestLine(survey.value);
+  const { value: picture } = withCut(file, (trace) => pictureAt(trace, at, title));
+  return {
+    ...picture,
+    notes: [momentNote(at, survey.value, options.atLine), ...picture.notes, ...cutNotes(survey.isCut)],
+  };
+}
+
+/** The end where something is live there; else when most was. */
+function fullestLine({ isLive, fullest, lines }: Survey): number {
+  return isLive || fullest === 0 ? lines : fullest;
+}
+
+function momentNote(at: number, { lines, isLive, fullest }: Survey, asked: number | undefined): string {
+  if (asked !== undefined) return `As it was after line ${Math.min(asked, lines)} of ${lines}.`;
+  if (isLive || fullest === 0) return `As it is at the trace's end, line ${lines}.`;
+  return `As it was after line ${at}, when most was live; at the trace's end, line ${lines}, nothing is.`;
+}
+
+function cutNotes(isCut: boolean): string[] {
+  return isCut ? ["The trace is still being written, or was cut off: its last calls are left out."] : [];
+}
+
+function ownPlan(line: CommandLine): Picture {
+  return withPlanOf(line, (made) => {
+    const plan = made.plan();
+    const of = line.plan?.described?.name ?? "this machine";
+    return planPicture(plan, `${of}: ${planTitle(plan)}`, made.lists);
+  });
+}
+
+function isTrace(file: string): boolean {
+  const [first = ""] = beginningOf(file, BEGINNING_BYTES).split("\n");
+  return /^\s*\{\s*"trace"\s*:/.test(first);
+}
+
+/** A plan, or a machine's description: its plan. */
+function planIn(file: string): Picture {
+  const text = boundedText(file, PLAN_LENGTH_MAX);
+  const format = formatOf(text);
+  if (format === undefined) {
+    throw new DmaWindowError(
+      "ERR_NOT_SHOWABLE",
+      `${file} is neither a plan nor a trace: dma-window plan --output FILE makes the one, dma-window run --trace FILE the other`,
+    );
+  }
+  if (format === MACHINE_FORMAT) {
+    const { name, request } = parseMachine(text);
+    const plan = planWindow(request);
+    return planPicture(plan, `${name}: ${planTitle(plan)}`, request.memory.lists as readonly StoredList[]);
+  }
+  const { plan, lists } = parseStoredPlan(text);
+  return planPicture(plan, `${file}: ${planTitle(plan)}`, lists);
+}
+
+function formatOf(text: string): unknown {
+  try {
+    const document: unknown = JSON.parse(text);
+    const { format } = (document ?? {}) as { readonly format?: unknown };
+    return format;
+  } catch {
+    return undefined;
+  }
+}
+
+function noTrace(file: string, option: string): DmaWindowError {
+  return new DmaWindowError("ERR_NOT_SHOWABLE", `${file} is no trace: ${option} shows a moment of one`);
+}
+
+/** Walks over a trace that may be cut off: the half of a line, or of a batch, at its end is left out. */
+function withCut<T>(file: string, walk: (trace: Trace) => T): { readonly value: T; readonly isCut: boolean } {
+  let progress: Progress | undefined;
+  const growing = new GrowingFile(file, {
+    onRead: (done, total) => {
+      progress ??= new Progress(`reading ${plainText(file)}, bytes`, total);
+      progress.step(done);
+    },
+  });
+  let isHalf = false;
+  const lines = lastKnown(growing.lines());
+  const { header, calls } = readTrace(lines.each);
+  const value = walk({ header, calls: untilHalf(calls, lines.isDone, () => (isHalf = true)) });
+  return { value, isCut: growing.isCut || isHalf };
+}
+
+/** Lines, and whether all of them were taken. */
+function lastKnown(lines: Iterable<string>): { readonly each: Iterable<string>; readonly isDone: () => boolean } {
+  let done = false;
+  function* each(): Generator<string, void, void> {
+    yield* lines;
+    done = true;
+  }
+  return { each: each(), isDone: () => done };
+}
+
+/** The calls, without a complaint about a batch whose end is not written yet. */
+function* untilHalf(
+  calls: Iterable<TraceCall>,
+  isDone: () => boolean,
+  onHalf: () => void,
+): Generator<TraceCall, void, void> {
+  try {
+    yield* calls;
+  } catch (error) {
+    const isBatch = error instanceof DmaWindowError && error.message.includes("ends in the middle of a batch");
+    if (!isBatch || !isDone()) throw error;
+    onHalf();
+  }
+}
+
+function titleOf(file: string): string {
+  const { note } = withCut(file, ({ header }) => header).value;
+  return note === undefined ? file : `${file}: ${note}`;
+}
+
+/** Draws a trace again and again while it grows. Ends when all its containers are closed and no more comes, or who reads has gone. */
+function follow(file: string): number {
+  const { isTTY } = process.stdout;
+  let windows: TraceWindows | undefined;
+  let [drawn, isOver, wasOpen] = [-1, false, false];
+  const draw = () => {
+    if (windows === undefined || windows.changes === drawn) return;
+    drawn = windows.changes;
+    const note = `After line ${windows.line}.`;
+    const picture = windows.picture(file);
+    const text = pictureText({ ...picture, notes: [note, ...picture.notes] }, thisTerminal());
+    // Home, and what was there is gone: as `watch` does.
+    isOver = !say(isTTY ? `\u001b[H\u001b[2J${text}\n` : `${text}\n\n`);
+  };
+  const growing = new GrowingFile(file, {
+    onIdle: (milliseconds) => {
+      draw();
+      const isClosed = wasOpen && windows?.isOpen === false;
+      return !isOver && !(isClosed && milliseconds >= 1000);
+    },
+  });
+  const { header, calls } = readTrace(wholeJson(growing.lines()));
+  windows = new TraceWindows(header);
+  for (const call of untilHalf(
+    calls,
+    () => true,
+    () => {},
+  )) {
+    windows.take(call);
+    wasOpen ||= windows.isOpen;
+  }
+  draw();
+  return 0;
+}
+
+/** Refuses a line that is none at once: the trace's reader would look at the next one first, and wait for it. */
+function* wholeJson(lines: Iterable<string>): Generator<string, void, void> {
+  let number = 0;
+  for (const text of lines) {
+    number++;
+    try {
+      JSON.parse(text);
+    } catch {
+      throw new DmaWindowError("ERR_TRACE_MALFORMED", `line ${number} of the trace: it is no JSON`, {
+        facts: { line: number },
+      });
+    }
+    yield text;
+  }
+}
+
+/** Writes at once: there is no event loop while a file is followed. `false` when nobody reads any more. */
+function say(text: string): boolean {
+  const buffer = Buffer.from(text);
+  for (let done = 0; done < buffer.length; ) {
+    try {
+      done += writeSync(1, buffer, done);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "EPIPE") return false;
+      if (code !== "EAGAIN") throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+    }
+  }
+  return true;
+}
+
+function isGrowth(shown: Picture | Growth): shown is Growth {
+  return "columns" in shown;
+}
+
+function textOf(shown: Picture | Growth): string {
+  return isGrowth(shown) ? growthText(shown, thisTerminal()) : pictureText(shown, thisTerminal());
+}
+
+function jsonOf(shown: Picture | Growth): object {
+  return isGrowth(shown) ? growthToJson(shown) : pictureToJson(shown);
+}
+
+function svgOf(shown: Picture | Growth): string {
+  return isGrowth(shown) ? growthSvg(shown) : pictureSvg(shown);
+}
+
+function htmlOf(shown: Picture | Growth): string {
+  return isGrowth(shown) ? growthHtml(shown) : pictureHtml(shown);
+}

@@ -1,0 +1,2 @@
+/** The page's text: the same for the same sources. */
+export function playgroundPage(): Promise<string>;
