@@ -86,7 +86,7 @@ export function moduleProblems(
     vfio.loadable === false
       ? "; this kernel has no /proc/modules, so it may load none at all: start one then that has them built in, or loads them"
       : "";
-  const kept = wanted.length === 1 ? `echo ${wanted[0]}` : `printf '%s\n' ${wanted.join(" ")}`;
+  const kept = wanted.length === 1 ? `echo ${wanted[0]}` : `printf '%s\\n' ${wanted.join(" ")}`;
   return [
     blocking(
       what,
