@@ -194,7 +194,7 @@ if (growth !== null) {
     width = Math.min(1600, Math.max(100, next));
     growth.firstElementChild.style.width = width + "%";
     growth.scrollLeft = middle * growth.scrollWidth - growth.clientWidth / 2;
-    document.querySelector(".growth-status").textContent = "drawn at " + width + " %";
+    document.querySelector(".growth-status").textContent = "drawn at " + Math.round(width) + " %";
   };
   const act = (name) => set(name === "in" ? width * 1.5 : name === "out" ? width / 1.5 : 100);
   for (const button of tools.querySelectorAll("button")) button.addEventListener("click", () => act(button.dataset.act));
@@ -208,4 +208,4 @@ if (growth !== null) {
 `;
 
 /** `sha256` of the program in base64, as a Content-Security-Policy has it. A test holds it against the text. */
-export const PAGE_SCRIPT_HASH = "sha256-kA+YFGff/rPypBb0Xd0sEkwgxfwZcAkO1pbhIBd+pvg=";
+export const PAGE_SCRIPT_HASH = "sha256-3najJCPY2cO+DLcZFJADk7EJbgcK9AivDtu+G6UOoMo=";
