@@ -24,7 +24,8 @@ export function limitLines(limits: readonly PlanLimit[], { fullGrowth }: WindowP
   const all = size(fullGrowth.memoryBytes);
   const lines = limits.map(({ what: limit, unit, needed, available, at }, i) => {
     const what = limit === "RLIMIT_MEMLOCK" ? "lockable memory (ulimit -l)" : limit;
-    const has = available === null ? "no limit" : `${amountOf(available, unit)} there, ${amountOf(needed, unit)} needed`;
+    const has =
+      available === null ? "no limit" : `${amountOf(available, unit)} there, ${amountOf(needed, unit)} needed`;
     if (at === null) return `${what}: not met (${has})`;
     return `${what}: ${i === 0 ? "comes first, " : ""}at ${size(at)} of ${all} (${has})`;
   });
