@@ -6,7 +6,7 @@ import { measureReads } from "./bench.mjs";
 import { NvmeError, wordsOf } from "./errors.mjs";
 import { checkMayWrite, checkSame, contentsOfDisk, readSurely } from "./guards.mjs";
 import { HELP, readOptions, usage } from "./options.mjs";
-import { modelMachine, ownMachine, Stand } from "./stand.mjs";
+import { modelMachine, ownMachine, Signals, Stand } from "./stand.mjs";
 
 /** @typedef {Exclude<import("./options.mjs").Options, { command: "help" }>} Options */
 /** @typedef {import("./namespace.mjs").Namespace} Namespace */
@@ -183,12 +183,17 @@ async function run(options) {
   } = options;
   const machine = machineOf(options);
   const settings = { completions, queues, depth, transferBytes, timeoutMs };
-  const stand = await Stand.open({ kernel: machine.kernel, address, noIommu, force, settings });
+  const signals = new Signals();
   try {
-    return await Promise.race([WORK[command](stand, options), stand.wanted()]);
+    const stand = await Stand.open({ kernel: machine.kernel, address, noIommu, force, settings });
+    try {
+      return await Promise.race([stand.wanted(signals), WORK[command](stand, options)]);
+    } finally {
+      await stand.close();
+      if (command === "write") machine.end();
+    }
   } finally {
-    await stand.close();
-    if (command === "write") machine.end();
+    signals.end();
   }
 }
 

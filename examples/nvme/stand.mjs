@@ -113,28 +113,54 @@ export class Stand {
   }
 
   /**
-   * Rejects when the disk has to be given back: somebody unbinds the device, and the kernel waits until it is closed, or the program is to end.
-   * Never fulfilled.
+   * Rejects when the disk has to be given back: somebody unbinds the device, and the kernel waits until it is closed, or the program is to end,
+   * as `signals` heard. Never fulfilled.
    *
+   * @param {Signals} [signals]
    * @returns {Promise<never>}
    */
-  wanted() {
+  wanted(signals) {
     return new Promise((_, reject) => {
       const end = (/** @type {string} */ why) => reject(new NvmeError("ERR_NVME_WANTED", why));
       if (this.device.info.irqs.request.count > 0) {
         this.device.on("request", () => end("somebody wants the device back: it was closed"));
       }
-      for (const signal of ["SIGINT", "SIGTERM"]) {
-        const listener = () => end(`${signal}: the disk was given back`);
-        process.once(signal, listener);
-        this.#ends.push(["signals", () => process.off(signal, listener)]);
-      }
+      signals?.first.then((signal) => end(`${signal}: the disk was given back`));
     });
   }
 
   /** Gives all of it back, the last first, the disk to the driver that had it. @throws the first of what went wrong; the rest is done all the same. */
   async close() {
     await endAll(this.#ends);
+  }
+}
+
+/**
+ * The first of the signals that end a program, from now on: also one that comes while a device is being opened, which is not to be left with
+ * VFIO. The next one ends the program at once.
+ */
+export class Signals {
+  /** @type {Promise<string>} */
+  first;
+  /** @type {(() => void)[]} */
+  #listeners = [];
+
+  constructor() {
+    this.first = new Promise((resolve) => {
+      for (const signal of ["SIGINT", "SIGTERM"]) {
+        const listener = () => {
+          this.end(); // whoever asks twice does not want to wait
+          resolve(signal);
+        };
+        process.once(signal, listener);
+        this.#listeners.push(() => process.off(signal, listener));
+      }
+    });
+  }
+
+  /** They are heard no more. */
+  end() {
+    for (const off of this.#listeners.splice(0)) off();
   }
 }
 
