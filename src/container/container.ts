@@ -9,7 +9,7 @@ import { DmaWindowError, withoutResidue, withResidue } from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
 import { refusedByKernel } from "../explain.ts";
 import { bytes, hex } from "../hex.ts";
-import { inspectable, readable, whereClosed } from "../inspect.ts";
+import { inspectable, readableDeep, whereClosed } from "../inspect.ts";
 import { CONTAINER, type IommuInfo } from "../iommu.ts";
 import { endWatched, type Leak, watchEnd } from "../leaks.ts";
 import { LongWork, type LongWorkOptions } from "../long-work.ts";
@@ -175,7 +175,7 @@ export class Container extends Closable {
     return exclusively("container.info", () => {
       const hugepages = hugepageFacts(this.#kernel);
       const nodes = nodeFacts(this.#kernel, this.#files.groups.numbers);
-      return readable({
+      return readableDeep({
         ...this.#backend.info(),
         [CONTAINER]: this.#handle,
         ...(hugepages === undefined ? {} : { hugepages }),

@@ -17,7 +17,7 @@
 
 import { argumentTypeError, DmaWindowError } from "../errors.ts";
 import { guards, sentence } from "../guards.ts";
-import { readable } from "../inspect.ts";
+import { readableDeep } from "../inspect.ts";
 import { readText } from "./files.ts";
 
 /** Physical addresses, both ends inclusive, each from 0 to 2^64 - 1. */
@@ -76,7 +76,7 @@ export function parseIomem(text: string): Iomem {
     );
   }
   const totalBytes = ramRanges.reduce((sum, { start, last }) => sum + (last - start + 1n), 0n);
-  return readable({ ranges, ramRanges, highest: top.last, totalBytes });
+  return readableDeep({ ranges, ramRanges, highest: top.last, totalBytes });
 }
 
 /**
