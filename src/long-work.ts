@@ -5,8 +5,10 @@
  *        │ fails, or the signal is aborted
  *        └──> what was done is undone, a batch at a time; what cannot be is the error's residue
  */
+
 import { argumentTypeError, DmaWindowError } from "./errors.ts";
 import { bytes } from "./hex.ts";
+import { readable } from "./inspect.ts";
 import { keysOf, known } from "./known.ts";
 import { object } from "./validate.ts";
 
@@ -61,7 +63,7 @@ export class LongWork {
   /** A batch is done: the program hears of it, and the event loop runs. @throws `ERR_ABORTED`, and what `onProgress` throws. */
   async did(length: bigint): Promise<void> {
     this.#done += length;
-    this.#onProgress?.({ done: this.#done, total: this.#total });
+    this.#onProgress?.(readable({ done: this.#done, total: this.#total }));
     await turn();
     this.check();
   }
