@@ -32,8 +32,8 @@ export const HELP = `dma-window: a DMA window, sized once
   dma-window doctor  one page about this machine: which ways to a device are open (through an IOMMU, without one, by the
                      software kernel), what closes the others, and the command that mends it; changes nothing
   dma-window explain CALL [ANSWER] | LINE | --trace FILE | --file FILE
-                     say why VFIO answers so: MAP_DMA EINVAL, a line of a log of DPDK, SPDK, QEMU, strace or dmesg, a log
-                     on stdin or in a file, or every failing call of a trace
+                     say why VFIO answers so: MAP_DMA EINVAL, a line of a log (DPDK, SPDK, QEMU, strace, dmesg), a whole
+                     log on stdin or in a file, or every failing call of a trace
   dma-window devices [ADDRESS]
                      list this machine's PCI devices: class, IOMMU group, driver, and what would be lost if VFIO had
                      it; of one also why VFIO would refuse it, and what to do
