@@ -2,10 +2,10 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
+import { compileShim, headersOf } from "../../shim/compile.mjs";
 import type { Architecture } from "./guests.ts";
-import { output } from "./unpack.ts";
 
-/** The shim for an architecture; built only when its sources have changed. Node-API's headers are npm's, and the same everywhere. */
+/** The shim for an architecture; built only when its sources have changed. It is the one that shim/build.mjs makes. */
 export function shimFor(architecture: Architecture, root: string, cache: string): string {
   const sources = join(root, "shim");
   const hash = createHash("sha256");
@@ -15,14 +15,11 @@ export function shimFor(architecture: Architecture, root: string, cache: string)
   if (existsSync(built)) return built;
   mkdirSync(directory, { recursive: true });
   const unfinished = `${built}.${process.pid}`;
-  output(architecture.compiler, [
-    ...["-std=c++17", "-O2", "-shared", "-fPIC", "-fno-exceptions", "-Wall", "-Wextra", "-Werror"],
-    ...["-DNAPI_VERSION=8", "-DNAPI_DISABLE_CPP_EXCEPTIONS", "-DNODE_ADDON_API_DISABLE_DEPRECATED"],
-    `-I${join(root, "node_modules/node-api-headers/include")}`,
-    `-I${join(root, "node_modules/node-addon-api")}`,
-    join(sources, "vfio_shim.cc"),
-    ...["-o", unfinished],
-  ]);
+  const { why, said } = compileShim({
+    ...{ compiler: architecture.compiler, directory: sources, headers: headersOf(root) },
+    ...{ output: unfinished, more: ["-Werror"] },
+  });
+  if (why !== undefined) throw new Error(`the shim was not built: ${why}\n${said}`);
   renameSync(unfinished, built);
   return built;
 }
