@@ -25,7 +25,7 @@ import {
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { makeLib } from "./lib.mjs";
+import { makeLib, makers } from "./lib.mjs";
 
 const self = fileURLToPath(import.meta.url);
 const root = dirname(dirname(self));
@@ -38,7 +38,7 @@ const tools = {
   asc: () => require.resolve("assemblyscript/bin/asc.js"),
   "wasm-opt": () => join(dirname(require.resolve("binaryen/package.json")), "bin/wasm-opt"),
   tsc: () => join(dirname(require.resolve("typescript/package.json")), "bin/tsc"),
-  esbuild: () => require.resolve("esbuild"),
+  ...Object.fromEntries(makers.map((name) => [name, () => require.resolve(name)])),
 };
 
 /**
@@ -79,7 +79,7 @@ export function missingTools() {
 }
 
 /** @throws Error that says which program failed; what it said is on the terminal already. */
-export function build(only) {
+export async function build(only) {
   const fresh = join(root, `.dist-${process.pid}`);
   const freshLib = join(root, `.lib-${process.pid}`);
   try {
@@ -89,7 +89,7 @@ export function build(only) {
       for (const name of readdirSync(fresh)) renameSync(join(fresh, name), join(dist, name));
     } else {
       run("tsc", "-p", "tsconfig.build.json", "--outDir", fresh);
-      makeLib(root, fresh, freshLib);
+      await makeLib(fresh, freshLib);
       putInPlace(fresh, dist);
       putInPlace(freshLib, lib);
     }
@@ -151,7 +151,7 @@ function run(tool, ...parameters) {
 
 if (process.argv[1] && realpathSync(process.argv[1]) === self) {
   try {
-    build(process.argv[2]);
+    await build(process.argv[2]);
   } catch (error) {
     console.error(`dma-window: ${error.message}; dist/ is as it was.`);
     process.exitCode = 1;

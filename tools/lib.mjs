@@ -3,20 +3,27 @@
 //
 //     lib/index.js, core.js, ...    the entry points that package.json exports, and the command, each with what it alone needs
 //     lib/chunks/                   what several of them need
-//     lib/**/*.d.ts                 the declarations that the entry points' lead to, with their documentation
+//     lib/index.d.ts, ...           what of the declarations the entry points lead to, with its documentation
 
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 
 /** In dist/ and in lib/, without their endings. */
-export const entries = ["index", "core", "model/index", "trace/index"];
+const entries = ["index", "core", "model/index", "trace/index"];
 const commands = ["cli/main"];
 
-/** esbuild is asked for only here: a checkout without it can be told so. */
-export function makeLib(root, dist, lib) {
-  const { buildSync } = createRequire(join(root, "package.json"))("esbuild");
-  buildSync({
+/** The packages that do it. They are loaded only here: a checkout that has them not can be told so. */
+export const makers = ["esbuild", "rollup", "rollup-plugin-dts"];
+
+/** @throws Error that says why not */
+export async function makeLib(dist, lib) {
+  await bundleCode(dist, lib);
+  await bundleDeclarations(dist, lib);
+}
+
+async function bundleCode(dist, lib) {
+  const { build } = await import("esbuild");
+  await build({
     absWorkingDir: dist,
     entryPoints: [...entries, ...commands].map((name) => `${name}.js`),
     outdir: lib,
@@ -32,22 +39,24 @@ export function makeLib(root, dist, lib) {
     legalComments: "none",
     logLevel: "error",
   });
-  for (const name of declarationsFrom(dist)) {
-    mkdirSync(dirname(join(lib, name)), { recursive: true });
-    // The compiler indents by four spaces.
-    const text = readFileSync(join(dist, name), "utf8").replace(/^(?: {4})+/gm, (spaces) => "\t".repeat(spaces.length / 4));
-    writeFileSync(join(lib, name), text);
-  }
 }
 
-/** Those of the entry points, and all that they lead to. */
-function declarationsFrom(dist) {
-  const found = new Set(entries.map((name) => `${name}.d.ts`));
-  for (const name of found) {
-    const text = readFileSync(join(dist, name), "utf8");
-    for (const [, to] of text.matchAll(/\b(?:from|import)\s*\(?\s*"(\.[^"]+)"/g)) {
-      found.add(join(dirname(name), to.replace(/\.[jt]s$/, ".d.ts")));
-    }
-  }
-  return found;
+async function bundleDeclarations(dist, lib) {
+  const { rollup } = await import("rollup");
+  const { dts } = await import("rollup-plugin-dts");
+  const input = Object.fromEntries(entries.map((name) => [name, join(dist, `${name}.d.ts`)]));
+  const external = /^node:/;
+  const refuse = ({ message }) => {
+    throw new Error(message);
+  };
+  const bundle = await rollup({ input, external, plugins: [dts()], onwarn: refuse });
+  const chunkFileNames = "chunks/[hash].d.ts";
+  // It indents by four spaces.
+  const plugins = [
+    { name: "tabs", renderChunk: (code) => code.replace(/^(?: {4})+/gm, (by) => "\t".repeat(by.length / 4)) },
+  ];
+  await bundle.write({ dir: lib, format: "es", entryFileNames: "[name].d.ts", chunkFileNames, plugins });
+  await bundle.close();
+  for (const name of entries)
+    if (!existsSync(join(lib, `${name}.d.ts`))) throw new Error(`${name} has no declarations`);
 }

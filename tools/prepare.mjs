@@ -16,14 +16,14 @@ import { build, missingTools } from "./build.mjs";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const has = (path) => existsSync(join(root, path));
 
-if (has("asconfig.json") && has("tsconfig.build.json")) prepare();
+if (has("asconfig.json") && has("tsconfig.build.json")) await prepare();
 
-function prepare() {
+async function prepare() {
   const missing = missingTools();
   if (missing.length === 0) {
     prepareShim();
     try {
-      build();
+      await build();
     } catch (error) {
       console.error(`dma-window: ${error.message}; dist/ is as it was.`);
       process.exitCode = 1;
