@@ -34,6 +34,8 @@ async function bundleCode(dist, lib) {
     platform: "node",
     target: "node20.19",
     minify: true,
+    // An error that nobody catches is shown with its line.
+    lineLimit: 160,
     // Errors and pictures of objects say the names of classes, and stacks those of functions.
     keepNames: true,
     legalComments: "none",

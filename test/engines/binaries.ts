@@ -54,7 +54,7 @@ function architectureOf(what: string): { node: string; bun?: string; deno?: stri
 }
 
 /** Installs a package into a directory of the cache, and gives the path of a program in it. What is there serves offline. */
-function installed(directory: string, wanted: string, program: string): string {
+export function installed(directory: string, wanted: string, program: string): string {
   const at = join(cacheDirectory(), "engines", directory);
   const path = join(at, "node_modules", program);
   mkdirSync(at, { recursive: true });
