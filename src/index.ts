@@ -111,6 +111,7 @@ export {
   MapFlag,
   Protection,
   type Registers,
+  type Sight,
   type Syscalls,
   VfioCall,
 } from "./syscalls.ts";
