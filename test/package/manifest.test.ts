@@ -36,7 +36,8 @@ fields("asks its users for nothing", () => {
 
 fields("has no script that installing it could run, and nothing that a package manager would build by itself", () => {
   for (const script of ["preinstall", "install", "postinstall"]) assert.not.ok(script in manifest.scripts, script);
-  assert.not(existsSync(join(root, "binding.gyp")), "npm, pnpm and yarn run node-gyp where one lies");
+  assert.is(manifest.gypfile, false, "in a checkout npm leaves node-gyp alone");
+  assert.not.ok(manifest.files.includes("binding.gyp"), "npm, pnpm and yarn run node-gyp where one lies");
 });
 
 fields("builds all of it before the tests, and nothing is published without the prebuilt shims", () => {
@@ -111,8 +112,8 @@ packed(
   },
 );
 
-packed("takes less than 1.5 MB", () => {
-  assert.ok(unpackedSize < 1_500_000, `${unpackedSize} bytes`);
+packed("takes less than 1.8 MB", () => {
+  assert.ok(unpackedSize < 1_800_000, `${unpackedSize} bytes`);
 });
 
 packed("has every file that one of its own imports", () => {
