@@ -29,7 +29,7 @@ test("mmap, EINVAL: a private mapping by its flags, and what is no BAR by its nu
   }
 });
 
-test("pwrite, EINVAL: the ROM is read alone, and a BAR ends somewhere", () => {
+test("pwrite, EINVAL: the ROM can only be read, and a BAR ends somewhere", () => {
   assert.is(first("pwrite", "EINVAL", { index: ROM }).check, "read-only");
   assert.is(first("pwrite", "EINVAL", { index: BAR0 }).check, "past-the-end");
   assert.ok(first("pwrite", "EINVAL", { index: BAR0 }).passed.includes("read-only"));

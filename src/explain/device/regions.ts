@@ -63,7 +63,7 @@ export const regionCauses: readonly Cause[] = [
       {
         id: "read-only",
         source: `${CORE}: vfio_pci_rw`,
-        why: "the region is the ROM, which can be read alone",
+        why: "the region is the ROM, which can only be read",
         next: "leave it as it is; what a ROM holds is changed by the device's own registers",
         holds: when(["index"], (index) => index === ROM),
       },
@@ -77,7 +77,7 @@ export const regionCauses: readonly Cause[] = [
       {
         id: "not-mappable",
         source: `${CORE}: vfio_pci_core_mmap`,
-        why: "the region cannot be mapped, or not as a whole, for reading neither: it is the configuration space or the ROM, it is of ports, it is not there, or before Linux 4.16 it has the MSI-X table",
+        why: "the region cannot be mapped, not even for reading, or not as a whole: it is the configuration space or the ROM, it is of ports, it is not there, or before Linux 4.16 it has the MSI-X table",
         next: "see what device.regions says of it (mappable, msixMappable)",
         holds: isNoBar,
       },
