@@ -271,6 +271,7 @@ const orders: Readonly<Record<string, readonly string[]>> = {
     "not-eventfd",
     "not-an-eventfd",
   ],
+  VFIO_DEVICE_FEATURE: [...descriptor, "unplugged", "no-wake", "memory", "argsz", "struct", "not-known"],
   VFIO_DEVICE_GET_PCI_HOT_RESET_INFO: [...descriptor, "memory", "argsz", "struct", "root-bus", "no-room", "more"],
   VFIO_DEVICE_PCI_HOT_RESET: [
     ...descriptor,
@@ -281,7 +282,10 @@ const orders: Readonly<Record<string, readonly string[]>> = {
     "descriptor",
     "not-all-groups",
   ],
-  "mmap of a region": ["alignment", "past-the-end", "not-mappable"],
+  pread: ["past-the-end", "no-image", "kernel-memory", "memory-off", "memory"],
+  pwrite: ["read-only", "past-the-end", "kernel-memory", "memory", "memory-off"],
+  "mmap of a region": ["alignment", "no-region", "private", "not-mappable", "past-the-end"],
+  ioctl: ["asked-of-a-container", "no-such-call"],
 };
 
 /** The place of a cause among the checks of its call, as it is on `kind`; beyond all of them where it is in no list. */

@@ -41,7 +41,7 @@ test("every errno is one of Linux's, and every call one that this library makes 
   const calls = [...Object.values(VfioCall).map(vfioCallName), "VFIO_IOMMU_GET_INFO"];
   const memory = ["mmap", "munmap", "madvise", "mbind"];
   const device = ["pread", "pwrite", "mmap of a region", "eventfd"];
-  const around = ["mapped access", "prlimit", "mlock", "IOMMU_IOAS_MAP"];
+  const around = ["mapped access", "prlimit", "mlock", "IOMMU_IOAS_MAP", "ioctl"];
   const others = ["open /dev/vfio/vfio", "open group", "close", ...memory, ...device, ...around, "any"];
   for (const cause of causes) {
     assert.ok([...calls, ...others].includes(cause.call), nameOf(cause));
