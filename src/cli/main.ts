@@ -7,7 +7,8 @@ import { bindCommand, devicesCommand, unbindCommand } from "./devices.ts";
 import { doctorCommand } from "./doctor.ts";
 import { explainCommand } from "./explain.ts";
 import type { ExplainLine } from "./explain-line.ts";
-import { type CommandLine, HELP, parseCommandLine, type ReplayLine } from "./options.ts";
+import { HELP, HELP_OF } from "./help.ts";
+import { type CommandLine, parseCommandLine, type ReplayLine } from "./options.ts";
 import { planCommand } from "./plan.ts";
 import { replayCommand } from "./replay.ts";
 import { runCommand } from "./run.ts";
@@ -45,7 +46,7 @@ function perform(line: CommandLine | ReplayLine | DeviceLine | ExplainLine): num
     case "unbind":
       return unbindCommand(line, print);
     case "help":
-      print(HELP.trimEnd());
+      print((HELP_OF[line.topic ?? ""] ?? HELP).trimEnd());
       return 0;
     case "version":
       print(version());
@@ -56,7 +57,7 @@ function perform(line: CommandLine | ReplayLine | DeviceLine | ExplainLine): num
 /** Errors that say themselves what to do are shown without a stack; others are defects of ours, and keep it. */
 function complain(error: unknown): number {
   if (error instanceof UsageError) {
-    process.stderr.write(`dma-window: ${error.message}\n(dma-window --help shows the options)\n`);
+    process.stderr.write(`dma-window: ${error.message}\n(dma-window COMMAND --help shows the options)\n`);
     return 2;
   }
   // The library names its own options; here they are those of the command line.

@@ -6,6 +6,7 @@ import type { IovaMode } from "../plan/index.ts";
 import { IOVA_MODES } from "../plan/request.ts";
 import { DEVICE_COMMANDS, type DeviceCommand, type DeviceLine, deviceLine, isDeviceCommand } from "./device-line.ts";
 import { type ExplainLine, explainLine } from "./explain-line.ts";
+import { HELP_OF } from "./help.ts";
 import type { KernelName, MachineOptions } from "./machine.ts";
 import {
   PICTURE_OPTIONS,
@@ -17,73 +18,6 @@ import {
   withValues,
 } from "./show-line.ts";
 import { parseChoice, parseCount, parseSize, UsageError } from "./usage.ts";
-
-export const HELP = `dma-window: a DMA window, sized once
-
-  dma-window run     plan a window for this machine, create it, map memory into it, and let a storm of allocations
-                     and frees go through it; then, where the kernel has windows (POWER), the same storm under the
-                     scheme that resizes its window
-  dma-window plan    plan a window for this machine, or for one that is described, and say why, without creating it
-  dma-window show [FILE]
-                     draw a window by address: of a plan, of a trace, also one that is being written; without a FILE the
-                     plan of this machine or of one that is described
-  dma-window replay FILE
-                     make the system calls of a trace again, and list every answer that is another one
-  dma-window doctor  one page about this machine: which ways to a device are open (through an IOMMU, without one, by the
-                     software kernel), what closes the others, and the command that mends it; changes nothing
-  dma-window explain CALL [ANSWER] | LINE | --trace FILE | --file FILE
-                     say why VFIO answers so: MAP_DMA EINVAL, a line of a log (DPDK, SPDK, QEMU, strace, dmesg), a whole
-                     log on stdin or in a file, or every failing call of a trace
-  dma-window devices [ADDRESS]
-                     list this machine's PCI devices: class, IOMMU group, driver, and what would be lost if VFIO had
-                     it; of one also why VFIO would refuse it, and what to do
-  dma-window bind ADDRESS
-                     take a device from its driver and give it to vfio-pci; as root
-  dma-window unbind ADDRESS
-                     give it back to the driver that it had, also after a program that was killed; as root
-
-  --kernel model|linux     the software kernel (default), or this machine's VFIO; doctor, devices, bind and unbind
-                           are about this machine by default
-  --platform powernv|pseries|type1|noiommu
-                           with --kernel model: what that is like: POWER's bare metal (default) or an LPAR, an IOMMU of
-                           x86 and Arm, or none at all; a replay's default is what the trace was recorded on
-  --group N                with --kernel linux: the IOMMU group of the device, bound to vfio-pci; may be repeated; a
-                           replay uses it instead of the trace's own
-  --no-iommu               with --kernel linux: the groups are /dev/vfio/noiommu-N, and nothing keeps their devices from
-                           any memory of this machine
-  --iova rebased|va|pa     what a device's address is: an offset in the window (default), the virtual address, or the
-                           physical one, which without an IOMMU is all there is, and the default
-  --grow-to SIZE           how large memory may become, such as 64G (default: what the memory's lists can hold; in mode
-                           pa the machine's highest RAM)
-  --highest-ram ADDRESS    the last address of RAM, where /proc/iomem does not say
-  --steps N                of the storm (default 4000)
-  --seed N                 of the storm (default 1)
-  --trace FILE             with run: write down every system call of the first storm, for replay
-  --machine FILE|NAME      with plan and show: the machine that FILE describes, or power10, lpar, laptop or vm. These
-                           change it, or describe one by themselves: --platform, --iova, --grow-to, --memory SIZE of a
-                           list of --page-size SIZE, --cpu-page-size SIZE, --iommu-pages SIZE,SIZE, --iommu-bits N,
-                           --range START-LAST (may be repeated), --ram SIZE, --memlock SIZE|unlimited, --entries N
-  --device-bits N          with plan and show: the address bits of the device
-  --compare [SIZE,SIZE]    with plan: the same memory in pages of each size, side by side
-  --output FILE            with plan: write the plan as JSON, for readPlan(FILE), and for show
-  --storm                  with show: the storm of run, a static window beside a dynamic one
-  --steps [N]              with show FILE: a trace as it grew, in N moments (default 16)
-  --at LINE                with show FILE: a trace as it was after that line (default: when most was live)
-  --follow                 with show FILE: the trace of a program that runs, again whenever it changes
-  --svg FILE, --html FILE  with show: write the picture, as SVG or as a page that can be zoomed
-  --linux VERSION          with explain: the kernel's version, such as 6.12.107; with --kernel linux this machine's
-                           files are asked about the causes; --platform as above
-  --vaddr, --iova, --size, --argsz, --flags, --page-shift, --levels, --start, --index, --count, --argument, --group N,
-  --path, --name TEXT      with explain: operands of the call
-  --force                  with bind: though it is in use, by a disk that is mounted, a network, a console
-  --root DIR               with doctor, devices, bind and unbind: where the machine's /sys, /proc and /dev lie, such as
-                           /host in a container, or a copy of another machine's
-  --json                   one JSON document instead of words
-  --help, --version
-
-  Exit codes: 0 done; 1 it could not be done, the storm met with failures, interruptions or leaks, the replay with
-  differences, or the doctor found no way that is ready; 2 wrong usage.
-`;
 
 const PLATFORMS: readonly ModelPlatform[] = ["powernv", "pseries", "type1", "noiommu"];
 
@@ -128,6 +62,8 @@ export interface CommandLine {
   readonly plan?: PlanOptions;
   /** Of `show`. */
   readonly show?: ShowOptions;
+  /** Of `help`: the command whose options are asked for. */
+  readonly topic?: string;
 }
 
 /** `replay` needs no machine: what it works with is in its file. */
@@ -144,8 +80,11 @@ export interface ReplayLine {
 
 /** @throws UsageError, saying which option takes what. */
 export function parseCommandLine(args: readonly string[]): CommandLine | ReplayLine | DeviceLine | ExplainLine {
-  if (args[0] === "explain" && !args.includes("--help") && !args.includes("-h")) return explainLine(args);
-  const { values, positionals } = parse(args);
+  const isExplain = args[0] === "explain";
+  const asksForHelp = args.includes("--help") || args.includes("-h");
+  if (isExplain && !asksForHelp) return explainLine(args);
+  // Its operands are options that no other command has.
+  const { values, positionals } = parse(isExplain ? ["explain", "--help"] : args);
   const kernel = parseChoice<KernelName>("kernel", values.kernel ?? "model", ["model", "linux"]);
   const groups = values.group.map((group) => parseCount("group", group, 0, 2 ** 31 - 1));
   const wantsHelp = values.help || (positionals.length === 0 && !values.version);
@@ -191,6 +130,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine | ReplayL
     json: values.json,
     ...(values.trace === undefined ? {} : { traceFile: values.trace }),
     ...picture,
+    ...(command === "help" && positionals[0] !== undefined ? { topic: topicOf(positionals[0]) } : {}),
   };
 }
 
@@ -276,8 +216,17 @@ function commandOf(positionals: readonly string[]): "run" | "plan" | "show" | "r
   if (command === "replay" || command === "show" || isDeviceCommand(command)) return command;
   if (extra !== undefined) throw new UsageError(`one command at a time; got ${positionals.join(" ")}`);
   if (command === "run" || command === "plan") return command;
+  throw noCommand(command);
+}
+
+function topicOf(command: string): string {
+  if (!Object.hasOwn(HELP_OF, command)) throw noCommand(command);
+  return command;
+}
+
+function noCommand(command: string): UsageError {
   const meant = nearest(command, COMMANDS);
-  throw new UsageError(
+  return new UsageError(
     `there is no command ${JSON.stringify(command)}${meant === undefined ? ": the" : `; did you mean ${meant}? The`} ` +
       "commands are run, plan, show, replay, explain, doctor, devices, bind and unbind",
   );

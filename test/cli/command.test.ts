@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { HELP } from "../../src/cli/options.ts";
+import { HELP } from "../../src/cli/help.ts";
 import { shimAvailable } from "../../src/linux/index.ts";
 import { readIomem } from "../../src/system/iomem.ts";
 import { dmaWindow, type Ended, WITHOUT_SHIM, withoutProgress } from "./command.ts";
@@ -240,7 +240,7 @@ rest("ends with 2 after wrong usage: the reason and the way to the help on stder
     const { code, out, err } = dmaWindow(args);
     assert.is(code, 2, args);
     assert.is(out, "");
-    assert.match(err, /^dma-window: .+\n\(dma-window --help shows the options\)\n$/s);
+    assert.match(err, /^dma-window: .+\n\(dma-window COMMAND --help shows the options\)\n$/s);
     assert.not.match(err, /^ {4}at /m);
   }
 });

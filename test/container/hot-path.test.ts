@@ -1,13 +1,13 @@
-/** The program of README's section on hot paths does what it says there. */
+/** The program of docs/using.md's section on hot paths does what it says there. */
 import { readFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { ready } from "../support/program.ts";
 
-const README = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+const USING = readFileSync(new URL("../../docs/using.md", import.meta.url), "utf8");
 
-test("README's rows are mapped and unmapped, and its questions are answered", () => {
-  const [, section = ""] = /## In a hot path\n([\s\S]*?)\n## /.exec(README) ?? [];
+test("docs/using.md's rows are mapped and unmapped, and its questions are answered", () => {
+  const [, section = ""] = /## In a hot path\n([\s\S]*?)\n## /.exec(USING) ?? [];
   const [, program = ""] = /```js\n([\s\S]*?)```/.exec(section) ?? [];
   assert.match(program, "window.mapInto(");
   const { program: machine, window, va } = ready();

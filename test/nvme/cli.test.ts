@@ -152,23 +152,4 @@ cli("--json says what went wrong, for programs", async ({ image }) => {
   assert.equal({ right, code, has }, { right: false, code: "ERR_NVME_RANGE", has: 2048 });
 });
 
-cli("says what its README shows, to the letter; figures of a bench are others each time", async () => {
-  const readme = readFileSync(join(root, "examples/nvme/README.md"), "utf8");
-  const shown = [
-    ...readme.matchAll(/^ {4}\$ node examples\/nvme\/main\.mjs (.*)\n((?: {4}[^$\n].*\n|\n(?= {4}[^$\n]))*)/gm),
-  ];
-  assert.ok(shown.length >= 7, `${shown.length} commands`);
-  for (const [, words = "", text = ""] of shown) {
-    const { stdout, stderr } = await nvme(...words.split(" "));
-    const plain = (output: string) => {
-      const lines = output
-        .trimEnd()
-        .split("\n")
-        .map((line) => line.trim());
-      return words.startsWith("bench") ? lines.map((line) => line.replace(/[\d.]+$/, "n")) : lines;
-    };
-    assert.equal(plain(stdout + stderr), plain(text.replace(/^ {4}/gm, "")), words);
-  }
-});
-
 cli.run();

@@ -1,0 +1,82 @@
+/**
+ * Commands of the documents that are not run here: what they need, and who runs them instead. Each entry is about one command at least, or it
+ * is struck out.
+ */
+
+export interface Elsewhere {
+  readonly command: RegExp;
+  /** Where it stands; left out: anywhere. */
+  readonly document?: string;
+  /** What it needs that a test here may not have, or may not change. */
+  readonly needs: string;
+  /** A file of the repository that runs it, and a piece of that file's text that does. Left out: nobody does. */
+  readonly runBy?: readonly [file: string, text: string];
+}
+
+const KERNELS: Elsewhere["runBy"] = [".ci/run", "npm run test:kernels"];
+/** The guests have them by the kernel's command line. */
+const HUGEPAGES: Elsewhere["runBy"] = ["test/kernels/guests.ts", "hugepages="];
+
+export const elsewhere: readonly Elsewhere[] = [
+  { command: /^npm install dma-window$/, needs: "a registry", runBy: ["test/package/installed.ts", "node_modules"] },
+  { command: /^npm ci && npm start$/, needs: "a registry", runBy: [".ci/run", "npm ci; npm start"] },
+  { command: /^npm ci && npm test$/, needs: "a registry", runBy: [".ci/run", "npm test"] },
+  { command: /^npm test$/, needs: "its own run", runBy: [".ci/run", "npm test"] },
+  { command: /^node test\/run\.mjs /, needs: "its own run", runBy: ["package.json", '"test": "node test/run.mjs"'] },
+  { command: /^npm run test:nodes$/, needs: "other Nodes", runBy: [".ci/run", "npm run test:nodes"] },
+  { command: /^npm run test:engines$/, needs: "Bun and Deno", runBy: [".ci/run", "npm run test:engines"] },
+  { command: /^npm run mutants$/, needs: "twenty minutes", runBy: [".ci/run", "npm run mutants"] },
+  {
+    command: /^npm run bench\b/,
+    needs: "minutes, alone on the machine",
+    runBy: [".ci/run", "npm run bench -- --quick"],
+  },
+  { command: /^npm run wasm:report$/, needs: "nothing: a table of sizes", runBy: ["test/bench/wasm.test.ts", "wasm"] },
+  { command: /^npm run test:kernels\b/, needs: "QEMU and a mirror of Debian's", runBy: KERNELS },
+  { command: /^(?:DMA_WINDOW_GROUP=\S+ )?npm run test:hardware\b/, needs: "root and a device", runBy: KERNELS },
+  { command: /^npm run playground$/, needs: "its own folder", runBy: ["test/playground/build.test.ts", "playground"] },
+  { command: /^powerpc64le-linux-gnu-g\+\+ /, needs: "a cross compiler", runBy: KERNELS },
+  { command: /^modprobe /, needs: "root, and a kernel with modules", runBy: ["test/kernels/guest/init.sh", "insmod"] },
+  { command: /^echo \d+ > \/sys\/kernel\/mm\//, needs: "root, and memory to spare", runBy: HUGEPAGES },
+  {
+    command: /^echo \S+ > \/sys\/bus\//,
+    needs: "root and a device",
+    runBy: ["test/kernels/guest/machine.ts", "driver_override"],
+  },
+  { command: /^ls \/sys\/kernel\/iommu_groups$/, needs: "an IOMMU" },
+  {
+    command: /^chown user \/dev\/vfio\//,
+    needs: "root and a device",
+    runBy: ["test/kernels/guest/machine.ts", "chownSync(node"],
+  },
+  { command: /^docker run /, needs: "docker and a device" },
+  {
+    command: /^dma-window doctor$/,
+    document: "docs/doctor.md",
+    needs: "the machines that it describes",
+    runBy: ["test/doctor/document.test.ts", "docs/doctor.md"],
+  },
+  { command: /^dma-window doctor --root \/host$/, needs: "a host", runBy: ["test/doctor/document.test.ts", "--root"] },
+  {
+    command: /^dma-window (?:devices$|bind |unbind )/,
+    document: "docs/using.md",
+    needs: "the machine that it describes",
+    runBy: ["test/documents/devices.test.ts", "devices|bind|unbind"],
+  },
+  {
+    command: /^dma-window (?:devices|bind|unbind) 0000:/,
+    needs: "root and a device",
+    runBy: ["test/cli/devices.test.ts", "unbind"],
+  },
+  { command: /^dma-window (?:run|plan) --kernel linux /, needs: "a device that is bound to vfio-pci", runBy: KERNELS },
+  {
+    command: /^node examples\/nvme\/main\.mjs info --kernel linux /,
+    needs: "root and a device",
+    runBy: ["test/kernels/main.ts", "examples/nvme/main.mjs"],
+  },
+  { command: /^node examples\/first-register\.mjs linux /, needs: "root and a device" },
+];
+
+export function isElsewhere(entry: Elsewhere, document: string, text: string): boolean {
+  return entry.command.test(text) && (entry.document === undefined || entry.document === document);
+}
