@@ -7,7 +7,7 @@
 //     devices, eventfds, groups, containers       here, the last opened first: with its last file a device is reset by the kernel
 //
 // The main thread's environment ends so as the event loop runs dry. process.exit() and an exception that nobody caught end the process
-// without: then devices are stopped by atexit. The kernel closes files after it took the memory away (kernel/exit.c: do_exit), which where
+// without: then devices are stopped as the shim's file is let go of. The kernel closes files after it took the memory away (kernel/exit.c: do_exit), which where
 // no IOMMU has it pinned would be somebody else's while a device still writes to it. Of a signal nobody hears.
 
 #ifndef DMA_WINDOW_SHIM_FILES_H_
@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #include <cstdint>
-#include <cstdlib>
 #include <mutex>
 #include <unordered_set>
 #include <vector>
@@ -65,11 +64,14 @@ class Files {
     Forget(fd);
   }
 
- private:
-  Files() {
-    std::atexit([] { Get().StopAll(); });
+  void StopAll() {
+    std::lock_guard<std::mutex> hold(mutex_);
+    for (const File& file : files_) {
+      if (file.is_device && file.IsItself()) Stop(file.fd);
+    }
   }
 
+ private:
   struct File {
     napi_env env;
     int fd;
@@ -94,13 +96,6 @@ class Files {
     std::lock_guard<std::mutex> hold(mutex_);
     for (const File& file : files_) {
       if (file.env == env && file.is_device && file.IsItself()) Stop(file.fd);
-    }
-  }
-
-  void StopAll() {
-    std::lock_guard<std::mutex> hold(mutex_);
-    for (const File& file : files_) {
-      if (file.is_device && file.IsItself()) Stop(file.fd);
     }
   }
 
@@ -134,6 +129,9 @@ class Files {
   std::unordered_set<napi_env> environments_;
   std::vector<File> files_;  // in the order in which they were opened; there are few
 };
+
+// The process ends. Not by atexit: glibc links that into each file anew, and a prebuilt shim finds it nowhere.
+[[gnu::destructor]] void StopAllDevices() { Files::Get().StopAll(); }
 
 }  // namespace
 
