@@ -8,14 +8,14 @@
 //     build/shim-build.log        why the last build failed; gone when one succeeds
 //
 // The compiler is the first of g++, c++, clang++ that is there, or what CXX says; CXXFLAGS are handed on. In a package the sources and
-// the headers of Node-API lie in one archive, prebuilds/sources.tar.gz.
+// the headers of Node-API lie in one archive, prebuilds/sources.json.br.
 
-import { spawnSync } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -23,6 +23,7 @@ import {
 } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { brotliDecompressSync } from "node:zlib";
 import { compileShim, headersOf } from "./compile.mjs";
 
 const self = fileURLToPath(import.meta.url);
@@ -80,10 +81,20 @@ function compilerHere() {
 /** Those of a checkout, or out of the package's archive. */
 function sources(fresh) {
   if (existsSync(join(root, "shim/vfio_shim.cc"))) return { directory: join(root, "shim"), headers: headersOf(root) };
-  const archive = join(root, "prebuilds/sources.tar.gz");
-  const { status, error, stderr } = spawnSync("tar", ["-xzf", archive, "-C", fresh], { encoding: "utf8" });
-  if (status !== 0) throw new Error(`${archive} cannot be unpacked: ${error?.message ?? stderr.trim()}`);
+  const archive = join(root, "prebuilds/sources.json.br");
+  for (const [name, text] of Object.entries(unpacked(archive))) {
+    mkdirSync(join(fresh, dirname(name)), { recursive: true });
+    writeFileSync(join(fresh, name), text);
+  }
   return { directory: join(fresh, "shim"), headers: [join(fresh, "include")] };
+}
+
+function unpacked(archive) {
+  try {
+    return JSON.parse(brotliDecompressSync(readFileSync(archive)).toString());
+  } catch (error) {
+    throw new Error(`${archive} cannot be unpacked: ${error.message}`);
+  }
 }
 
 /** By a rename: a program that has the former shim loaded keeps it, and one that starts now finds one of the two. */

@@ -20,7 +20,14 @@ const versions = "exports.map";
 const standalone = [
   // As C++20 has it, std::string is made here, and not taken from the library.
   ...["-std=c++20", "-DDMA_WINDOW_STANDALONE"],
-  ...["-Os", "-fno-rtti", "-fvisibility=hidden", "-ffunction-sections", "-fno-asynchronous-unwind-tables"],
+  ...[
+    "-Os",
+    "-fno-rtti",
+    "-fvisibility=hidden",
+    "-fno-semantic-interposition",
+    "-ffunction-sections",
+    "-fno-asynchronous-unwind-tables",
+  ],
   // What a distribution's compiler may do by itself, and takes symbols of one C library for.
   ...["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=0", "-fno-stack-protector"],
 ];

@@ -7,30 +7,22 @@
 //     devices, eventfds, groups, containers       here, the last opened first: with its last file a device is reset by the kernel
 //
 // The main thread's environment ends so as the event loop runs dry. process.exit() and an exception that nobody caught end the process
-// without: then devices are stopped by atexit. The kernel closes files after it took the memory away (kernel/exit.c: do_exit), which where
+// without: then devices are stopped as the shim's file is let go of. The kernel closes files after it took the memory away (kernel/exit.c: do_exit), which where
 // no IOMMU has it pinned would be somebody else's while a device still writes to it. Of a signal nobody hears.
 
 #ifndef DMA_WINDOW_SHIM_FILES_H_
 #define DMA_WINDOW_SHIM_FILES_H_
 
-#include <fcntl.h>
-#include <linux/stat.h>
 #include <linux/vfio.h>
 #include <node_api.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdint>
-#include <cstdlib>
 #include <mutex>
 #include <set>
 #include <vector>
-
-#include "pinned.h"
-
-// Of the Itanium C++ ABI, 3.3.6.3.
-extern "C" int __cxa_atexit(void (*ended)(void*), void* argument, void* library) noexcept;
 
 namespace {
 
@@ -58,10 +50,11 @@ class Files {
   // A descriptor is the environment's from now on. One that has ended by now cannot have it: it is closed.
   void Add(napi_env env, int fd, bool is_device = false) {
     if (fd < 0) return;
-    Identity identity = IdentityOf(fd);
+    struct stat status = {};
+    fstat(fd, &status);
     std::lock_guard<std::mutex> hold(mutex_);
     Forget(fd);
-    if (environments_.count(env) != 0) files_.push_back({env, fd, is_device, identity});
+    if (environments_.count(env) != 0) files_.push_back({env, fd, is_device, status.st_dev, status.st_ino});
     else close(fd);
   }
 
@@ -71,40 +64,25 @@ class Files {
     Forget(fd);
   }
 
- private:
-  static constexpr char kPlace = 0;
-
-  Files() {
-    // As std::atexit, which glibc has in no library that is loaded: a prebuilt shim could not find it.
-    if (Pin(&kPlace)) __cxa_atexit([](void*) { Get().StopAll(); }, nullptr, nullptr);
-  }
-
-  // Which file a descriptor has: by a system call, as older glibcs have no fstat that a prebuilt shim could find.
-  struct Identity {
-    uint32_t major, minor;
-    uint64_t inode;
-
-    bool operator==(const Identity& other) const {
-      return major == other.major && minor == other.minor && inode == other.inode;
+  void StopAll() {
+    std::lock_guard<std::mutex> hold(mutex_);
+    for (const File& file : files_) {
+      if (file.is_device && file.IsItself()) Stop(file.fd);
     }
-  };
-
-  // All 0 where it has none.
-  static Identity IdentityOf(int fd) {
-    struct statx status = {};
-    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_INO, &status) != 0) return {};
-    return {status.stx_dev_major, status.stx_dev_minor, status.stx_ino};
   }
 
+ private:
   struct File {
     napi_env env;
     int fd;
     bool is_device;
-    Identity identity;
+    dev_t device;
+    ino_t inode;
 
     // Not where it was closed without the shim's knowledge, and its number is another one's by now.
     bool IsItself() const {
-      return identity.inode != 0 && IdentityOf(fd) == identity;
+      struct stat status = {};
+      return fstat(fd, &status) == 0 && status.st_dev == device && status.st_ino == inode;
     }
   };
 
@@ -118,13 +96,6 @@ class Files {
     std::lock_guard<std::mutex> hold(mutex_);
     for (const File& file : files_) {
       if (file.env == env && file.is_device && file.IsItself()) Stop(file.fd);
-    }
-  }
-
-  void StopAll() {
-    std::lock_guard<std::mutex> hold(mutex_);
-    for (const File& file : files_) {
-      if (file.is_device && file.IsItself()) Stop(file.fd);
     }
   }
 
@@ -158,6 +129,9 @@ class Files {
   std::set<napi_env> environments_;
   std::vector<File> files_;  // in the order in which they were opened; there are few
 };
+
+// The process ends. Not by atexit: glibc links that into each file anew, and a prebuilt shim finds it nowhere.
+[[gnu::destructor]] void StopAllDevices() { Files::Get().StopAll(); }
 
 }  // namespace
 

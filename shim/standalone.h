@@ -8,6 +8,9 @@
 #define DMA_WINDOW_SHIM_STANDALONE_H_
 
 #include <sched.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstddef>
@@ -41,6 +44,9 @@ namespace std {
 extern "C" {
 
 [[noreturn]] void __cxa_pure_virtual() { abort(); }
+
+// glibc has it as a symbol from 2.33 on. The kernel's struct is the C library's on the processors that shims are prebuilt for.
+int fstat(int fd, struct stat* status) noexcept { return static_cast<int>(syscall(SYS_fstat, fd, status)); }
 
 // A static of a function, which the first thread that comes makes. Of the guard's 64 bits the compiler looks at the first byte: made.
 // The second is ours: somebody is making it. Of the Itanium C++ ABI, 3.3.3.

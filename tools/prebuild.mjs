@@ -1,13 +1,13 @@
 // Builds what of the shim goes into the package: `npm run prebuild`, with Debian's cross compilers. npm runs it before `npm run build`
-// too, because of its name: so it does nothing where what is there is of these sources, and fails for want of a compiler only with --insist.
+// too, because of its name: so it does nothing where what is there is of these sources, and says nothing where a compiler is missing.
 //
-//     node tools/prebuild.mjs              what is not there yet, or of other sources
-//     node tools/prebuild.mjs --insist     a compiler that is missing is a failure; CI says so
+//     node tools/prebuild.mjs              what is not there yet, or of other sources; nothing without the compilers
+//     node tools/prebuild.mjs --insist     a compiler that is missing is a failure, and is named; CI says so
 //     node tools/prebuild.mjs --needs      the Debian packages that are missing for it, if any
 //     node tools/prebuild.mjs --check      whether what is there is whole, and of the sources that are here; npm publish asks
 //
 //     prebuilds/linux-x64/vfio_shim.node       and linux-arm64, linux-ppc64le: standalone shims (shim/compile.mjs)
-//     prebuilds/sources.tar.gz                 for shim/build.mjs in a package: the shim's sources, and the headers of Node-API
+//     prebuilds/sources.json.br                for shim/build.mjs in a package: the shim's sources, and the headers of Node-API
 //     prebuilds/SHA256SUMS                     of all of them, as sha256sum has it; and of the sources in this checkout
 //
 // It makes them beside what is there, and puts them in its place when they are whole. The same sources and compilers give the same files.
@@ -17,7 +17,6 @@ import { createHash } from "node:crypto";
 import {
   accessSync,
   constants,
-  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -29,6 +28,7 @@ import {
 import { arch } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { brotliCompressSync, constants as zlib } from "node:zlib";
 import { compileShim, headersOf } from "../shim/compile.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -93,53 +93,66 @@ function compile(target, fresh) {
   if (why !== undefined) throw new Error(`the shim for ${target.name} was not built: ${why}\n${said}`);
 }
 
-/** What a compiler needs, in one file: nobody reads most of it, and everybody would have it unpacked. */
+/**
+ * What a compiler needs, in one file: nobody reads most of it, and everybody would have it unpacked. By name, as JSON: so Node alone
+ * unpacks it. The headers are without their comments, which are half of them.
+ */
 function archive(fresh) {
-  const packing = join(fresh, "packing");
-  mkdirSync(join(packing, "include"), { recursive: true });
-  for (const name of sourceNames()) cpSync(join(root, "shim", name), join(packing, "shim", name));
-  for (const directory of headersOf(root)) {
-    for (const name of readdirSync(directory)) {
-      if (/^(node_api|js_native_api|napi)(?!.*deprecated).*\.h$/.test(name))
-        cpSync(join(directory, name), join(packing, "include", name));
-    }
-  }
-  const [api, wrapper] = headersOf(root);
-  cpSync(join(dirname(api), "LICENSE"), join(packing, "include/LICENSE.node-api-headers"));
-  cpSync(join(wrapper, "LICENSE.md"), join(packing, "include/LICENSE.node-addon-api"));
-  const nobody = ["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mtime=@0", "--mode=u=rwX,go=rX"];
-  const words = [
-    ...nobody,
-    "--use-compress-program=gzip -9 -n",
-    "-cf",
-    join(fresh, "sources.tar.gz"),
-    "-C",
-    packing,
-    "include",
-    "shim",
-  ];
-  const { status, error, stderr } = spawnSync("tar", words, { encoding: "utf8" });
-  if (status !== 0) throw new Error(`the sources were not packed: ${error?.message ?? stderr}`);
-  rmSync(packing, { recursive: true });
+  const files = packedFiles().map(([name, path]) => [
+    name,
+    /^include.*\.h$/.test(name) ? bare(path) : readFileSync(path, "utf8"),
+  ]);
+  const text = Buffer.from(JSON.stringify(Object.fromEntries(files)));
+  const params = {
+    [zlib.BROTLI_PARAM_MODE]: zlib.BROTLI_MODE_TEXT,
+    [zlib.BROTLI_PARAM_QUALITY]: zlib.BROTLI_MAX_QUALITY,
+    [zlib.BROTLI_PARAM_LGWIN]: zlib.BROTLI_MAX_WINDOW_BITS,
+    [zlib.BROTLI_PARAM_SIZE_HINT]: text.length,
+  };
+  writeFileSync(join(fresh, "sources.json.br"), brotliCompressSync(text, { params }));
 }
 
-const sourceNames = () =>
-  readdirSync(join(root, "shim"))
-    .filter((name) => /\.(h|cc|map)$/.test(name))
-    .sort();
+/** A file without comments, as a preprocessor has it that expands nothing. */
+function bare(path) {
+  const words = ["-fpreprocessed", "-dD", "-E", "-P", "-x", "c++", path];
+  const { status, error, stdout, stderr } = spawnSync(compilerOf(targets[0]), words, {
+    encoding: "utf8",
+    maxBuffer: 64 << 20,
+  });
+  if (status !== 0) throw new Error(`the sources were not packed: ${error?.message ?? stderr}`);
+  return stdout;
+}
+
+/** What is in the archive, and where it lies here; in the order of their names. */
+function packedFiles() {
+  const [api, wrapper] = headersOf(root);
+  const headers = [api, wrapper].flatMap((directory) =>
+    readdirSync(directory)
+      .filter((name) => /^(node_api|js_native_api|napi)(?!.*deprecated).*\.h$/.test(name))
+      .map((name) => [`include/${name}`, join(directory, name)]),
+  );
+  return [
+    ...headers,
+    ["include/LICENSE.node-api-headers", join(dirname(api), "LICENSE")],
+    ["include/LICENSE.node-addon-api", join(wrapper, "LICENSE.md")],
+    ...readdirSync(join(root, "shim"))
+      .filter((name) => /\.(h|cc|map)$/.test(name))
+      .map((name) => [`shim/${name}`, join(root, "shim", name)]),
+  ].sort(([one], [other]) => (one < other ? -1 : 1));
+}
 
 const sumOf = (...parts) => parts.reduce((hash, part) => hash.update(part), createHash("sha256")).digest("hex");
 
 function sumsOf(directory) {
-  const files = readdirSync(directory, { recursive: true }).filter((name) => /\.(node|gz)$/.test(name));
+  const files = readdirSync(directory, { recursive: true }).filter((name) => /\.(node|br)$/.test(name));
   const lines = files.sort().map((name) => `${sumOf(readFileSync(join(directory, name)))}  ${name}`);
   return `${[...lines, sourcesLine()].join("\n")}\n`;
 }
 
-/** What the files were made from: the sources, and how they are compiled. */
+/** What the files were made from: the sources, the headers of Node-API, and how they are compiled. */
 function sourcesLine() {
-  const made = [...sourceNames(), "compile.mjs"].map((name) => join(root, "shim", name));
-  return `# made from ${sumOf(...[...made, fileURLToPath(import.meta.url)].map((path) => readFileSync(path)))}`;
+  const how = [join(root, "shim/compile.mjs"), fileURLToPath(import.meta.url)];
+  return `# made from ${sumOf(...[...packedFiles().map(([, path]) => path), ...how].map((path) => readFileSync(path)))}`;
 }
 
 /** Why prebuilds/ cannot be published; undefined where it can. */
@@ -168,7 +181,7 @@ function main(word) {
   const why = whyNot();
   if (why === undefined) return;
   if (word === "--check") {
-    console.error(`dma-window: ${why}: npm run prebuild`);
+    console.error(`dma-window: ${why}: npm run prebuild -- --insist`);
     process.exitCode = 1;
     return;
   }
@@ -178,8 +191,10 @@ function main(word) {
     process.stdout.write(readFileSync(join(home, sumsFile), "utf8"));
     return;
   }
+  // Whoever builds a checkout, or tests it, needs none.
+  if (word !== "--insist") return;
   console.error(`dma-window: ${why}, and they are not built: ${hindered}`);
-  if (word === "--insist") process.exitCode = 2;
+  process.exitCode = 2;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

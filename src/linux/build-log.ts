@@ -64,9 +64,9 @@ const signs: readonly Sign[] = [
   },
   {
     reason: "no-headers",
-    sign: /fatal error: '?(napi|node_api|js_native_api)|Cannot find module 'node-a(pi-headers|ddon-api)|sources\.tar\.gz cannot be unpacked/,
-    why: "the headers of Node-API are missing, or cannot be unpacked (they lie in prebuilds/sources.tar.gz, and in a checkout in node_modules)",
-    remedy: "install dma-window again (in a checkout: npm ci), and have tar and gzip",
+    sign: /fatal error: '?(napi|node_api|js_native_api)|Cannot find module 'node-a(pi-headers|ddon-api)|sources\.json\.br cannot be unpacked/,
+    why: "the headers of Node-API are missing, or cannot be unpacked (they lie in prebuilds/sources.json.br, and in a checkout in node_modules)",
+    remedy: "install dma-window again (in a checkout: npm ci)",
   },
   {
     reason: "old-compiler",

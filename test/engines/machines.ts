@@ -16,8 +16,6 @@ export interface Machine {
   readonly shim: string;
   /** What has to be there, and the Debian package that it is from. */
   readonly needs: Readonly<Record<string, string>>;
-  /** Jobs that this engine cannot do, and why. */
-  readonly lacks: Readonly<Record<string, string>>;
   /** @throws Error that says why there is none. */
   engine(): Engine;
 }
@@ -32,7 +30,8 @@ function emulated(processor: "arm64" | "ppc64le", version: string): Machine {
       : (["qemu-ppc64le-static", "powerpc64le-linux-gnu", "ppc64el"] as const);
   const libraries = `/usr/${triplet}`;
   const library = (file: string, name: string) => ({ [`${libraries}/lib/${file}`]: `${name}-${debian}-cross` });
-  const isOld = processor === "ppc64le";
+  // The newest that npm has for POWER is Node 20.11.
+  const preload = processor === "ppc64le" ? ["--require", join(root, "test/engines/programs/builtin-modules.cjs")] : [];
   return {
     name: `Node on ${processor}`,
     shim: shimOf(processor),
@@ -42,12 +41,10 @@ function emulated(processor: "arm64" | "ppc64le", version: string): Machine {
       ...library("libstdc++.so.6", "libstdc++6"),
       ...library("libatomic.so.1", "libatomic1"),
     },
-    // The newest that npm has for POWER is Node 20.11, which cannot say which sockets there are.
-    lacks: isOld ? { "a socket that reads into memory": "needs Node 20.16" } : {},
     engine() {
       const name = `node-linux-${processor}`;
       const node = installed(`${name}-${version}`, `${name}@${version}`, `${name}/bin/node`, "--force");
-      const parameters = ["-L", libraries, node];
+      const parameters = ["-L", libraries, node, ...preload];
       return {
         name: this.name,
         command: qemu,
@@ -71,7 +68,6 @@ const musl: Machine = {
     "/usr/lib/x86_64-linux-gnu/libstdc++.so.6": "libstdc++6",
     "/usr/bin/gcc": "gcc",
   },
-  lacks: {},
   engine() {
     const bun = installed("bun-musl", "@oven/bun-linux-x64-musl@1", "@oven/bun-linux-x64-musl/bin/bun", "--force");
     const libraries = join(cacheDirectory(), "engines/bun-musl/libraries");

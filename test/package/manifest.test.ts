@@ -95,11 +95,11 @@ const hasPrebuilds = existsSync(join(root, "prebuilds/SHA256SUMS"));
 
 /** Everything that may be in it, but for chunks, whose names change with what is in them. */
 const wanted = [
-  ...["CHANGELOG.md", "LICENSE", "README.md", "package.json"],
+  ...["CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md", "package.json"],
   ...["shim/README.md", "shim/build.mjs", "shim/compile.mjs"],
   ...["index", "core", "model/index", "trace/index"].flatMap((name) => [`lib/${name}.js`, `lib/${name}.d.ts`]),
   "lib/cli/main.js",
-  ...(hasPrebuilds ? [...shims, "prebuilds/SHA256SUMS", "prebuilds/sources.tar.gz"] : []),
+  ...(hasPrebuilds ? [...shims, "prebuilds/SHA256SUMS", "prebuilds/sources.json.br"] : []),
   ...(manifest.files as readonly string[]).filter((path) => /^(docs|examples)\//.test(path)),
 ];
 
@@ -112,9 +112,12 @@ packed(
   },
 );
 
-packed("takes less than 1.8 MB", () => {
-  assert.ok(unpackedSize < 1_800_000, `${unpackedSize} bytes`);
-});
+packed(
+  "takes less than 1.82 MB: code 0.95, declarations and what they say 0.25, shims and their sources 0.27, documents 0.34",
+  () => {
+    assert.ok(unpackedSize < 1_820_000, `${unpackedSize} bytes`);
+  },
+);
 
 packed("has every file that one of its own imports", () => {
   for (const path of files) {

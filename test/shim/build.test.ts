@@ -126,8 +126,8 @@ test("an archive that is not whole is named", () => {
   if (!hasCompiler) return;
   rmSync(join(installed, "build"), { recursive: true, force: true });
   mkdirSync(join(installed, "prebuilds"), { recursive: true });
-  writeFileSync(join(installed, "prebuilds/sources.tar.gz"), "nothing");
-  explains(build(installed), /sources\.tar\.gz cannot be unpacked/);
+  writeFileSync(join(installed, "prebuilds/sources.json.br"), "nothing");
+  explains(build(installed), /sources\.json\.br cannot be unpacked/);
 });
 
 test("a compiler that does not exist is explained in the same way", () => {

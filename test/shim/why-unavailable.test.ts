@@ -94,7 +94,11 @@ const printed: readonly [string, string, RegExp][] = [
     /libc6-dev|musl-dev|glibc-devel/,
   ],
   ["fatal error: napi.h: No such file or directory", "no-headers", /install dma-window again/],
-  ["Error: /x/prebuilds/sources.tar.gz cannot be unpacked: gzip: unexpected end of file", "no-headers", /tar and gzip/],
+  [
+    "Error: /x/prebuilds/sources.json.br cannot be unpacked: unexpected end of file",
+    "no-headers",
+    /install dma-window again/,
+  ],
   ["g++: error: unrecognized command-line option '-std=gnu++20'; did you mean", "old-compiler", /CXX/],
   ["g++: internal compiler error: Killed (program cc1plus)", "no-memory", /1 GiB/],
   ["Error: ENOSPC: no space left on device, write", "no-space", /room/],
