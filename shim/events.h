@@ -22,7 +22,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
-#include <unordered_map>
+#include <map>
 
 #include "answers.h"
 #include "arguments.h"
@@ -229,7 +229,7 @@ class Events {
   napi_env env_;
   int hooks_ = 1;
   napi_threadsafe_function call_ = nullptr;
-  std::unordered_map<uint64_t, Listener> listeners_;
+  std::map<uint64_t, Listener> listeners_;
   uint64_t last_ = 0;
   int holding_ = 0;
   int epoll_ = -1;

@@ -13,17 +13,24 @@
 #ifndef DMA_WINDOW_SHIM_FILES_H_
 #define DMA_WINDOW_SHIM_FILES_H_
 
+#include <fcntl.h>
+#include <linux/stat.h>
 #include <linux/vfio.h>
 #include <node_api.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdint>
 #include <cstdlib>
 #include <mutex>
-#include <unordered_set>
+#include <set>
 #include <vector>
+
+#include "pinned.h"
+
+// Of the Itanium C++ ABI, 3.3.6.3.
+extern "C" int __cxa_atexit(void (*ended)(void*), void* argument, void* library) noexcept;
 
 namespace {
 
@@ -51,11 +58,10 @@ class Files {
   // A descriptor is the environment's from now on. One that has ended by now cannot have it: it is closed.
   void Add(napi_env env, int fd, bool is_device = false) {
     if (fd < 0) return;
-    struct stat status = {};
-    fstat(fd, &status);
+    Identity identity = IdentityOf(fd);
     std::lock_guard<std::mutex> hold(mutex_);
     Forget(fd);
-    if (environments_.count(env) != 0) files_.push_back({env, fd, is_device, status.st_dev, status.st_ino});
+    if (environments_.count(env) != 0) files_.push_back({env, fd, is_device, identity});
     else close(fd);
   }
 
@@ -66,21 +72,39 @@ class Files {
   }
 
  private:
+  static constexpr char kPlace = 0;
+
   Files() {
-    std::atexit([] { Get().StopAll(); });
+    // As std::atexit, which glibc has in no library that is loaded: a prebuilt shim could not find it.
+    if (Pin(&kPlace)) __cxa_atexit([](void*) { Get().StopAll(); }, nullptr, nullptr);
+  }
+
+  // Which file a descriptor has: by a system call, as older glibcs have no fstat that a prebuilt shim could find.
+  struct Identity {
+    uint32_t major, minor;
+    uint64_t inode;
+
+    bool operator==(const Identity& other) const {
+      return major == other.major && minor == other.minor && inode == other.inode;
+    }
+  };
+
+  // All 0 where it has none.
+  static Identity IdentityOf(int fd) {
+    struct statx status = {};
+    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_INO, &status) != 0) return {};
+    return {status.stx_dev_major, status.stx_dev_minor, status.stx_ino};
   }
 
   struct File {
     napi_env env;
     int fd;
     bool is_device;
-    dev_t device;
-    ino_t inode;
+    Identity identity;
 
     // Not where it was closed without the shim's knowledge, and its number is another one's by now.
     bool IsItself() const {
-      struct stat status = {};
-      return fstat(fd, &status) == 0 && status.st_dev == device && status.st_ino == inode;
+      return identity.inode != 0 && IdentityOf(fd) == identity;
     }
   };
 
@@ -131,7 +155,7 @@ class Files {
   }
 
   std::mutex mutex_;
-  std::unordered_set<napi_env> environments_;
+  std::set<napi_env> environments_;
   std::vector<File> files_;  // in the order in which they were opened; there are few
 };
 

@@ -7,7 +7,6 @@
 #ifndef DMA_WINDOW_SHIM_GUARD_H_
 #define DMA_WINDOW_SHIM_GUARD_H_
 
-#include <dlfcn.h>
 #include <signal.h>
 
 #include <atomic>
@@ -15,6 +14,7 @@
 #include <mutex>
 
 #include "access.h"
+#include "pinned.h"
 
 #if KNOWS_REGISTERS
 namespace {
@@ -37,11 +37,7 @@ class Guard {
     if (sigaction(SIGBUS, nullptr, &now) != 0 || IsOurs(now)) return;
     bool has_none = (now.sa_flags & SA_SIGINFO) == 0 && (now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN);
     if (before_.load() != nullptr && !has_none) return;
-    // A thread that alone has loaded the shim takes it along when it ends, and the handler stays.
-    Dl_info self = {};
-    if (dladdr(dma_window_accesses, &self) == 0 || dlopen(self.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE) == nullptr) {
-      return;
-    }
+    if (!Pin(dma_window_accesses)) return;
     // Never freed: a handler may be looking at the former one.
     before_.store(new Before{now, {false}});
     struct sigaction ours = now;

@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
-#include <unordered_set>
+#include <set>
 
 namespace {
 
@@ -41,7 +41,7 @@ class LiveViews {
 
  private:
   std::mutex mutex_;
-  std::unordered_set<uint64_t> marks_;
+  std::set<uint64_t> marks_;
   uint64_t last_ = 0;
 };
 

@@ -13,6 +13,10 @@
 
 #include <napi.h>
 
+#ifdef DMA_WINDOW_STANDALONE
+#include "standalone.h"
+#endif
+
 #include "calls.h"
 #include "events.h"
 #include "files.h"

@@ -1,7 +1,7 @@
 /** Where a call into this library came from: the first line of a stack that is neither the library's own nor Node's. */
 
-/** The directory of the library's files, as stacks name it: in a URL, and as a path. Not known in a bundle, which is one file. */
-const own = /^(?:file:\/\/)?(.*)\/call-site\.\w+$/.exec(import.meta.url ?? "")?.[1];
+/** The directory of the library's files, as stacks name it: where this file is, by its own stack. Not known in a bundle, which is one file. */
+const own = /(?:file:\/\/)?(\/[^\n]*)\/call-site\.\w+:/.exec(new Error("").stack ?? "")?.[1];
 const directories = own === undefined ? [] : [`${own}/`, `${decodeURIComponent(own)}/`];
 
 /** Calls of the library's own between the program's and this one, and some to spare. */

@@ -1,7 +1,7 @@
 import { nameOfMarked } from "./copies.ts";
 import { ERRNO } from "./errno.ts";
 import { errorToJson, type Json } from "./error-json.ts";
-import { inspectErrors } from "./inspect.ts";
+import { inspectErrors, readableDeep } from "./inspect.ts";
 
 /**
  * What is left behind by an operation that failed and could not be undone in full. Absent from an error when the state
@@ -45,7 +45,7 @@ export class DmaWindowError extends Error {
     if (options.errno !== undefined) this.errno = options.errno;
     if (options.syscall !== undefined) this.syscall = options.syscall;
     if (options.residue !== undefined) this.residue = options.residue;
-    if (options.facts !== undefined) this.facts = options.facts;
+    if (options.facts !== undefined) this.facts = readableDeep(options.facts);
   }
 
   /** For `JSON.stringify`: all of it but the stack, with every bigint as `"0x..."`. Never throws. */

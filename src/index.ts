@@ -60,7 +60,7 @@ export { type OpenHeapOptions, openHeap, type WorkerHeap } from "./heap/worker-h
 export type { AddressRange, HugepageFacts, IommuInfo, NodeFacts, NoIommuInfo, SpaprInfo, Type1Info } from "./iommu.ts";
 export type { Leak } from "./leaks.ts";
 export { addressOf, type LinuxKernelOptions, linuxKernel } from "./linux/index.ts";
-export type { LongWorkOptions, Progress } from "./long-work.ts";
+export type { LongWorkOptions, Progress, Signal } from "./long-work.ts";
 export type { ListOptions, MemsegTableOptions, NewMemseg } from "./memory/options.ts";
 export type { Segment } from "./memory/segment.ts";
 export { MemsegTable } from "./memory/table.ts";
@@ -111,6 +111,7 @@ export {
   MapFlag,
   Protection,
   type Registers,
+  type Sight,
   type Syscalls,
   VfioCall,
 } from "./syscalls.ts";

@@ -68,6 +68,34 @@ export function readableEach<T extends object>(objects: T[], name = ""): T[] {
   return objects;
 }
 
+/** The same of plain objects in it too, so that each is shown so by itself; not of those that show themselves already. Never throws. */
+export function readableDeep<T extends object>(object: T): T {
+  try {
+    mark(object, new Set());
+  } catch {
+    // a Proxy: it is shown as Node does it
+  }
+  return object;
+}
+
+/** No getter is asked. */
+function mark(object: object, seen: Set<object>): void {
+  if (seen.has(object) || seen.size > MARKED_MAX) return;
+  const isPlain = isPlainObject(object);
+  if (!isPlain && !Array.isArray(object)) return;
+  seen.add(object);
+  const isOpen = isPlain && Object.isExtensible(object) && (object as Record<symbol, unknown>)[INSPECT] === undefined;
+  if (isOpen) readable(object);
+  for (const { value } of Object.values(Object.getOwnPropertyDescriptors(object))) {
+    if (typeof value === "object" && value !== null) mark(value, seen);
+  }
+}
+
+function isPlainObject(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
 function same<T>(value: T): T {
   return value;
 }
@@ -100,7 +128,7 @@ function withReadableFacts(error: Error): Error {
   fields.stack = { value: error.stack };
   fields[INSPECT as never] = { value: undefined }; // or it would come back here
   if (typeof facts === "object" && facts !== null) {
-    fields.facts = { value: readable({ ...facts }), enumerable: true };
+    fields.facts = { value: readableDeep({ ...facts }), enumerable: true };
   }
   return Object.create(Object.getPrototypeOf(error), fields);
 }
@@ -108,7 +136,7 @@ function withReadableFacts(error: Error): Error {
 /** Names of what is bytes, where it is a bigint; so are all that end with Bytes. */
 const SIZES = new Set(
   (
-    "size length bytes pageSize largestHole lockable alignment needed total live pooled free largest quarantined lent returned kept max " +
+    "size length bytes pageSize largestHole lockable alignment needed total live pooled free largest quarantined lent returned kept max done " +
     "most listRoom windowRoom waiting wanted longest limit used reclaimable mapped unmapped mapLength locked"
   ).split(" "),
 );
@@ -116,6 +144,9 @@ const SIZES = new Set(
 const NUMBER_SIZES = new Set(["size", "length", "bytes", "buffer", "pageSize", "cpuPageSize"]);
 /** Names of what is counted: all other bigints are addresses. */
 const COUNTS = new Set("tces maps pages mapsAvailable available count index events segments".split(" "));
+
+/** More objects than are looked at in one. */
+const MARKED_MAX = 1000;
 
 /** From here on what is nested is named, and not shown: looking stays cheap whatever depth is asked for. */
 const DEEPEST = 12;
@@ -144,8 +175,7 @@ class Layout {
     if (value instanceof Verbatim) return this.#style(value.text, "number");
     if (Array.isArray(value)) return this.#array(key, value);
     if (ArrayBuffer.isView(value)) return `${value.constructor.name}(${(value as Uint8Array).length})`;
-    const isPlain = [Object.prototype, null].includes(Object.getPrototypeOf(value));
-    if (!isPlain || (value as Record<symbol, unknown>)[INSPECT] !== undefined) return this.#node(value);
+    if (!isPlainObject(value) || (value as Record<symbol, unknown>)[INSPECT] !== undefined) return this.#node(value);
     return this.#isDeep(value) ? "[Object]" : this.#below(value).object("", value);
   }
 

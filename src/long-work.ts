@@ -5,8 +5,10 @@
  *        │ fails, or the signal is aborted
  *        └──> what was done is undone, a batch at a time; what cannot be is the error's residue
  */
+
 import { argumentTypeError, DmaWindowError } from "./errors.ts";
 import { bytes } from "./hex.ts";
+import { readable } from "./inspect.ts";
 import { keysOf, known } from "./known.ts";
 import { object } from "./validate.ts";
 
@@ -16,10 +18,16 @@ export interface Progress {
   readonly total: bigint;
 }
 
+/** An AbortSignal, as far as it is asked. */
+export interface Signal {
+  readonly aborted: boolean;
+  readonly reason?: unknown;
+}
+
 /** What long work takes besides. */
 export interface LongWorkOptions {
-  /** Ends it: what was done is undone, and the promise rejects with `ERR_ABORTED` (`cause`: the signal's reason). */
-  readonly signal?: AbortSignal;
+  /** An `AbortSignal`. Ends it: what was done is undone, and the promise rejects with `ERR_ABORTED` (`cause`: the signal's reason). */
+  readonly signal?: Signal;
   /** Called after each batch, the last one too. What it throws ends the work as the signal does. */
   readonly onProgress?: (progress: Progress) => void;
 }
@@ -29,7 +37,7 @@ const KEYS = keysOf<LongWorkOptions>({ signal: true, onProgress: true });
 export class LongWork {
   readonly #operation: string;
   readonly #total: bigint;
-  readonly #signal: AbortSignal | undefined;
+  readonly #signal: Signal | undefined;
   readonly #onProgress: ((progress: Progress) => void) | undefined;
   #done = 0n;
 
@@ -37,7 +45,7 @@ export class LongWork {
   constructor(operation: string, total: bigint, options: LongWorkOptions) {
     known("options", object("options", options), KEYS);
     const { signal, onProgress } = options;
-    if (signal !== undefined && typeof (signal as Partial<AbortSignal> | null)?.aborted !== "boolean")
+    if (signal !== undefined && typeof (signal as Partial<Signal> | null)?.aborted !== "boolean")
       throw argumentTypeError("signal", "an AbortSignal", signal);
     if (onProgress !== undefined && typeof onProgress !== "function")
       throw argumentTypeError("onProgress", "a function", onProgress);
@@ -61,7 +69,7 @@ export class LongWork {
   /** A batch is done: the program hears of it, and the event loop runs. @throws `ERR_ABORTED`, and what `onProgress` throws. */
   async did(length: bigint): Promise<void> {
     this.#done += length;
-    this.#onProgress?.({ done: this.#done, total: this.#total });
+    this.#onProgress?.(readable({ done: this.#done, total: this.#total }));
     await turn();
     this.check();
   }

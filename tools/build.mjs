@@ -1,4 +1,4 @@
-// Builds dist/ from assembly/ and src/.
+// Builds dist/ from assembly/ and src/, and of that lib/, which is published.
 //
 //     node tools/build.mjs         all of it, beside what is there, and puts it in place when it is whole
 //     node tools/build.mjs core    the builds of the core and the allocator alone
@@ -9,6 +9,7 @@
 //     assembly/       -> core.wasm, core.scalar.wasm, core.asserts.wasm -> src/core-wasm.ts: the first two as text
 //     assembly/alloc/ -> alloc.wasm, alloc.asserts.wasm -> src/alloc-wasm.ts: the first as text
 //     src/            -> JavaScript and types
+//     dist/           -> lib/, in few files: lib.mjs
 
 import { spawnSync } from "node:child_process";
 import {
@@ -24,17 +25,20 @@ import {
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { makeLib, makers } from "./lib.mjs";
 
 const self = fileURLToPath(import.meta.url);
 const root = dirname(dirname(self));
 const dist = join(root, "dist");
+const lib = join(root, "lib");
 const require = createRequire(import.meta.url);
 
-/** The programs that make dist/, each a file that Node runs; all of them are development dependencies. */
+/** What makes dist/ and lib/, each a file that Node runs; all of them are development dependencies. */
 const tools = {
   asc: () => require.resolve("assemblyscript/bin/asc.js"),
   "wasm-opt": () => join(dirname(require.resolve("binaryen/package.json")), "bin/wasm-opt"),
   tsc: () => join(dirname(require.resolve("typescript/package.json")), "bin/tsc"),
+  ...Object.fromEntries(makers.map((name) => [name, () => require.resolve(name)])),
 };
 
 /**
@@ -75,8 +79,9 @@ export function missingTools() {
 }
 
 /** @throws Error that says which program failed; what it said is on the terminal already. */
-export function build(only) {
+export async function build(only) {
   const fresh = join(root, `.dist-${process.pid}`);
+  const freshLib = join(root, `.lib-${process.pid}`);
   try {
     mkdirSync(fresh);
     buildCore(fresh, only === "alloc" ? only : "");
@@ -84,10 +89,12 @@ export function build(only) {
       for (const name of readdirSync(fresh)) renameSync(join(fresh, name), join(dist, name));
     } else {
       run("tsc", "-p", "tsconfig.build.json", "--outDir", fresh);
-      putInPlace(fresh);
+      await makeLib(fresh, freshLib);
+      putInPlace(fresh, dist);
+      putInPlace(freshLib, lib);
     }
   } finally {
-    rmSync(fresh, { recursive: true, force: true });
+    for (const rest of [fresh, freshLib]) rmSync(rest, { recursive: true, force: true });
   }
 }
 
@@ -121,14 +128,14 @@ function writeText(path, lines) {
   writeFileSync(join(root, path), ["// Written by tools/build.mjs. Not kept in git.", "", ...lines, ""].join("\n"));
 }
 
-/** Two renames: there is no moment at which dist/ is half of one build and half of another. */
-function putInPlace(fresh) {
+/** Two renames: there is no moment at which dist/ or lib/ is half of one build and half of another. */
+function putInPlace(fresh, place) {
   const former = `${fresh}-former`;
-  if (existsSync(dist)) renameSync(dist, former);
+  if (existsSync(place)) renameSync(place, former);
   try {
-    renameSync(fresh, dist);
+    renameSync(fresh, place);
   } catch (error) {
-    if (existsSync(former)) renameSync(former, dist);
+    if (existsSync(former)) renameSync(former, place);
     throw error;
   }
   rmSync(former, { recursive: true, force: true });
@@ -144,7 +151,7 @@ function run(tool, ...parameters) {
 
 if (process.argv[1] && realpathSync(process.argv[1]) === self) {
   try {
-    build(process.argv[2]);
+    await build(process.argv[2]);
   } catch (error) {
     console.error(`dma-window: ${error.message}; dist/ is as it was.`);
     process.exitCode = 1;

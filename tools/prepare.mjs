@@ -3,22 +3,27 @@
 // npm runs it in a checkout (npm ci, npm install), before it packs one (npm pack, a dependency by its git address), and in
 // everything that is a link: npm link, a workspace, a package in pnpm's store, of which `npm rebuild dma-window` thinks as of a
 // link. Only the first two can build: asconfig.json and tsconfig.build.json are not published.
+//
+// The shim needs a compiler, and may do without one: then that is said, and all but the real kernel works. DMA_WINDOW_SKIP_SHIM=1
+// leaves it out.
 
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { buildShim } from "../shim/build.mjs";
 import { build, missingTools } from "./build.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const has = (path) => existsSync(join(root, path));
 
-if (has("asconfig.json") && has("tsconfig.build.json")) prepare();
+if (has("asconfig.json") && has("tsconfig.build.json")) await prepare();
 
-function prepare() {
+async function prepare() {
   const missing = missingTools();
   if (missing.length === 0) {
+    prepareShim();
     try {
-      build();
+      await build();
     } catch (error) {
       console.error(`dma-window: ${error.message}; dist/ is as it was.`);
       process.exitCode = 1;
@@ -32,4 +37,14 @@ function prepare() {
   }
   console.error(`dma-window: ${why}, and was never built: run npm ci in it first.`);
   process.exitCode = 1;
+}
+
+function prepareShim() {
+  if (process.env.DMA_WINDOW_SKIP_SHIM !== "1") {
+    buildShim();
+    return;
+  }
+  console.log(
+    "dma-window: DMA_WINDOW_SKIP_SHIM=1, so the native shim is not built; the software kernel works without it.",
+  );
 }

@@ -19,6 +19,7 @@ import { lists } from "./lists.ts";
 import { model } from "./model.ts";
 import { nvme } from "./nvme.ts";
 import { nvmeModel } from "./nvme-model.ts";
+import { observing } from "./observing.ts";
 import { pool, poolBulk } from "./pool.ts";
 import { registers } from "./registers.ts";
 import { shim } from "./shim.ts";
@@ -44,6 +45,7 @@ export const groups: readonly Group[] = [
   library,
   ofArguments,
   model,
+  observing,
   registers,
   interrupts,
   nvme,

@@ -8,7 +8,7 @@ import type { Device } from "../device/device.ts";
 import { DmaWindowError, withResidue } from "../errors.ts";
 import { exclusively } from "../exclusive.ts";
 import { hex } from "../hex.ts";
-import { inspectable, readable, whereClosed } from "../inspect.ts";
+import { inspectable, readableDeep, whereClosed } from "../inspect.ts";
 import { CONTAINER, type IommuInfo } from "../iommu.ts";
 import { endWatched, type Leak, watchEnd } from "../leaks.ts";
 import { LongWork, type LongWorkOptions } from "../long-work.ts";
@@ -194,7 +194,7 @@ export class Container extends Closable {
     return exclusively("container.info", () => {
       const hugepages = hugepageFacts(this.#kernel);
       const nodes = nodeFacts(this.#kernel, this.#files.groups.numbers);
-      return readable({
+      return readableDeep({
         ...this.#backend.info(),
         [CONTAINER]: this.#handle,
         ...(hugepages === undefined ? {} : { hugepages }),

@@ -1,7 +1,7 @@
 /** What listeners hear of windows, and of maps and unmaps: the rows of the request columns, as they were carried out. */
 import { channels, type MapMessage, type UnmapMessage, type WindowMessage } from "../channels.ts";
 import { Owner } from "../core.ts";
-import { readable, type Told, whereClosed } from "../inspect.ts";
+import { readable, readableEach, type Told, whereClosed } from "../inspect.ts";
 import type { IovaMode } from "../plan/index.ts";
 import { rows } from "./columns.ts";
 import type { Target } from "./target.ts";
@@ -45,12 +45,14 @@ export function tellMaps(target: Target, count: number, owner: number, since: nu
     const permission = permissions[i] ?? 0;
     return { ...place, read: (permission & 1) !== 0, write: (permission & 2) !== 0 };
   });
-  channels.map.publish(readable({ ...about(target, owner, since), maps } satisfies MapMessage));
+  channels.map.publish(readable({ ...about(target, owner, since), maps: readableEach(maps) } satisfies MapMessage));
 }
 
 /** They are not any more. */
 export function tellUnmaps(target: Target, count: number, owner: number, since: number): void {
-  channels.unmap.publish(readable({ ...about(target, owner, since), maps: placesIn(count) } satisfies UnmapMessage));
+  channels.unmap.publish(
+    readable({ ...about(target, owner, since), maps: readableEach(placesIn(count)) } satisfies UnmapMessage),
+  );
 }
 
 function about({ container, start }: Target, owner: number, since: number): Omit<UnmapMessage, "maps"> {

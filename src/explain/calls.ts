@@ -7,6 +7,12 @@ const VFIO_TYPE = 0x3b00;
 const VFIO_BASE = 100;
 const POWER_NONE = 0x2000_0000;
 
+/** Distances that are calls of another file, /dev/iommu: 0x3b80 and above. (include/uapi/linux/iommufd.h) */
+const [IOMMUFD_FIRST, IOMMUFD_LAST] = [0x80 - VFIO_BASE, 0x9f - VFIO_BASE];
+
+/** A number that no call has. */
+const NOBODYS = "ioctl";
+
 /** A call has one number with two structs, or two calls have one number: which is meant depends on the descriptor. */
 const TYPE1_INFO = "VFIO_IOMMU_GET_INFO";
 const SPAPR_INFO = "VFIO_IOMMU_SPAPR_TCE_GET_INFO";
@@ -96,7 +102,9 @@ function numberOf(name: string): number | undefined {
 function ofNumber(number: number, platform: string | undefined): readonly string[] {
   if (number === VfioCall.IOMMU_SPAPR_TCE_GET_INFO) return [...infos(platform), ...deviceCalls(number)];
   const own = Object.values(VfioCall).includes(number as VfioCall) ? [vfioCallName(number)] : [];
-  return [...own, ...deviceCalls(number)];
+  const calls = [...own, ...deviceCalls(number)];
+  if (calls.length > 0) return calls;
+  return number >= IOMMUFD_FIRST && number <= IOMMUFD_LAST ? [] : [NOBODYS];
 }
 
 function deviceCalls(number: number): readonly string[] {

@@ -9,6 +9,10 @@ export interface CodeWords {
 }
 
 const rows: Readonly<Record<string, readonly [means: string, next: string]>> = {
+  ERR_ABORTED: [
+    "long work was ended by its signal",
+    "`cause` is the signal's reason; `residue.left`, where there is one, says what is not undone",
+  ],
   ERR_ALLOC_UNAVAILABLE: ["the allocator's wasm cannot run in this engine", "the message says what forbids it"],
   ERR_ALREADY_LIVE: ["some of these IOVAs are mapped already", "unmap them first, or map elsewhere"],
   ERR_ATTACHED: ["the memory is attached to this container already", "detach it first, or use what attach gave"],
@@ -31,6 +35,13 @@ const rows: Readonly<Record<string, readonly [means: string, next: string]>> = {
     "wake it (power), or switch memory on",
   ],
   ERR_DEVICE_OPEN: ["the group has open devices", "close them first"],
+  ERR_DEVICE_RUNNING: [
+    "without an IOMMU the device could still write to the pages that would go back to the system",
+    "stop it first: `device.busMaster = false`, or close it",
+  ],
+  ERR_FILE_TOO_LARGE: ["the file is longer than one of its kind can be", "the message says how long it may be"],
+  ERR_FILE_UNREADABLE: ["a file of the command line cannot be read", "the message says why"],
+  ERR_FILE_UNWRITABLE: ["a file of the command line cannot be written", "the message says why"],
   ERR_FOREIGN_HANDLE: ["another heap or pool gave that handle", "give it back where it came from"],
   ERR_FREED: ["the segment was freed", "use a live one"],
   ERR_GROUPS_UNREADABLE: ["the IOMMU groups in sysfs cannot be read", "mount sysfs, or name the group"],
@@ -63,6 +74,10 @@ const rows: Readonly<Record<string, readonly [means: string, next: string]>> = {
   ERR_LAST_GROUP: ["the container's last group cannot leave: all maps would go with it", "close the container"],
   ERR_LIST_FULL: ["the list has no room for a segment", "free some, or add another list"],
   ERR_LOG_UNREADABLE: ["a log cannot be read", "see that it is there, and that you may read it"],
+  ERR_MACHINE_MALFORMED: [
+    "the description of a machine cannot be used",
+    "the message names the field; docs/plan-and-show.md lists them",
+  ],
   ERR_MALFORMED_INFO: [
     "the kernel described the IOMMU or a region in a form that cannot be",
     "another program may answer in the kernel's stead",
@@ -98,6 +113,10 @@ const rows: Readonly<Record<string, readonly [means: string, next: string]>> = {
   ERR_NOT_PCI: ["the device is no PCI device", "this library drives PCI devices only"],
   ERR_NOT_RESERVED: ["these IOVAs are not reserved", "release what was reserved"],
   ERR_NOT_SERVED: ["external memory that its owner maps has no heap's offset", "use translate or translateInto"],
+  ERR_NOT_SHOWABLE: [
+    "the file is neither a plan nor a trace, or the option is for one of them",
+    "make one: dma-window plan --output FILE, dma-window run --trace FILE",
+  ],
   ERR_NO_BAR: ["the device has no such BAR", "the message says which it has"],
   ERR_NO_DEVICE: ["the machine has no such device", "the message names near ones"],
   ERR_NO_DEVICE_CALLS: ["the kernel interface has no calls for devices", "pass them on to the kernel behind it"],
@@ -112,6 +131,10 @@ const rows: Readonly<Record<string, readonly [means: string, next: string]>> = {
     "load vfio_iommu_type1 or vfio_iommu_spapr_tce, with the IOMMU on",
   ],
   ERR_NO_KERNEL: ["the table was made without a kernel", "give it one, or add memory of your own"],
+  ERR_NO_MACHINE_FILES: [
+    "there is no file system here, as in a browser",
+    "hand over the files of a machine, or the text itself",
+  ],
   ERR_NO_MSI: ["the device has no MSI", "use MSI-X or its interrupt line"],
   ERR_NO_MSIX: ["the device has no MSI-X", "use MSI or its interrupt line"],
   ERR_NO_NODE: ["the machine has no such NUMA node", "the message names those that there are"],
@@ -150,7 +173,13 @@ const rows: Readonly<Record<string, readonly [means: string, next: string]>> = {
     "raise the limit of locked memory, or map less",
   ],
   ERR_PLAN_IMPOSSIBLE: ["no window can hold what is asked for", "the message says what rules each shape out"],
+  ERR_PLAN_MALFORMED: [
+    "the stored plan cannot be used",
+    "the message names the field; make it anew with dma-window plan --output FILE",
+  ],
   ERR_PLAN_MISFIT: ["the plan is for another IOMMU", "plan with this container's info()"],
+  ERR_PLAN_UNREADABLE: ["the file of a plan cannot be read", "the message says why"],
+  ERR_PLAN_VERSION: ["a later version wrote the plan", "use that version, or make the plan anew"],
   ERR_POOL_EMPTY: ["the pool has no free slot", "put some, wait with available(), or make it larger"],
   ERR_POOL_IN_USE: ["slots of the pool are live", "put them, or close with force once the device is idle"],
   ERR_PROC_UNREADABLE: ["/proc/self cannot be read", "mount procfs"],
@@ -171,10 +200,14 @@ const rows: Readonly<Record<string, readonly [means: string, next: string]>> = {
     "memory was registered, unmapped, and is other memory now",
     "unregister it, and register anew",
   ],
-  ERR_STILL_MAPPED: ["the group cannot leave while memory is mapped", "unmap first, or close the container"],
+  ERR_STILL_MAPPED: [
+    "memory that is mapped cannot go back, nor can its group leave",
+    "unmap it first, or close the container",
+  ],
   ERR_STILL_REGISTERED: ["the kernel still uses a registration", "unmap what is in it first"],
   ERR_TOKEN_USED: ["the worker's token was used, recovered or changed", "each worker needs one of its own"],
   ERR_TOO_LARGE: ["it is larger than one of its kind can be", "ask for less at once"],
+  ERR_TOO_MANY_RUNS: ["the arrays have no room for all runs of the range", "make them longer, or ask for less at once"],
   ERR_TOO_MANY_VECTORS: ["the machine has fewer interrupt vectors free", "ask for as many as the message says"],
   ERR_TOO_MANY_WORKERS: ["the pool was made for fewer workers", "recover those that ended, or make it for more"],
   ERR_TRACE_MALFORMED: ["a line of the trace has another form", "the message says which line, and what is wrong"],

@@ -15,6 +15,14 @@ const general: Readonly<Record<string, Words>> = {
     why: "the kernel could not read or write the call's struct: its address is no memory of the process",
     next: "give the address of a struct that is there for as long as the call takes",
   },
+  "pread memory": {
+    why: "the kernel could not write what it read into the buffer: its address is no memory of the process that may be written",
+    next: "give the address of a buffer that is there, and as long as the count says",
+  },
+  "pwrite memory": {
+    why: "the kernel could not read what is to be written: the buffer's address is no memory of the process",
+    next: "give the address of a buffer that is there, and as long as the count says",
+  },
   descriptor: { why: closed, next: "let no part of the program close what is not its own" },
   "open /dev/vfio/vfio module": { next: "load the module vfio; modprobe vfio-pci loads it too" },
   "open group not-bound": { next: "bind every device of the group to vfio-pci first" },
@@ -36,6 +44,9 @@ const general: Readonly<Record<string, Words>> = {
   "pwrite past-the-end": { next: regions },
   "memory-off": {
     next: "set bit 1 of the command register, and wake the device (D0 in its power management capability)",
+  },
+  "no-image": {
+    next: "set bit 1 of the command register, and wake the device (D0 in its power management capability); a ROM without an image cannot be read",
   },
   "not-mappable": {
     next: "GET_REGION_INFO says which regions can be mmapped (flag 4), and which parts of them (sparse areas)",

@@ -46,7 +46,6 @@ const orders: Readonly<Record<string, readonly string[]>> = {
     "container-interface",
     "memory",
     "not-open",
-    "in-a-container",
     "has-container",
     "group-gone",
     "no-container",
@@ -56,7 +55,6 @@ const orders: Readonly<Record<string, readonly string[]>> = {
     "other-driver",
     "other-owner",
     "second-group",
-    "second-group-lpar",
     "other-table",
     "reserved-regions",
     "other-domain",
@@ -66,8 +64,6 @@ const orders: Readonly<Record<string, readonly string[]>> = {
     ...descriptor,
     "name-too-long",
     "not-in-group",
-    "no-such-name",
-    "more-behind-name",
     "name",
     "vf-token",
     "open-files",
@@ -144,7 +140,6 @@ const orders: Readonly<Record<string, readonly string[]>> = {
     "smaller-than-a-page",
     "levels",
     "locked-memory",
-    "not-contiguous",
     "shape",
     "many-tces",
     "firmware",
@@ -241,7 +236,6 @@ const orders: Readonly<Record<string, readonly string[]>> = {
   VFIO_EEH_PE_OP: [
     ...driver,
     "other-process",
-    "no-endpoint",
     "no-partition",
     "groups",
     "argsz",
@@ -277,6 +271,7 @@ const orders: Readonly<Record<string, readonly string[]>> = {
     "not-eventfd",
     "not-an-eventfd",
   ],
+  VFIO_DEVICE_FEATURE: [...descriptor, "unplugged", "no-wake", "memory", "argsz", "struct", "not-known"],
   VFIO_DEVICE_GET_PCI_HOT_RESET_INFO: [...descriptor, "memory", "argsz", "struct", "root-bus", "no-room", "more"],
   VFIO_DEVICE_PCI_HOT_RESET: [
     ...descriptor,
@@ -287,7 +282,10 @@ const orders: Readonly<Record<string, readonly string[]>> = {
     "descriptor",
     "not-all-groups",
   ],
-  "mmap of a region": ["alignment", "past-the-end", "not-mappable"],
+  pread: ["past-the-end", "no-image", "kernel-memory", "memory-off", "memory"],
+  pwrite: ["read-only", "past-the-end", "kernel-memory", "memory", "memory-off"],
+  "mmap of a region": ["alignment", "no-region", "private", "not-mappable", "past-the-end"],
+  ioctl: ["asked-of-a-container", "no-such-call"],
 };
 
 /** The place of a cause among the checks of its call, as it is on `kind`; beyond all of them where it is in no list. */

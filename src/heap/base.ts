@@ -40,8 +40,6 @@ let allocSlowly: (this: HeapBase, bytes: number, align?: number, boundary?: numb
 let tryAllocSlowly: typeof allocSlowly;
 let freeSlowly: (this: HeapBase, handle: number) => void;
 
-const VA_WORD = 6; // where a descriptor has the address
-
 /** A pool of a heap, as the heap knows it. */
 interface PoolOf {
   readonly live: number;
@@ -230,7 +228,7 @@ export abstract class HeapBase extends Closable {
     this.#check(handle);
     const length = this.#known.sizeOf(handle);
     if (this.#careful === undefined) {
-      const at = (handle & HANDLE_INDEX_MASK) * 8 + VA_WORD;
+      const at = (handle & HANDLE_INDEX_MASK) * 8 + 6; // where a descriptor has the address
       const va = ((wasm.words[at + 1] as number) >>> 0) * 2 ** 32 + ((wasm.words[at] as number) >>> 0); // exact, or in no segment
       const shown = this.#blocks.segments.shown.showQuickly(va, length);
       if (shown !== undefined) return shown;

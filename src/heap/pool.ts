@@ -79,10 +79,30 @@ export class DmaPool extends Closable {
   static {
     make = (...of) => new DmaPool(make, ...of);
     tryGetSlowly = function (this: DmaPool) {
-      return this.#tryGetSlowly();
+      if (!this.#open) throw closedError(this.#title);
+      if (!this.#waiters.isOpen) return -1;
+      this.#settle();
+      this.#waiters.took();
+      const handle = this.#careful ? this.#careful.take() : wasm.poolGet(this.#pool);
+      if (handle <= 0) return -1;
+      if (!this.#zero) return handle;
+      try {
+        fill(this.#blocks.segments.shown, this.vas[this.slot(handle)] as bigint, this.size, 0);
+      } catch (error) {
+        this.put(handle); // else nobody had it, and it would be live
+        throw error;
+      }
+      return handle;
     };
     putSlowly = function (this: DmaPool, handle: number) {
-      this.#putSlowly(handle);
+      this.#check(handle);
+      try {
+        if (this.#careful) this.#careful.put(handle);
+        else wasm.poolPut(this.#pool, handle);
+      } finally {
+        this.#waiters.deliver();
+        this.#settle();
+      }
     };
   }
 
@@ -169,23 +189,6 @@ export class DmaPool extends Closable {
     return handle !== 0 ? handle : tryGetSlowly.call(this) | 0;
   }
 
-  #tryGetSlowly(): number {
-    if (!this.#open) throw closedError(this.#title);
-    if (!this.#waiters.isOpen) return -1;
-    this.#settle();
-    this.#waiters.took();
-    const handle = this.#careful ? this.#careful.take() : wasm.poolGet(this.#pool);
-    if (handle <= 0) return -1;
-    if (!this.#zero) return handle;
-    try {
-      fill(this.#blocks.segments.shown, this.vas[this.slot(handle)] as bigint, this.size, 0);
-    } catch (error) {
-      this.put(handle); // else nobody had it, and it would be live
-      throw error;
-    }
-    return handle;
-  }
-
   /**
    * Gives a slot back. About 3 ns, no garbage. The device must be done with it; arrays over it stay, and show what
    * the next owner writes.
@@ -195,17 +198,6 @@ export class DmaPool extends Closable {
    */
   put(handle: number): void {
     if (!putPlain(this.#plain, handle)) putSlowly.call(this, handle);
-  }
-
-  #putSlowly(handle: number): void {
-    this.#check(handle);
-    try {
-      if (this.#careful) this.#careful.put(handle);
-      else wasm.poolPut(this.#pool, handle);
-    } finally {
-      this.#waiters.deliver();
-      this.#settle();
-    }
   }
 
   /**
@@ -259,7 +251,7 @@ export class DmaPool extends Closable {
       if (put === wanted) return;
     }
     try {
-      for (; put < wanted; put++) this.#putSlowly(handles[put] as number);
+      for (; put < wanted; put++) putSlowly.call(this, handles[put] as number);
     } catch (error) {
       if (!(error instanceof DmaWindowError)) throw error;
       const facts = { ...error.facts, index: put };

@@ -17,10 +17,11 @@ interface Packages {
   readonly fedora: string;
 }
 
-const tools: Packages = {
-  debian: "apt-get install g++ make python3",
-  alpine: "apk add g++ make python3 linux-headers",
-  fedora: "dnf install gcc-c++ make python3 kernel-headers",
+/** All that it takes. */
+export const compilers: Packages = {
+  debian: "apt-get install g++",
+  alpine: "apk add g++ linux-headers",
+  fedora: "dnf install gcc-c++ kernel-headers",
 };
 const kernelHeaders: Packages = {
   debian: "apt-get install linux-libc-dev",
@@ -44,24 +45,6 @@ interface Sign {
 /** In this order: a log names what came of the first thing that was missing too. */
 const signs: readonly Sign[] = [
   {
-    reason: "no-node-gyp",
-    sign: /there is no node-gyp|spawn(Sync)? node-gyp ENOENT/,
-    why: "there is no node-gyp, which builds it",
-    remedy: "install it (npm install -g node-gyp), or install dma-window with npm, which brings one",
-  },
-  {
-    reason: "no-python",
-    sign: /Could not find any Python installation|find Python.*(not found|ENOENT)|Can't find Python|python3?: (command )?not found/i,
-    why: "there is no Python, which node-gyp is written in",
-    install: tools,
-  },
-  {
-    reason: "no-make",
-    sign: /not found: make|spawn make ENOENT|make: (command )?not found/,
-    why: "there is no make",
-    install: tools,
-  },
-  {
     reason: "no-kernel-headers",
     sign: /fatal error: '?(linux|asm|asm-generic)\/[\w/.-]+'?(: No such file| file not found)/,
     why: "the headers of the Linux kernel are missing (linux/vfio.h)",
@@ -80,29 +63,22 @@ const signs: readonly Sign[] = [
     install: libraryHeaders,
   },
   {
-    reason: "no-addon-api",
-    sign: /Cannot find module 'node-addon-api'|fatal error: '?napi\.h/,
-    why: "the package node-addon-api, which dma-window depends on, is missing",
-    remedy: "install dma-window again",
-  },
-  {
-    reason: "no-node-headers",
-    sign: /fatal error: '?(node_api|js_native_api|node)\.h|(getaddrinfo|connect|ENOTFOUND|ECONNREFUSED|ETIMEDOUT|EAI_AGAIN|FetchError|certificate|\b40[34]\b).*(headers|nodejs\.org|unofficial-builds)|(headers|nodejs\.org|unofficial-builds).*(ENOTFOUND|ECONNREFUSED|ETIMEDOUT|EAI_AGAIN|FetchError|certificate|\b40[34]\b)/,
-    why: "the headers of this Node could not be downloaded",
-    remedy:
-      "let npm_config_nodedir name a directory with include/node of this Node's version, or reach the network (npm_config_proxy)",
+    reason: "no-headers",
+    sign: /fatal error: '?(napi|node_api|js_native_api)|Cannot find module 'node-a(pi-headers|ddon-api)|sources\.tar\.gz cannot be unpacked/,
+    why: "the headers of Node-API are missing, or cannot be unpacked (they lie in prebuilds/sources.tar.gz, and in a checkout in node_modules)",
+    remedy: "install dma-window again (in a checkout: npm ci), and have tar and gzip",
   },
   {
     reason: "old-compiler",
     sign: /unrecognized (command[- ]line )?option '?-std=|invalid value '(gnu|c)\+\+\d\w' in '-std=|requires (at least )?C\+\+/i,
-    why: "the compiler is too old for this Node's headers",
+    why: "the compiler is too old for the shim, which is C++17",
     remedy: "install a newer one, and let CXX name it (CXX=g++-12)",
   },
   {
     reason: "no-compiler",
-    sign: /(^|[\s/'"])(g\+\+|c\+\+|clang\+\+|gcc|cc|clang)(-\d+)?['"]?: (command )?(not found|No such file or directory)|make(\[\d+\])?: \S+: No such file or directory|\/bin\/sh: .*: not found/m,
+    sign: /not built: there is no |(^|[\s/'"])(g\+\+|c\+\+|clang\+\+|gcc|cc|clang)(-\d+)?['"]?: (command )?(not found|No such file or directory)|make(\[\d+\])?: \S+: No such file or directory|\/bin\/sh: .*: not found/m,
     why: "there is no C++ compiler",
-    install: tools,
+    install: compilers,
   },
   {
     reason: "no-memory",
@@ -115,7 +91,7 @@ const signs: readonly Sign[] = [
     reason: "not-writable",
     sign: /EACCES|EROFS|EPERM|Permission denied|Read-only file system/,
     why: "the build may not write where it has to",
-    remedy: "install as the user who owns node_modules; npm's cache and node-gyp's (~/.cache) have to be writable too",
+    remedy: "build as the user who owns node_modules",
   },
 ];
 
@@ -126,7 +102,7 @@ export function failureIn(log: string): BuildFailure {
     return {
       reason: "other",
       why: "the build failed",
-      remedy: `see its log; what it needs is installed by: ${installing(tools)}`,
+      remedy: `see its log; what it needs is installed by: ${installing(compilers)}`,
     };
   }
   const { reason, why, install, remedy } = found;
@@ -134,7 +110,7 @@ export function failureIn(log: string): BuildFailure {
 }
 
 /** On this distribution, or on all where it is none of them. */
-function installing({ debian, alpine, fedora }: Packages): string {
+export function installing({ debian, alpine, fedora }: Packages): string {
   if (existsSync("/etc/alpine-release")) return alpine;
   if (existsSync("/etc/debian_version")) return `${debian} (on Alpine: ${alpine})`;
   if (existsSync("/etc/redhat-release")) return fedora;

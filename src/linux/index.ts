@@ -28,7 +28,7 @@ export type MemorySource = Pick<
 export interface LinuxKernelOptions {
   /**
    * The native shim's file, a path or a file URL, for all kernels of this process: for a bundle that runs where dma-window is
-   * not installed. Default: the environment variable `DMA_WINDOW_SHIM`, or what installing the package built.
+   * not installed. Default: the environment variable `DMA_WINDOW_SHIM`, or the package's own: built on this machine, or prebuilt.
    */
   readonly shim?: string | { readonly href: string };
 }

@@ -1,23 +1,40 @@
 /**
- * Where the native addon lies that installing this package built: beside the package's own files, or, for a program that was put
- * into one bundle, in the package that is installed where the bundle runs.
+ * Where the native addon lies: in this package, beside its own files, or, for a program that was put into one bundle, in the package
+ * that is installed where the bundle runs. Never where the program happens to be run.
  */
 import { readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 
+/** This module is so many directories below its package at most: in src/linux, in dist/linux, or in a part of lib/. */
+const LEVELS = 3;
+
 /** The directory of this package; undefined for a bundle that runs where it is not installed. Never throws. */
 export function packageDirectory(): string | undefined {
   const self = selfPath();
-  // Both src/linux and dist/linux lie two directories below the package; a bundle may lie anywhere.
-  const above = self && join(dirname(self), "../..");
-  if (above && isOurs(above)) return above;
+  const around = self && packageAround(self);
+  if (around) return around;
   for (const from of [self, process.argv[1]]) {
     const found = from && installedFor(resolve(from));
     if (found) return found;
   }
   return undefined;
+}
+
+/** The package that a file is part of. A bundle may lie anywhere, and be part of another one. */
+function packageAround(file: string): string | undefined {
+  let directory = dirname(file);
+  for (let level = 0; level < LEVELS; level++) {
+    if (isOurs(directory)) return directory;
+    directory = dirname(directory);
+  }
+  return undefined;
+}
+
+/** Where a shim lies that was built on this machine, by the package in `home`: by shim/build.mjs. */
+export function builtIn(home: string): string {
+  return join(home, "build/Release/vfio_shim.node");
 }
 
 /**

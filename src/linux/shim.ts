@@ -3,15 +3,18 @@
  */
 
 import { existsSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { argumentTypeError, DmaWindowError } from "../errors.ts";
+import { warn } from "../warn.ts";
 import { cutOff } from "./elf.ts";
-import { packageDirectory } from "./place.ts";
+import { builtIn, packageDirectory } from "./place.ts";
+import { notAsListed, prebuiltIn } from "./prebuilt.ts";
 import {
+  damaged,
   mayNotRead,
-  notBuilt,
+  noneHere,
   notLoaded,
   notThere,
   notWhole,
@@ -157,7 +160,8 @@ export function useShim(file: string | { readonly href: string }): void {
 
 /**
  * The shim, loaded on the first call: the file that {@link useShim} named, or the environment variable `DMA_WINDOW_SHIM` names
- * (an addon that was cross-built), or else the one that installing the package built.
+ * (an addon that was cross-built), or else the package's: one that was built on this machine, and then the prebuilt one. A built one
+ * that does not load is passed over with a warning, `DMA_WINDOW_SHIM_PASSED_OVER`.
  *
  * Throws a {@link DmaWindowError} with code `ERR_SHIM_UNAVAILABLE` that says why it cannot be loaded and what to do, and names
  * the reason for programs (`facts.reason`). A later call tries again.
@@ -207,40 +211,83 @@ export function shimState(): ShimState {
   }
 }
 
-function load(): { native: NativeShim; path: string } {
+/** A shim that was loaded, or why the file at `path` was not. */
+interface Loaded {
+  readonly native: NativeShim;
+  readonly path: string;
+}
+interface Refused {
+  readonly problem: Problem;
+  readonly path: string;
+  readonly cause?: unknown;
+}
+
+function load(): Loaded {
   if (process.platform !== "linux") {
     const why = `VFIO is part of Linux, and this is ${process.platform}.`;
     throw unavailable({ reason: "not-linux", why, remedy: "Run this part on Linux." });
   }
   const chosen = named ?? process.env.DMA_WINDOW_SHIM;
-  const home = chosen ? undefined : packageDirectory();
-  if (!chosen && home === undefined) {
-    throw unavailable({
-      reason: "bundled",
-      why: "This program was bundled, and no dma-window is installed where it runs.",
-      remedy:
-        "Install dma-window there, or hand the addon over: linuxKernel({ shim: path }), or DMA_WINDOW_SHIM=path. The path leads to " +
-        "build/Release/vfio_shim.node of a dma-window that was installed for this machine.",
-    });
-  }
-  const path = chosen ? resolve(chosen) : join(home ?? "", "build/Release/vfio_shim.node");
+  if (chosen) return loadChosen(resolve(chosen));
+  const home = packageDirectory();
+  if (home !== undefined) return loadFrom(home);
+  throw unavailable({
+    reason: "bundled",
+    why: "This program was bundled, and no dma-window is installed where it runs.",
+    remedy:
+      "Install dma-window there, or hand the addon over: linuxKernel({ shim: path }), or DMA_WINDOW_SHIM=path. The path leads to " +
+      "prebuilds/linux-.../vfio_shim.node of a dma-window, or to build/Release/vfio_shim.node of one that was built for this machine.",
+  });
+}
+
+function loadChosen(path: string): Loaded {
   if (!existsSync(path)) {
     if (mayNotRead(path)) throw unavailable(permissionDenied(path));
-    const by = named === undefined ? "DMA_WINDOW_SHIM" : "linuxKernel({ shim })";
-    throw unavailable(home === undefined ? notThere(path, by) : notBuilt(home, path));
+    throw unavailable(notThere(path, named === undefined ? "DMA_WINDOW_SHIM" : "linuxKernel({ shim })"));
   }
+  const found = loadFile(path, undefined);
+  if ("problem" in found) throw unavailable(found.problem, found.cause);
+  return found;
+}
+
+/** The first of the package's shims that loads. */
+function loadFrom(home: string): Loaded {
+  const prebuilt = prebuiltIn(home);
+  const built = builtIn(home);
+  const refused: Refused[] = [];
+  for (const path of prebuilt === undefined ? [built] : [built, prebuilt]) {
+    if (!existsSync(path)) {
+      if (mayNotRead(path)) refused.push({ path, problem: permissionDenied(path) });
+      continue;
+    }
+    const wrong = path === prebuilt ? notAsListed(home) : undefined;
+    const found = wrong === undefined ? loadFile(path, home) : { path, problem: damaged(path, wrong, home) };
+    if ("problem" in found) {
+      refused.push(found);
+      continue;
+    }
+    const [over] = refused.filter(({ problem }) => problem.reason !== "not-permitted");
+    if (over) warn("DMA_WINDOW_SHIM_PASSED_OVER", `${over.problem.why} ${path}, which is prebuilt, is used instead.`);
+    return found;
+  }
+  const [first, second] = refused;
+  if (first === undefined) throw unavailable(noneHere(home, prebuilt ?? built));
+  const also = second === undefined ? "" : ` ${second.problem.why}`;
+  throw unavailable({ ...first.problem, why: first.problem.why + also }, first.cause);
+}
+
+/** `home` is given where the file is the package's own. */
+function loadFile(path: string, home: string | undefined): Loaded | Refused {
   const end = cutOff(path);
-  if (end !== undefined) throw unavailable(notWhole(path, end, home));
+  if (end !== undefined) return { path, problem: notWhole(path, end, home) };
   let native: Partial<NativeShim>;
   try {
     native = required(path);
   } catch (cause) {
-    throw unavailable(notLoaded(path, cause, home), cause);
+    return { path, problem: notLoaded(path, cause, home), cause };
   }
   const absent = functions.filter((name) => typeof native[name] !== "function");
-  if (absent.length > 0) {
-    throw unavailable(otherVersion(path, absent, home));
-  }
+  if (absent.length > 0) return { path, problem: otherVersion(path, absent, home) };
   return { native: native as NativeShim, path };
 }
 

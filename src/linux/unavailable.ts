@@ -2,9 +2,10 @@
 import { accessSync, constants, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { failureIn } from "./build-log.ts";
+import { compilers, failureIn, installing } from "./build-log.ts";
 import { wrongFile } from "./elf.ts";
-import { approval, installationOf, rebuild, runWithScripts, scriptsAreOff } from "./package-manager.ts";
+import { builtIn } from "./place.ts";
+import { PREBUILT, prebuiltName } from "./prebuilt.ts";
 
 /** One reason, with what to do. `reason` is for programs: it stands in the error's `facts`. */
 export interface Problem {
@@ -14,68 +15,47 @@ export interface Problem {
   readonly remedy: string;
 }
 
-/** What a guard is for comes before how it is lowered. */
-const SCRIPTS_GUARD =
-  "That keeps packages from running programs when they are installed; ours is shim/install.mjs, which builds the shim and does nothing else.";
-
-/** The file that installing the package builds is not there. `home` is the package's directory. */
-export function notBuilt(home: string, path: string): Problem {
-  const again = howToBuild(home);
-  const failure = lastFailure(home, again);
+/** No shim lies in the package. `home` is its directory, and `path` where the one for this machine would lie. */
+export function noneHere(home: string, path: string): Problem {
+  const command = buildCommand(home);
+  const failure = lastFailure(home, command);
   if (failure !== undefined) {
     return {
       reason: `build-failed: ${failure.reason}`,
-      why: `It has not been built, no ${path}: ${failure.why}.`,
+      why: `There is none, no ${path}, and building one has failed: ${failure.why}.`,
       remedy: failure.remedy,
     };
   }
   if (existsSync(join(home, "build"))) {
     return {
       reason: "build-unfinished",
-      why: `Its build was begun and not ended: no ${path}, and no log.`,
-      remedy: `Run it again: ${again}.`,
+      why: `Its build was begun and not ended: no ${builtIn(home)}, and no log.`,
+      remedy: `Run it again: ${command}.`,
     };
   }
-  return scriptNeverRan(home, path, again);
+  const compiler = `It takes a C++ compiler (${installing(compilers)}). Build it: ${command}.`;
+  const allowed = mayWrite(home) ? "" : ` (This user may not write to ${home}: whoever owns it builds.)`;
+  const remedy = `${compiler}${allowed}`;
+  if (isCheckout(home)) return { reason: "not-built", why: `It has not been built: no ${builtIn(home)}.`, remedy };
+  if (prebuiltName() === undefined) {
+    const why = `The package has prebuilt ones for ${PREBUILT.join(", ")}, and this Node is ${process.arch}.`;
+    return { reason: "not-prebuilt", why, remedy };
+  }
+  const why = `${path} is not there, though the package brings it: it was not installed as a whole.`;
+  return { reason: "prebuilt-missing", why, remedy: `Install dma-window again. Or: ${lowerFirst(remedy)}` };
 }
 
 /** What the log says of the last build, which failed. A shim of an earlier build may be there all the same. */
-function lastFailure(home: string, again: string): Problem | undefined {
-  const log = join(home, "build/shim-install.log");
+function lastFailure(home: string, command: string): Problem | undefined {
+  const log = join(home, "build/shim-build.log");
   if (!existsSync(log)) return undefined;
   const { reason, why, remedy } = failureIn(textOf(log));
-  return { reason, why, remedy: `To mend it, ${remedy}. Then run: ${again}. What the build printed is in ${log}.` };
+  return { reason, why, remedy: `To mend it, ${remedy}. Then run: ${command}. What the build printed is in ${log}.` };
 }
 
-function howToBuild(home: string): string {
-  return isCheckout(home) ? "npm run install" : rebuild(installationOf(home));
-}
-
-function scriptNeverRan(home: string, path: string, again: string): Problem {
-  const none = `It has not been built: no ${path}, and no log, so the package's install script never ran`;
-  const why = mayWrite(home)
-    ? none
-    : `${none}, or could build nothing and leave no log, since this user may not write to ${home} (whoever owns it builds)`;
-  const compiler =
-    "It takes a compiler (on Debian: apt-get install g++ make python3; on Alpine: apk add g++ make python3 linux-headers).";
-  if (isCheckout(home)) {
-    return { reason: "script-not-run", why: `${why}.`, remedy: `${compiler} Run it: ${again}.` };
-  }
-  const installation = installationOf(home);
-  const off = scriptsAreOff(installation);
-  const who = installation.manager === "yarn 1" ? "yarn" : installation.manager;
-  const plainly = runWithScripts(installation);
-  const remedy = off
-    ? `${SCRIPTS_GUARD} To let it run: ${plainly}.`
-    : `${SCRIPTS_GUARD} To approve it: ${approval(installation)}. (Where it was left out by --ignore-scripts or ` +
-      `DMA_WINDOW_SKIP_SHIM=1: ${plainly}.)`;
-  return {
-    reason: "script-not-run",
-    why: off
-      ? `${why}: ${off}.`
-      : `${why}: ${who} leaves out the install scripts of dependencies unless they are approved.`,
-    remedy: `${remedy} ${compiler}`,
-  };
+/** The one command, whoever installed the package, and wherever it is run. */
+function buildCommand(home: string): string {
+  return `node ${join(home, "shim/build.mjs")}`;
 }
 
 /** A file that was named is not there. `by` is who named it. */
@@ -101,7 +81,7 @@ export function permissionDenied(path: string): Problem {
   };
 }
 
-/** The file is there, and the engine does not load it. `home` is given where it is the one that installing built. */
+/** The file is there, and the engine does not load it. `home` is given where it is the package's own. */
 export function notLoaded(path: string, cause: unknown, home: string | undefined): Problem {
   const message = cause instanceof Error ? cause.message : String(cause);
   const code = (cause as { code?: unknown } | null)?.code;
@@ -126,6 +106,11 @@ export function notWhole(path: string, why: string, home: string | undefined): P
   };
 }
 
+/** The package's own file is not what the package lists: `why` says how it differs. It is not even tried. */
+export function damaged(path: string, why: string, home: string): Problem {
+  return { reason: "damaged", why: `${path} is not the one that was published: ${why}.`, remedy: buildHere(home) };
+}
+
 /** It loads, and has not all that this version of the package needs. */
 export function otherVersion(path: string, absent: readonly string[], home: string | undefined): Problem {
   return {
@@ -136,10 +121,10 @@ export function otherVersion(path: string, absent: readonly string[], home: stri
 }
 
 function buildHere(home: string): string {
-  const again = howToBuild(home);
-  const failure = lastFailure(home, again);
+  const command = buildCommand(home);
+  const failure = lastFailure(home, command);
   if (failure !== undefined) return `It is an earlier build's; the last one failed: ${failure.why}. ${failure.remedy}`;
-  return `Build it here: ${again}. (node_modules that was copied from another machine, or from outside of a container, is that machine's.)`;
+  return `Build it here: ${command}. (node_modules that was copied from another machine, or from outside of a container, is that machine's.)`;
 }
 
 type Found = Pick<Problem, "reason" | "why"> & Partial<Pick<Problem, "remedy">>;
@@ -226,6 +211,10 @@ function isCheckout(home: string): boolean {
 
 function capitalised(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+function lowerFirst(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1);
 }
 
 function textOf(file: string): string {

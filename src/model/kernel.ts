@@ -1,5 +1,5 @@
 import { argumentRangeError, argumentTypeError } from "../errors.ts";
-import { inspectable, readable, readableEach, type Told } from "../inspect.ts";
+import { inspectable, readable, readableDeep, readableEach, type Told } from "../inspect.ts";
 import {
   BATCH_ENTRY_BYTES,
   type Listening,
@@ -285,7 +285,7 @@ class Kernel implements ModelKernel {
   }
 
   snapshot(): ModelSnapshot {
-    return readable(snapshotOf(this.#machine, this.#process));
+    return readableDeep(snapshotOf(this.#machine, this.#process));
   }
 
   leaks(): string[] {

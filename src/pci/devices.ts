@@ -1,7 +1,7 @@
 /** The PCI devices of a machine, from its sysfs alone: nothing is opened, and nothing changes. */
 
 import { DmaWindowError, errnoName } from "../errors.ts";
-import { readable } from "../inspect.ts";
+import { readableDeep } from "../inspect.ts";
 import { isVfioDriver } from "../system/groups.ts";
 import { numaNodeOf } from "../system/nodes.ts";
 import { type ReservedRegion, readReservedRegions } from "../system/reserved-regions.ts";
@@ -143,7 +143,7 @@ function readDevice(look: Look, address: string): PciDevice | undefined {
     reservedRegions: group === undefined ? [] : (readReservedRegions(look.machine, group) ?? []),
   };
   const node = isVfioDriver(driver) ? (found?.node ?? undefined) : undefined;
-  return readable({
+  return readableDeep({
     ...facts,
     problems: problemsOf(look, facts),
     inUse: isBridge(code) ? [] : inUse(look, address, node),

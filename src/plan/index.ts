@@ -1,11 +1,10 @@
 import { DmaWindowError } from "../errors.ts";
 import { bytes } from "../hex.ts";
-import { readable } from "../inspect.ts";
 import { findNeeds, type Needs } from "./needs.ts";
 import { planNoIommu } from "./noiommu.ts";
 import { checkRequest } from "./request.ts";
 import { planSpapr } from "./spapr.ts";
-import { tellPlan } from "./told.ts";
+import { shownPlan } from "./told.ts";
 import { planType1 } from "./type1.ts";
 import type { ExactRequest, PlanRequest, Rejection, WindowPlan } from "./types.ts";
 
@@ -40,7 +39,7 @@ export function planWindow(request: PlanRequest): WindowPlan {
   const exact = checkRequest(request);
   const needs = findNeeds(exact);
   const result = planFor(exact, needs);
-  if ("start" in result) return readable(result, "WindowPlan", tellPlan);
+  if ("start" in result) return shownPlan(result);
   const { lockedMemory } = request.info; // a budget is one of the reasons that there are
   const reasons = result.map(({ choice, reason }) => `  ${choice}: ${reason}`).join("\n");
   throw new DmaWindowError(

@@ -1,15 +1,21 @@
 /** A plan in a few lines, as `console.log` shows it: the sentences are counted, and stand in the plan itself. */
-import { inBytes } from "../inspect.ts";
+import { inBytes, readable, readableDeep } from "../inspect.ts";
 import type { HugepageGrowth, WindowPlan } from "./types.ts";
 
-export function tellPlan(plan: WindowPlan): object {
+/** The plan itself, and what is in it, to be shown so. */
+export function shownPlan(plan: WindowPlan): WindowPlan {
+  for (const growth of plan.fullGrowth.hugepages) readable(growth, "", tellHugepages);
+  return readableDeep(readable(plan, "WindowPlan", tellPlan));
+}
+
+function tellPlan(plan: WindowPlan): object {
   const { pageShift, levelBytes: _, pieces, holes, fullGrowth, warnings, rejected, ...facts } = plan;
   return {
     ...facts,
     pageSize: 1n << BigInt(pageShift),
     holes: holes.length === 0 ? undefined : holes,
     pieces: pieces?.length,
-    fullGrowth: fullGrowth && { ...fullGrowth, hugepages: fullGrowth.hugepages.map(tellHugepages) },
+    fullGrowth,
     warnings: warnings?.length,
     rejected: rejected?.length,
   };

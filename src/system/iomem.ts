@@ -17,7 +17,7 @@
 
 import { argumentTypeError, DmaWindowError, errnoName } from "../errors.ts";
 import { guards, sentence } from "../guards.ts";
-import { readable } from "../inspect.ts";
+import { readableDeep } from "../inspect.ts";
 import type { MachineFiles } from "../syscalls.ts";
 import { checkFiles, readText } from "./files.ts";
 
@@ -79,7 +79,7 @@ export function parseIomem(text: string): Iomem {
     );
   }
   const totalBytes = ramRanges.reduce((sum, { start, last }) => sum + (last - start + 1n), 0n);
-  return readable({ ranges, ramRanges, highest: top.last, totalBytes });
+  return readableDeep({ ranges, ramRanges, highest: top.last, totalBytes });
 }
 
 /**

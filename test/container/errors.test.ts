@@ -46,7 +46,11 @@ test("a user of type1 is told nothing of POWER, and one of POWER nothing of x86"
 });
 
 test("an error of the kernel has the call, and the errno when there is one", () => {
-  const refused = refusedByKernel("VFIO_IOMMU_MAP_DMA", no.ENXIO, { about: "that", facts: { iova: 1n } });
+  const refused = refusedByKernel("VFIO_IOMMU_MAP_DMA", no.ENXIO, {
+    about: "that",
+    iommu: "spapr",
+    facts: { iova: 1n },
+  });
   assert.match(refused.message, /^that: ENXIO: the window is gone/);
   assert.equal([refused.code, refused.errno, refused.syscall], ["ERR_KERNEL", no.ENXIO, "VFIO_IOMMU_MAP_DMA"]);
   assert.is(refused.facts?.iova, 1n);

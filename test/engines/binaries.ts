@@ -13,6 +13,7 @@ export interface Engine {
   readonly command: string;
   /** What stands before the file. */
   readonly parameters: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
   /** As it says itself. */
   readonly version: string;
 }
@@ -54,12 +55,12 @@ function architectureOf(what: string): { node: string; bun?: string; deno?: stri
 }
 
 /** Installs a package into a directory of the cache, and gives the path of a program in it. What is there serves offline. */
-function installed(directory: string, wanted: string, program: string): string {
+export function installed(directory: string, wanted: string, program: string, ...more: readonly string[]): string {
   const at = join(cacheDirectory(), "engines", directory);
   const path = join(at, "node_modules", program);
   mkdirSync(at, { recursive: true });
   const options = ["--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock", "--loglevel=error"];
-  const { status, error, stderr } = spawnSync("npm", ["install", "--prefix", at, ...options, wanted], {
+  const { status, error, stderr } = spawnSync("npm", ["install", "--prefix", at, ...options, ...more, wanted], {
     cwd: at,
     encoding: "utf8",
   });
@@ -72,8 +73,15 @@ function installed(directory: string, wanted: string, program: string): string {
 }
 
 /** The version alone: Deno and Bun say more. */
-function versionOf(command: string): string {
-  const { stdout, stderr, status, signal } = spawnSync(command, ["--version"], { encoding: "utf8" });
+export function versionOf(
+  command: string,
+  before: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+): string {
+  const { stdout, stderr, status, signal } = spawnSync(command, [...before, "--version"], {
+    encoding: "utf8",
+    env: { ...process.env, ...env },
+  });
   const version = /\d+\.\d+\.\d+/.exec(stdout ?? "")?.[0];
   if (status !== 0 || version === undefined) throw new Error(`${command} does not run here: ${signal ?? stderr}`);
   return version;

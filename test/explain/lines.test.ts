@@ -77,6 +77,12 @@ const forms: readonly (readonly [line: string, expected: string, found: Readonly
     { group: 1 },
   ],
   ["vfio 0000:01:00.0: failed to open /dev/vfio/26: Permission denied", "open group EACCES mode", { group: 26 }],
+  [
+    "ioctl(13, _IOC(_IOC_NONE, 0x3b, 0xc7, 0), 0) = -1 ENOTTY (Inappropriate ioctl for device)",
+    "ioctl ENOTTY no-such-call",
+    {},
+  ],
+  ["ioctl(13, VFIO_DEVICE_GET_INFO, NULL) = -1 EFAULT (Bad address)", "VFIO_DEVICE_GET_INFO EFAULT memory", {}],
 ];
 
 for (const [line, expected, operands] of forms) {
@@ -101,6 +107,8 @@ test("lines that say nothing of VFIO's calls, or that went well, mean nothing", 
     "vfio-pci 0000:02:00.0: reset done",
     "libbpf: map 'processes': failed to create: Cannot allocate memory(-12)",
     "constructor(__proto__, toString) = -1 EINVAL",
+    // A call of /dev/iommu: IOMMU_IOAS_ALLOC.
+    "ioctl(3, _IOC(_IOC_NONE, 0x3b, 0x81, 0), 0x7ffd) = -1 ENOTTY (Inappropriate ioctl for device)",
   ];
   for (const line of harmless) assert.is(explainLine(line), undefined, line);
 });

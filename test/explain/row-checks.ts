@@ -56,6 +56,7 @@ export const rowChecks: Readonly<Record<string, Readonly<Record<string, readonly
     "before SET_IOMMU": ["GROUP_GET_DEVICE_FD EINVAL no-container"],
     "a name that is not in the group, before SET_IOMMU": ["GROUP_GET_DEVICE_FD ENODEV not-in-group"],
     "a name that is not in the group, an empty one": ["GROUP_GET_DEVICE_FD ENODEV not-in-group"],
+    "its name without the domain": ["GROUP_GET_DEVICE_FD ENODEV not-in-group"],
     "asked of a container": ["GROUP_GET_DEVICE_FD EINVAL asked-of-a-container"],
     "its name, and a word behind it; a VF token, a short one": ["GROUP_GET_DEVICE_FD EINVAL name"],
     "its name, and a digit or a tab behind it; its name without the last digit": [
@@ -525,14 +526,22 @@ export const rowChecks: Readonly<Record<string, Readonly<Record<string, readonly
   },
   VFIO_DEVICE_GET_INFO: {
     "argsz 0, 8, 12: nothing is written": ["DEVICE_GET_INFO EINVAL argsz"],
+    "a pointer that leads nowhere": ["DEVICE_GET_INFO EFAULT memory"],
   },
   VFIO_DEVICE_GET_REGION_INFO: {
     "VGA of a device that has none: 8": ["DEVICE_GET_REGION_INFO EINVAL no-region"],
     "9, 10, 11, 2^32 - 1": ["DEVICE_GET_REGION_INFO EINVAL no-region"],
     "argsz 0, 8, 24, 31": ["DEVICE_GET_REGION_INFO EINVAL argsz"],
+    "argsz 31, and region 9: nothing is written": [
+      "DEVICE_GET_REGION_INFO EINVAL argsz",
+      "DEVICE_GET_REGION_INFO EINVAL no-region",
+    ],
+    "a pointer that leads nowhere": ["DEVICE_GET_REGION_INFO EFAULT memory"],
   },
   VFIO_DEVICE_GET_IRQ_INFO: {
     "5, 2^32 - 1": ["DEVICE_GET_IRQ_INFO EINVAL no-irq"],
+    "a pointer that leads nowhere": ["DEVICE_GET_IRQ_INFO EFAULT memory"],
+    "5: nothing is written": ["DEVICE_GET_IRQ_INFO EINVAL no-irq"],
     "argsz 0, 12": ["DEVICE_GET_IRQ_INFO EINVAL argsz"],
   },
   "the configuration space: pread, pwrite": {
@@ -540,6 +549,7 @@ export const rowChecks: Readonly<Record<string, Readonly<Record<string, readonly
     "memory is switched off: reads and writes of BAR 0": ["pread EIO memory-off", "pwrite EIO memory-off"],
     "a read across the end, at the end": ["pread EFAULT past-the-end"],
     "a write at the end": ["pwrite EFAULT past-the-end"],
+    "a read into a pointer that leads nowhere, of 4 bytes and of none": ["pread EFAULT memory"],
   },
   "a BAR: pread, pwrite": {
     "reads at the end and 1 MiB behind it, a write at the end": [
@@ -548,6 +558,7 @@ export const rowChecks: Readonly<Record<string, Readonly<Record<string, readonly
     ],
     "a read of a BAR that is not there, of a ROM that is not there": ["pread EINVAL past-the-end"],
     "a read of VGA, of region 9": ["pread EINVAL past-the-end"],
+    "a read into a pointer that leads nowhere": ["pread EFAULT memory"],
   },
   "mmap of a device's region": {
     "memory is switched off: a mapped access raises SIGBUS, of which the shim makes an errno; on again": [
@@ -557,12 +568,20 @@ export const rowChecks: Readonly<Record<string, Readonly<Record<string, readonly
     "the page behind it": ["mmap of a region EINVAL past-the-end"],
     "an offset that is no multiple of a page": ["mmap of a region EINVAL alignment"],
     "a BAR that is not there, the configuration space, a ROM that is not there, region 9": [
-      "mmap of a region EINVAL past-the-end",
+      "mmap of a region EINVAL not-mappable",
+      "mmap of a region EINVAL no-region",
+    ],
+    "a page that is private (MAP_PRIVATE), for reading and writing, for reading alone": [
+      "mmap of a region EINVAL private",
+    ],
+    "the configuration space, a ROM that is not there, a BAR that is not there, for reading alone": [
+      "mmap of a region EINVAL not-mappable",
     ],
   },
   VFIO_DEVICE_SET_IRQS: {
     "nothing is on: switched off, fired": ["DEVICE_SET_IRQS EINVAL nothing-on"],
     "argsz 16; argsz 20 with an eventfd behind it": ["DEVICE_SET_IRQS EINVAL argsz"],
+    "a pointer that leads nowhere": ["DEVICE_SET_IRQS EFAULT memory"],
     "flags 0, two kinds of data, a flag that there is not": ["DEVICE_SET_IRQS EINVAL flags"],
     "no action, two actions": ["DEVICE_SET_IRQS ENOTTY no-action"],
     "index 5": ["DEVICE_SET_IRQS EINVAL index"],
@@ -601,10 +620,32 @@ export const rowChecks: Readonly<Record<string, Readonly<Record<string, readonly
     "no group; argsz 8": ["DEVICE_PCI_HOT_RESET EINVAL no-groups|argsz"],
     "the group's descriptor, of a device on the root bus; the container's": ["DEVICE_PCI_HOT_RESET ENODEV root-bus"],
     "the container's descriptor": ["DEVICE_PCI_HOT_RESET EINVAL descriptor"],
+    "pointers that lead nowhere: GET_PCI_HOT_RESET_INFO, PCI_HOT_RESET": [
+      "DEVICE_GET_PCI_HOT_RESET_INFO EFAULT memory",
+      "DEVICE_PCI_HOT_RESET EFAULT memory",
+    ],
+  },
+  "a controller behind a root port": {
+    "GET_PCI_HOT_RESET_INFO without room for the device: argsz 12, 16": [
+      "DEVICE_GET_PCI_HOT_RESET_INFO ENOSPC no-room",
+    ],
+    "PCI_HOT_RESET with no group, with argsz 8, with the container's descriptor, with two groups": [
+      "DEVICE_PCI_HOT_RESET EINVAL no-groups",
+      "DEVICE_PCI_HOT_RESET EINVAL argsz",
+      "DEVICE_PCI_HOT_RESET EINVAL descriptor",
+    ],
+    "PCI_HOT_RESET with the group's descriptor: the port does not bring the bus back": [
+      "DEVICE_PCI_HOT_RESET ENOTTY bridge",
+    ],
+    "that: the configuration space is as it was, and the device's own registers as after power-on": [
+      "DEVICE_PCI_HOT_RESET ENOTTY bridge",
+    ],
   },
   "other calls on a device": {
     "DEVICE_FEATURE, asked whether there is: 0, 1, 2": ["DEVICE_FEATURE ENOTTY not-known"],
     "DEVICE_FEATURE, asked whether there is: 6 to 10": ["DEVICE_FEATURE ENOTTY not-known"],
+    "DEVICE_FEATURE, a pointer that leads nowhere": ["DEVICE_FEATURE EFAULT memory"],
+    "a number that is no call: 99": ["ioctl ENOTTY no-such-call"],
     "a container's MAP_DMA: it is PCI_HOT_RESET here": ["MAP_DMA EINVAL asked-of-a-device"],
     "GET_API_VERSION, CHECK_EXTENSION, SET_IOMMU": [
       "GET_API_VERSION ENOTTY asked-of-a-device",
@@ -622,8 +663,14 @@ export const rowChecks: Readonly<Record<string, Readonly<Record<string, readonly
     ],
   },
   "a network card (e1000e)": {
-    "mmap of ports": ["mmap of a region EINVAL past-the-end"],
+    "mmap of ports": ["mmap of a region EINVAL not-mappable"],
     "reads of ports: of 4 at 0, across the end, behind it": ["pread EINVAL past-the-end"],
     "MSI-X while MSI is on": ["DEVICE_SET_IRQS EINVAL other-kind-on"],
+    "reads of the ROM: its first 4 bytes, 4 behind its image, across its end, at its end": [
+      "pread EINVAL past-the-end",
+    ],
+    "a write to the ROM": ["pwrite EINVAL read-only"],
+    "the ROM, while memory is switched off": ["pread ENOMEM no-image"],
+    "mmap of the ROM": ["mmap of a region EINVAL not-mappable"],
   },
 };

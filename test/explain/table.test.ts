@@ -8,6 +8,7 @@ import { type Cause, CRASH, POSITIVE, SUCCESS } from "../../src/explain/cause.ts
 import { explainCall } from "../../src/explain/explanation.ts";
 import type { JudgedCause } from "../../src/explain/judge.ts";
 import { versionOf } from "../../src/explain/machine.ts";
+import { orderedIds } from "../../src/explain/order.ts";
 import { causes } from "../../src/explain/table.ts";
 import { refusedByKernel } from "../../src/explain.ts";
 import { VfioCall, vfioCallName } from "../../src/syscalls.ts";
@@ -25,11 +26,22 @@ test("no cause has the name of another of the same answer", () => {
   assert.ok(causes.length > 150, `${causes.length} causes`);
 });
 
+test("the order of checks names only checks that there are, each once", () => {
+  const known = new Set(causes.map(({ id }) => id));
+  for (const [call, ids] of orderedIds()) {
+    assert.equal(
+      ids.filter((id, i) => !known.has(id) || ids.indexOf(id) !== i),
+      [],
+      call,
+    );
+  }
+});
+
 test("every errno is one of Linux's, and every call one that this library makes or knows", () => {
   const calls = [...Object.values(VfioCall).map(vfioCallName), "VFIO_IOMMU_GET_INFO"];
   const memory = ["mmap", "munmap", "madvise", "mbind"];
   const device = ["pread", "pwrite", "mmap of a region", "eventfd"];
-  const around = ["mapped access", "prlimit", "mlock", "IOMMU_IOAS_MAP"];
+  const around = ["mapped access", "prlimit", "mlock", "IOMMU_IOAS_MAP", "ioctl"];
   const others = ["open /dev/vfio/vfio", "open group", "close", ...memory, ...device, ...around, "any"];
   for (const cause of causes) {
     assert.ok([...calls, ...others].includes(cause.call), nameOf(cause));

@@ -2,33 +2,29 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
+import { compileShim, headersOf } from "../../shim/compile.mjs";
 import type { Architecture } from "./guests.ts";
 import { output } from "./unpack.ts";
 
 const WARNINGS = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror"];
 
-/** The shim for an architecture. Node-API's headers are npm's, and the same everywhere. */
+/** The shim for an architecture: the one that shim/build.mjs makes. */
 export function shimFor(architecture: Architecture, root: string, cache: string): string {
-  const sources = join(root, "shim");
-  const files = readdirSync(sources).map((name) => join(sources, name));
-  return compiled(architecture, cache, { name: "shim", suffix: ".node", files }, [
-    ...[...WARNINGS, "-shared", "-fPIC", "-fno-exceptions"],
-    ...["-DNAPI_VERSION=8", "-DNAPI_DISABLE_CPP_EXCEPTIONS", "-DNODE_ADDON_API_DISABLE_DEPRECATED"],
-    `-I${join(root, "node_modules/node-api-headers/include")}`,
-    `-I${join(root, "node_modules/node-addon-api")}`,
-    join(sources, "vfio_shim.cc"),
-  ]);
+  const directory = join(root, "shim");
+  const files = readdirSync(directory).map((name) => join(directory, name));
+  return compiled(architecture, cache, { name: "shim", suffix: ".node", files }, (output) => {
+    const wanted = { compiler: architecture.compiler, directory, headers: headersOf(root), output, more: ["-Werror"] };
+    const { why, said } = compileShim(wanted);
+    if (why !== undefined) throw new Error(`the shim was not built: ${why}\n${said}`);
+  });
 }
 
 /** The program that makes calls which the shim does not make, with all that it needs in it. */
 export function rawProgramFor(architecture: Architecture, root: string, cache: string): string {
   const source = join(root, "test/conformance/raw.cc");
-  return compiled(architecture, cache, { name: "raw", suffix: "", files: [source] }, [
-    ...WARNINGS,
-    "-static",
-    "-s",
-    source,
-  ]);
+  return compiled(architecture, cache, { name: "raw", suffix: "", files: [source] }, (made) => {
+    output(architecture.compiler, [...WARNINGS, "-static", "-s", source, "-o", made]);
+  });
 }
 
 interface Product {
@@ -41,10 +37,10 @@ interface Product {
 
 /** Built only when its sources have changed. */
 function compiled(
-  { debian, compiler }: Architecture,
+  { debian }: Architecture,
   cache: string,
   { name, suffix, files }: Product,
-  words: readonly string[],
+  make: (output: string) => void,
 ): string {
   const hash = createHash("sha256");
   for (const file of [...files].sort()) hash.update(file.slice(file.lastIndexOf("/") + 1)).update(readFileSync(file));
@@ -53,7 +49,7 @@ function compiled(
   if (existsSync(built)) return built;
   mkdirSync(directory, { recursive: true });
   const unfinished = `${built}.${process.pid}`;
-  output(compiler, [...words, "-o", unfinished]);
+  make(unfinished);
   renameSync(unfinished, built);
   return built;
 }

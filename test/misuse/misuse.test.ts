@@ -8,6 +8,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { shimAvailable } from "../../src/linux/index.ts";
 import { bundle } from "../kernels/bundle.ts";
+import { addon } from "../shim/native.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const programs = Number(process.env.DMA_WINDOW_MISUSES ?? 8);
@@ -34,7 +35,7 @@ async function place(name: string): Promise<{ readonly directory: string; readon
 function run(program: string, seed: number, end: string): Promise<Ended> {
   const env = {
     ...process.env,
-    DMA_WINDOW_SHIM: process.env.DMA_WINDOW_SHIM || join(root, "build/Release/vfio_shim.node"),
+    DMA_WINDOW_SHIM: addon,
   };
   const child = spawn(process.execPath, ["--expose-gc", program, String(seed), String(steps), end], { env });
   let said = "";

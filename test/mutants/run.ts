@@ -29,13 +29,12 @@ const missed: string[] = [];
 /** A whole checkout, but for what is only read. */
 function copy(): string {
   const tree = mkdtempSync(join(tmpdir(), "dma-window-mutant-"));
-  for (const part of ["assembly", "bench", "dist", "docs", "examples", "shim", "src", "test", "tools"])
+  for (const part of ["assembly", "bench", "dist", "docs", "examples", "lib", "shim", "src", "test", "tools"])
     cpSync(join(root, part), join(tree, part), { recursive: true });
   for (const part of [
     "asconfig.alloc.json",
     "asconfig.shared.json",
     "asconfig.json",
-    "binding.gyp",
     "LICENSE",
     "package.json",
     "tsconfig.json",

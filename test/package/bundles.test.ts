@@ -1,5 +1,5 @@
 /** The library in one file, as bundlers make it, in a directory where there is nothing else. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +8,7 @@ import { build } from "esbuild";
 import { rollup } from "rollup";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { prebuiltName } from "../../src/linux/prebuilt.ts";
 import { root } from "./imports.ts";
 import { execute, Home } from "./installed.ts";
 
@@ -125,6 +126,35 @@ for (const { name, file } of bundled) {
       }
     });
   }
+}
+
+const prebuilt = prebuiltName();
+if (prebuilt !== undefined && existsSync(join(root, "prebuilds", prebuilt))) {
+  bundles("brings the prebuilt shim along, as docs/install.md says", async () => {
+    cpSync(join(root, "prebuilds"), join(home.package, "prebuilds"), { recursive: true });
+    const entry = home.write(
+      "brings.mjs",
+      `import { linuxKernel } from "dma-window";
+       import file from "dma-window/prebuilds/${prebuilt}";
+       console.log(linuxKernel({ shim: new URL(file, import.meta.url) }).open("/nonexistent") < 0);`,
+    );
+    const outfile = join(outside, "brings/program.mjs");
+    const loader = { ".node": "file" } as const;
+    await build({
+      entryPoints: [entry],
+      bundle: true,
+      platform: "node",
+      format: "esm",
+      outfile,
+      loader,
+      logLevel: "error",
+    });
+    const { stdout, stderr } = execute(process.execPath, [outfile], {
+      cwd: outside,
+      env: { DMA_WINDOW_SHIM: undefined },
+    });
+    assert.is(stdout, "true\n", stderr);
+  });
 }
 
 for (const { name, file } of bundled.filter((one) => one.file.endsWith(".cjs"))) {

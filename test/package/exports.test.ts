@@ -11,7 +11,7 @@ const installed = mkdtempSync(join(tmpdir(), "dma-window-"));
 const home = join(installed, "node_modules/dma-window");
 mkdirSync(home, { recursive: true });
 // No src: nothing that is used may lead there.
-for (const part of ["package.json", "dist"]) cpSync(join(root, part), join(home, part), { recursive: true });
+for (const part of ["package.json", "lib"]) cpSync(join(root, part), join(home, part), { recursive: true });
 writeFileSync(join(installed, "package.json"), '{ "type": "module" }');
 
 /** What a program prints as JSON, in a process of its own, where the shim was never built. */
@@ -122,7 +122,7 @@ exports("do the main job for a program that may read nothing but itself and the 
 });
 
 exports("end there: no other file of the package can be imported", () => {
-  for (const path of ["dist/index.js", "dist/container/window.js", "cli", "linux", "core.wasm"]) {
+  for (const path of ["lib/index.js", "lib/container/window.js", "cli", "linux", "core.wasm", "prebuilds/SHA256SUMS"]) {
     const code = observe<string>(
       `console.log(JSON.stringify(await import("dma-window/${path}").then(() => "imported", ({ code }) => code)))`,
     );

@@ -33,8 +33,7 @@ export class Home {
 
   constructor() {
     mkdirSync(this.package, { recursive: true });
-    for (const part of ["package.json", "dist"])
-      cpSync(join(root, part), join(this.package, part), { recursive: true });
+    for (const part of ["package.json", "lib"]) cpSync(join(root, part), join(this.package, part), { recursive: true });
     this.write("package.json", '{ "type": "module" }');
   }
 

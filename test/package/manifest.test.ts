@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { NODES } from "../engines/binaries.ts";
-import { filesIn, importsOf, root } from "./imports.ts";
+import { importsOf, root } from "./imports.ts";
 
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 
@@ -29,28 +29,40 @@ fields("names the Nodes that all tests run on, as the README does", () => {
   );
 });
 
-fields("asks its users for nothing but the shim's headers", () => {
-  assert.equal(Object.keys(manifest.dependencies), ["node-addon-api"]);
-  for (const kind of ["peerDependencies", "optionalDependencies", "bundleDependencies"])
+fields("asks its users for nothing", () => {
+  for (const kind of ["dependencies", "peerDependencies", "optionalDependencies", "bundleDependencies"])
     assert.not.ok(kind in manifest);
 });
 
-fields("builds the shim on installing without failing the installation, and all of it before the tests", () => {
-  assert.is(manifest.scripts.install, "node shim/install.mjs");
+fields("has no script that installing it could run, and nothing that a package manager would build by itself", () => {
+  for (const script of ["preinstall", "install", "postinstall"]) assert.not.ok(script in manifest.scripts, script);
+  assert.is(manifest.gypfile, false, "in a checkout npm leaves node-gyp alone");
+  assert.not.ok(manifest.files.includes("binding.gyp"), "npm, pnpm and yarn run node-gyp where one lies");
+});
+
+fields("builds all of it before the tests, and nothing is published without the prebuilt shims", () => {
   assert.match(manifest.scripts.pretest, "build");
   assert.match(manifest.scripts.start, "dist/cli/main.js run");
+  assert.match(manifest.scripts.prepublishOnly, "--check");
 });
 
 fields("has a command that can be run, as the file that it names says in its first line", () => {
-  assert.equal(manifest.bin, { "dma-window": "dist/cli/main.js" });
+  assert.equal(manifest.bin, { "dma-window": "lib/cli/main.js" });
   assert.match(readFileSync(join(root, manifest.bin["dma-window"]), "utf8"), /^#!\/usr\/bin\/env node\n/);
 });
 
 fields("exports files that exist, each with its types", () => {
-  assert.equal(Object.keys(manifest.exports), [".", "./core", "./model", "./trace", "./package.json"]);
+  assert.equal(Object.keys(manifest.exports), [
+    ".",
+    "./core",
+    "./model",
+    "./trace",
+    "./prebuilds/*.node",
+    "./package.json",
+  ]);
   for (const [name, target] of Object.entries<string | { types: string; default: string }>(manifest.exports)) {
     const paths = typeof target === "string" ? [target] : [target.types, target.default];
-    for (const path of paths) accessSync(join(root, path), constants.R_OK);
+    for (const path of paths) if (!path.includes("*")) accessSync(join(root, path), constants.R_OK);
     if (typeof target === "string") continue;
     assert.equal(Object.keys(target), ["types", "default"], `${name}: types come first, or they are not found`);
     assert.is(target.types, target.default.replace(/\.js$/, ".d.ts"));
@@ -62,57 +74,71 @@ fields.run();
 const packed = suite("the package as it is published");
 
 interface Packed {
-  readonly files: readonly { readonly path: string }[];
+  readonly unpackedSize: number;
+  readonly files: readonly { readonly path: string; readonly size: number }[];
 }
 
-function pack(): Set<string> {
+/** Without the scripts: what is there is what would be packed. */
+function pack(): Packed {
   const child = spawnSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], { cwd: root, encoding: "utf8" });
   assert.is(child.status, 0, child.stderr);
-  const [only] = JSON.parse(child.stdout) as readonly Packed[];
-  return new Set(only?.files.map(({ path }) => path));
+  // An array, and from npm 12 on an object by the package's name.
+  const [only] = Object.values(JSON.parse(child.stdout) as Record<string, Packed>);
+  return only as Packed;
 }
 
-const files = pack();
+const { files: listed, unpackedSize } = pack();
+const files = new Set(listed.map(({ path }) => path));
+const shims = ["x64", "arm64", "ppc64le"].map((name) => `prebuilds/linux-${name}/vfio_shim.node`);
+/** They need cross compilers: where those are not, npm publish refuses, and so does the check that it asks. */
+const hasPrebuilds = existsSync(join(root, "prebuilds/SHA256SUMS"));
 
-packed("has what is needed to run: the core, the library, the command, the types", () => {
-  const needed = ["core.wasm", "index.js", "index.d.ts", "core.js", "core.d.ts", "model/index.js", "model/index.d.ts"];
-  for (const path of [...needed, "cli/main.js"]) assert.ok(files.has(`dist/${path}`), path);
-  for (const path of ["package.json", "README.md", "LICENSE", "CHANGELOG.md"]) assert.ok(files.has(path), path);
-});
+/** Everything that may be in it, but for chunks, whose names change with what is in them. */
+const wanted = [
+  ...["CHANGELOG.md", "LICENSE", "README.md", "package.json"],
+  ...["shim/README.md", "shim/build.mjs", "shim/compile.mjs"],
+  ...["index", "core", "model/index", "trace/index"].flatMap((name) => [`lib/${name}.js`, `lib/${name}.d.ts`]),
+  "lib/cli/main.js",
+  ...(hasPrebuilds ? [...shims, "prebuilds/SHA256SUMS", "prebuilds/sources.tar.gz"] : []),
+  ...(manifest.files as readonly string[]).filter((path) => /^(docs|examples)\//.test(path)),
+];
 
-packed("has what is needed to build the shim: every file of it, and how", () => {
-  assert.ok(files.has("binding.gyp"));
-  for (const path of filesIn("shim")) assert.ok(files.has(path), path);
-});
+packed(
+  "has what is wanted, to the file, and nothing else: no sources, maps, tests, measurements, nor builds with asserts",
+  () => {
+    const chunk = /^lib\/chunks\/[\w-]+\.(js|d\.ts)$/;
+    assert.equal([...files].filter((path) => !chunk.test(path)).sort(), wanted.sort());
+    assert.ok([...files].some((path) => chunk.test(path)));
+  },
+);
 
-packed("has the sources that its source maps lead to", () => {
-  for (const path of files) {
-    if (!path.endsWith(".js.map")) continue;
-    const { sources } = JSON.parse(readFileSync(join(root, path), "utf8")) as { sources: readonly string[] };
-    for (const source of sources) {
-      const full = join(dirname(path), source);
-      // A file whose source has been renamed or removed stays in dist until somebody clears it.
-      if (existsSync(join(root, full))) assert.ok(files.has(full), `${path} comes from ${full}`);
-    }
-  }
+packed("takes less than 1.8 MB", () => {
+  assert.ok(unpackedSize < 1_800_000, `${unpackedSize} bytes`);
 });
 
 packed("has every file that one of its own imports", () => {
   for (const path of files) {
-    if (!/^dist\/.*\.js$/.test(path)) continue;
+    if (!/^lib\/.*\.js$/.test(path)) continue;
     for (const { to, ours } of importsOf(path, readFileSync(join(root, path), "utf8"))) {
       assert.ok(!ours || files.has(to), `${path} imports ${to}`);
     }
   }
 });
 
-packed("has nothing else: no tests, no measurements, nothing that was built for this machine", () => {
-  const parts = ["assembly", "dist", "shim", "src", "tools"];
-  const alone = ["CHANGELOG.md", "LICENSE", "README.md", "binding.gyp", "package.json"];
+packed("has every document that one of its own leads to", () => {
   for (const path of files) {
-    assert.ok(alone.includes(path) || parts.includes(path.split("/")[0] ?? ""), path);
-    assert.not.match(path, /\.(test\.ts|node|log|tgz|o|orig|tmp)$|node_modules|(^|\/)build\//);
+    if (!path.endsWith(".md")) continue;
+    for (const [, to = ""] of readFileSync(join(root, path), "utf8").matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)) {
+      if (!/^\w+:/.test(to)) assert.ok(files.has(join(dirname(path), to)), `${path} leads to ${to}`);
+    }
   }
+});
+
+packed("says in the changelog what is in its version", () => {
+  const text = readFileSync(join(root, "CHANGELOG.md"), "utf8");
+  const versions = [...text.matchAll(/^## (.+)$/gm)].map(([, version]) => version);
+  assert.ok(versions.includes(manifest.version) || versions[0] === "Unreleased", versions.join());
+  for (const version of versions) assert.match(version ?? "", /^(Unreleased|\d+\.\d+\.\d+)\b/);
 });
 
 packed.run();

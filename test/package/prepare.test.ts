@@ -1,4 +1,4 @@
-/** What npm's scripts do to dist/: build a checkout, whole or not at all, and leave an installed package alone. */
+/** What npm's scripts do to dist/ and lib/: build a checkout, whole or not at all, and leave an installed package alone. */
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
@@ -8,9 +8,11 @@ import { execute, Home } from "./installed.ts";
 
 const home = new Home();
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-/** What is published; the files that npm adds by itself do not matter here. */
-const published: readonly string[] = ["package.json", ...manifest.files];
+/** What of a published package may run; and that of an earlier one, whose link in a project may have npm run `prepare`. */
+const published = ["package.json", "lib", "shim/build.mjs", "shim/compile.mjs", "tools"];
 const settings = ["asconfig.json", "tsconfig.json", "tsconfig.build.json"];
+/** What a checkout has besides. */
+const sources = ["assembly", "dist", "shim", "src"];
 
 /** A tree with these parts of this checkout. */
 function tree(name: string, parts: readonly string[]): string {
@@ -24,7 +26,7 @@ function tree(name: string, parts: readonly string[]): string {
  * "MISTAKE". What the true ones make is tested by everything else.
  */
 function checkout(name: string): string {
-  const at = tree(name, [...published, ...settings]);
+  const at = tree(name, [...published, ...settings, ...sources]);
   const library = `
     const { cpSync, readFileSync, writeFileSync } = require("node:fs");
     const after = (option) => process.argv[process.argv.indexOf(option) + 1];
@@ -45,22 +47,36 @@ function checkout(name: string): string {
     writeFileSync(join(at, file), library + program);
     writeFileSync(join(at, "node_modules", path.split("/")[0] ?? "", "package.json"), "{}");
   }
+  for (const real of [
+    "esbuild",
+    "@esbuild",
+    "rollup",
+    "@rollup",
+    "rollup-plugin-dts",
+    "@typescript",
+    "@types",
+    "undici-types",
+  ]) {
+    if (existsSync(join(root, "node_modules", real)))
+      symlinkSync(join(root, "node_modules", real), join(at, "node_modules", real));
+  }
   cpSync(join(at, "dist"), join(at, "former"), { recursive: true, filter: (path) => !path.endsWith(".wasm") });
   return at;
 }
 
-const prepare = (at: string) => execute("npm", ["run", "--silent", "prepare"], { cwd: at });
+const env = { DMA_WINDOW_SKIP_SHIM: "1" };
+const prepare = (at: string) => execute("npm", ["run", "--silent", "prepare"], { cwd: at, env });
 const build = (at: string, ...only: readonly string[]) =>
   execute(process.execPath, ["tools/build.mjs", ...only], { cwd: at });
 
 function works(at: string): void {
-  const program = `import("${at}/dist/index.js").then(({ planWindow }) => console.log(typeof planWindow))`;
+  const program = `import("${at}/lib/index.js").then(({ planWindow }) => console.log(typeof planWindow))`;
   assert.is(execute(process.execPath, ["--eval", program]).stdout, "function\n");
 }
 
-/** A file in dist/ that no build makes: it is gone once another build was put there. */
-const mark = (at: string) => writeFileSync(join(at, "dist/mark"), "");
-const isMarked = (at: string) => existsSync(join(at, "dist/mark"));
+/** A file in lib/ that no build makes: it is gone once another build was put there. */
+const mark = (at: string) => writeFileSync(join(at, "lib/mark"), "");
+const isMarked = (at: string) => existsSync(join(at, "lib/mark"));
 
 const installed = suite("an installed package");
 
@@ -78,7 +94,7 @@ for (const [layout, link] of [
   ["behind a link, as in pnpm's store", "node_modules/.pnpm/dma-window@0.1.0/node_modules/dma-window"],
   ["a workspace", "packages/dma-window"],
 ] as const) {
-  installed(`survives the rebuild that our errors advise (${layout})`, () => {
+  installed(`survives a rebuild (${layout})`, () => {
     const user = join(home.at, layout.replaceAll(/\W+/g, "-"));
     const at = tree(join(layout.replaceAll(/\W+/g, "-"), link ?? "node_modules/dma-window"), published);
     mkdirSync(join(user, "node_modules"), { recursive: true });
@@ -93,7 +109,6 @@ for (const [layout, link] of [
         ...workspaces,
       }),
     );
-    const env = { DMA_WINDOW_SKIP_SHIM: "1" };
     const { status, stderr } = execute("npm", ["rebuild", "dma-window", "--offline"], { cwd: user, env });
     assert.is(status, 0, stderr);
     works(join(user, "node_modules/dma-window"));
@@ -151,10 +166,13 @@ building("can build the core alone, whose compiler's failing changes nothing eit
 });
 
 building("without its compilers keeps what was built; what never was cannot be used, and that is said", () => {
-  const at = tree("without", [...published, ...settings]);
+  const at = tree("without", [...published, ...settings, ...sources]);
   const kept = prepare(at);
   assert.is(kept.status, 0);
-  assert.match(kept.stderr, /without its development dependencies \(no asc, wasm-opt, tsc\).*left as it is/);
+  assert.match(
+    kept.stderr,
+    /without its development dependencies \(no asc, wasm-opt, tsc, esbuild, rollup, rollup-plugin-dts\).*left as it is/,
+  );
   works(at);
   rmSync(join(at, "dist"), { recursive: true });
   const refused = prepare(at);

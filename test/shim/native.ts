@@ -1,15 +1,20 @@
+import { existsSync } from "node:fs";
 import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { DmaWindowError } from "../../src/errors.ts";
 import { linuxKernel } from "../../src/linux/index.ts";
+import { builtIn } from "../../src/linux/place.ts";
+import { prebuiltIn } from "../../src/linux/prebuilt.ts";
 import { type NativeShim, shim, shimAvailable } from "../../src/linux/shim.ts";
 import type { Syscalls } from "../../src/syscalls.ts";
 
-/** The shim's file, for programs that load it themselves. */
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** The shim's file, for programs that load it themselves: as the library chooses it, of those that are there. */
 export const addon =
-  process.env.DMA_WINDOW_SHIM || fileURLToPath(new URL("../../build/Release/vfio_shim.node", import.meta.url));
+  process.env.DMA_WINDOW_SHIM || [builtIn(root), prebuiltIn(root) ?? ""].find(existsSync) || builtIn(root);
 
 /** A negative errno by its name, as the shim returns it: the numbers are this machine's own. */
 export function errno(name: keyof typeof constants.errno): number {

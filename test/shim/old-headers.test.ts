@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { compileShim } from "./compile.ts";
+import { compiledShim } from "./compile.ts";
 
 const header = "/usr/include/linux/vfio.h";
 
@@ -49,11 +49,11 @@ function structure(name: string): RegExp {
   return new RegExp(`^struct ${name} \\{[^}]*\\};\\n`, "m");
 }
 
-const newest = compileShim("-fsyntax-only");
+const newest = compiledShim("/dev/null", "-fsyntax-only");
 if (newest === undefined) {
-  test("without a compiler, or Node's headers, there is nothing to compile", () => assert.is(newest, undefined));
+  test("without a compiler there is nothing to compile", () => assert.is(newest, undefined));
 } else {
-  test("the shim compiles with this machine's headers", () => assert.is(newest.status, 0, newest.stderr));
+  test("the shim compiles with this machine's headers", () => assert.is(newest.why, undefined, newest.said));
   for (const [version, parts] of Object.entries(later)) {
     test(`the shim compiles with what the headers of Linux ${version} had`, () => {
       const include = mkdtempSync(join(tmpdir(), "dma-window-headers-"));
@@ -66,8 +66,8 @@ if (newest === undefined) {
         }
         mkdirSync(join(include, "linux"));
         writeFileSync(join(include, "linux/vfio.h"), text);
-        const compiled = compileShim("-fsyntax-only", `-I${include}`);
-        assert.is(compiled?.status, 0, compiled?.stderr);
+        const compiled = compiledShim("/dev/null", "-fsyntax-only", `-I${include}`);
+        assert.is(compiled?.why, undefined, compiled?.said);
       } finally {
         rmSync(include, { recursive: true });
       }

@@ -6,6 +6,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { cutOff } from "../../src/linux/elf.ts";
+import { prebuiltName } from "../../src/linux/prebuilt.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const directory = mkdtempSync(join(tmpdir(), "dma-window-"));
@@ -98,42 +99,46 @@ test("an addon of another version is named with what it lacks", () => {
 /** This package as it lies in a project, without a shim. */
 function bareIn(project: string): string {
   const bare = join(directory, project, "node_modules/dma-window");
-  const files = [
-    ...[
-      "errno.ts",
-      "errors.ts",
-      "error-json.ts",
-      "copies.ts",
-      "guards.ts",
-      "hex.ts",
-      "known.ts",
-      "captured.ts",
-      "typed-arrays.ts",
-      "validate.ts",
-      "syscalls.ts",
-    ],
-    ...["system", "linux"],
-  ];
-  for (const part of ["package.json", ...files.map((file) => `src/${file}`)]) {
-    cpSync(join(root, part), join(bare, part), { recursive: true });
-  }
+  for (const part of ["package.json", "src"]) cpSync(join(root, part), join(bare, part), { recursive: true });
   return bare;
 }
 
-test("a package whose install script never ran says so, and how it is approved; one whose build failed, what was missing", () => {
+test("a package that was not installed as a whole says so; one whose build failed, what was missing", () => {
   const bare = bareIn("project");
-  writeFileSync(join(directory, "project/node_modules/.package-lock.json"), "{}");
-  const blocked = observe("", "linux", bare);
-  explains(
-    blocked,
-    /no .*build.Release.vfio_shim\.node, and no log.*install script never ran.*npm approve-scripts dma-window/s,
-  );
-  explains(blocked, /keeps packages from running programs.*npm rebuild dma-window.*--ignore-scripts/s);
-  assert.not.match(blocked.errors[0]?.message ?? "", /shim-install\.log/);
+  const command = `node ${join(bare, "shim/build.mjs")}`;
+  if (prebuiltName() === undefined) {
+    explains(observe("", "linux", bare), /prebuilt ones for x64, arm64, ppc64le, and this Node is .*shim\/build\.mjs/s);
+  } else {
+    const incomplete = observe("", "linux", bare);
+    explains(
+      incomplete,
+      /prebuilds.*vfio_shim\.node is not there.*not installed as a whole.*Install dma-window again/s,
+    );
+    assert.is(incomplete.reason, "prebuilt-missing");
+  }
+  assert.ok(observe("", "linux", bare).errors[0]?.message.includes(command));
   mkdirSync(join(bare, "build"));
-  explains(observe("", "linux", bare), /begun and not ended.*npm rebuild dma-window/s);
-  writeFileSync(join(bare, "build/shim-install.log"), "make: g++: No such file or directory");
-  explains(observe("", "linux", bare), /no C\+\+ compiler.*install.*npm rebuild dma-window.*shim-install\.log/s);
+  explains(observe("", "linux", bare), /begun and not ended.*shim\/build\.mjs/s);
+  writeFileSync(join(bare, "build/shim-build.log"), "/bin/sh: 1: g++: not found");
+  explains(observe("", "linux", bare), /no C\+\+ compiler.*install.*shim\/build\.mjs.*shim-build\.log/s);
+});
+
+test("a machine that no prebuilt shim is made for is told which there are, and the command that builds one", () => {
+  const program = `
+    Object.defineProperty(process, "arch", { value: "riscv64" });
+    const { linuxKernel } = await import(${JSON.stringify(pathToFileURL(join(bareIn("riscv"), "src/linux/index.ts")))});
+    try { linuxKernel().open("/dev/null"); } catch ({ message, facts }) { console.log(facts.reason + ": " + message); }
+  `;
+  const child = spawnSync(process.execPath, ["--import", "tsx", "--input-type=module", "--eval", program], {
+    cwd: root,
+    encoding: "utf8",
+    env: { ...process.env, DMA_WINDOW_SHIM: "" },
+  });
+  assert.is(child.status, 0, child.stderr);
+  assert.match(
+    child.stdout,
+    /^not-prebuilt: .*x64, arm64, ppc64le, and this Node is riscv64.*C\+\+ compiler.*node \S+\/riscv\/node_modules\/dma-window\/shim\/build\.mjs/s,
+  );
 });
 
 test("addons that are switched off are the reason, and not the compiler", () => {

@@ -2,6 +2,8 @@
 import { type Cause, othersOf, type Row } from "../cause.ts";
 import { askedOf, askedOfContainer, known } from "../facts.ts";
 
+const CORE = "drivers/vfio/pci/vfio_pci_core.c";
+
 const CONTAINER_CALLS = ["VFIO_GET_API_VERSION", "VFIO_CHECK_EXTENSION", "VFIO_SET_IOMMU"] as const;
 
 /** Of the IOMMU's driver; it is there from SET_IOMMU on. */
@@ -158,4 +160,22 @@ export const descriptorCauses: readonly Cause[] = [
       ],
     }),
   ),
+  ...othersOf("ioctl", {
+    ENOTTY: [
+      {
+        id: "no-such-call",
+        mistake: true,
+        source: `drivers/vfio/vfio_main.c: vfio_device_fops_unl_ioctl; ${CORE}: vfio_pci_core_ioctl; drivers/vfio/group.c: vfio_group_fops_unl_ioctl; drivers/vfio/vfio_iommu_type1.c: vfio_iommu_type1_ioctl; drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_ioctl`,
+        why: "the descriptor's file has no call of that number: it is none of VFIO's, another file's, or one that this kernel or this device does not have",
+        next: "VFIO's numbers are _IO(';', 100 + n), 0x3b64 + n, and 0x20003b64 + n on POWER: take them from <linux/vfio.h>, and see which kernel runs (uname -r)",
+      },
+    ],
+    EINVAL: [
+      {
+        ...asksContainer("asked-of-a-container"),
+        why: "the descriptor is a container's without an IOMMU, which has no call of that number",
+        next: "VFIO's numbers are _IO(';', 100 + n): take them from <linux/vfio.h>; call SET_IOMMU before what the IOMMU's driver answers",
+      },
+    ],
+  }),
 ];

@@ -16,6 +16,9 @@ const argsz = (least: number, source: string): Row => ({
   holds: shorterThan(least),
 });
 
+/** Also in MAP_SHARED_VALIDATE (3). */
+const MAP_SHARED = 1n;
+
 /** Bits of SET_IRQS: what the data are, and what is done. */
 const DATA = 7n;
 const ACTIONS = 0x38n;
@@ -176,7 +179,8 @@ export const deviceArguments: readonly Cause[] = [
         source: `${CORE}: vfio_pci_ioctl_pci_hot_reset_groups`,
         why: "no group was given: count is 0, or more than the devices of the bus",
         next: "give the descriptor of each group of the bus",
-        holds: when(["count"], (count) => count === 0n),
+        // How many devices the bus has nobody knows here; one there is.
+        holds: when(["count"], (count) => count === 0n || (count === 1n ? false : undefined)),
       },
     ],
   }),
@@ -199,10 +203,27 @@ export const deviceArguments: readonly Cause[] = [
         next: "map whole pages, and look at what lies within them",
       },
       {
+        id: "no-region",
+        source: `${CORE}: vfio_pci_core_mmap`,
+        why: "the device has no region of that number",
+        next: "take the offset that GET_REGION_INFO says: bits 40 and above are the region's number",
+      },
+      {
+        id: "private",
+        mistake: true,
+        source: `${CORE}: vfio_pci_core_mmap`,
+        why: "the mapping is private (MAP_PRIVATE): a device's registers cannot be copied when they are written",
+        next: "map it with MAP_SHARED",
+        holds: when(
+          ["flags"],
+          (flags) => (flags & MAP_SHARED) === 0n && `flags are ${hex(flags)}, without MAP_SHARED (1)`,
+        ),
+      },
+      {
         id: "past-the-end",
         source: `${CORE}: vfio_pci_core_mmap`,
-        why: "it reaches past the region's end, or the region is not there, is of ports, or is the configuration space",
-        next: "GET_REGION_INFO says size, offset and whether it can be mmapped",
+        why: "it reaches past the region's end, rounded up to the CPU's page",
+        next: "GET_REGION_INFO says size and offset",
       },
     ],
   }),

@@ -7,11 +7,13 @@ export const structUnknown = {
   why: "this kernel wants another struct: it is not the VFIO that this library speaks",
 } as const;
 
-export const memory = {
-  id: "memory",
-  source: "lib/usercopy.c: copy_from_user, copy_to_user",
-  why: "the kernel could not read or write the call's memory: it went away under the call, which is a defect of this library",
-} as const;
+/** A pointer that leads nowhere, in what copies by it. */
+export const memoryOf = (where: string) =>
+  ({
+    id: "memory",
+    source: `${where}; lib/usercopy.c: copy_from_user, copy_to_user`,
+    why: "the kernel could not read or write the call's memory: it went away under the call, which is a defect of this library",
+  }) as const;
 
 export const unplugged = {
   id: "unplugged",

@@ -1,11 +1,11 @@
 /** What a device says of itself. */
 import { type Cause, causesOf } from "../cause.ts";
-import { CORE, kernelMemory, memory, structUnknown, unplugged, wake } from "./common.ts";
+import { CORE, kernelMemory, memoryOf, structUnknown, unplugged, wake } from "./common.ts";
 
 export const infoCauses: readonly Cause[] = [
   ...causesOf("VFIO_DEVICE_GET_INFO", {
     EINVAL: [{ ...structUnknown, source: `${CORE}: vfio_pci_ioctl_get_info` }],
-    EFAULT: [memory],
+    EFAULT: [memoryOf(`${CORE}: vfio_pci_ioctl_get_info`)],
     EIO: [wake],
     ENODEV: [unplugged],
   }),
@@ -19,7 +19,7 @@ export const infoCauses: readonly Cause[] = [
       },
       { ...structUnknown, source: `${CORE}: vfio_pci_ioctl_get_region_info` },
     ],
-    EFAULT: [memory],
+    EFAULT: [memoryOf(`${CORE}: vfio_pci_ioctl_get_region_info`)],
     EIO: [wake],
     ENODEV: [unplugged],
     ENOMEM: [kernelMemory],
@@ -33,7 +33,7 @@ export const infoCauses: readonly Cause[] = [
         next: "take those of device.info.irqs",
       },
     ],
-    EFAULT: [memory],
+    EFAULT: [memoryOf(`${CORE}: vfio_pci_ioctl_get_irq_info`)],
     EIO: [wake],
     ENODEV: [unplugged],
   }),
@@ -47,6 +47,6 @@ export const infoCauses: readonly Cause[] = [
       },
     ],
     EINVAL: [{ ...structUnknown, source: "drivers/vfio/vfio_main.c: vfio_ioctl_device_feature" }],
-    EFAULT: [memory],
+    EFAULT: [memoryOf("drivers/vfio/vfio_main.c: vfio_ioctl_device_feature")],
   }),
 ];

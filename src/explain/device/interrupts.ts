@@ -3,7 +3,7 @@ import { guards } from "../../guards.ts";
 import { type Cause, causesOf } from "../cause.ts";
 import { known, operand } from "../facts.ts";
 import { openFiles } from "../questions.ts";
-import { kernelMemory, memory, unplugged, wake } from "./common.ts";
+import { CORE, kernelMemory, memoryOf, unplugged, wake } from "./common.ts";
 
 const INTRS = "drivers/vfio/pci/vfio_pci_intrs.c";
 
@@ -96,7 +96,7 @@ export const interruptCauses: readonly Cause[] = [
     ENODEV: [unplugged],
     EIO: [wake],
     ENOMEM: [kernelMemory],
-    EFAULT: [memory],
+    EFAULT: [memoryOf(`${CORE}: vfio_pci_ioctl_set_irqs`)],
   }),
   ...causesOf("eventfd", {
     EMFILE: [

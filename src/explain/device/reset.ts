@@ -1,6 +1,6 @@
 /** Resets of a device, alone and with its bus. */
 import { type Cause, causesOf } from "../cause.ts";
-import { CORE, kernelMemory, memory, structUnknown, unplugged, wake } from "./common.ts";
+import { CORE, kernelMemory, memoryOf, structUnknown, unplugged, wake } from "./common.ts";
 
 export const resetCauses: readonly Cause[] = [
   ...causesOf("VFIO_DEVICE_RESET", {
@@ -74,7 +74,7 @@ export const resetCauses: readonly Cause[] = [
       },
     ],
     EINVAL: [{ ...structUnknown, source: `${CORE}: vfio_pci_ioctl_get_pci_hot_reset_info` }],
-    EFAULT: [memory],
+    EFAULT: [memoryOf(`${CORE}: vfio_pci_ioctl_get_pci_hot_reset_info`)],
     ENOMEM: [kernelMemory],
   }),
   ...causesOf("VFIO_DEVICE_PCI_HOT_RESET", {
@@ -103,9 +103,9 @@ export const resetCauses: readonly Cause[] = [
     ENOTTY: [
       {
         id: "bridge",
-        source: "drivers/pci/pci.c: pci_bridge_secondary_bus_reset, pci_reset_bus",
-        why: "the bridge above the device did not reset its bus",
-        next: "see the kernel's log (dmesg)",
+        source: "drivers/pci/pci.c: pci_bridge_secondary_bus_reset, pci_bridge_wait_for_secondary_bus, pci_reset_bus",
+        why: "the bridge above the device did not reset its bus, or its link did not come back in time; the devices may have been reset all the same",
+        next: "see the kernel's log (dmesg), and set the devices up anew",
       },
     ],
     EAGAIN: [
@@ -125,6 +125,6 @@ export const resetCauses: readonly Cause[] = [
       },
     ],
     ENOMEM: [kernelMemory],
-    EFAULT: [memory],
+    EFAULT: [memoryOf(`${CORE}: vfio_pci_ioctl_pci_hot_reset, vfio_pci_ioctl_pci_hot_reset_groups`)],
   }),
 ];

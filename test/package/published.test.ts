@@ -1,0 +1,45 @@
+/** The tarball as others look at it: publint, and are-the-types-wrong. */
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { root } from "./imports.ts";
+import { execute } from "./installed.ts";
+
+const tarball = suite("the tarball");
+const directory = mkdtempSync(join(tmpdir(), "dma-window-tarball-"));
+let file = "";
+
+tarball.before(() => {
+  const { status, stderr } = execute("npm", ["pack", "--ignore-scripts", "--pack-destination", directory], {
+    cwd: root,
+  });
+  assert.is(status, 0, stderr);
+  file = join(directory, readdirSync(directory)[0] ?? "");
+});
+tarball.after(() => rmSync(directory, { recursive: true }));
+
+const tool = (path: string, ...words: readonly string[]) =>
+  execute(process.execPath, [join(root, "node_modules", path), ...words], { cwd: root });
+
+tarball("is as publint wants it, suggestions included", () => {
+  const { status, stdout, stderr } = tool("publint/src/cli.js", "run", file, "--strict", "--level", "suggestion");
+  assert.is(status, 0, stdout + stderr);
+  assert.match(stdout, "All good!");
+});
+
+tarball("has the right types for each way in which a module of ES is resolved", () => {
+  const { status, stdout, stderr } = tool(
+    "@arethetypeswrong/cli/dist/index.js",
+    file,
+    "--profile",
+    "esm-only",
+    "--no-emoji",
+  );
+  assert.is(status, 0, stdout + stderr);
+  for (const entry of ["dma-window", "dma-window/core", "dma-window/model", "dma-window/trace"])
+    assert.match(stdout, `"${entry}"`);
+});
+
+tarball.run();
