@@ -36,6 +36,7 @@ export const elsewhere: readonly Elsewhere[] = [
     needs: "a compiler",
     runBy: ["test/shim/build.test.ts", "build.mjs"],
   },
+  { command: /^npm run (?:lint|types)$/, needs: "its own run", runBy: [".ci/run", "npm run lint; npm run types"] },
   { command: /^npm run mutants$/, needs: "twenty minutes", runBy: [".ci/run", "npm run mutants"] },
   {
     command: /^npm run bench\b/,
@@ -65,6 +66,12 @@ export const elsewhere: readonly Elsewhere[] = [
     document: "docs/doctor.md",
     needs: "the machines that it describes",
     runBy: ["test/doctor/document.test.ts", "docs/doctor.md"],
+  },
+  {
+    command: /^(?:DMA_WINDOW_CALL_SITES|NODE_DEBUG)=\S+ node examples\//,
+    document: "docs/observing.md",
+    needs: "its numbers of processes, and its places of files, made one",
+    runBy: ["test/observing/document.test.ts", "forgets.mjs"],
   },
   { command: /^dma-window doctor --root \/host$/, needs: "a host", runBy: ["test/doctor/document.test.ts", "--root"] },
   {
