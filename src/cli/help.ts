@@ -115,8 +115,8 @@ ${DESCRIBED}${KERNEL}${NO_IOMMU}${MEMORY}
 `,
   replay: `dma-window replay FILE
 
-  Makes the system calls of a trace again, and lists every answer that is another
-  one.
+  Makes the system calls of a trace again, and lists every answer that is
+  another one.
 
   --kernel model|linux     on the software kernel (default), or this machine's
   --platform powernv|pseries|type1|noiommu
@@ -128,9 +128,10 @@ ${DESCRIBED}${KERNEL}${NO_IOMMU}${MEMORY}
 `,
   doctor: `dma-window doctor
 
-  One page about this machine: which ways to a device are open (through an IOMMU,
-  without one, by the software kernel), what closes the others, and the command
-  that mends it. It opens no group, changes nothing and executes nothing.
+  One page about this machine: which ways to a device are open (through an
+  IOMMU, without one, by the software kernel), what closes the others, and the
+  command that mends it. It opens no group, changes nothing and executes
+  nothing.
 ${ROOT}${JSON_OPTION}
 
   Exit codes: 0 a way to a device is ready; 1 none is; 2 wrong usage.
@@ -141,7 +142,7 @@ dma-window explain --file FILE | --trace FILE
 
   Says why VFIO answers so, in the order in which the kernel makes its checks:
   MAP_DMA EINVAL, a line of a log of DPDK, SPDK, QEMU, strace or dmesg, a log on
-  stdin or in a file, or every failing call of a trace; or a code of this library.
+  stdin or in a file, every failing call of a trace, or a code of this library.
 
   --platform powernv|pseries|type1|noiommu
                            leaves out what is of other platforms
@@ -155,8 +156,8 @@ dma-window explain --file FILE | --trace FILE
 `,
   devices: `dma-window devices [ADDRESS]
 
-  Lists this machine's PCI devices: class, IOMMU group, driver, and what would be
-  lost if VFIO had it; of one also why VFIO would refuse it, and what to do.
+  Lists this machine's PCI devices: class, IOMMU group, driver, and what would
+  be lost if VFIO had it; of one also why VFIO would refuse it, and what to do.
 ${ROOT}${JSON_OPTION}
 `,
   bind: `dma-window bind ADDRESS

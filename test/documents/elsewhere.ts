@@ -18,13 +18,25 @@ const KERNELS: Elsewhere["runBy"] = [".ci/run", "npm run test:kernels"];
 const HUGEPAGES: Elsewhere["runBy"] = ["test/kernels/guests.ts", "hugepages="];
 
 export const elsewhere: readonly Elsewhere[] = [
-  { command: /^npm install dma-window$/, needs: "a registry", runBy: ["test/package/installed.ts", "node_modules"] },
+  { command: /^npm install dma-window$/, needs: "a registry", runBy: [".ci/run", "npm run test:install"] },
   { command: /^npm ci && npm start$/, needs: "a registry", runBy: [".ci/run", "npm ci; npm start"] },
   { command: /^npm ci && npm test$/, needs: "a registry", runBy: [".ci/run", "npm test"] },
   { command: /^npm test$/, needs: "its own run", runBy: [".ci/run", "npm test"] },
   { command: /^node test\/run\.mjs /, needs: "its own run", runBy: ["package.json", '"test": "node test/run.mjs"'] },
   { command: /^npm run test:nodes$/, needs: "other Nodes", runBy: [".ci/run", "npm run test:nodes"] },
-  { command: /^npm run test:engines$/, needs: "Bun and Deno", runBy: [".ci/run", "npm run test:engines"] },
+  {
+    command: /^npm run test:engines\b/,
+    needs: "Bun and Deno, and emulators",
+    runBy: [".ci/run", "npm run test:engines"],
+  },
+  { command: /^npm run test:install$/, needs: "package managers", runBy: [".ci/run", "npm run test:install"] },
+  { command: /^npm run prebuild$/, needs: "cross compilers", runBy: [".ci/run", "npm run prebuild"] },
+  {
+    command: /^node (?:node_modules\/dma-window\/)?shim\/build\.mjs$/,
+    needs: "a compiler",
+    runBy: ["test/shim/build.test.ts", "build.mjs"],
+  },
+  { command: /^npm run (?:lint|types)$/, needs: "its own run", runBy: [".ci/run", "npm run lint; npm run types"] },
   { command: /^npm run mutants$/, needs: "twenty minutes", runBy: [".ci/run", "npm run mutants"] },
   {
     command: /^npm run bench\b/,
@@ -35,7 +47,6 @@ export const elsewhere: readonly Elsewhere[] = [
   { command: /^npm run test:kernels\b/, needs: "QEMU and a mirror of Debian's", runBy: KERNELS },
   { command: /^(?:DMA_WINDOW_GROUP=\S+ )?npm run test:hardware\b/, needs: "root and a device", runBy: KERNELS },
   { command: /^npm run playground$/, needs: "its own folder", runBy: ["test/playground/build.test.ts", "playground"] },
-  { command: /^powerpc64le-linux-gnu-g\+\+ /, needs: "a cross compiler", runBy: KERNELS },
   { command: /^modprobe /, needs: "root, and a kernel with modules", runBy: ["test/kernels/guest/init.sh", "insmod"] },
   { command: /^echo \d+ > \/sys\/kernel\/mm\//, needs: "root, and memory to spare", runBy: HUGEPAGES },
   {
@@ -55,6 +66,12 @@ export const elsewhere: readonly Elsewhere[] = [
     document: "docs/doctor.md",
     needs: "the machines that it describes",
     runBy: ["test/doctor/document.test.ts", "docs/doctor.md"],
+  },
+  {
+    command: /^(?:DMA_WINDOW_CALL_SITES|NODE_DEBUG)=\S+ node examples\//,
+    document: "docs/observing.md",
+    needs: "its numbers of processes, and its places of files, made one",
+    runBy: ["test/observing/document.test.ts", "forgets.mjs"],
   },
   { command: /^dma-window doctor --root \/host$/, needs: "a host", runBy: ["test/doctor/document.test.ts", "--root"] },
   {

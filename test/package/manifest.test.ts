@@ -95,7 +95,7 @@ const hasPrebuilds = existsSync(join(root, "prebuilds/SHA256SUMS"));
 
 /** Everything that may be in it, but for chunks, whose names change with what is in them. */
 const wanted = [
-  ...["CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md", "package.json"],
+  ...["CHANGELOG.md", "LICENSE", "README.md", "package.json"],
   ...["shim/README.md", "shim/build.mjs", "shim/compile.mjs"],
   ...["index", "core", "model/index", "trace/index"].flatMap((name) => [`lib/${name}.js`, `lib/${name}.d.ts`]),
   "lib/cli/main.js",
