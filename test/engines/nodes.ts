@@ -1,11 +1,12 @@
 /**
- * All tests on every Node that is supported, with the shim that is built: Node-API is the same on all.
+ * All tests on every Node that is supported, with the shim that is built: Node-API is the same on all. Left out are those of what no
+ * user's Node runs: the page in a browser, the harness of the guests, the bench, and the documents' commands, which npm test runs.
  *
  *     npm run test:nodes             all but the one that runs this
  *     npm run test:nodes -- 22 26    these
  */
 import { spawn } from "node:child_process";
-import { chmodSync, cpSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, cpSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -13,6 +14,13 @@ import { type Engine, NODES, node } from "./binaries.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const own = Number(process.versions.node.split(".")[0]);
+const ELSEWHERE = new Set(["playground", "kernels", "bench", "documents"]);
+const folders = readdirSync(join(root, "test"), { withFileTypes: true })
+  .filter((entry) => entry.isDirectory() && !ELSEWHERE.has(entry.name))
+  .map(({ name }) => name)
+  .filter((name) =>
+    readdirSync(join(root, "test", name), { recursive: true }).some((file) => /\.test\.ts$/.test(String(file))),
+  );
 const words = process.argv.slice(2);
 const majors = words.length > 0 ? words.map(Number) : NODES.filter((major) => major !== own);
 
@@ -40,7 +48,7 @@ async function runTests({ command, version }: Engine): Promise<Outcome> {
   console.log(`\n=== ${name}: npm test`);
   const begun = performance.now();
   const path = `${dirname(command)}${delimiter}${process.env.PATH}`;
-  const child = spawn(command, ["test/run.mjs"], {
+  const child = spawn(command, ["test/run.mjs", ...folders], {
     cwd: root,
     env: { ...process.env, PATH: path },
     stdio: ["ignore", "pipe", "inherit"],
