@@ -97,12 +97,20 @@ export function tellDevice(message: DeviceMessage): void {
 /** Errors that were told: one that passes several operations is told once, by the innermost. */
 const told = new WeakSet<object>();
 
+/** Whoever is told calls the library, and is refused: that is thrown there, and told to nobody, or it would be told without end. */
+let isTelling = false;
+
 /** Tells of an operation that ends with an error, which it gives back to be thrown. */
 export function failed<E>(operation: string, error: E): E {
-  if (!failure.hasSubscribers) return error;
+  if (!failure.hasSubscribers || isTelling) return error;
   const isObject = typeof error === "object" && error !== null;
   if (isObject && told.has(error)) return error;
   if (isObject) told.add(error);
-  failure.publish({ operation, error } satisfies FailureMessage);
+  isTelling = true;
+  try {
+    failure.publish({ operation, error } satisfies FailureMessage);
+  } finally {
+    isTelling = false;
+  }
   return error;
 }

@@ -16,6 +16,11 @@ export function readPlan(path: string): WindowPlan {
     // More than a plan may have is refused by its length.
     text = readBounded(path, PLAN_BYTES_MAX + 1).text;
   } catch (cause) {
+    if (/^\s*\{/.test(path)) {
+      throw new DmaWindowError("ERR_PLAN_UNREADABLE", "that is the text of a plan, and no path: parsePlan takes it", {
+        cause,
+      });
+    }
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new DmaWindowError("ERR_PLAN_UNREADABLE", `the plan ${path} cannot be read: ${why}`, { cause });
   }

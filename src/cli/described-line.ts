@@ -38,9 +38,9 @@ export function isDescribed(values: DescribingValues): boolean {
 export function machineFrom(values: DescribingValues): DescribedMachine {
   const changes = changesFrom(values);
   const document: Document = typeof values.machine === "string" ? documentOf(values.machine) : {};
-  if (document.platform === undefined && changes.platform === undefined) changes.platform = "powernv";
+  if (document?.platform === undefined && changes.platform === undefined) changes.platform = "powernv";
   const pageSize = text(values, "page-size");
-  const lists = changes.lists ?? document.lists;
+  const lists = changes.lists ?? document?.lists;
   if (pageSize !== undefined && Array.isArray(lists)) {
     changes.lists = lists.map((list) => (typeof list === "object" && list !== null ? { ...list, pageSize } : list));
   }

@@ -18,7 +18,7 @@ const DIFFERENT_MAX = 1000;
 const SHOWN_MAX = 300;
 
 /** 0 when something was explained, 1 when there was nothing to explain. */
-export function explainCommand(line: ExplainLine, print: (text: string) => void): number {
+export function explainCommand(line: ExplainLine, print: Print): number {
   const options: ExplainOptions = {
     platform: line.platform,
     linux: line.linux,
@@ -52,7 +52,7 @@ function explainCalls(
   answer: string | undefined,
   options: ExplainOptions,
   isJson: boolean,
-  print: (text: string) => void,
+  print: Print,
 ): number {
   const all = calls.map((call) => explainCall(call, answer, options));
   const found = all.find(({ causes }) => causes.length > 0) ?? all[0];
@@ -84,8 +84,11 @@ function* inTrace(file: string, options: ExplainOptions): Generator<Placed, void
   }
 }
 
+/** `false` where nobody reads any more. */
+type Print = (text: string) => unknown;
+
 /** For programs every one, as it is read; for people those that differ, and how often each was there. */
-function explainAll(line: ExplainFileLine, all: Iterable<Placed>, print: (text: string) => void): number {
+function explainAll(line: ExplainFileLine, all: Iterable<Placed>, print: Print): number {
   const seen = new Map<string, { count: number; readonly first: number }>();
   let rest = 0;
   for (const { line: number, text, explanation } of all) {
@@ -94,10 +97,13 @@ function explainAll(line: ExplainFileLine, all: Iterable<Placed>, print: (text: 
     if (before !== undefined) before.count++;
     else if (seen.size < DIFFERENT_MAX) seen.set(key, { count: 1, first: number });
     else rest++;
-    if (line.json) print(json({ line: number, ...explanation }));
-    else if (before === undefined && rest === 0) {
+    // A log may have no end: where nobody reads on, nor does this.
+    if (line.json) {
+      if (print(json({ line: number, ...explanation })) === false) return 0;
+    } else if (before === undefined && rest === 0) {
       const shown = text === undefined ? [] : [`  ${plain(text).slice(0, SHOWN_MAX)}`];
-      print([`line ${number}`, ...shown, ...explanationLines(explanation, explanation.found), ""].join("\n"));
+      const lines = [`line ${number}`, ...shown, ...explanationLines(explanation, explanation.found), ""];
+      if (print(lines.join("\n")) === false) return 0;
     }
   }
   if (seen.size === 0) return nothing(line.file === "-" ? "the input" : line.file);

@@ -2,6 +2,7 @@
 /** The command `dma-window`. Results go to stdout; everything else, to stderr. */
 import { readFileSync } from "node:fs";
 import { DmaWindowError } from "../errors.ts";
+import { plainPage } from "../explain/lines/plain.ts";
 import type { DeviceLine } from "./device-line.ts";
 import { bindCommand, devicesCommand, unbindCommand } from "./devices.ts";
 import { doctorCommand } from "./doctor.ts";
@@ -12,12 +13,18 @@ import { type CommandLine, parseCommandLine, type ReplayLine } from "./options.t
 import { planCommand } from "./plan.ts";
 import { replayCommand } from "./replay.ts";
 import { runCommand } from "./run.ts";
+import { say } from "./say.ts";
 import { showCommand } from "./show.ts";
 import { UsageError } from "./usage.ts";
 import { warnInOwnWords } from "./warnings.ts";
 
 function print(text: string): void {
   process.stdout.write(`${text}\n`);
+}
+
+/** What has texts of others in it: names of files, notes of traces. */
+function printPage(text: string): void {
+  print(plainPage(text));
 }
 
 function version(): string {
@@ -30,21 +37,21 @@ function perform(line: CommandLine | ReplayLine | DeviceLine | ExplainLine): num
     case "run":
       return runCommand(line, print);
     case "plan":
-      return planCommand(line, print);
+      return planCommand(line, line.json ? print : printPage);
     case "show":
       return showCommand(line, print);
     case "replay":
-      return replayCommand(line, print);
+      return replayCommand(line, line.json ? print : printPage);
     case "doctor":
       return doctorCommand(line, print);
     case "explain":
-      return explainCommand(line, print);
+      return explainCommand(line, (text) => say(`${text}\n`));
     case "devices":
-      return devicesCommand(line, print);
+      return devicesCommand(line, line.json ? print : printPage);
     case "bind":
-      return bindCommand(line, print);
+      return bindCommand(line, line.json ? print : printPage);
     case "unbind":
-      return unbindCommand(line, print);
+      return unbindCommand(line, line.json ? print : printPage);
     case "help":
       print((HELP_OF[line.topic ?? ""] ?? HELP).trimEnd());
       return 0;
@@ -57,12 +64,13 @@ function perform(line: CommandLine | ReplayLine | DeviceLine | ExplainLine): num
 /** Errors that say themselves what to do are shown without a stack; others are defects of ours, and keep it. */
 function complain(error: unknown): number {
   if (error instanceof UsageError) {
-    process.stderr.write(`dma-window: ${error.message}\n(dma-window COMMAND --help shows the options)\n`);
+    process.stderr.write(`dma-window: ${plainPage(error.message)}\n(dma-window COMMAND --help shows the options)\n`);
     return 2;
   }
   // The library names its own options; here they are those of the command line.
-  const say = (text: string) => text.replaceAll("noIommu: true", "--no-iommu").replaceAll("force: true", "--force");
-  if (error instanceof DmaWindowError) process.stderr.write(`dma-window: ${say(error.message)} [${error.code}]\n`);
+  const inWords = (text: string) =>
+    plainPage(text).replaceAll("noIommu: true", "--no-iommu").replaceAll("force: true", "--force");
+  if (error instanceof DmaWindowError) process.stderr.write(`dma-window: ${inWords(error.message)} [${error.code}]\n`);
   else process.stderr.write(`dma-window: ${error instanceof Error ? error.stack : error}\n`);
   return 1;
 }

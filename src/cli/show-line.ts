@@ -98,7 +98,9 @@ function comparedSizes(text: string): readonly bigint[] | "all" {
   return text.split(",").map((size) => {
     const bytes = parseSize("compare", size);
     if (bytes >= 4096n && bytes <= 1n << 40n && (bytes & (bytes - 1n)) === 0n) return bytes;
-    throw new UsageError(`--compare takes page sizes from 4K to 1T, such as 64K,2M; got ${JSON.stringify(size)}`);
+    throw new UsageError(
+      `--compare takes page sizes, powers of two from 4K to 1T, such as 64K,2M; got ${JSON.stringify(size)}`,
+    );
   });
 }
 

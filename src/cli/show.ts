@@ -1,5 +1,5 @@
 /** `dma-window show`: a window by address, in the terminal, as SVG, as a page. */
-import { writeSync } from "node:fs";
+
 import { DmaWindowError } from "../errors.ts";
 import {
   axisFor,
@@ -31,6 +31,7 @@ import { lookAround } from "./machine.ts";
 import type { CommandLine } from "./options.ts";
 import { withPlanOf, writeResult } from "./plan.ts";
 import { Progress } from "./progress.ts";
+import { say } from "./say.ts";
 import type { ShowOptions } from "./show-line.ts";
 import { stormGrowth } from "./storm-picture.ts";
 import { thisTerminal } from "./terminal.ts";
@@ -234,22 +235,6 @@ function* wholeJson(lines: Iterable<string>): Generator<string, void, void> {
     }
     yield text;
   }
-}
-
-/** Writes at once: there is no event loop while a file is followed. `false` when nobody reads any more. */
-function say(text: string): boolean {
-  const buffer = Buffer.from(text);
-  for (let done = 0; done < buffer.length; ) {
-    try {
-      done += writeSync(1, buffer, done);
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === "EPIPE") return false;
-      if (code !== "EAGAIN") throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
-    }
-  }
-  return true;
 }
 
 function isGrowth(shown: Picture | Growth): shown is Growth {

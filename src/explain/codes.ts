@@ -70,7 +70,10 @@ const rows: Readonly<Record<string, readonly [means: string, next: string]>> = {
     "it may be masked in a container: mount the host's, or state the memory",
   ],
   ERR_IOMEM_UNREADABLE: ["/proc/iomem cannot be read", "mount procfs, or state the memory"],
-  ERR_KERNEL: ["the kernel said no", "the message and facts.causes have the reasons: see the kernel's answers below"],
+  ERR_KERNEL: [
+    "the kernel said no",
+    "the message and facts.causes have the reasons; so has dma-window explain, with the call and the errno",
+  ],
   ERR_LAST_GROUP: ["the container's last group cannot leave: all maps would go with it", "close the container"],
   ERR_LIST_FULL: ["the list has no room for a segment", "free some, or add another list"],
   ERR_LOG_UNREADABLE: ["a log cannot be read", "see that it is there, and that you may read it"],

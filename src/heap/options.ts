@@ -179,11 +179,27 @@ export function readHeap(options: HeapOptions): HeapPlan {
     ...readAids(options),
   };
   if (window.closed) throw new DmaWindowError("ERR_CLOSED", "the window is closed");
-  if (memory.listeners.some((listener) => listener.window === window && listener.isWhole)) return plan;
+  if (memory.listeners.some((listener) => listener.window === window && listener.isWhole)) {
+    checkLowest(plan);
+    return plan;
+  }
   throw new DmaWindowError(
     "ERR_NOT_ATTACHED",
     "the memory is not attached to the window, so no device could reach what is allocated from it: container.attach(memory, window) first",
   );
+}
+
+/**
+ * A list gives its pages from the first on. What a heap gets below its lowest IOVA is locked, and of no use; where a step is all below, it
+ * would grow by such steps alone.
+ */
+function checkLowest({ window, list, grow, lowestIova }: HeapPlan): void {
+  if (grow === undefined || lowestIova === 0n || window.iovaMode === "pa") return;
+  const first = BigInt.asUintN(64, list.base + window.iovaOffset(list));
+  const most = first + (grow.step > list.pageSize ? grow.step : list.pageSize);
+  if (lowestIova <= most) return;
+  const range = `at most ${most} where the list's first page is at IOVA ${first} and grow.step is ${grow.step}: make grow.step longer, or pass grow: false and call heap.grow`;
+  throw argumentRangeError("lowestIova", range, lowestIova);
 }
 
 /** In whole granules of 64 bytes. @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`. */

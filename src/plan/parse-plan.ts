@@ -9,6 +9,7 @@ import type { AddressRange } from "../iommu.ts";
 import { type Complaint, Fields } from "./fields.ts";
 import { PLAN_FORMAT, PLAN_VERSION, type StoredList } from "./plan-json.ts";
 import { IOVA_MODES } from "./request.ts";
+import { shownPlan } from "./told.ts";
 import type { FullGrowth, PlannedPiece, Rejection, WindowPlan } from "./types.ts";
 
 /** A plan that lists thousands of holes has some hundred KiB. */
@@ -56,7 +57,7 @@ export function parseStoredPlan(text: string): StoredPlan {
   }
   const fields = new Fields(document, COMPLAINT);
   checkVersion(fields);
-  const plan = planOf(fields);
+  const plan = shownPlan(planOf(fields));
   const lists = fields.has("lists") ? fields.objects("lists", listOf) : undefined;
   fields.pass(...OF_THE_MACHINE);
   fields.end();

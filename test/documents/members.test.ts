@@ -64,7 +64,7 @@ test("documents name members that there are", () => {
     for (const [, code = ""] of text.matchAll(/`([^`\n]+)`/g)) {
       for (const [all, object = "", member = ""] of code.matchAll(pattern)) {
         // A file of that name, as in a table of files.
-        if (/^(?:ts|js|mjs|md|json|max|h)$/.test(member)) continue;
+        if (/^(?:ts|js|mjs|md|json|max|h|gyp)$/.test(member)) continue;
         count++;
         if (known[object]?.has(member) !== true) wrong.push(`${name}: ${all}`);
       }

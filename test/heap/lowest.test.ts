@@ -37,6 +37,14 @@ test("a lowest IOVA that no heap could have is refused", () => {
   refuses("ERR_OUT_OF_RANGE", "lowestIova", of((window.last + 1n) as never));
   refuses("ERR_OUT_OF_RANGE", "lowestIova", of(-1 as never));
   refuses("ERR_INVALID_ARG_TYPE", "lowestIova", of("65536" as never));
+  // Pages below are taken all the same, from the list's first on: a step that is all below would be locked, and of no use.
+  const first = BigInt.asUintN(64, list.base + window.iovaOffset(list));
+  const of4 = (lowestIova: bigint, step: bigint) => () =>
+    new DmaHeap({ memory, list, window, lowestIova, grow: { step } });
+  refuses("ERR_OUT_OF_RANGE", "lowestIova", of4(first + 4n * MiB, 2n * MiB));
+  const heap = of4(first + 4n * MiB, 4n * MiB)();
+  assert.ok((heap.iovas[heap.slot(heap.alloc(64))] as bigint) >= first + 4n * MiB);
+  heap.close({ force: true });
   assert.is(window.last, window.start + window.size - 1n);
 });
 

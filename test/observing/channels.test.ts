@@ -6,7 +6,7 @@ import type { Window } from "../../src/container/window.ts";
 import { driven, Probe, refusing } from "../device/site.ts";
 import { failure } from "../support/failure.ts";
 import { readyOnType1 } from "../support/other-iommus.ts";
-import { MiB, ready } from "../support/program.ts";
+import { MiB, Program, ready } from "../support/program.ts";
 
 const PAGE = 4096n;
 
@@ -260,6 +260,22 @@ test("where nobody listens no message is made, and no clock is looked at", () =>
   assert.ok(value.looks > 0);
   assert.is(told.length, 1);
   assert.equal(made(window, va), { looks: 0, messages: 0 });
+});
+
+test("a listener of failures that calls the library is refused, and that is told to nobody", () => {
+  const { container } = new Program({ platform: "type1" });
+  let told = 0;
+  const listener = (): void => {
+    told++;
+    for (let i = 0; i < 2; i++) assert.throws(() => container.createWindow({} as never));
+  };
+  subscribe("dma-window:failure", listener);
+  try {
+    assert.throws(() => container.createWindow({} as never));
+  } finally {
+    unsubscribe("dma-window:failure", listener);
+  }
+  assert.is(told, 1);
 });
 
 test.run();

@@ -61,10 +61,10 @@ export function operandsIn(line: string): Asked {
   return found;
 }
 
-/** Below 2^64; 0 for what is more, which is no operand. */
-function numberIn(text: string): bigint {
+/** Below 2^64; `undefined` for what is more, which is no operand. */
+function numberIn(text: string): bigint | undefined {
   const value = BigInt(text);
-  return value >> 64n === 0n ? value : 0n;
+  return value >> 64n === 0n ? value : undefined;
 }
 
 /** Operands in words, for whoever reads: `iova 0x1000, size 0x2000`. */

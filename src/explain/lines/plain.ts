@@ -26,3 +26,8 @@ export function plain(text: string): string {
     .replace(controls, "")
     .trim();
 }
+
+/** The same of what stands on a page: its lines and blanks stay. */
+export function plainPage(text: string): string {
+  return text.replace(commands, "").replace(controls, "");
+}
