@@ -178,7 +178,7 @@ export const guests: readonly Guest[] = [
     ],
     nvme: "addr=07.0",
     card: "addr=08.0",
-    memoryMiB: 2304,
+    memoryMiB: 2048,
     // On a busy host the timer that Linux tests at its start may come too late.
     append: `console=ttyS0 no_timer_check intel_iommu=on iommu.strict=1 ${pool(x86Pool)}`,
     hugepages: x86Pool,

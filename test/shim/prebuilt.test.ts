@@ -123,7 +123,8 @@ prebuilt("that is missing for want of a compiler is no failure, unless somebody 
       spawnSync(process.execPath, ["tools/prebuild.mjs", ...words], {
         cwd: copy,
         encoding: "utf8",
-        env: { ...process.env, PATH: copy },
+        // Named compilers are not looked for, and "false" switches the making of shims off.
+        env: { ...process.env, PATH: copy, CXX: undefined, CC: undefined },
       });
     assert.equal([run().status, run("--insist").status, run("--check").status], [0, 2, 1]);
     assert.is(run().stdout + run().stderr, "", "npm runs it before each build");
