@@ -41,7 +41,9 @@ export function noneHere(home: string, path: string): Problem {
     const why = `The package has prebuilt ones for ${PREBUILT.join(", ")}, and this Node is ${process.arch}.`;
     return { reason: "not-prebuilt", why, remedy };
   }
-  const why = `${path} is not there, though the package brings it: it was not installed as a whole.`;
+  const why =
+    `${path} is not there, though the package brings it: it was not installed as a whole, or was packed with its scripts left out ` +
+    "(npm pack --ignore-scripts).";
   return { reason: "prebuilt-missing", why, remedy: `Install dma-window again. Or: ${lowerFirst(remedy)}` };
 }
 
