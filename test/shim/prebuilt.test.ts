@@ -23,7 +23,7 @@ const GLIBC = "2.28";
 const allowed = new Set(
   `__errno_location abort close dladdr dlopen epoll_create1 epoll_ctl epoll_wait eventfd eventfd_write fcntl free ioctl madvise malloc
    memchr memcmp memcpy memmove memset mmap munmap open pread pthread_create pthread_join pthread_mutex_lock pthread_mutex_unlock
-   pthread_sigmask pwrite raise read readlink sched_yield sigaction sigfillset snprintf strcmp strlen syscall sysconf vsnprintf`.split(
+   pthread_sigmask pwrite raise read readlink sched_yield sigaction sigfillset snprintf strcmp strlen strstr syscall sysconf vsnprintf`.split(
     /\s+/,
   ),
 );
