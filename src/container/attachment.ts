@@ -23,13 +23,14 @@ import type { MemoryListener, Memseg, MemsegList } from "../memory/types.ts";
 import type { MappedFacts } from "../plan/index.ts";
 import { isServed } from "../plan/needs.ts";
 import { inPlacingOrder } from "../plan/order.ts";
-import { endIdle, lasting, performMaps, performUnmaps } from "./calls.ts";
 import { requestColumns } from "./columns.ts";
 import { aboutRequest } from "./failures.ts";
+import { performMaps } from "./maps.ts";
 import type { Placing } from "./offset.ts";
 import { among, joined, nameOf, type Placed, STEP, STEP_BYTES, type Step, withoutAddress } from "./placed.ts";
 import { lastPlace, rememberPlace } from "./places.ts";
 import { isForbidden, outsideRanges } from "./refusals.ts";
+import { endIdle, lasting, performUnmaps } from "./unmaps.ts";
 import type { Window } from "./window.ts";
 
 /** How many memsegs go to the kernel in one crossing. */
