@@ -3,7 +3,7 @@
  * UNMAP that fails ends the list, an UNREGISTER that fails leaves memory locked, and a later call tries it again.
  */
 import { channels } from "../channels.ts";
-import { core, NO_ADDRESS, NOT_CALLED, Status } from "../core.ts";
+import { core, NO_ADDRESS, NOT_CALLED, Owner, Status } from "../core.ts";
 import { ERRNO } from "../errno.ts";
 import { asOurs, DmaWindowError, withResidue } from "../errors.ts";
 import { bytes } from "../hex.ts";
@@ -52,6 +52,7 @@ const { IOMMU_UNMAP_DMA } = VfioCall;
 export function performUnmaps(target: Target, count: number, owner: number, among?: Among): DmaWindowError | undefined {
   const since = began();
   const leftover = unmapRows(target, count, owner, among);
+  if (target.sites !== undefined && owner === Owner.PROGRAM) target.sites.noteUnmaps(target.window, count);
   if (channels.unmap.hasSubscribers) tellUnmaps(target, count, owner, since);
   return leftover;
 }
