@@ -11,8 +11,8 @@ export interface Found {
   readonly call: string;
   /** `undefined` where the line does not say. */
   readonly answer: string | undefined;
-  /** The id of the cause that the line names itself. */
-  readonly named: string | undefined;
+  /** The ids of the causes that the line names itself. */
+  readonly named: readonly string[] | undefined;
   readonly platform: Platform | undefined;
   /** A program that many use wrote it. */
   readonly isProven: boolean;
