@@ -137,6 +137,7 @@ ${ROOT}${JSON_OPTION}
   Exit codes: 0 a way to a device is ready; 1 none is; 2 wrong usage.
 `,
   explain: `dma-window explain CALL [ANSWER]
+dma-window explain ANSWER
 dma-window explain LINE
 dma-window explain --file FILE | --trace FILE
 

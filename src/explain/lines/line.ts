@@ -40,6 +40,12 @@ export function findIn(line: string): Found | undefined {
   };
 }
 
+/** The answer that a line has, whether it is of VFIO's calls or not. */
+export function answerInLine(line: string): string | undefined {
+  const text = plain(line);
+  return answerIn(text, text.toLowerCase());
+}
+
 /** What the message is about counts; an errno beside it may be another call's, as of QEMU's own reading of sysfs. */
 function saidBy(message: Message | undefined, answer: string | undefined): string | undefined {
   return message?.names !== undefined ? message.answer : (answer ?? message?.answer);
