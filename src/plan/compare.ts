@@ -21,6 +21,11 @@ export interface PageChoice {
 /** More sizes than a machine has. */
 const SIZES_MAX = 64;
 
+/** The largest pages that memory comes in; an IOMMU may have larger ones. */
+const MEMORY_PAGE_MAX = 1n << 40n;
+
+const U64_END = 1n << 64n;
+
 /**
  * Plans the same memory once for each page size of the IOMMU, smallest first, or for those of `sizes`: its lists then have pages of
  * that size (of the CPU's, where those are larger), and as many bytes, in whole pages; and no other page of the IOMMU is taken.
@@ -35,7 +40,9 @@ export function comparePageSizes(request: PlanRequest, sizes?: readonly bigint[]
   const asked = sizes === undefined && info.kind === "noiommu" ? [1n << 21n, 1n << 30n] : all;
   const ascending = [...new Set(asked)].sort((a, b) => (a < b ? -1 : 1)).slice(0, SIZES_MAX);
   return ascending.map((pageSize) => {
-    const lists = inPagesOf(memory.lists, pageSize > BigInt(info.cpuPageSize) ? pageSize : BigInt(info.cpuPageSize));
+    const cpuPage = BigInt(info.cpuPageSize);
+    const memoryPage = pageSize > MEMORY_PAGE_MAX ? MEMORY_PAGE_MAX : pageSize;
+    const lists = inPagesOf(memory.lists, memoryPage > cpuPage ? memoryPage : cpuPage);
     const pageSizes = info.kind === "noiommu" ? info.pageSizes : info.pageSizes & pageSize;
     const other = { ...request, memory: { ...request.memory, lists }, info: { ...info, pageSizes } } as PlanRequest;
     return { pageSize, ...choice(other, info.pageSizes, pageSize) };
@@ -43,10 +50,9 @@ export function comparePageSizes(request: PlanRequest, sizes?: readonly bigint[]
 }
 
 function choice(request: PlanRequest, offered: bigint, pageSize: bigint): Omit<PageChoice, "pageSize"> {
-  if ((offered & pageSize) === 0n) {
-    const reason = "the IOMMU has no pages of that size";
-    return { plan: undefined, limits: [], rejected: [{ choice: "this page size", reason }] };
-  }
+  if ((offered & pageSize) === 0n) return impossible("the IOMMU has no pages of that size");
+  const isTooHigh = request.memory.lists.some(({ base, length }) => base + BigInt(length) > U64_END);
+  if (isTooHigh) return impossible("in whole pages of that size the lists would end behind 2^64");
   try {
     const plan = planWindow(request);
     return { plan, limits: limitsOf(request, plan), rejected: plan.rejected };
@@ -54,6 +60,10 @@ function choice(request: PlanRequest, offered: bigint, pageSize: bigint): Omit<P
     if (!(error instanceof DmaWindowError) || error.code !== "ERR_PLAN_IMPOSSIBLE") throw error;
     return { plan: undefined, limits: [], rejected: (error.facts?.rejected ?? []) as readonly Rejection[] };
   }
+}
+
+function impossible(reason: string): Omit<PageChoice, "pageSize"> {
+  return { plan: undefined, limits: [], rejected: [{ choice: "this page size", reason }] };
 }
 
 /** Lists of as many bytes, in whole pages, each where it was or at the multiple behind it. */

@@ -72,6 +72,8 @@ const bad: readonly (readonly [string, unknown, string])[] = [
     "whole number",
   ],
   ["it", { platform: "type1", growTo: "1G", version: 2 }, "from 1 to 1"],
+  ["highestRam", { platform: "noiommu", lists: [{ bytes: "1G" }] }, "in IOVA mode pa"],
+  ["highestRam", { platform: "type1", iovaMode: "pa", lists: [{ bytes: "1G" }], ram: 0 }, "(or ram, or growTo)"],
 ];
 
 for (const [field, document, words] of bad) {
@@ -174,6 +176,21 @@ comparing("say why one cannot be", () => {
   assert.is(small?.plan, undefined);
   assert.match(small?.rejected[0]?.reason ?? "", "allocates at most 16 MiB");
   assert.match(none?.rejected[0]?.reason ?? "", "the IOMMU has no pages of that size");
+});
+
+comparing("may be larger than any that memory comes in, and than what lies below 2^64", () => {
+  const lists = [{ bytes: "1G", base: 2 ** 40 }];
+  const { request } = describedMachine({ platform: "type1", iommuPageSizes: ["4K", "16T"], lists });
+  assert.equal(
+    comparePageSizes(request).map(({ plan, rejected }) => [plan?.pageShift, rejected.length > 0]),
+    [
+      [12, false],
+      [undefined, true],
+    ],
+  );
+  const high = describedMachine({ platform: "type1", lists: [{ bytes: "4K", base: "0xfffffffffffff000" }] });
+  const [choice] = comparePageSizes(high.request, [GiB]);
+  assert.match(choice?.rejected[0]?.reason ?? "", "would end behind 2^64");
 });
 
 comparing.run();
