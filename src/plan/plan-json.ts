@@ -34,7 +34,7 @@ export function planToJson(plan: WindowPlan, lists?: readonly StoredList[]): Pla
   return { format: PLAN_FORMAT, version: PLAN_VERSION, ...planFields(plan), ...listsField(lists) };
 }
 
-/** The plan's own fields. */
+/** The plan's own fields: what `run --json` says of a plan is made of them too. */
 export function planFields(plan: WindowPlan): PlanJson {
   const { window, alignment, pieces, deviceAddressBits } = plan;
   return {
