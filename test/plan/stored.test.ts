@@ -16,7 +16,7 @@ import {
 import { describedMachine } from "../../src/plan/described.ts";
 import { MACHINES } from "../../src/plan/machines.ts";
 import { parseStoredPlan } from "../../src/plan/parse-plan.ts";
-import { failure, refused } from "../support/failure.ts";
+import { failure, refused, refusesArgument } from "../support/failure.ts";
 import { GiB, interruptHole, list, MiB, planFor, powernv, pseries, type1 } from "./facts.ts";
 
 const stored = suite("a stored plan");
@@ -78,6 +78,32 @@ stored("makes the window that it was made for", () => {
     rmSync(directory, { recursive: true });
   }
 });
+
+/** What is no path, no text, no plan, and no field of one. */
+const nothings: readonly unknown[] = [null, Symbol("plan"), () => {}, new Date(0), Number.NaN, -1n, "\0", [null], [{}]];
+
+stored("is in nothing, and of nothing, that is none", () => {
+  for (const nothing of [...nothings, undefined, 0, 1n, true]) {
+    const isText = typeof nothing === "string";
+    if (!isText)
+      assert.match(refusesArgument(() => readPlan(nothing as never)).message, /^path must be a path \(a string\)/);
+    if (!isText)
+      assert.match(refusesArgument(() => parsePlan(nothing as never)).message, /^text must be the text of a pl/);
+    assert.match(refusesArgument(() => planToJson(nothing as never)).message, /^plan/);
+    if (nothing === undefined) continue;
+    assert.match(refusesArgument(() => planToJson(plans.powernv, nothing as never)).message, /^lists/);
+  }
+  failure("ERR_PLAN_UNREADABLE", () => readPlan("\0"));
+});
+
+for (const field of Object.keys({ ...plans["type1 over ranges"], ...plans["a device of 32 bits"] })) {
+  stored(`is not written down with a ${field} that no plan has`, () => {
+    for (const nothing of nothings) {
+      const plan = { ...plans["type1 over ranges"], [field]: nothing } as never;
+      assert.match(refusesArgument(() => planToJson(plan)).message, `plan.${field}`);
+    }
+  });
+}
 
 stored("is refused on an IOMMU of another kind", () => {
   const container = openContainer({ kernel: modelKernel({ platform: "type1" }), groups: [26] });
