@@ -109,6 +109,33 @@ export const type1Causes: readonly Cause[] = [
     ],
   }),
   ...causesOf("VFIO_IOMMU_MAP_DMA", {
+    ENOMEM: [
+      {
+        id: "locked-memory",
+        iommu: TYPE1,
+        source: "drivers/vfio/vfio_iommu_type1.c: vfio_lock_acct, vfio_pin_pages_remote",
+        holds: overLimit,
+        why: "more memory would be locked than RLIMIT_MEMLOCK allows, where every map counts, and memory that is mapped twice counts twice",
+        guards: guards.lockedMemory,
+        next: "raise it (ulimit -l; LimitMEMLOCK= of a unit; docker --ulimit memlock=-1), or run with CAP_IPC_LOCK",
+        ask: lockedLimit(lengthOf),
+      },
+      {
+        id: "kernel-memory",
+        iommu: TYPE1,
+        source: "drivers/iommu/iommu-pages.h: iommu_alloc_pages_node",
+        why: "the kernel has no memory for the IOMMU's tables and its record of the map, or the memory cgroup allows no more",
+        next: "free some, or map larger pages",
+        ask: memoryCgroup,
+      },
+      {
+        id: "migration",
+        iommu: TYPE1,
+        source: "mm/gup.c: migrate_longterm_unpinnable_folios",
+        why: "pages lie where none may stay pinned (CMA, ZONE_MOVABLE), and there is no room to move them to",
+        next: "use hugepages that were set aside at boot, or free memory",
+      },
+    ],
     EINVAL: [
       {
         id: "iova-range",
@@ -160,33 +187,6 @@ export const type1Causes: readonly Cause[] = [
         guards: guards.dmaEntries,
         next: "map larger pieces (hugepages, whole segments), or raise it and open a new container",
         ask: entryLimit,
-      },
-    ],
-    ENOMEM: [
-      {
-        id: "locked-memory",
-        iommu: TYPE1,
-        source: "drivers/vfio/vfio_iommu_type1.c: vfio_lock_acct, vfio_pin_pages_remote",
-        holds: overLimit,
-        why: "more memory would be locked than RLIMIT_MEMLOCK allows, where every map counts, and memory that is mapped twice counts twice",
-        guards: guards.lockedMemory,
-        next: "raise it (ulimit -l; LimitMEMLOCK= of a unit; docker --ulimit memlock=-1), or run with CAP_IPC_LOCK",
-        ask: lockedLimit(lengthOf),
-      },
-      {
-        id: "kernel-memory",
-        iommu: TYPE1,
-        source: "drivers/iommu/iommu-pages.h: iommu_alloc_pages_node",
-        why: "the kernel has no memory for the IOMMU's tables and its record of the map, or the memory cgroup allows no more",
-        next: "free some, or map larger pages",
-        ask: memoryCgroup,
-      },
-      {
-        id: "migration",
-        iommu: TYPE1,
-        source: "mm/gup.c: migrate_longterm_unpinnable_folios",
-        why: "pages lie where none may stay pinned (CMA, ZONE_MOVABLE), and there is no room to move them to",
-        next: "use hugepages that were set aside at boot, or free memory",
       },
     ],
     EFAULT: [

@@ -24,6 +24,9 @@ const END = 1n << 64n;
 /** More sizes than a machine has. */
 const SIZES_MAX = 64;
 
+/** The largest pages that memory comes in; an IOMMU may have larger ones. */
+const MEMORY_PAGE_MAX = 1n << 40n;
+
 /**
  * Plans the same memory once for each page size of the IOMMU, smallest first, or for those of `sizes`: its lists then have pages of
  * that size (of the CPU's, where those are larger), and as many bytes, in whole pages; and no other page of the IOMMU is taken.
@@ -38,7 +41,9 @@ export function comparePageSizes(request: PlanRequest, sizes?: readonly bigint[]
   const asked = sizes === undefined && info.kind === "noiommu" ? [1n << 21n, 1n << 30n] : all;
   const ascending = [...new Set(asked)].sort((a, b) => (a < b ? -1 : 1)).slice(0, SIZES_MAX);
   return ascending.map((pageSize) => {
-    const lists = inPagesOf(memory.lists, pageSize > BigInt(info.cpuPageSize) ? pageSize : BigInt(info.cpuPageSize));
+    const cpuPage = BigInt(info.cpuPageSize);
+    const memoryPage = pageSize > MEMORY_PAGE_MAX ? MEMORY_PAGE_MAX : pageSize;
+    const lists = inPagesOf(memory.lists, memoryPage > cpuPage ? memoryPage : cpuPage);
     if (lists === undefined) return { pageSize, ...without("in pages of that size the lists do not end by 2^64") };
     const pageSizes = info.kind === "noiommu" ? info.pageSizes : info.pageSizes & pageSize;
     const other = { ...request, memory: { ...request.memory, lists }, info: { ...info, pageSizes } } as PlanRequest;

@@ -23,8 +23,8 @@ import { guards, sentence } from "../guards.ts";
 import { hex } from "../hex.ts";
 import { keysOf, known } from "../known.ts";
 import { isPowerOfTwo } from "../power-of-two.ts";
-import { object, size } from "../validate.ts";
-import { checkPath, unreadable } from "./files.ts";
+import { checkPath, object, size } from "../validate.ts";
+import { unreadable } from "./files.ts";
 import { pageSize as machinePageSize } from "./page-size.ts";
 
 const ENTRY_BYTES = 8;

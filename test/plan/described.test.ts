@@ -74,6 +74,8 @@ const bad: readonly (readonly [string, unknown, string])[] = [
     "whole number",
   ],
   ["it", { platform: "type1", growTo: "1G", version: 2 }, "from 1 to 1"],
+  ["highestRam", { platform: "noiommu", lists: [{ bytes: "1G" }] }, "in IOVA mode pa"],
+  ["highestRam", { platform: "type1", iovaMode: "pa", lists: [{ bytes: "1G" }], ram: 0 }, "(or ram, or growTo)"],
 ];
 
 for (const [field, document, words] of bad) {
@@ -237,6 +239,18 @@ comparing("say of the pages alone for which lists would be too long that they ar
       if (pageSize > 4096n) assert.is(words, "in pages of that size the lists do not end by 2^64", `${pageSize}`);
     }
   }
+});
+
+comparing("may be larger than any that memory comes in", () => {
+  const lists = [{ bytes: "1G", base: 2 ** 40 }];
+  const { request } = describedMachine({ platform: "type1", iommuPageSizes: ["4K", "16T"], lists });
+  assert.equal(
+    comparePageSizes(request).map(({ plan, rejected }) => [plan?.pageShift, rejected.length > 0]),
+    [
+      [12, false],
+      [undefined, true],
+    ],
+  );
 });
 
 comparing.run();
