@@ -180,7 +180,16 @@ layers("let the machine's facts be read without a kernel", () => {
 });
 
 layers("let PCI devices be found and bound by a machine's files alone", () => {
-  const below = ["pci", "system", "explain", "syscalls.ts", "closable.ts", "exclusive.ts", "open-devices.ts"];
+  const below = [
+    "pci",
+    "system",
+    "explain",
+    "syscalls.ts",
+    "closable.ts",
+    "exclusive.ts",
+    "open-devices.ts",
+    "warn.ts",
+  ];
   mayImport("pci", (to) => [...below, ...words].includes(to));
 });
 
