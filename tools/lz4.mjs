@@ -7,6 +7,8 @@ const FARTHEST = 0xffff;
 /** The last bytes stand as they are: no match begins in the last twelve, and none reaches the last five. */
 const NO_MATCH_BEGINS = 12;
 const NO_MATCH_REACHES = 5;
+/** The longest beginning of a match that is asked for. */
+const BEGINNINGS = 64;
 
 /**
  * @param {Uint8Array} bytes
@@ -47,7 +49,9 @@ function cheapest(all, from, matches) {
   const taken = [];
   for (let at = all.length - 1; at >= from; at--) {
     costs[at] = costs[at + 1] + 1;
-    for (let length = matches[at]?.length ?? 0; length >= LEAST_MATCH; length--) {
+    const most = matches[at]?.length ?? 0;
+    // Of a long one the whole is nearly always best, and asking for each of its beginnings takes the square of its length.
+    for (let length = most; length >= LEAST_MATCH; length = Math.min(length - 1, BEGINNINGS)) {
       // A token and a distance.
       const cost = 3 + lengthBytes(length - LEAST_MATCH).length + costs[at + length];
       if (cost >= costs[at]) continue;

@@ -127,7 +127,7 @@ export function parseCommandLine(
     },
     // Nothing else is possible without an IOMMU; who states another one is told so by the plan.
     iovaMode: parseChoice("iova", values.iova ?? (noIommu ? "pa" : "rebased"), IOVA_MODES),
-    ...(growTo === undefined ? {} : { growTo: parseSize("grow-to", growTo) }),
+    ...(growTo === undefined ? {} : { growTo: parseGrowth(growTo) }),
     steps: parseCount("steps", values.steps ?? STEPS, 1, 10_000_000),
     // The generator has no state 0.
     seed: parseCount("seed", values.seed ?? SEED, 1, 2 ** 32 - 1),
@@ -136,6 +136,12 @@ export function parseCommandLine(
     ...picture,
     ...(command === "help" && positionals[0] !== undefined ? { topic: topicOf(positionals[0]) } : {}),
   };
+}
+
+function parseGrowth(text: string): bigint {
+  const size = parseSize("grow-to", text);
+  if (size === 0n) throw new UsageError(`--grow-to takes at least 1 byte: how large memory may become; got ${text}`);
+  return size;
 }
 
 /** What a command does not do anything with, and where it belongs. */

@@ -58,6 +58,7 @@ export function parseStoredPlan(text: string): StoredPlan {
   const fields = new Fields(document, COMPLAINT);
   checkVersion(fields);
   const plan = shownPlan(planOf(fields));
+  checkRoom(fields, plan);
   const lists = fields.has("lists") ? fields.objects("lists", listOf) : undefined;
   fields.pass(...OF_THE_MACHINE);
   fields.end();
@@ -101,7 +102,7 @@ function planOf(fields: Fields): WindowPlan {
     pageShift,
     ...levels,
     dmaMaskBits,
-    holes: holesOf(fields, shape.start, last),
+    holes: holesOf(fields, kind, shape.start, last),
     ...placeOf(fields, kind, 1n << BigInt(pageShift)),
     ...reachOf(fields, dmaMaskBits),
     fullGrowth: growth,
@@ -148,7 +149,7 @@ function levelsOf(
   return { levels, levelBytes, tableBytes, chargeBytes };
 }
 
-function holesOf(fields: Fields, start: bigint, last: bigint): AddressRange[] {
+function holesOf(fields: Fields, kind: WindowPlan["kind"], start: bigint, last: bigint): AddressRange[] {
   let least = start;
   const holes = fields.objects("holes", (hole) => {
     const range = { start: hole.hex("start"), last: hole.hex("last") };
@@ -160,7 +161,18 @@ function holesOf(fields: Fields, start: bigint, last: bigint): AddressRange[] {
     least = range.last + 1n;
     return range;
   });
-  return holes;
+  if (kind === "type1" || holes.length === 0) return holes;
+  throw fields.refusal("holes", "be empty: only type1 has IOVAs in a window that may not be mapped");
+}
+
+/** What is planned for lies beside the holes: all of it, where it is laid out anew; where IOVAs are addresses, something. */
+function checkRoom(fields: Fields, { iovaMode, size, pageShift, holes, pieces, needed }: WindowPlan): void {
+  if (holes.length === 0) return;
+  const room = holes.reduce((left, hole) => left - (hole.last - hole.start + 1n), size);
+  const laidOut = pieces === undefined ? needed : pieces.reduce((sum, { length }) => sum + length, 0n);
+  const filled = iovaMode === "rebased" ? laidOut : 1n << BigInt(pageShift);
+  if (filled <= room) return;
+  throw fields.refusal("holes", `leave ${bytes(filled)} of the window's ${bytes(size)}; they leave ${bytes(room)}`);
 }
 
 /** By what a window of type1 finds another place. */
