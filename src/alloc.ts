@@ -15,6 +15,7 @@ import { ALLOC_WASM } from "./alloc-wasm.ts";
 import { fromBase64 } from "./base64.ts";
 import { reason } from "./core-unavailable.ts";
 import { DmaWindowError } from "./errors.ts";
+import { unpack } from "./unpack.ts";
 
 /** What the allocator answers when it refuses. Functions that give a handle or a pointer give the negative of these. */
 export const AllocStatus = {
@@ -165,7 +166,7 @@ export interface Allocator extends AllocExports {
 
 /** The bytes of the module. */
 export function readAlloc(): Uint8Array<ArrayBuffer> {
-  return fromBase64(ALLOC_WASM);
+  return unpack(fromBase64(ALLOC_WASM));
 }
 
 /** A memory for {@link instantiateAlloc}. @throws RangeError where 352 MiB of addresses cannot be had. */

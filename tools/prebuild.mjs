@@ -94,12 +94,12 @@ function compile(target, fresh) {
 
 /**
  * What a compiler needs, in one file: nobody reads most of it, and everybody would have it unpacked. By name, as JSON: so Node alone
- * unpacks it. The headers are without their comments, which are half of them.
+ * unpacks it. Sources and headers are without their comments and margins, which are half of them.
  */
 function archive(fresh) {
   const files = packedFiles().map(([name, path]) => [
     name,
-    /^include.*\.h$/.test(name) ? bare(path) : readFileSync(path, "utf8"),
+    /\.(h|cc)$/.test(name) ? bare(path) : readFileSync(path, "utf8"),
   ]);
   const text = Buffer.from(JSON.stringify(Object.fromEntries(files)));
   const params = {
@@ -111,7 +111,7 @@ function archive(fresh) {
   writeFileSync(join(fresh, "sources.json.br"), brotliCompressSync(text, { params }));
 }
 
-/** A file without comments, as a preprocessor has it that expands nothing. */
+/** A file without comments, as a preprocessor has it that expands nothing. None has a string of several lines. */
 function bare(path) {
   const words = ["-fpreprocessed", "-dD", "-E", "-P", "-x", "c++", path];
   const { status, error, stdout, stderr } = spawnSync(compilerOf(targets[0]), words, {
@@ -119,7 +119,7 @@ function bare(path) {
     maxBuffer: 64 << 20,
   });
   if (status !== 0) throw new Error(`the sources were not packed: ${error?.message ?? stderr}`);
-  return stdout;
+  return stdout.replace(/^[ \t]+/gm, "");
 }
 
 /** What is in the archive, and where it lies here; in the order of their names. */

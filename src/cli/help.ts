@@ -16,14 +16,14 @@ export const HELP = `dma-window: a DMA window, sized once
                                  one
   dma-window bind ADDRESS        take a device from its driver, for vfio-pci
   dma-window unbind ADDRESS      give it back
+  dma-window docs [NAME]         this package's documents
 
   --kernel model|linux           the software kernel, or this machine's VFIO
   --json                         one JSON document instead of words
   --version
   --help                         with a command: its options
 
-  Exit codes: 0 done; 1 it could not be done; 2 wrong usage. dma-window COMMAND
-  --help says more.
+  Exit codes: 0 done; 1 it could not be done; 2 wrong usage.
 `;
 
 const KERNEL = `
@@ -174,5 +174,11 @@ ${ROOT}${JSON_OPTION}
   Gives a device back to the driver that it had, also after a program that was
   killed; as root.
 ${ROOT}${JSON_OPTION}
+`,
+  docs: `dma-window docs [NAME]
+
+  Prints a document of this package, such as guide, drivers or install; without
+  a NAME lists them.
+${JSON_OPTION}
 `,
 };

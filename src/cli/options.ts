@@ -5,6 +5,7 @@ import type { ModelPlatform } from "../model/index.ts";
 import type { IovaMode } from "../plan/index.ts";
 import { IOVA_MODES } from "../plan/request.ts";
 import { DEVICE_COMMANDS, type DeviceCommand, type DeviceLine, deviceLine, isDeviceCommand } from "./device-line.ts";
+import { type DocsLine, docsLine } from "./docs-line.ts";
 import { type ExplainLine, explainLine } from "./explain-line.ts";
 import { HELP_OF } from "./help.ts";
 import type { KernelName, MachineOptions } from "./machine.ts";
@@ -79,10 +80,13 @@ export interface ReplayLine {
 }
 
 /** @throws UsageError, saying which option takes what. */
-export function parseCommandLine(args: readonly string[]): CommandLine | ReplayLine | DeviceLine | ExplainLine {
+export function parseCommandLine(
+  args: readonly string[],
+): CommandLine | ReplayLine | DeviceLine | DocsLine | ExplainLine {
   const isExplain = args[0] === "explain";
   const asksForHelp = args.includes("--help") || args.includes("-h");
   if (isExplain && !asksForHelp) return explainLine(args);
+  if (args[0] === "docs" && !asksForHelp) return docsLine(args);
   // Its operands are options that no other command has.
   const { values, positionals } = parse(isExplain ? ["explain", "--help"] : args);
   const kernel = parseChoice<KernelName>("kernel", values.kernel ?? "model", ["model", "linux"]);
@@ -215,7 +219,7 @@ function refuseUnknown(args: readonly string[]): void {
   }
 }
 
-const COMMANDS = ["run", "plan", "show", "replay", "explain", ...DEVICE_COMMANDS] as const;
+const COMMANDS = ["run", "plan", "show", "replay", "explain", ...DEVICE_COMMANDS, "docs"] as const;
 
 function commandOf(positionals: readonly string[]): "run" | "plan" | "show" | "replay" | DeviceCommand {
   const [command = "", extra] = positionals;
@@ -234,7 +238,7 @@ function noCommand(command: string): UsageError {
   const meant = nearest(command, COMMANDS);
   return new UsageError(
     `there is no command ${JSON.stringify(command)}${meant === undefined ? ": the" : `; did you mean ${meant}? The`} ` +
-      "commands are run, plan, show, replay, explain, doctor, devices, bind and unbind",
+      "commands are run, plan, show, replay, explain, doctor, devices, bind, unbind and docs",
   );
 }
 

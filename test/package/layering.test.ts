@@ -94,7 +94,7 @@ layers("begin with the core, which needs its bytes and the errors, and nothing o
       "src/core-wasm.ts",
       "src/core.ts",
     ],
-    ...["src/errno.ts", "src/error-json.ts", "src/errors.ts", "src/hex.ts", "src/inspect.ts"],
+    ...["src/errno.ts", "src/error-json.ts", "src/errors.ts", "src/hex.ts", "src/inspect.ts", "src/unpack.ts"],
   ]);
 });
 
