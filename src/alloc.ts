@@ -87,6 +87,8 @@ export interface AllocExports {
   heapFreeBytes(heap: number): bigint;
   /** Bytes that are free, without those in magazines. */
   heapLowFree(heap: number): bigint;
+  /** How often a block, or new memory, came to the free lists: with each that did, something may fit that did not. Magazines are to be flushed before. */
+  heapReturns(heap: number): bigint;
   /** Bit 0 of the heap's first word, an i32 at its pointer, is set while heapLowFree is below this; bit 1: see {@link RUNG_WORD}. */
   heapSetLow(heap: number, bytes: bigint): void;
   /** Bytes of the largest free block, without magazines. */

@@ -26,6 +26,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { makeLib, makers } from "./lib.mjs";
+import { putInPlace } from "./put-in-place.mjs";
 
 const self = fileURLToPath(import.meta.url);
 const root = dirname(dirname(self));
@@ -126,19 +127,6 @@ function buildCore(directory, prefix) {
 
 function writeText(path, lines) {
   writeFileSync(join(root, path), ["// Written by tools/build.mjs. Not kept in git.", "", ...lines, ""].join("\n"));
-}
-
-/** Two renames: there is no moment at which dist/ or lib/ is half of one build and half of another. */
-function putInPlace(fresh, place) {
-  const former = `${fresh}-former`;
-  if (existsSync(place)) renameSync(place, former);
-  try {
-    renameSync(fresh, place);
-  } catch (error) {
-    if (existsSync(former)) renameSync(former, place);
-    throw error;
-  }
-  rmSync(former, { recursive: true, force: true });
 }
 
 function run(tool, ...parameters) {

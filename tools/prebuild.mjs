@@ -21,7 +21,6 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
-  renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -30,6 +29,7 @@ import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants as zlib } from "node:zlib";
 import { compileShim, headersOf } from "../shim/compile.mjs";
+import { putInPlace } from "./put-in-place.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const home = join(root, "prebuilds");
@@ -76,8 +76,7 @@ export function prebuild() {
     for (const target of targets) compile(target, fresh);
     archive(fresh);
     writeFileSync(join(fresh, sumsFile), sumsOf(fresh));
-    rmSync(home, { recursive: true, force: true });
-    renameSync(fresh, home);
+    putInPlace(fresh, home);
   } finally {
     rmSync(fresh, { recursive: true, force: true });
   }

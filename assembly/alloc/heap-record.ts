@@ -25,6 +25,8 @@ export class Heap {
   runCapacity: u32;
   /** One bit for each bitmap that is not empty. */
   levels: u32;
+  /** How often a block came back to the free lists. */
+  returns: u64;
 }
 
 export const BITMAPS: u32 = 64;

@@ -150,7 +150,7 @@ export function acceptAbsent(target: ContainerTarget, call: number, absent?: big
 }
 
 /** Writes an UNMAP as it was prepared. */
-function writeUnmap(call: number): void {
+export function writeUnmap(call: number): void {
   const { iova, length } = rowOf(core.requestAt(call));
   core.writeUnmap(core.structAt(call), iova, length);
 }

@@ -400,6 +400,7 @@ export class Container extends Closable {
       }
     }
     core.windowClose(window.target.window);
+    this.#sites?.noteEnd(window.target.window);
     this.#windows.delete(window);
     return leftover ?? threw;
   }

@@ -3,7 +3,7 @@
  * UNMAP that fails ends the list, an UNREGISTER that fails leaves memory locked, and a later call tries it again.
  */
 import { channels } from "../channels.ts";
-import { core, NO_ADDRESS, NOT_CALLED, Status } from "../core.ts";
+import { core, NO_ADDRESS, NOT_CALLED, Owner, Status } from "../core.ts";
 import { ERRNO } from "../errno.ts";
 import { asOurs, DmaWindowError, withResidue } from "../errors.ts";
 import { bytes } from "../hex.ts";
@@ -19,6 +19,7 @@ import {
   settleDoubts,
   thrown,
   wasNotThere,
+  writeUnmap,
 } from "./calls.ts";
 import { outOfMemory } from "./columns.ts";
 import {
@@ -51,6 +52,7 @@ const { IOMMU_UNMAP_DMA } = VfioCall;
 export function performUnmaps(target: Target, count: number, owner: number, among?: Among): DmaWindowError | undefined {
   const since = began();
   const leftover = unmapRows(target, count, owner, among);
+  if (target.sites !== undefined && owner === Owner.PROGRAM) target.sites.noteUnmaps(target.window, count);
   if (channels.unmap.hasSubscribers) tellUnmaps(target, count, owner, since);
   return leftover;
 }
@@ -68,6 +70,7 @@ function unmapRows(target: Target, count: number, owner: number, among?: Among):
     if (core.callAt(at) !== IOMMU_UNMAP_DMA && !isEnded(target, at)) unended.push(at);
   }
   settleDoubts(target, at);
+  acceptGone(target);
   const isDone = at === core.callCount() && unended.length === 0 && thrown() === undefined;
   const leftover = stillRegistered(unended, target, thrown());
   let failed = at < core.callCount() ? failureOf(at, target, among ?? { first: 0, count }, thrown()) : undefined;
@@ -171,14 +174,24 @@ function isEnded(target: ContainerTarget, call: number): boolean {
 }
 
 /**
- * Whether an UNMAP or UNREGISTER failed because the container's last group has left, as it does with its last device: the kernel has
- * unmapped all by then, and given up the IOMMU, so that it knows no such call any more.
- * (drivers/vfio/container.c: vfio_group_detach_container, vfio_fops_unl_ioctl)
+ * Whether an UNMAP or UNREGISTER failed because the container's last group has left, as it does with its last device: the kernel
+ * unmaps all then, and gives up the IOMMU. From there on it knows no such call (EINVAL). Until then, while somebody else's unbind is
+ * in the middle of that, the IOMMU's driver answers to a call what it finds: an UNREGISTER has ENOENT. Which errno it is therefore
+ * says nothing, and the group's status all: it is given once the group has left.
+ * (drivers/vfio/container.c: vfio_group_detach_container, vfio_fops_unl_ioctl; group.c: vfio_device_remove_group)
  */
 function wentWithGroups(target: ContainerTarget, call: number): boolean {
-  if (core.resultAt(call) !== -ERRNO.EINVAL || !target.haveGroupsGone()) return false;
+  if (core.resultAt(call) >= 0 || !target.haveGroupsGone()) return false;
   setResult(call, 0);
   return true;
+}
+
+/** Likewise on type1, where an UNMAP that finds nothing any more is answered with 0, and says that it unmapped nothing. */
+function acceptGone(target: Target): void {
+  for (let k = core.wrongUnmap(0); k < core.callCount(); k = core.wrongUnmap(k + 1)) {
+    if (!target.haveGroupsGone()) return;
+    writeUnmap(k);
+  }
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Calls on a container of type1: x86 and Arm. */
 import { guards } from "../guards.ts";
 import { bytes, hex } from "../hex.ts";
+import { memoryLimit } from "../system/cgroups.ts";
 import { noDriver } from "./arguments/descriptors.ts";
 import { mappedAlready, outsideRanges, wrapsMap, wrapsUnmap } from "./arguments/type1.ts";
 import { type Asked, type Cause, causesOf, type Question } from "./cause.ts";
@@ -22,7 +23,7 @@ const entryLimit: Question = (machine) => {
   };
 };
 
-/** Whether an IOVA of the request lies in a hole that every group of the machine shows. */
+/** Whether an IOVA of the request lies in a hole that a group of the machine shows: which groups the container has is not known. */
 const reservedIova: Question = (machine, { iova, length }) => {
   if (typeof iova !== "bigint" || typeof length !== "bigint" || length === 0n) return undefined;
   const last = iova + length - 1n; // both from the call: below 2^65, as bigint exact
@@ -39,23 +40,14 @@ const reservedIova: Question = (machine, { iova, length }) => {
   return undefined;
 };
 
-/** What a container takes may be less than the memory that the IOMMU's tables need (`GFP_KERNEL_ACCOUNT`). */
+/** The IOMMU's tables are charged to this process's cgroups (`GFP_KERNEL_ACCOUNT`). */
 const memoryCgroup: Question = (machine) => {
-  const path = machine
-    .text("/proc/self/cgroup")
-    ?.split("\n")
-    .find((line) => line.startsWith("0::"))
-    ?.slice(3);
-  if (path === undefined) return undefined;
-  const max = machine.text(`/sys/fs/cgroup${path === "/" ? "" : path}/memory.max`)?.trim();
-  const current = machine.number(`/sys/fs/cgroup${path === "/" ? "" : path}/memory.current`);
-  if (max === undefined) return undefined;
-  if (max === "max") return { verdict: "unlikely" };
-  const used = current === undefined ? "" : `, of which ${bytes(BigInt(current))} are used`;
-  return {
-    verdict: "possible",
-    why: `the kernel has no memory for the IOMMU's tables: the memory cgroup allows ${bytes(BigInt(max))}${used}`,
-  };
+  const tightest = memoryLimit(machine.files);
+  if (tightest === undefined)
+    return machine.text("/proc/self/cgroup") === undefined ? undefined : { verdict: "unlikely" };
+  const { file, limit, used } = tightest;
+  const allowed = `${file} allows ${bytes(limit)}, of which ${bytes(used)} are used`;
+  return { verdict: "possible", why: `the kernel has no memory for the IOMMU's tables: ${allowed}` };
 };
 
 /** Not all of the memory can be pinned, for writing where the device may write. */

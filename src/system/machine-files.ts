@@ -71,13 +71,17 @@ function numbersOf(rdev: number): readonly [number, number] {
   return [Number(major), Number(minor)];
 }
 
-/** Node throws what the kernel refused, with its errno; what is thrown besides is a caller's mistake. */
+/**
+ * Node throws what the kernel refused, with its errno. What its permission model refuses it throws without one: no more can be read
+ * than where the kernel says EACCES. What is thrown besides is a caller's mistake.
+ */
 function answered<T>(call: () => T): T | number {
   try {
     return call();
   } catch (error) {
-    const { errno } = error as { errno?: unknown };
+    const { errno, code } = error as { errno?: unknown; code?: unknown };
     if (typeof errno === "number" && errno < 0) return errno;
+    if (code === "ERR_ACCESS_DENIED") return -ERRNO.EACCES;
     throw error;
   }
 }

@@ -18,8 +18,9 @@ const KERNELS: Elsewhere["runBy"] = [".ci/run", "npm run test:kernels"];
 const HUGEPAGES: Elsewhere["runBy"] = ["test/kernels/guests.ts", "hugepages="];
 
 export const elsewhere: readonly Elsewhere[] = [
-  { command: /^npm install dma-window$/, needs: "a registry", runBy: [".ci/run", "npm run test:install"] },
-  { command: /^npm ci && npm start$/, needs: "a registry", runBy: [".ci/run", "npm ci; npm start"] },
+  { command: /^npm install \.\/dma-window-/, needs: "package managers", runBy: [".ci/run", "npm run test:install"] },
+  { command: /^npm ci$/, needs: "a registry", runBy: [".ci/run", "npm ci; npm start"] },
+  { command: /^npm start$/, needs: "its own folder", runBy: [".ci/run", "npm ci; npm start"] },
   { command: /^npm ci && npm test$/, needs: "a registry", runBy: [".ci/run", "npm test"] },
   { command: /^npm test$/, needs: "its own run", runBy: [".ci/run", "npm test"] },
   { command: /^node test\/run\.mjs /, needs: "its own run", runBy: ["package.json", '"test": "node test/run.mjs"'] },

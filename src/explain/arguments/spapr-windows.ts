@@ -1,5 +1,7 @@
 /** What sPAPR TCE checks of a window that is made or removed, and of GET_INFO. */
+
 import { bytes, hex } from "../../hex.ts";
+import { isPowerOfTwo } from "../../power-of-two.ts";
 import { type Asked, type Cause, type Holds, othersOf } from "../cause.ts";
 import { known, operand, when } from "../facts.ts";
 import { noFlags, tooShort } from "./structs.ts";
@@ -16,8 +18,6 @@ function on(platform: "powernv" | "pseries", holds: Holds): Holds {
     return known(asked, "platform") === other ? false : holds(asked);
   };
 }
-
-const isPowerOfTwo = (size: bigint) => size > 0n && (size & (size - 1n)) === 0n;
 
 const oddSize = when(["size"], (size) => size > 0n && !isPowerOfTwo(size) && `${bytes(size)} are no power of two`);
 
