@@ -41,7 +41,11 @@ export function explainCommand(line: ExplainLine, print: Print): number {
     }
     case "text": {
       const found = explainLine(line.text, options);
-      if (found === undefined) return nothing("that line", answerInLine(line.text));
+      if (found === undefined) {
+        const answer = answerInLine(line.text);
+        if (line.json) print(json({ call: null, answer: answer ?? null, causes: [], passed: [] }));
+        return nothing("that line", answer);
+      }
       print(line.json ? json(found) : explanationLines(found, { ...found.found, ...line.asked }).join("\n"));
       return 0;
     }
@@ -75,6 +79,7 @@ function explainAnswer(line: ExplainAnswerLine, options: ExplainOptions, print: 
     return 0;
   }
   process.stderr.write(`dma-window: ${answer} is an answer, and no call of VFIO's is known to give it\n`);
+  if (alsoCalls.length === 0 && line.json) print(json({ answer, calls, alsoCalls }));
   return alsoCalls.length === 0 ? 1 : explainCalls(alsoCalls, undefined, options, line.json, print);
 }
 

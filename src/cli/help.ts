@@ -19,9 +19,9 @@ export const HELP = `dma-window: a DMA window, sized once
   dma-window docs [NAME]         this package's documents
 
   --kernel model|linux           the software kernel, or this machine's VFIO
-  --json                         one JSON document instead of words
-  --version
-  --help                         with a command: its options
+  --json                         one JSON document instead of words, also where
+                                 something could not be done: "error"
+  --version, --help              --help with a command: its options
 
   Exit codes: 0 done; 1 it could not be done; 2 wrong usage.
 `;
@@ -113,6 +113,8 @@ ${DESCRIBED}${KERNEL}${NO_IOMMU}${MEMORY}
                            zoomed${DESCRIBED}${KERNEL}${MEMORY}${JSON_OPTION}
 
   COLUMNS says how wide it is (80); NO_COLOR leaves colours out.
+
+  Exit codes: 0 done; 1 it could not be done; 2 wrong usage.
 `,
   replay: `dma-window replay FILE
 
@@ -161,6 +163,8 @@ dma-window explain --file FILE | --trace FILE
   Lists this machine's PCI devices: class, IOMMU group, driver, and what would
   be lost if VFIO had it; of one also why VFIO would refuse it, and what to do.
 ${ROOT}${JSON_OPTION}
+
+  Exit codes: 0 done; 1 it could not be done; 2 wrong usage.
 `,
   bind: `dma-window bind ADDRESS
 
@@ -168,12 +172,16 @@ ${ROOT}${JSON_OPTION}
 
   --force                  though it is in use, by a disk that is mounted, a
                            network, a console: that is lost${ROOT}${JSON_OPTION}
+
+  Exit codes: 0 done; 1 it could not be done; 2 wrong usage.
 `,
   unbind: `dma-window unbind ADDRESS
 
   Gives a device back to the driver that it had, also after a program that was
   killed; as root.
 ${ROOT}${JSON_OPTION}
+
+  Exit codes: 0 done; 1 it could not be done; 2 wrong usage.
 `,
   docs: `dma-window docs [NAME]
 

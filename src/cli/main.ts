@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command `dma-window`. Results go to stdout; everything else, to stderr. */
 import { readFileSync } from "node:fs";
+import { errorToJson } from "../error-json.ts";
 import { DmaWindowError } from "../errors.ts";
 import { plainPage } from "../explain/lines/plain.ts";
 import type { DeviceLine } from "./device-line.ts";
@@ -15,7 +16,7 @@ import { type CommandLine, parseCommandLine, type ReplayLine } from "./options.t
 import { planCommand } from "./plan.ts";
 import { replayCommand } from "./replay.ts";
 import { runCommand } from "./run.ts";
-import { say } from "./say.ts";
+import { say, UnwritableError } from "./say.ts";
 import { showCommand } from "./show.ts";
 import { UsageError } from "./usage.ts";
 import { warnInOwnWords } from "./warnings.ts";
@@ -65,8 +66,12 @@ function perform(line: CommandLine | ReplayLine | DeviceLine | DocsLine | Explai
   }
 }
 
-/** Errors that say themselves what to do are shown without a stack; others are defects of ours, and keep it. */
-function complain(error: unknown): number {
+/**
+ * Errors that say themselves what to do are shown without a stack; others are defects of ours, and keep it. With --json a program is
+ * told of what could not be done by a document, as it is of what could.
+ */
+function complain(error: unknown, json: boolean): number {
+  if (error instanceof UnwritableError) return complainOfStdout(error.message);
   if (error instanceof UsageError) {
     process.stderr.write(`dma-window: ${plainPage(error.message)}\n(dma-window COMMAND --help shows the options)\n`);
     return 2;
@@ -76,20 +81,26 @@ function complain(error: unknown): number {
     plainPage(text).replaceAll("noIommu: true", "--no-iommu").replaceAll("force: true", "--force");
   if (error instanceof DmaWindowError) process.stderr.write(`dma-window: ${inWords(error.message)} [${error.code}]\n`);
   else process.stderr.write(`dma-window: ${error instanceof Error ? error.stack : error}\n`);
+  if (json) print(JSON.stringify({ error: errorToJson(error instanceof Error ? error : new Error(String(error))) }));
+  return 1;
+}
+
+function complainOfStdout(why: string): 1 {
+  process.stderr.write(`dma-window: the result could not be written: ${why}\n`);
   return 1;
 }
 
 /** A reader that has seen enough, as `head` has, is no error. A disk that is full is one. */
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") return;
-  process.stderr.write(`dma-window: the result could not be written: ${error.message}\n`);
-  process.exitCode = 1;
+  process.exitCode = complainOfStdout(error.message);
 });
 
+const words = process.argv.slice(2);
 try {
-  const line = parseCommandLine(process.argv.slice(2));
+  const line = parseCommandLine(words);
   if ("machine" in line) warnInOwnWords(line.machine.kernel === "model");
   process.exitCode = perform(line);
 } catch (error) {
-  process.exitCode = complain(error);
+  process.exitCode = complain(error, words.includes("--json"));
 }

@@ -137,6 +137,8 @@ export function showOptions(positionals: readonly string[], values: DescribingVa
   if (steps !== undefined && !storm && file === undefined) {
     throw new UsageError("--steps goes with the FILE of a trace, or with --storm");
   }
+  if (follow && values.json === true) throw new UsageError("--follow draws: leave --json out");
+  if (follow && file === "-") throw new UsageError("--follow takes a FILE that is written, and no stdin");
   if (at !== undefined && steps !== undefined)
     throw new UsageError("--at shows one moment, --steps several: leave one out");
   return {

@@ -23,6 +23,7 @@ import { performMaps } from "./maps.ts";
 import type { Placing } from "./offset.ts";
 import { among, joined, nameOf, type Placed, STEP, STEP_BYTES, type Step, withoutAddress } from "./placed.ts";
 import { Regions, release, setAside } from "./regions.ts";
+import { Served } from "./served.ts";
 import { endIdle, lasting, performUnmaps } from "./unmaps.ts";
 import type { Window } from "./window.ts";
 
@@ -35,6 +36,7 @@ export class Attachment implements MemoryListener, Placing {
   readonly window: Window;
   readonly #memory: MemsegTable;
   readonly #regions: Regions;
+  readonly #served = new Served();
   /** It is on its way out: what comes to the memory is not mapped any more. */
   #isLeaving = false;
   #isAttached = true;
@@ -54,6 +56,7 @@ export class Attachment implements MemoryListener, Placing {
     const mapped: Placed[][] = [];
     try {
       this.#regions.placeAll(this.#memory.lists);
+      this.#served.mappedTo();
       let first = 0;
       for (const batch of this.#batches()) {
         this.#map(batch, { first, count: this.#memory.size });
@@ -93,8 +96,9 @@ export class Attachment implements MemoryListener, Placing {
   /** Maps some of what lies from an address on and is not mapped yet. `first`: how many maps came before it. */
   mapNext(from: bigint, first: number): Step {
     const { placed, step } = this.#next(from);
-    const absent = placed.filter((one) => core.windowReverse(this.window.target.window, one.iova) !== one.va);
-    this.#map(absent, { first, count: this.#memory.size });
+    const absent = placed.filter(({ va }) => !this.#served.has(va));
+    this.#mapNew(absent, { first, count: this.#memory.size });
+    this.#served.mappedTo(step.next);
     return step;
   }
 
@@ -103,13 +107,15 @@ export class Attachment implements MemoryListener, Placing {
     this.#isLeaving = true;
     this.#unmapLeft();
     const { placed, step } = this.#next(from);
-    left.push(...leftBy(() => this.#unmap(placed), `${nameOf(placed)} are still mapped`));
+    const ours = placed.filter(({ va }) => this.#served.has(va));
+    left.push(...leftBy(() => this.#unmap(ours), `${nameOf(ours)} are still mapped`));
+    this.#served.givenUpTo(step.next);
     return step;
   }
 
   /** After {@link unmapNext} to the end: as if it had never begun. */
   drop(isClean: boolean): void {
-    if (isClean) this.#regions.drop();
+    if (isClean && this.#left.length === 0) this.#regions.drop();
     this.forget();
   }
 
@@ -200,7 +206,7 @@ export class Attachment implements MemoryListener, Placing {
     return region === undefined ? undefined : core.rebase(0n, list.base, region);
   }
 
-  /** All of it that is served. @internal */
+  /** All of it that is mapped. @internal */
   mapped(): MappedFacts {
     let [bytes, pages, maps] = [0n, 0n, 0];
     for (const batch of this.#batches()) {
@@ -214,14 +220,20 @@ export class Attachment implements MemoryListener, Placing {
   }
 
   added(list: MemsegList, memsegs: readonly Memseg[]): void {
-    if (this.#isLeaving) return;
-    this.#unmapLeft();
-    const placed = this.#place(list, memsegs);
+    if (!this.#isLeaving) {
+      this.#unmapLeft();
+      this.#mapNew(this.#place(list, memsegs));
+    }
+    this.#served.came(memsegs, !this.#isLeaving);
+  }
+
+  /** Maps what never was, and keeps in mind what of it is left where that fails: not what others have there, which is why. */
+  #mapNew(placed: readonly Placed[], of?: { first: number; count: number }): void {
+    const others = new Set(placed.filter((one) => this.#isLive(one)));
     try {
-      this.#map(placed);
+      this.#map(placed, of);
     } catch (error) {
-      const isKnown = (va: bigint) => this.#left.some((one) => va >= one.va && va < one.va + one.length);
-      this.#left = [...this.#left, ...placed.filter((one) => this.#isLive(one) && !isKnown(one.va))];
+      this.#left = [...this.#left, ...placed.filter((one) => !others.has(one) && this.#isLive(one))];
       throw error;
     }
   }
@@ -243,12 +255,17 @@ export class Attachment implements MemoryListener, Placing {
   }
 
   removing(list: MemsegList, memsegs: readonly Memseg[]): DmaWindowError | undefined {
-    return this.#unmap(this.#place(list, memsegs));
+    const ours = memsegs.filter(({ va }) => this.#served.has(va));
+    const leftover = this.#unmap(this.#place(list, ours));
+    this.#served.went(memsegs);
+    return leftover;
   }
 
+  /** All that is mapped. */
   *#batches(): Generator<Placed[], void, void> {
     let batch: Placed[] = [];
     for (const together of this.#pieces()) {
+      if (!this.#served.has(together[0].va)) continue;
       batch.push(...this.#place(together[0].list, together));
       if (batch.length < BATCH) continue;
       yield batch;

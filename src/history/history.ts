@@ -141,13 +141,26 @@ export class History {
     }
   }
 
-  /** On PowerNV every TCE of the container is cleared when a group leaves; elsewhere all goes with the last one. */
+  /**
+   * On PowerNV every TCE of the container is cleared when a group leaves; elsewhere all goes with the last one, and what was locked for it
+   * is not any more (drivers/vfio/vfio_iommu_type1.c: vfio_iommu_unmap_unpin_all; vfio_iommu_spapr_tce.c: tce_iommu_release).
+   */
   #leave(group: TracedGroup): void {
     const { container } = group;
+    if (container !== undefined && container.groups.size === 1) this.#unlock(container);
     if (container !== undefined && (isSpapr(container) || container.groups.size === 1)) {
       this.#unmap(container, 0n, 1n << 64n);
     }
     leave(group);
+  }
+
+  #unlock(container: TracedContainer): void {
+    if (isType1(container)) {
+      for (const { value } of container.maps) if (this.#locked !== undefined) this.#locked -= value.size;
+    }
+    if (!isSpapr(container)) return;
+    this.#unmap(container, 0n, 1n << 64n); // so that only what others have mapped keeps a registration
+    for (const { value } of [...container.registrations]) this.#unregister(container, value.start, value.size);
   }
 
   #onContainer(number: number | undefined, container: TracedContainer, call: TraceCall): void {
@@ -200,12 +213,7 @@ export class History {
         return;
       case VfioCall.IOMMU_SPAPR_UNREGISTER_MEMORY: {
         if (!isDone || vaddr === undefined || size === undefined) return;
-        container.registrations.clear(vaddr, vaddr + size);
-        const isElsewhere = [...this.containers].some((one) => one.registrations.at(vaddr) !== undefined);
-        const isMapped = !this.#mapped.within(vaddr, vaddr + size).next().done;
-        if (isElsewhere) return;
-        if (isMapped) this.zombies.set(vaddr, vaddr + size, { start: vaddr, size });
-        else if (this.#locked !== undefined) this.#locked -= size;
+        this.#unregister(container, vaddr, size);
         return;
       }
       case VfioCall.IOMMU_MAP_DMA:
@@ -238,6 +246,15 @@ export class History {
         if (isDone && start !== undefined) this.#remove(container, start);
         return;
     }
+  }
+
+  #unregister(container: TracedContainer, vaddr: bigint, size: bigint): void {
+    container.registrations.clear(vaddr, vaddr + size);
+    const isElsewhere = [...this.containers].some((one) => one.registrations.at(vaddr) !== undefined);
+    const isMapped = !this.#mapped.within(vaddr, vaddr + size).next().done;
+    if (isElsewhere) return;
+    if (isMapped) this.zombies.set(vaddr, vaddr + size, { start: vaddr, size });
+    else if (this.#locked !== undefined) this.#locked -= size;
   }
 
   /** The first call that needs a window makes the default one. */

@@ -3,6 +3,7 @@ import type { AddressRange } from "../iommu.ts";
 import { IommuType } from "../syscalls.ts";
 import type { TraceCall, TraceHeader } from "../trace/format.ts";
 import { type Picture, type WindowPicture, windowPicture } from "./picture.ts";
+import { TraceGroups } from "./trace-groups.ts";
 import { TracePlaces } from "./trace-places.ts";
 import { TraceContainer } from "./trace-state.ts";
 
@@ -12,6 +13,7 @@ const CONTAINERS_MAX = 16;
 export class TraceWindows {
   readonly #places: TracePlaces;
   readonly #containers = new Map<string, TraceContainer>();
+  readonly #groups = new TraceGroups();
   /** Those whose IOMMU has said something of itself. */
   readonly #informed = new Set<string>();
   /** The last call that was taken. */
@@ -42,8 +44,9 @@ export class TraceWindows {
     this.line = call.line;
     if (call.call === "mmap") this.#places.mapped(call);
     if (call.call === "munmap") this.#unmapped(call);
+    const left = this.#groups.take(call);
     if (call.answer !== 0) return false;
-    const changed = this.#answered(call);
+    const changed = left === undefined ? this.#answered(call) : this.#leave(left);
     if (changed) this.changes++;
     return changed;
   }
@@ -111,6 +114,15 @@ export class TraceWindows {
         return true;
     }
     return false;
+  }
+
+  /** The last group takes the IOMMU along. On sPAPR each of them takes all that is mapped. */
+  #leave({ container: fd, isLast }: { readonly container: string; readonly isLast: boolean }): boolean {
+    const container = this.#containers.get(fd);
+    if (container === undefined) return false;
+    if (isLast) this.#containers.delete(fd);
+    else if (container.isSpapr) container.clear();
+    return isLast || container.isSpapr;
   }
 
   #unmapped(call: TraceCall): void {

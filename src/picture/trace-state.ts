@@ -42,6 +42,10 @@ export class TraceContainer {
     return this.iommuType === IommuType.TYPE1 || this.iommuType === IommuType.TYPE1v2;
   }
 
+  get isSpapr(): boolean {
+    return this.iommuType === IommuType.SPAPR_TCE_V2 || this.iommuType === IommuType.SPAPR_TCE;
+  }
+
   /** The regions of lists that keep address space, clipped to what is drawn later. */
   regions(): RegionFacts[] {
     const found: RegionFacts[] = [];
@@ -68,8 +72,7 @@ export class TraceContainer {
 
   unmap({ fields, out }: TraceCall, places: TracePlaces): void {
     if (Number(fields.flags) === UNMAP_ALL) {
-      this.live.clearAll();
-      this.liveBytes = 0n;
+      this.clear();
       return;
     }
     const start = places.numberOf(String(fields.iova));
@@ -78,6 +81,12 @@ export class TraceContainer {
     const said = typeof out?.size === "string" && /^0x[0-9a-f]{1,16}$/.test(out.size) ? BigInt(out.size) : asked;
     const length = said === 0n ? 0n : said > asked ? said : asked;
     this.#remove(start, start + length - 1n);
+  }
+
+  /** Nothing is mapped any more. */
+  clear(): void {
+    this.live.clearAll();
+    this.liveBytes = 0n;
   }
 
   create({ fields, out }: TraceCall): void {

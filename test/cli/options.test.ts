@@ -179,6 +179,8 @@ const refused: readonly (readonly [string, RegExp])[] = [
   ["run --json=yes", /--json/],
   ["run --steps", /--steps/],
   ["run --grow-to -1", /--grow-to/],
+  ["show x --follow --json", /^--follow draws: leave --json out/],
+  ["show --follow -", /^--follow takes a FILE that is written/],
   ["run --grow-to 0", /^--grow-to takes at least 1 byte/],
   ["plan --machine laptop --memory 0", /^--memory must be whole pages of 4 KiB, and not 0; got "0"$/],
   ["plan --memory 3K", /^--memory must be whole pages of 64 KiB, and not 0; got "3K"$/],

@@ -1,52 +1,15 @@
 /** Long work in batches: the loop runs between them, progress is told, and an end in the middle leaves nothing, or says what. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { Window } from "../../src/container/window.ts";
-import type { DmaWindowError } from "../../src/errors.ts";
-import { DmaHeap } from "../../src/heap/heap.ts";
 import type { Progress } from "../../src/long-work.ts";
 import { MemsegTable } from "../../src/memory/table.ts";
 import { hiding } from "../device/site.ts";
 import { agree } from "../support/agreement.ts";
-import { failure } from "../support/failure.ts";
 import { MiB, Program, ready } from "../support/program.ts";
+import { rejection, turnsIn, used } from "./long.ts";
 
 const PAGE = 4096n;
 const HUGE = 2n * MiB;
-
-/** The error that a promise rejects with; of this code. */
-async function rejection(code: string, promise: Promise<unknown>): Promise<DmaWindowError> {
-  const error = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason as DmaWindowError,
-  );
-  if (error === undefined) throw new Error(`it did not reject with ${code}`);
-  assert.is(error.code, code, error.stack);
-  return error;
-}
-
-/** How often the event loop came by while `run` went on. */
-async function turnsIn(run: () => Promise<unknown>): Promise<number> {
-  let turns = 0;
-  let isDone = false;
-  const again = () => {
-    turns++;
-    if (!isDone) setImmediate(again);
-  };
-  setImmediate(again);
-  await run().finally(() => {
-    isDone = true;
-  });
-  return turns;
-}
-
-/** The kernel keeps in mind who first used a container of sPAPR: so that a comparison does not meet with that. */
-function used(program: Program, window: Window): void {
-  const length = 1n << BigInt(window.pageShift);
-  const va = program.allocate(length, window.pageShift === 12 ? undefined : window.pageShift);
-  const iova = window.map({ va, length, iova: window.start + window.size - length });
-  window.unmap({ iova, length });
-}
 
 /** More requests than are made in one batch. */
 function manyMaps(count = 2500) {
@@ -286,147 +249,6 @@ test("what allocate refuses is refused by a promise, with nothing done", async (
   await rejection("ERR_LIST_FULL", memory.allocateAsync(list, 300));
   await rejection("ERR_INVALID_ARG_TYPE", memory.allocateAsync(list, 1, { signal: 1 as never }));
   assert.is(program.kernel.calls, calls);
-});
-
-/** A memory of many segments, and a window that it fits in. */
-function large(count = 2500) {
-  const program = new Program();
-  const memory = program.memory();
-  const list = memory.addList({ pageSize: PAGE, maxBytes: 32n * MiB });
-  const segments = Array.from({ length: count }, () => memory.allocate(list, 1));
-  const window = program.window(64n * MiB, { memory });
-  used(program, window);
-  return { program, memory, list, window, segments };
-}
-
-const mappedIn = (window: { translate(va: bigint): bigint | undefined }, segments: readonly { va: bigint }[]) =>
-  segments.filter(({ va }) => window.translate(va) !== undefined).length;
-
-test("a memory is attached in steps, and then as attach does it", async () => {
-  const { program, memory, window, segments, list } = large();
-  const told: number[] = [];
-  const turns = await turnsIn(() =>
-    program.container.attachAsync(memory, window, { onProgress: ({ done }) => told.push(Number(done / PAGE)) }),
-  );
-  assert.equal(told, [1024, 2048, 2500]);
-  assert.ok(turns >= 3);
-  assert.is(mappedIn(window, segments), 2500);
-  agree(program, window);
-  failure("ERR_ATTACHED", () => program.container.attach(memory, window));
-  const later = memory.allocate(list, 1);
-  assert.is(
-    later.iova(window),
-    window.iovaOffset(list) + later.va - (later.va + window.iovaOffset(list) >= 1n << 64n ? 1n << 64n : 0n),
-  );
-  program.container.detach(memory);
-  assert.is(window.liveBytes, 0n);
-});
-
-test("memory that comes and goes meanwhile is mapped and unmapped, wherever it lies", async () => {
-  const { program, memory, list, window, segments } = large();
-  const [first, last] = [segments[3], segments[2400]];
-  let added: { va: bigint }[] = [];
-  await program.container.attachAsync(memory, window, {
-    onProgress({ done }) {
-      if (done !== 1024n * PAGE || first === undefined || last === undefined) return;
-      memory.free(first);
-      memory.free(last);
-      added = [memory.allocate(list, 1), memory.allocate(list, 1), memory.allocate(list, 2)];
-      const more = memory.addList({ pageSize: PAGE, maxBytes: MiB });
-      added.push(memory.allocate(more, 1));
-    },
-  });
-  const live = segments.filter(({ freed }) => !freed);
-  assert.is(live.length, 2498);
-  assert.is(mappedIn(window, [...live, ...added]), 2498 + 4);
-  agree(program, window);
-});
-
-test("an abort of attaching unmaps all, in steps, and the memory can be attached again", async () => {
-  const { program, memory, list, window, segments } = large();
-  const before = program.model.hash();
-  const controller = new AbortController();
-  const aborted = program.container.attachAsync(memory, window, {
-    signal: controller.signal,
-    onProgress: ({ done }) => done === 2048n * PAGE && controller.abort(),
-  });
-  const error = await rejection("ERR_ABORTED", aborted);
-  assert.is(error.residue, undefined);
-  assert.is(program.model.hash(), before);
-  assert.equal(memory.mapped, []);
-  const more = memory.allocate(list, 1);
-  assert.is(window.translate(more.va), undefined);
-  program.container.attach(memory, window);
-  assert.is(mappedIn(window, segments), 2500);
-});
-
-test("a step that fails undoes those before it, and says which memory it was", async () => {
-  const { program, memory, window } = large();
-  const before = program.model.hash();
-  program.kernel.fail({ call: "VFIO_IOMMU_MAP_DMA", nth: 1500, answer: -12 });
-  const error = await rejection("ERR_KERNEL", program.container.attachAsync(memory, window));
-  assert.is(error.facts?.index, 1500);
-  assert.ok(error.facts?.segment);
-  assert.is(program.model.hash(), before);
-  program.kernel.fail(
-    { call: "VFIO_IOMMU_MAP_DMA", nth: 1500, answer: -12 },
-    { call: "VFIO_IOMMU_UNMAP_DMA", nth: 500, times: 100_000, answer: -22 },
-  );
-  const left = await rejection("ERR_KERNEL", program.container.attachAsync(memory, window));
-  assert.ok((left.residue?.left.length ?? 0) > 0);
-  program.kernel.heal();
-  agree(program, window);
-  assert.equal(memory.mapped, []);
-  program.container.close();
-  memory.close();
-  assert.equal(program.model.leaks(), []);
-});
-
-test("whoever detaches it, or closes its window or container, ends attaching", async () => {
-  for (const end of ["detach", "window", "container"] as const) {
-    const { program, memory, window } = large();
-    const { container } = program;
-    const attaching = container.attachAsync(memory, window, {
-      onProgress({ done }) {
-        if (done !== 1024n * PAGE) return;
-        if (end === "detach") container.detach(memory);
-        else (end === "window" ? window : container).close();
-      },
-    });
-    const error = await rejection("ERR_NOT_ATTACHED", attaching);
-    assert.is(error.residue, undefined, end);
-    if (end === "detach") assert.is(window.liveBytes, 0n);
-    container.close();
-    memory.close();
-    assert.equal(program.model.leaks(), [], end);
-  }
-});
-
-test("no heap stands on a memory that is being attached", async () => {
-  const { program, memory, list, window } = large();
-  let refused: unknown;
-  await program.container.attachAsync(memory, window, {
-    onProgress({ done }) {
-      if (done !== 1024n * PAGE) return;
-      refused = failure("ERR_NOT_ATTACHED", () => new DmaHeap({ memory, list, window }));
-    },
-  });
-  assert.ok(refused);
-  new DmaHeap({ memory, list, window }).close();
-});
-
-test("what attach refuses is refused by a promise, with nothing done", async () => {
-  const { program, memory, window } = large(3);
-  const { container } = program;
-  const calls = program.kernel.calls;
-  await rejection("ERR_INVALID_ARG_TYPE", container.attachAsync({} as never, window));
-  await rejection("ERR_INVALID_ARG_TYPE", container.attachAsync(memory, {} as never));
-  await rejection("ERR_INVALID_ARG_TYPE", container.attachAsync(memory, window, { progress: 1 } as never));
-  await rejection("ERR_ABORTED", container.attachAsync(memory, window, { signal: AbortSignal.abort() }));
-  assert.is(program.kernel.calls, calls);
-  assert.equal(memory.mapped, []);
-  await container.attachAsync(memory);
-  await rejection("ERR_ATTACHED", container.attachAsync(memory, window));
 });
 
 test.run();

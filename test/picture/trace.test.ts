@@ -113,6 +113,44 @@ traces("end with the container, and a descriptor that is used again begins anew"
   assert.is(surveyOf(readTrace(lines)).fullest, 5);
 });
 
+const group = (fd: string, number: number) => [
+  { call: "open", path: `/dev/vfio/${number}`, answer: fd },
+  { call: "GROUP_SET_CONTAINER", fd, container: "f1", answer: 0 },
+];
+const unset = (fd: string) => ({ call: "GROUP_UNSET_CONTAINER", fd, answer: 0 });
+const close = (fd: string) => ({ call: "close", fd, answer: 0 });
+
+for (const [how, leave] of [
+  ["is taken out", [unset("f2")]],
+  ["is closed", [close("f2")]],
+  [
+    "is closed, and its last device after it",
+    [{ call: "GROUP_GET_DEVICE_FD", fd: "f2", name: "0000:01:00.0", answer: "f9" }, close("f2"), close("f9")],
+  ],
+] as const) {
+  traces(`end with the last group, where that ${how}`, () => {
+    const [first, ...rest] = type1Open(["0x0", "0xffffffff"]);
+    const lines = traceOf(first as object, ...group("f2", 26), ...rest, mapped("0x1000", "0x800000"), ...leave);
+    assert.equal(liveAfter(lines), []);
+    assert.equal(liveAfter(lines.slice(0, -1)), [[0x1000n, 0x800fffn]]);
+    const { windows, notes } = pictureAt(readTrace(lines), lines.length, "");
+    assert.is(windows.length, 0);
+    assert.match(notes.join(), "no device reaches anything");
+    assert.not.ok(surveyOf(readTrace(lines)).isLive);
+  });
+}
+
+traces("stay while another group is in the container; on sPAPR nothing is mapped then", () => {
+  const [first, ...rest] = type1Open(["0x0", "0xffffffff"]);
+  const both = [first as object, ...group("f2", 26), ...group("f3", 27)];
+  const type1 = traceOf(...both, ...rest, mapped("0x1000", "0x1000"), unset("f2"));
+  assert.equal(liveAfter(type1), [[0x1000n, 0x1fffn]]);
+  const spapr = { call: "SET_IOMMU", fd: "f1", argument: 7, answer: 0 };
+  const lines = traceOf(...both, spapr, mapped("0x1000", "0x1000"), unset("f2"));
+  assert.not.ok(surveyOf(readTrace(lines)).isLive);
+  assert.ok(surveyOf(readTrace(lines.slice(0, -1))).isLive);
+});
+
 traces("without an IOMMU say that a device reaches everything", () => {
   const lines = traceOf(
     { call: "open", path: "/dev/vfio/vfio", answer: "f1" },
