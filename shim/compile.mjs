@@ -27,6 +27,7 @@ const standalone = [
     "-fno-semantic-interposition",
     "-ffunction-sections",
     "-fno-asynchronous-unwind-tables",
+    "-fno-unwind-tables",
   ],
   // What a distribution's compiler may do by itself, and takes symbols of one C library for.
   ...["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=0", "-fno-stack-protector"],

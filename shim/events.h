@@ -27,6 +27,7 @@
 #include "answers.h"
 #include "arguments.h"
 #include "calls.h"
+#include "target.h"
 
 namespace {
 
@@ -108,12 +109,8 @@ class Events {
   static int OwnOf(int fd) {
     int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (own < 0) return -errno;
-    char path[40];
-    char name[32] = {};
-    snprintf(path, sizeof path, "/proc/self/fd/%d", own);
-    bool is_known = readlink(path, name, sizeof name - 1) > 0;
-    bool is_eventfd = !is_known || strcmp(name, "anon_inode:[eventfd]") == 0;
-    if (is_eventfd && (fcntl(own, F_GETFL) & O_NONBLOCK) != 0) return own;
+    Target target(own);
+    if ((target.is_eventfd() || !target.is_known()) && (fcntl(own, F_GETFL) & O_NONBLOCK) != 0) return own;
     close(own);
     return -EINVAL;
   }

@@ -16,13 +16,14 @@
 #include <linux/vfio.h>
 #include <node_api.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdint>
 #include <mutex>
 #include <set>
 #include <vector>
+
+#include "target.h"
 
 namespace {
 
@@ -50,11 +51,10 @@ class Files {
   // A descriptor is the environment's from now on. One that has ended by now cannot have it: it is closed.
   void Add(napi_env env, int fd, bool is_device = false) {
     if (fd < 0) return;
-    struct stat status = {};
-    fstat(fd, &status);
+    Target target(fd);
     std::lock_guard<std::mutex> hold(mutex_);
     Forget(fd);
-    if (environments_.count(env) != 0) files_.push_back({env, fd, is_device, status.st_dev, status.st_ino});
+    if (environments_.count(env) != 0) files_.push_back({env, fd, is_device, target});
     else close(fd);
   }
 
@@ -76,14 +76,10 @@ class Files {
     napi_env env;
     int fd;
     bool is_device;
-    dev_t device;
-    ino_t inode;
+    Target target;
 
     // Not where it was closed without the shim's knowledge, and its number is another one's by now.
-    bool IsItself() const {
-      struct stat status = {};
-      return fstat(fd, &status) == 0 && status.st_dev == device && status.st_ino == inode;
-    }
+    bool IsItself() const { return target.Is(Target(fd)); }
   };
 
   void Forget(int fd) {

@@ -8,6 +8,7 @@
 import { type AllocMemory, available, DESCRIPTORS } from "./alloc.ts";
 import { ALLOC_SHARED_WASM } from "./alloc-shared-wasm.ts";
 import { fromBase64 } from "./base64.ts";
+import { unpack } from "./unpack.ts";
 
 export interface SharedExports {
   /** At most 2^21 slots and 63 workers; `seats`: a word for each worker, which is a seat for ever. The negative of an AllocStatus. */
@@ -63,7 +64,7 @@ export const SHARED = {
 export const Seat = { NOBODY: 0, RESERVED: 1, JOINED: 2, MASK: 3 } as const;
 
 export function readSharedAlloc(): Uint8Array<ArrayBuffer> {
-  return fromBase64(ALLOC_SHARED_WASM);
+  return unpack(fromBase64(ALLOC_SHARED_WASM));
 }
 
 /** The module on a memory, which may be in use. @throws `ERR_ALLOC_UNAVAILABLE`. */

@@ -15,6 +15,7 @@ import { ALLOC_WASM } from "./alloc-wasm.ts";
 import { fromBase64 } from "./base64.ts";
 import { reason } from "./core-unavailable.ts";
 import { DmaWindowError } from "./errors.ts";
+import { unpack } from "./unpack.ts";
 
 /** What the allocator answers when it refuses. Functions that give a handle or a pointer give the negative of these. */
 export const AllocStatus = {
@@ -87,6 +88,8 @@ export interface AllocExports {
   heapFreeBytes(heap: number): bigint;
   /** Bytes that are free, without those in magazines. */
   heapLowFree(heap: number): bigint;
+  /** How often a block, or new memory, came to the free lists: with each that did, something may fit that did not. Magazines are to be flushed before. */
+  heapReturns(heap: number): bigint;
   /** Bit 0 of the heap's first word, an i32 at its pointer, is set while heapLowFree is below this; bit 1: see {@link RUNG_WORD}. */
   heapSetLow(heap: number, bytes: bigint): void;
   /** Bytes of the largest free block, without magazines. */
@@ -168,7 +171,7 @@ export interface Allocator extends AllocExports {
 
 /** The bytes of the module. */
 export function readAlloc(): Uint8Array<ArrayBuffer> {
-  return fromBase64(ALLOC_WASM);
+  return unpack(fromBase64(ALLOC_WASM));
 }
 
 /** A memory for {@link instantiateAlloc}. @throws RangeError where 368 MiB of addresses cannot be had. */

@@ -2,6 +2,7 @@
 import { fromBase64 } from "./base64.ts";
 import { CORE_WASM } from "./core-wasm.ts";
 import { coded } from "./errors.ts";
+import { unpack } from "./unpack.ts";
 
 /**
  * A build of the core, as its file is named: `core` with SIMD, `core.scalar` without. Both are in this package as text, so
@@ -50,5 +51,7 @@ function wantedBuild(): string | undefined {
 
 /** The bytes of a build: without an argument, of the one for this process. */
 export function readCore(build: CoreBuild = chooseBuild()): Uint8Array & { readonly buffer: ArrayBuffer } {
-  return fromBase64(CORE_WASM[build]);
+  const core = unpack(fromBase64(CORE_WASM.core));
+  // Nearly all of it is the same.
+  return build === "core" ? core : unpack(fromBase64(CORE_WASM[build]), core);
 }

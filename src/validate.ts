@@ -50,6 +50,11 @@ export function object(name: string, value: unknown): object {
   return value;
 }
 
+/** A path, and not a number: `readFileSync` would take that for a file descriptor of the program's own. */
+export function checkPath(name: string, path: unknown): void {
+  if (typeof path !== "string") throw argumentTypeError(name, "a path (a string)", path);
+}
+
 export function boolean(name: string, value: unknown): boolean {
   if (typeof value !== "boolean") throw argumentTypeError(name, "true or false", value);
   return value;

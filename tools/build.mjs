@@ -10,6 +10,7 @@
 //     assembly/alloc/ -> alloc.wasm, alloc.asserts.wasm -> src/alloc-wasm.ts: the first as text
 //     src/            -> JavaScript and types
 //     dist/           -> lib/, in few files: lib.mjs
+//     docs/           -> lib/documents.json.br: documents.mjs
 
 import { spawnSync } from "node:child_process";
 import {
@@ -25,7 +26,10 @@ import {
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { packDocuments } from "./documents.mjs";
 import { makeLib, makers } from "./lib.mjs";
+import { pack } from "./lz4.mjs";
+import { putInPlace } from "./put-in-place.mjs";
 
 const self = fileURLToPath(import.meta.url);
 const root = dirname(dirname(self));
@@ -90,6 +94,7 @@ export async function build(only) {
     } else {
       run("tsc", "-p", "tsconfig.build.json", "--outDir", fresh);
       await makeLib(fresh, freshLib);
+      packDocuments(root, freshLib);
       putInPlace(fresh, dist);
       putInPlace(freshLib, lib);
     }
@@ -105,40 +110,30 @@ function buildCore(directory, prefix) {
     run("asc", ...(config ? ["--config", config] : []), "--target", target, "--outFile", file);
     if (features) run("wasm-opt", "-Oz", ...features, file, "-o", file);
   }
-  const text = (build) =>
-    readFileSync(join(build.startsWith(prefix) ? directory : dist, `${build}.wasm`)).toString("base64");
+  const bytes = (build) => readFileSync(join(build.startsWith(prefix) ? directory : dist, `${build}.wasm`));
+  const text = (build, before) => pack(bytes(build), before).toString("base64");
   writeText("src/core-wasm.ts", [
-    "/** The builds of the core that a process may run, as base64: so they are wherever this module is, in a bundle too. */",
+    "/**",
+    " * The builds of the core that a process may run, packed (tools/lz4.mjs), as base64: so they are wherever this module is, in a bundle",
+    " * too. The one without SIMD is packed behind the other.",
+    " */",
     'export const CORE_WASM: Readonly<Record<"core" | "core.scalar", string>> = {',
     `  core: "${text("core")}",`,
-    `  "core.scalar": "${text("core.scalar")}",`,
+    `  "core.scalar": "${text("core.scalar", bytes("core"))}",`,
     "};",
   ]);
   writeText("src/alloc-wasm.ts", [
-    "/** The allocator, as base64, for the same reason as the core. */",
+    "/** The allocator, packed, as base64, for the same reason as the core. */",
     `export const ALLOC_WASM: string = "${text("alloc")}";`,
   ]);
   writeText("src/alloc-shared-wasm.ts", [
-    "/** The module for pools that workers share, as base64, for the same reason as the core. */",
+    "/** The module for pools that workers share, packed, as base64, for the same reason as the core. */",
     `export const ALLOC_SHARED_WASM: string = "${text("alloc.shared")}";`,
   ]);
 }
 
 function writeText(path, lines) {
   writeFileSync(join(root, path), ["// Written by tools/build.mjs. Not kept in git.", "", ...lines, ""].join("\n"));
-}
-
-/** Two renames: there is no moment at which dist/ or lib/ is half of one build and half of another. */
-function putInPlace(fresh, place) {
-  const former = `${fresh}-former`;
-  if (existsSync(place)) renameSync(place, former);
-  try {
-    renameSync(fresh, place);
-  } catch (error) {
-    if (existsSync(former)) renameSync(former, place);
-    throw error;
-  }
-  rmSync(former, { recursive: true, force: true });
 }
 
 function run(tool, ...parameters) {

@@ -21,7 +21,6 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
-  renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -30,6 +29,7 @@ import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants as zlib } from "node:zlib";
 import { compileShim, headersOf } from "../shim/compile.mjs";
+import { putInPlace } from "./put-in-place.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const home = join(root, "prebuilds");
@@ -76,8 +76,7 @@ export function prebuild() {
     for (const target of targets) compile(target, fresh);
     archive(fresh);
     writeFileSync(join(fresh, sumsFile), sumsOf(fresh));
-    rmSync(home, { recursive: true, force: true });
-    renameSync(fresh, home);
+    putInPlace(fresh, home);
   } finally {
     rmSync(fresh, { recursive: true, force: true });
   }
@@ -95,12 +94,12 @@ function compile(target, fresh) {
 
 /**
  * What a compiler needs, in one file: nobody reads most of it, and everybody would have it unpacked. By name, as JSON: so Node alone
- * unpacks it. The headers are without their comments, which are half of them.
+ * unpacks it. Sources and headers are without their comments and margins, which are half of them.
  */
 function archive(fresh) {
   const files = packedFiles().map(([name, path]) => [
     name,
-    /^include.*\.h$/.test(name) ? bare(path) : readFileSync(path, "utf8"),
+    /\.(h|cc)$/.test(name) ? bare(path) : readFileSync(path, "utf8"),
   ]);
   const text = Buffer.from(JSON.stringify(Object.fromEntries(files)));
   const params = {
@@ -112,7 +111,7 @@ function archive(fresh) {
   writeFileSync(join(fresh, "sources.json.br"), brotliCompressSync(text, { params }));
 }
 
-/** A file without comments, as a preprocessor has it that expands nothing. */
+/** A file without comments, as a preprocessor has it that expands nothing. None has a string of several lines. */
 function bare(path) {
   const words = ["-fpreprocessed", "-dD", "-E", "-P", "-x", "c++", path];
   const { status, error, stdout, stderr } = spawnSync(compilerOf(targets[0]), words, {
@@ -120,7 +119,7 @@ function bare(path) {
     maxBuffer: 64 << 20,
   });
   if (status !== 0) throw new Error(`the sources were not packed: ${error?.message ?? stderr}`);
-  return stdout;
+  return stdout.replace(/^[ \t]+/gm, "");
 }
 
 /** What is in the archive, and where it lies here; in the order of their names. */

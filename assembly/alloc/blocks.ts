@@ -60,6 +60,7 @@ export function give(heap: u32, taken: u32): void {
   let at = taken;
   setFree(heap, record(heap).free + block(at).bytes);
   record(heap).taken--;
+  record(heap).returns++;
   const prev = block(at).prev;
   if (mergeable(at, prev)) {
     unlink(heap, prev);

@@ -41,6 +41,14 @@ export function heapLowFree(heap: u32): u64 {
   return record(heap).free;
 }
 
+/**
+ * How often a block, or new memory, came to the free lists. As long as this is the same, what did not fit does not, whatever was
+ * allocated meanwhile. Blocks in magazines have not come: those have to be flushed before.
+ */
+export function heapReturns(heap: u32): u64 {
+  return record(heap).returns;
+}
+
 /** Bytes of the largest free block, without magazines. */
 export function heapLargest(heap: u32): u64 {
   const levels = record(heap).levels;

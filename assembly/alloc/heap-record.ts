@@ -27,6 +27,8 @@ export class Heap {
   levels: u32;
   /** 1: magazines of larger blocks are short, so that what is free can become one. See magazines.ts. */
   tight: u32;
+  /** How often a block came back to the free lists. */
+  returns: u64;
 }
 
 export const BITMAPS: u32 = 64;

@@ -9,6 +9,7 @@ export {
   heapLive,
   heapLiveCount,
   heapLowFree,
+  heapReturns,
   heapSetLow,
   heapTotal,
 } from "./figures";

@@ -2,8 +2,7 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { type Allocator, allocator } from "../../src/alloc.ts";
-import { ALLOC_SHARED_WASM } from "../../src/alloc-shared-wasm.ts";
-import { fromBase64 } from "../../src/base64.ts";
+import { readSharedAlloc } from "../../src/alloc-shared.ts";
 import {
   DmaHeap,
   linuxKernel,
@@ -103,7 +102,7 @@ export class Workers {
   static async start(count: number, random: Random): Promise<Workers> {
     const { memory: own, words, arenaTake }: Allocator = allocator();
     const memory = own as WebAssembly.Memory;
-    const wasm = fromBase64(ALLOC_SHARED_WASM);
+    const wasm = readSharedAlloc();
     const calls = new WebAssembly.Instance(new WebAssembly.Module(wasm), { env: { memory } })
       .exports as unknown as SharedCalls;
     const pool = calls.sharedOpen(SLOTS, count, arenaTake(count * 4));

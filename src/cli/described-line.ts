@@ -1,6 +1,8 @@
 /** A machine that is described on the command line: by a file, a name, or options; options count more. */
-import { type DescribedMachine, describedMachine } from "../plan/described.ts";
+import { DmaWindowError } from "../errors.ts";
+import { type DescribedMachine, describedMachine, parseMachine } from "../plan/described.ts";
 import { MACHINES } from "../plan/machines.ts";
+import { refusalByOption } from "./described-refusal.ts";
 import { boundedText } from "./growing-file.ts";
 import { parseCount, parseSize, UsageError } from "./usage.ts";
 
@@ -31,7 +33,7 @@ export function isDescribed(values: DescribingValues): boolean {
 }
 
 /**
- * The machine. Options that cannot be are refused here, by their own names; a file's fields when it is read.
+ * The machine. What options say and cannot be is refused by their own names; what a file says, by its fields.
  *
  * @throws UsageError; `ERR_FILE_UNREADABLE`, `ERR_MACHINE_MALFORMED` for what the file says.
  */
@@ -40,24 +42,39 @@ export function machineFrom(values: DescribingValues): DescribedMachine {
   const document: Document = typeof values.machine === "string" ? documentOf(values.machine) : {};
   if (document?.platform === undefined && changes.platform === undefined) changes.platform = "powernv";
   const pageSize = text(values, "page-size");
-  const lists = changes.lists ?? document?.lists;
+  const lists = changes.lists ?? document?.lists ?? [];
   if (pageSize !== undefined && Array.isArray(lists)) {
+    if (lists.length === 0) throw new UsageError("--page-size says in which pages --memory comes: state that too");
     changes.lists = lists.map((list) => (typeof list === "object" && list !== null ? { ...list, pageSize } : list));
   }
   const described = typeof document === "object" && document !== null && !Array.isArray(document);
-  return describedMachine(described ? { ...document, ...changes } : document);
+  try {
+    return describedMachine(described ? { ...document, ...changes } : document);
+  } catch (error) {
+    throw (error instanceof DmaWindowError && refusalByOption(error, values)) || error;
+  }
 }
 
 /** `power10`, or a file. */
 function documentOf(machine: string): Document {
   if (Object.hasOwn(MACHINES, machine)) return { ...MACHINES[machine] };
   if (machine === "") throw new UsageError(`--machine takes a FILE, or one of ${Object.keys(MACHINES).join(", ")}`);
-  const content = boundedText(machine, MACHINE_BYTES_MAX);
+  const content = textOf(machine);
   try {
     return JSON.parse(content) as Document;
   } catch {
-    // Says what is wrong in the words that a description has for it.
-    return describedMachine(undefined) as never;
+    return parseMachine(content) as never; // says that it is none
+  }
+}
+
+function textOf(machine: string): string {
+  try {
+    return boundedText(machine, MACHINE_BYTES_MAX);
+  } catch (error) {
+    const { cause } = error as { readonly cause?: NodeJS.ErrnoException };
+    if (cause?.code !== "ENOENT" || machine.includes("/")) throw error; // a path is meant, and no name
+    const names = Object.keys(MACHINES).join(", ");
+    throw new UsageError(`--machine takes a FILE, or one of ${names}; there is no file ${JSON.stringify(machine)}`);
   }
 }
 

@@ -5,6 +5,7 @@ import { bindToVfio, unbindFromVfio } from "../pci/bind.ts";
 import { type PciDevice, pciDevice, pciDevices } from "../pci/devices.ts";
 import type { PciOptions } from "../pci/look.ts";
 import type { DeviceLine, DriverLine, ListLine } from "./device-line.ts";
+import { checkRoot } from "./machine-root.ts";
 
 export function devicesCommand(line: ListLine, print: (text: string) => void): number {
   const options = optionsFrom(line);
@@ -47,6 +48,7 @@ export function unbindCommand(line: DriverLine, print: (text: string) => void): 
 }
 
 function optionsFrom({ kernel, platform, root }: DeviceLine): PciOptions {
+  checkRoot(root);
   if (kernel === "model") return { kernel: modelKernel({ platform }) };
   return root === undefined ? {} : { root };
 }

@@ -4,9 +4,11 @@ import { hex } from "../hex.ts";
 import { modelKernel } from "../model/index.ts";
 import type { DoctorLine } from "./device-line.ts";
 import { pageOf } from "./doctor-page.ts";
+import { checkRoot } from "./machine-root.ts";
 
 /** 0 where a way to a real device is ready, and 1 where none is. */
 export function doctorCommand({ kernel, platform, root, json }: DoctorLine, print: (text: string) => void): number {
+  checkRoot(root);
   const model = kernel === "model" ? { kernel: modelKernel({ platform }) } : {};
   const diagnosis = doctor({ ...model, ...(root === undefined ? {} : { root }) });
   print(json ? JSON.stringify(diagnosis, plain) : pageOf(diagnosis).join("\n"));

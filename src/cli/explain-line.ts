@@ -1,7 +1,7 @@
 /** The command line of `dma-window explain`. */
 import { parseArgs } from "node:util";
 import { answerNamed } from "../explain/answers.ts";
-import { callNames, callsNamed } from "../explain/calls.ts";
+import { callNames, callsNamed, NOBODYS } from "../explain/calls.ts";
 import type { Asked } from "../explain/cause.ts";
 import { codes } from "../explain/codes.ts";
 import { isVersion, type Platform } from "../explain/explanation.ts";
@@ -25,6 +25,16 @@ export interface ExplainCallLine extends Common {
   readonly answer?: string;
 }
 
+/** An answer without its call. */
+export interface ExplainAnswerLine extends Common {
+  readonly kind: "answer";
+  /** As it was given. */
+  readonly word: string;
+  readonly answer: string;
+  /** Calls that the word may mean too: `12` is ENOMEM, and the distance of GET_INFO from VFIO_BASE. */
+  readonly alsoCalls: readonly string[];
+}
+
 export interface ExplainTextLine extends Common {
   readonly kind: "text";
   readonly text: string;
@@ -43,7 +53,7 @@ export interface ExplainFileLine extends Common {
   readonly file: string;
 }
 
-export type ExplainLine = ExplainCallLine | ExplainCodeLine | ExplainTextLine | ExplainFileLine;
+export type ExplainLine = ExplainCallLine | ExplainAnswerLine | ExplainCodeLine | ExplainTextLine | ExplainFileLine;
 
 /** Operands: fields of the structs, by names of this command line. */
 const numbers: Readonly<Record<string, string>> = {
@@ -120,6 +130,12 @@ function ofWords(words: readonly string[], common: Common): ExplainLine {
   const code = first.toUpperCase();
   if (words.length === 1 && Object.hasOwn(codes, code)) return { kind: "code", code, ...common };
   const calls = callsNamed(first, common.platform);
+  const word = words.join(" ");
+  const alone = answerNamed(word);
+  if (alone !== undefined && (calls.length === 0 || /^\d+$/.test(word))) {
+    const alsoCalls = calls.filter((call) => call !== NOBODYS);
+    return { kind: "answer", word: word.trim(), answer: alone, alsoCalls, ...common };
+  }
   if (calls.length === 0) return notACall(words, common);
   if (second === undefined) return { kind: "call", calls, ...common };
   const answer = answerNamed(second);
@@ -162,12 +178,12 @@ function operandsOf(values: Values): Asked {
   return found;
 }
 
-/** `-12` is an answer, and no option; a line of a log comes as one word, whatever it begins with. */
+/** `-12` and `-ENOMEM` are answers, and no options; a line of a log comes as one word, whatever it begins with. */
 function parse(args: readonly string[]): {
   readonly values: Values & { readonly platform?: string; readonly linux?: string; readonly kernel?: string };
   readonly positionals: string[];
 } {
-  const isWord = (arg: string) => /^-\d{1,3}$/.test(arg) || /^-\S*\s/.test(arg);
+  const isWord = (arg: string) => /^-(\d{1,3}|E[A-Z0-9]{2,15})$/.test(arg) || /^-\S*\s/.test(arg);
   const words = args.filter(isWord);
   const { values, positionals, tokens } = parseArgs({
     ...config,

@@ -1,4 +1,6 @@
 /** Explanations in words, for a terminal. */
+
+import type { AnsweredCall } from "../explain/by-answer.ts";
 import type { Asked } from "../explain/cause.ts";
 import { POSITIVE, SUCCESS } from "../explain/cause.ts";
 import type { ExplainedCause, Explanation } from "../explain/explanation.ts";
@@ -48,6 +50,27 @@ export function callLines({ call, causes }: Explanation): string[] {
     ...[...byAnswer].flatMap(([answer, checks]) => wrapped(`${answer.padEnd(10)} ${listed(checks)}`, 2, 13)),
     "",
     `  dma-window explain ${call.replace(/^VFIO_(IOMMU_)?/, "")} ${[...byAnswer.keys()][0] ?? "EINVAL"} says what they are.`,
+  ];
+}
+
+/** An answer alone: the calls that give it, each with its checks. */
+export function answerLines(
+  word: string,
+  answer: string,
+  calls: readonly AnsweredCall[],
+  alsoCalls: readonly string[],
+): string[] {
+  const shortOf = (call: string) => call.replace(/^VFIO_(IOMMU_)?/, "");
+  const widest = Math.max(...calls.map(({ call }) => shortOf(call).length));
+  const also = `${word} is a call's number too, by its distance from VFIO_BASE, of ${alsoCalls.join(" and ")}: dma-window explain BASE+${word} says what that answers.`;
+  const example = calls.find(({ call }) => call.startsWith("VFIO_"))?.call ?? "CALL";
+  return [
+    ...wrapped(`${answer} is an answer: name the call too. These give it, by the checks that are named.`, 0),
+    "",
+    ...calls.flatMap(({ call, checks }) => wrapped(`${shortOf(call).padEnd(widest)} ${listed(checks)}`, 2, widest + 3)),
+    ...(alsoCalls.length === 0 ? [] : ["", ...wrapped(also, 2)]),
+    "",
+    `  dma-window explain ${shortOf(example)} ${answer} says what they are.`,
   ];
 }
 

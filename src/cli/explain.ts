@@ -1,14 +1,16 @@
 /** `dma-window explain`: why VFIO said no, to this library or to any other program. */
 
+import { callsAnswering } from "../explain/by-answer.ts";
 import { codes } from "../explain/codes.ts";
 import { type ExplainOptions, type Explanation, explainCall } from "../explain/explanation.ts";
 import { explainLine } from "../explain/lines/explain.ts";
+import { answerInLine } from "../explain/lines/line.ts";
 import { plain } from "../explain/lines/plain.ts";
 import { explainTrace } from "../history/explain.ts";
 import { machineFiles } from "../system/machine-files.ts";
 import { readTrace, traceLines } from "../trace/index.ts";
-import type { ExplainFileLine, ExplainLine } from "./explain-line.ts";
-import { callLines, explanationLines } from "./explain-words.ts";
+import type { ExplainAnswerLine, ExplainFileLine, ExplainLine } from "./explain-line.ts";
+import { answerLines, callLines, explanationLines } from "./explain-words.ts";
 import { logLines } from "./log-lines.ts";
 
 /** So many different failures are told apart in one log; those behind them are counted together. */
@@ -28,6 +30,8 @@ export function explainCommand(line: ExplainLine, print: Print): number {
   switch (line.kind) {
     case "call":
       return explainCalls(line.calls, line.answer, options, line.json, print);
+    case "answer":
+      return explainAnswer(line, options, print);
     case "code": {
       const words = codes[line.code];
       print(
@@ -37,7 +41,7 @@ export function explainCommand(line: ExplainLine, print: Print): number {
     }
     case "text": {
       const found = explainLine(line.text, options);
-      if (found === undefined) return nothing("that line");
+      if (found === undefined) return nothing("that line", answerInLine(line.text));
       print(line.json ? json(found) : explanationLines(found, { ...found.found, ...line.asked }).join("\n"));
       return 0;
     }
@@ -60,6 +64,18 @@ function explainCalls(
   if (isJson) print(json(found));
   else print((answer === undefined ? callLines(found) : explanationLines(found, options.asked)).join("\n"));
   return found.causes.length > 0 ? 0 : 1;
+}
+
+/** The calls that give it. A number that is a call's too is taken for that where no call gives the answer. */
+function explainAnswer(line: ExplainAnswerLine, options: ExplainOptions, print: Print): number {
+  const { word, answer, alsoCalls } = line;
+  const calls = callsAnswering(answer, options);
+  if (calls.length > 0) {
+    print(line.json ? json({ answer, calls, alsoCalls }) : answerLines(word, answer, calls, alsoCalls).join("\n"));
+    return 0;
+  }
+  process.stderr.write(`dma-window: ${answer} is an answer, and no call of VFIO's is known to give it\n`);
+  return alsoCalls.length === 0 ? 1 : explainCalls(alsoCalls, undefined, options, line.json, print);
 }
 
 interface Placed {
@@ -120,8 +136,10 @@ function keyOf({ call, answer, causes }: Explanation): string {
   return `${call} ${answer} ${causes[0]?.check} ${causes[0]?.verdict}`;
 }
 
-function nothing(where: string): 1 {
-  process.stderr.write(`dma-window: no call of VFIO's that failed was found in ${plain(where)}\n`);
+/** An answer alone may be of any call: whoever knows of which can ask for that. */
+function nothing(where: string, answer?: string): 1 {
+  const next = answer === undefined ? "" : `; it says ${answer}: dma-window explain CALL ${answer} explains a call's`;
+  process.stderr.write(`dma-window: no call of VFIO's that failed was found in ${plain(where)}${next}\n`);
   return 1;
 }
 

@@ -13,6 +13,8 @@ const LINE_LENGTH_MAX = 1 << 20;
 const POLL_MILLISECONDS = 200;
 
 export interface GrowingOptions {
+  /** What the file is called where it cannot be read; left out: its path. */
+  readonly name?: string;
   /** What is told after each piece that was read: bytes so far, and of all. */
   readonly onRead?: (done: number, total: number) => void;
   /** Called when there is nothing new, again and again: `false` ends it. Without it the file's end is the end. */
@@ -36,14 +38,14 @@ export class GrowingFile {
    * @throws `ERR_FILE_UNREADABLE`; `ERR_TRACE_MALFORMED` for a line of more than 2^20 characters.
    */
   *lines(): Generator<string, void, void> {
-    const { onRead, onIdle } = this.#options;
-    const file = reading(this.#path, () => openSync(this.#path, "r"));
+    const { onRead, onIdle, name = this.#path } = this.#options;
+    const file = reading(name, () => openSync(this.#path, "r"));
     try {
       const chunk = Buffer.alloc(CHUNK_BYTES);
       const decoder = new StringDecoder("utf8");
       let [begun, done, idle] = ["", 0, 0];
       while (true) {
-        const length = reading(this.#path, () => readSync(file, chunk));
+        const length = reading(name, () => readSync(file, chunk));
         if (length === 0) {
           if (onIdle === undefined || !onIdle(idle)) break;
           Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, POLL_MILLISECONDS);
@@ -56,7 +58,7 @@ export class GrowingFile {
         const lines = begun.split("\n");
         begun = lines.pop() ?? "";
         yield* lines;
-        if (begun.length > LINE_LENGTH_MAX) throw tooLong(this.#path);
+        if (begun.length > LINE_LENGTH_MAX) throw tooLong(name);
       }
       this.isCut = begun !== "";
     } finally {
@@ -66,16 +68,16 @@ export class GrowingFile {
 }
 
 /** The text of a file that has at most so many bytes. @throws `ERR_FILE_UNREADABLE`, `ERR_FILE_TOO_LARGE`. */
-export function boundedText(path: string, most: number): string {
-  const { text, isWhole } = reading(path, () => readBounded(path, most));
+export function boundedText(path: string, most: number, name = path): string {
+  const { text, isWhole } = reading(name, () => readBounded(path, most));
   if (isWhole) return text;
-  const problem = `${path} has more than ${most} bytes: it is no plan, and no machine's description`;
+  const problem = `${name} has more than ${most} bytes: it is no plan, and no machine's description`;
   throw new DmaWindowError("ERR_FILE_TOO_LARGE", problem);
 }
 
 /** How a file begins. */
-export function beginningOf(path: string, most: number): string {
-  return reading(path, () => readBounded(path, most)).text;
+export function beginningOf(path: string, most: number, name = path): string {
+  return reading(name, () => readBounded(path, most)).text;
 }
 
 function reading<T>(path: string, read: () => T): T {

@@ -16,14 +16,14 @@ export const HELP = `dma-window: a DMA window, sized once
                                  one
   dma-window bind ADDRESS        take a device from its driver, for vfio-pci
   dma-window unbind ADDRESS      give it back
+  dma-window docs [NAME]         this package's documents
 
   --kernel model|linux           the software kernel, or this machine's VFIO
   --json                         one JSON document instead of words
   --version
   --help                         with a command: its options
 
-  Exit codes: 0 done; 1 it could not be done; 2 wrong usage. dma-window COMMAND
-  --help says more.
+  Exit codes: 0 done; 1 it could not be done; 2 wrong usage.
 `;
 
 const KERNEL = `
@@ -99,6 +99,7 @@ ${DESCRIBED}${KERNEL}${NO_IOMMU}${MEMORY}
 
   Draws a window by address: of a plan, or of a trace, also one that is being
   written; without a FILE the plan of this machine or of one that is described.
+  FILE may be - for stdin, but not with --follow.
 
   --storm                  run's storm: a static window beside a dynamic one
   --steps [N]              a trace as it grew, in N moments (default 16); with
@@ -116,7 +117,7 @@ ${DESCRIBED}${KERNEL}${NO_IOMMU}${MEMORY}
   replay: `dma-window replay FILE
 
   Makes the system calls of a trace again, and lists every answer that is
-  another one.
+  another one. FILE may be - for stdin.
 
   --kernel model|linux     on the software kernel (default), or this machine's
   --platform powernv|pseries|type1|noiommu
@@ -137,6 +138,7 @@ ${ROOT}${JSON_OPTION}
   Exit codes: 0 a way to a device is ready; 1 none is; 2 wrong usage.
 `,
   explain: `dma-window explain CALL [ANSWER]
+dma-window explain ANSWER
 dma-window explain LINE
 dma-window explain --file FILE | --trace FILE
 
@@ -172,5 +174,11 @@ ${ROOT}${JSON_OPTION}
   Gives a device back to the driver that it had, also after a program that was
   killed; as root.
 ${ROOT}${JSON_OPTION}
+`,
+  docs: `dma-window docs [NAME]
+
+  Prints a document of this package, such as guide, drivers or install; without
+  a NAME lists them.
+${JSON_OPTION}
 `,
 };

@@ -4,7 +4,8 @@
  */
 import { hex } from "../hex.ts";
 import type { AddressRange } from "../iommu.ts";
-import type { FullGrowth, WindowPlan } from "../plan/index.ts";
+import type { WindowPlan } from "../plan/index.ts";
+import { planFields } from "../plan/plan-json.ts";
 import type { Machine } from "./machine.ts";
 import type { MainJobOptions, MainJobResult, OtherResult } from "./main-job.ts";
 
@@ -67,43 +68,23 @@ export function systemToJson({ highestRam, iomem, iomemProblem }: Machine): obje
   };
 }
 
+/**
+ * The fields of a stored plan, which leaves out what the plan does not have: here they are the same of every plan, null where there is
+ * nothing; `warnings` alone may be left out.
+ */
 export function planToJson(plan: WindowPlan): object {
+  const { holes, alignment = null, pieces: _, deviceAddressBits = null, ...others } = planFields(plan);
+  const { fullGrowth, warnings, rejected, ...sizes } = others;
   return {
     kind: plan.kind,
-    window: plan.window ?? "new",
-    iovaMode: plan.iovaMode,
-    start: hex(plan.start),
-    size: hex(plan.size),
-    needed: hex(plan.needed),
-    pageShift: plan.pageShift,
-    levels: plan.levels,
-    tces: Number(plan.tces), // 2^52 at most: no page is smaller than 4 KiB
-    // At most 2^36 TCEs of 8 bytes, and not many more for the levels above: far below 2^53.
-    levelBytes: plan.levelBytes.map(Number),
-    tableBytes: Number(plan.tableBytes),
-    chargeBytes: Number(plan.chargeBytes),
-    dmaMaskBits: plan.dmaMaskBits,
-    deviceAddressBits: plan.deviceAddressBits ?? null,
-    holes: plan.holes.map(rangeToJson),
-    alignment: hexOrNull(plan.alignment),
-    fullGrowth: growthToJson(plan.fullGrowth),
-    ...(plan.warnings.length === 0 ? {} : { warnings: plan.warnings }),
-    rejected: plan.rejected,
-  };
-}
-
-function growthToJson({ memoryBytes, lockedBytes, lockable, maps, mapsAvailable, hugepages }: FullGrowth): object {
-  return {
-    memoryBytes: hex(memoryBytes),
-    lockedBytes: hex(lockedBytes),
-    lockable: hexOrNull(lockable),
-    maps: Number(maps), // one for each page at most, as with TCEs
-    mapsAvailable,
-    hugepages: hugepages.map(({ pageSize, needed, available }) => ({
-      pageSize: hex(pageSize),
-      needed: Number(needed),
-      available: available === null ? null : Number(available),
-    })),
+    window: "new", // unless it says which
+    ...sizes,
+    deviceAddressBits,
+    holes,
+    alignment,
+    fullGrowth,
+    ...(plan.warnings.length === 0 ? {} : { warnings }),
+    rejected,
   };
 }
 

@@ -5,6 +5,8 @@ import { DmaWindowError } from "../errors.ts";
 import { plainPage } from "../explain/lines/plain.ts";
 import type { DeviceLine } from "./device-line.ts";
 import { bindCommand, devicesCommand, unbindCommand } from "./devices.ts";
+import { docsCommand } from "./docs.ts";
+import type { DocsLine } from "./docs-line.ts";
 import { doctorCommand } from "./doctor.ts";
 import { explainCommand } from "./explain.ts";
 import type { ExplainLine } from "./explain-line.ts";
@@ -32,7 +34,7 @@ function version(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
-function perform(line: CommandLine | ReplayLine | DeviceLine | ExplainLine): number {
+function perform(line: CommandLine | ReplayLine | DeviceLine | DocsLine | ExplainLine): number {
   switch (line.command) {
     case "run":
       return runCommand(line, print);
@@ -46,6 +48,8 @@ function perform(line: CommandLine | ReplayLine | DeviceLine | ExplainLine): num
       return doctorCommand(line, print);
     case "explain":
       return explainCommand(line, (text) => say(`${text}\n`));
+    case "docs":
+      return docsCommand(line, (text) => say(`${text}\n`));
     case "devices":
       return devicesCommand(line, line.json ? print : printPage);
     case "bind":

@@ -5,6 +5,7 @@ import type { ModelPlatform } from "../model/index.ts";
 import type { IovaMode } from "../plan/index.ts";
 import { IOVA_MODES } from "../plan/request.ts";
 import { DEVICE_COMMANDS, type DeviceCommand, type DeviceLine, deviceLine, isDeviceCommand } from "./device-line.ts";
+import { type DocsLine, docsLine } from "./docs-line.ts";
 import { type ExplainLine, explainLine } from "./explain-line.ts";
 import { HELP_OF } from "./help.ts";
 import type { KernelName, MachineOptions } from "./machine.ts";
@@ -79,10 +80,13 @@ export interface ReplayLine {
 }
 
 /** @throws UsageError, saying which option takes what. */
-export function parseCommandLine(args: readonly string[]): CommandLine | ReplayLine | DeviceLine | ExplainLine {
+export function parseCommandLine(
+  args: readonly string[],
+): CommandLine | ReplayLine | DeviceLine | DocsLine | ExplainLine {
   const isExplain = args[0] === "explain";
   const asksForHelp = args.includes("--help") || args.includes("-h");
   if (isExplain && !asksForHelp) return explainLine(args);
+  if (args[0] === "docs" && !asksForHelp) return docsLine(args);
   // Its operands are options that no other command has.
   const { values, positionals } = parse(isExplain ? ["explain", "--help"] : args);
   const kernel = parseChoice<KernelName>("kernel", values.kernel ?? "model", ["model", "linux"]);
@@ -123,7 +127,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine | ReplayL
     },
     // Nothing else is possible without an IOMMU; who states another one is told so by the plan.
     iovaMode: parseChoice("iova", values.iova ?? (noIommu ? "pa" : "rebased"), IOVA_MODES),
-    ...(growTo === undefined ? {} : { growTo: parseSize("grow-to", growTo) }),
+    ...(growTo === undefined ? {} : { growTo: parseGrowth(growTo) }),
     steps: parseCount("steps", values.steps ?? STEPS, 1, 10_000_000),
     // The generator has no state 0.
     seed: parseCount("seed", values.seed ?? SEED, 1, 2 ** 32 - 1),
@@ -132,6 +136,12 @@ export function parseCommandLine(args: readonly string[]): CommandLine | ReplayL
     ...picture,
     ...(command === "help" && positionals[0] !== undefined ? { topic: topicOf(positionals[0]) } : {}),
   };
+}
+
+function parseGrowth(text: string): bigint {
+  const size = parseSize("grow-to", text);
+  if (size === 0n) throw new UsageError(`--grow-to takes at least 1 byte: how large memory may become; got ${text}`);
+  return size;
 }
 
 /** What a command does not do anything with, and where it belongs. */
@@ -209,7 +219,7 @@ function refuseUnknown(args: readonly string[]): void {
   }
 }
 
-const COMMANDS = ["run", "plan", "show", "replay", "explain", ...DEVICE_COMMANDS] as const;
+const COMMANDS = ["run", "plan", "show", "replay", "explain", ...DEVICE_COMMANDS, "docs"] as const;
 
 function commandOf(positionals: readonly string[]): "run" | "plan" | "show" | "replay" | DeviceCommand {
   const [command = "", extra] = positionals;
@@ -228,7 +238,7 @@ function noCommand(command: string): UsageError {
   const meant = nearest(command, COMMANDS);
   return new UsageError(
     `there is no command ${JSON.stringify(command)}${meant === undefined ? ": the" : `; did you mean ${meant}? The`} ` +
-      "commands are run, plan, show, replay, explain, doctor, devices, bind and unbind",
+      "commands are run, plan, show, replay, explain, doctor, devices, bind, unbind and docs",
   );
 }
 

@@ -6,6 +6,7 @@ import { IommuType, type Syscalls } from "../syscalls.ts";
 import { type Replayed, readTrace, replay, type TraceCall, type TraceHeader, traceLines } from "../trace/index.ts";
 import type { ReplayLine } from "./options.ts";
 import { modelPageSizes } from "./pool.ts";
+import { withRereadable } from "./read-again.ts";
 import { UsageError } from "./usage.ts";
 
 /** What a trace says about the machine that it wants. */
@@ -24,12 +25,16 @@ interface Group {
 
 /** 0 when every answer was the recorded one. */
 export function replayCommand(line: ReplayLine, print: (text: string) => void): number {
+  return withRereadable(line.file, (path) => replayOf(path, line, print));
+}
+
+function replayOf(path: string, line: ReplayLine, print: (text: string) => void): number {
   // The whole file is read before the first call is made: half a replay would help nobody.
-  const survey = surveyOf(line.file);
+  const survey = surveyOf(path);
   const groups = renamed(survey.groups, line.groups);
   const platform = line.platform ?? survey.platform ?? "powernv";
   const kernel = line.kernel === "linux" ? linuxKernel() : modelLike(survey, platform, groups);
-  const result = replay(traceLines(line.file), kernel, { groups });
+  const result = replay(traceLines(path), kernel, { groups });
   if (line.json) print(JSON.stringify({ kernel: line.kernel, ...result }));
   else print(replayLines(survey.header, line.kernel === "linux" ? undefined : platform, result).join("\n"));
   return result.differences.length === 0 ? 0 : 1;

@@ -31,13 +31,18 @@ import { lookAround } from "./machine.ts";
 import type { CommandLine } from "./options.ts";
 import { withPlanOf, writeResult } from "./plan.ts";
 import { Progress } from "./progress.ts";
+import { BEGINNING_BYTES, beginsAsTrace, withRereadable } from "./read-again.ts";
 import { say } from "./say.ts";
 import type { ShowOptions } from "./show-line.ts";
 import { stormGrowth } from "./storm-picture.ts";
 import { thisTerminal } from "./terminal.ts";
 
-/** The first line of a trace is shorter; a plan that has no newline in so much is no trace. */
-const BEGINNING_BYTES = 1 << 16;
+/** A file that is read several times. */
+interface Source {
+  readonly path: string;
+  /** What its user calls it. */
+  readonly name: string;
+}
 
 export function showCommand(line: CommandLine, print: (text: string) => void): number {
   const options = line.show as ShowOptions; // the command has them
@@ -50,9 +55,13 @@ export function showCommand(line: CommandLine, print: (text: string) => void): n
 }
 
 function shownOf(line: CommandLine, options: ShowOptions): Picture | Growth {
-  const { file, moments } = options;
-  if (file === undefined) return ownPlan(line);
-  if (!isTrace(file)) {
+  const { file } = options;
+  return file === undefined ? ownPlan(line) : withRereadable(file, (path, name) => shownIn({ path, name }, options));
+}
+
+function shownIn(file: Source, options: ShowOptions): Picture | Growth {
+  const { moments } = options;
+  if (!beginsAsTrace(beginningOf(file.path, BEGINNING_BYTES, file.name))) {
     if (moments !== undefined) throw noTrace(file, "--steps");
     if (options.atLine !== undefined) throw noTrace(file, "--at");
     return planIn(file);
@@ -102,14 +111,9 @@ function ownPlan(line: CommandLine): Picture {
   });
 }
 
-function isTrace(file: string): boolean {
-  const [first = ""] = beginningOf(file, BEGINNING_BYTES).split("\n");
-  return /^\s*\{\s*"trace"\s*:/.test(first);
-}
-
 /** A plan, or a machine's description: its plan. */
-function planIn(file: string): Picture {
-  const text = boundedText(file, PLAN_LENGTH_MAX);
+function planIn({ path, name: file }: Source): Picture {
+  const text = boundedText(path, PLAN_LENGTH_MAX, file);
   const format = formatOf(text);
   if (format === undefined) {
     throw new DmaWindowError(
@@ -136,16 +140,17 @@ function formatOf(text: string): unknown {
   }
 }
 
-function noTrace(file: string, option: string): DmaWindowError {
-  return new DmaWindowError("ERR_NOT_SHOWABLE", `${file} is no trace: ${option} shows a moment of one`);
+function noTrace({ name }: Source, option: string): DmaWindowError {
+  return new DmaWindowError("ERR_NOT_SHOWABLE", `${name} is no trace: ${option} shows a moment of one`);
 }
 
 /** Walks over a trace that may be cut off: the half of a line, or of a batch, at its end is left out. */
-function withCut<T>(file: string, walk: (trace: Trace) => T): { readonly value: T; readonly isCut: boolean } {
+function withCut<T>({ path, name }: Source, walk: (trace: Trace) => T): { readonly value: T; readonly isCut: boolean } {
   let progress: Progress | undefined;
-  const growing = new GrowingFile(file, {
+  const growing = new GrowingFile(path, {
+    name,
     onRead: (done, total) => {
-      progress ??= new Progress(`reading ${plainText(file)}, bytes`, total);
+      progress ??= new Progress(`reading ${plainText(name)}, bytes`, total);
       progress.step(done);
     },
   });
@@ -181,9 +186,9 @@ function* untilHalf(
   }
 }
 
-function titleOf(file: string): string {
+function titleOf(file: Source): string {
   const { note } = withCut(file, ({ header }) => header).value;
-  return note === undefined ? file : `${file}: ${note}`;
+  return note === undefined ? file.name : `${file.name}: ${note}`;
 }
 
 /** Draws a trace again and again while it grows. Ends when all its containers are closed and no more comes, or who reads has gone. */

@@ -1,5 +1,6 @@
 /**
- * A memory that is mapped into a window, list by list.
+ * A memory that is mapped into a window, list by list: what comes to it is mapped where its list has its region (regions.ts), and what
+ * goes is unmapped.
  *
  *     list    base ........................ base + length          virtual addresses
  *              |     memsegs    |  not yet  |
@@ -7,29 +8,22 @@
  *
  * What comes and goes together and lies in one piece for memory and device is one map, however many memsegs it has (there is one
  * for each run of physical memory, where addresses are asked for): type1 counts maps (`dma_entry_limit`), and unmaps whole ones.
- *
- * `rebased`: a region is the lowest free one, in the placing order of the plan for lists that are there when it is attached, and
- * in the order of adding for those that come later; contiguous memory stays contiguous for the device. A list that was in this
- * window before goes back to its place while that is free. `va`: the region is where the list is. `pa`: no region can be known;
- * IOVAs are set aside memseg by memseg.
  */
-
-import { codeOf, core, NO_ADDRESS, Owner, Status } from "../core.ts";
-import { DmaWindowError, leftBy, withoutResidue, withResidue } from "../errors.ts";
+import { core, NO_ADDRESS, Owner } from "../core.ts";
+import { type DmaWindowError, leftBy, withoutResidue, withResidue } from "../errors.ts";
 import { bytes, hex } from "../hex.ts";
 import type { Listed } from "../memory/recorded.ts";
 import type { MemsegTable } from "../memory/table.ts";
 import type { MemoryListener, Memseg, MemsegList } from "../memory/types.ts";
 import type { MappedFacts } from "../plan/index.ts";
 import { isServed } from "../plan/needs.ts";
-import { inPlacingOrder } from "../plan/order.ts";
-import { endIdle, lasting, performMaps, performUnmaps } from "./calls.ts";
 import { requestColumns } from "./columns.ts";
 import { aboutRequest } from "./failures.ts";
+import { performMaps } from "./maps.ts";
 import type { Placing } from "./offset.ts";
 import { among, joined, nameOf, type Placed, STEP, STEP_BYTES, type Step, withoutAddress } from "./placed.ts";
-import { lastPlace, rememberPlace } from "./places.ts";
-import { isForbidden, outsideRanges } from "./refusals.ts";
+import { Regions, release, setAside } from "./regions.ts";
+import { endIdle, lasting, performUnmaps } from "./unmaps.ts";
 import type { Window } from "./window.ts";
 
 /** How many memsegs go to the kernel in one crossing. */
@@ -40,8 +34,7 @@ const READ_WRITE = 3;
 export class Attachment implements MemoryListener, Placing {
   readonly window: Window;
   readonly #memory: MemsegTable;
-  /** First IOVA of each list's region. */
-  readonly #regions = new Map<MemsegList, bigint>();
+  readonly #regions: Regions;
   /** It is on its way out: what comes to the memory is not mapped any more. */
   #isLeaving = false;
   #isAttached = true;
@@ -53,13 +46,14 @@ export class Attachment implements MemoryListener, Placing {
   constructor(memory: MemsegTable, window: Window) {
     this.#memory = memory;
     this.window = window;
+    this.#regions = new Regions(window);
   }
 
   /** Sets address space aside for every list and maps every memseg; nothing is left when it throws. */
   begin(): void {
     const mapped: Placed[][] = [];
     try {
-      this.#placeLists();
+      this.#regions.placeAll(this.#memory.lists);
       let first = 0;
       for (const batch of this.#batches()) {
         this.#map(batch, { first, count: this.#memory.size });
@@ -70,7 +64,7 @@ export class Attachment implements MemoryListener, Placing {
       const left: string[] = [];
       for (const batch of mapped.reverse())
         left.push(...leftBy(() => this.#unmap(batch), `${nameOf(batch)} are still mapped`));
-      if (left.length === 0) this.#dropRegions();
+      if (left.length === 0) this.#regions.drop();
       throw withResidue(error, left);
     }
     this.isWhole = true;
@@ -83,9 +77,9 @@ export class Attachment implements MemoryListener, Placing {
    */
   prepare(): void {
     try {
-      this.#placeLists();
+      this.#regions.placeAll(this.#memory.lists);
     } catch (error) {
-      this.#dropRegions();
+      this.#regions.drop();
       throw error;
     }
     this.#memory.listeners.add(this);
@@ -115,7 +109,7 @@ export class Attachment implements MemoryListener, Placing {
 
   /** After {@link unmapNext} to the end: as if it had never begun. */
   drop(isClean: boolean): void {
-    if (isClean) this.#dropRegions();
+    if (isClean) this.#regions.drop();
     this.forget();
   }
 
@@ -177,8 +171,8 @@ export class Attachment implements MemoryListener, Placing {
 
   /** After {@link unmapAll}: the memory and the window have nothing to do with each other any more. */
   letGo(): void {
-    for (const [list, region] of this.#regions) rememberPlace(this.window, list, region);
-    this.#dropRegions();
+    this.#regions.remember();
+    this.#regions.drop();
     this.forget();
   }
 
@@ -188,13 +182,21 @@ export class Attachment implements MemoryListener, Placing {
     this.#memory.listeners.remove(this);
   }
 
+  listAdded(list: MemsegList): void {
+    this.#regions.place(list);
+  }
+
+  listRemoved(list: MemsegList): void {
+    this.#regions.remove(list);
+  }
+
   has(list: MemsegList): boolean {
     return this.#memory.lists.includes(list);
   }
 
   /** Its memory lies in its region from the first map to the last unmap, as `#place` has it. */
   offsetOf(list: MemsegList): bigint | undefined {
-    const region = this.#regions.get(list);
+    const region = this.#regions.of(list);
     return region === undefined ? undefined : core.rebase(0n, list.base, region);
   }
 
@@ -209,59 +211,6 @@ export class Attachment implements MemoryListener, Placing {
       }
     }
     return { container: this.window.target.container, bytes, pages, maps };
-  }
-
-  /** Those that were here before first, each where it was. All anew, where that leaves no room for the others. */
-  #placeLists(): void {
-    const lists = inPlacingOrder(this.#memory.lists, this.window.target.kind);
-    const anew = lists.filter((list) => !this.#putBack(list));
-    try {
-      for (const list of anew) this.#placeAnew(list);
-    } catch (error) {
-      if (anew.length === lists.length || !(error instanceof DmaWindowError) || error.code !== "ERR_NO_HOLE")
-        throw error;
-      this.#dropRegions();
-      for (const list of lists) this.#placeAnew(list);
-    }
-  }
-
-  /** Whether the list's last place in this window was still free, and is set aside for it again. */
-  #putBack(list: MemsegList): boolean {
-    const region = lastPlace(this.window, list);
-    if (region === undefined) return false;
-    if (core.windowReserve(this.window.target.window, region, list.length) !== Status.OK) return false;
-    this.#regions.set(list, region);
-    return true;
-  }
-
-  listAdded(list: MemsegList): void {
-    if (!this.#putBack(list)) this.#placeAnew(list);
-  }
-
-  #placeAnew(list: MemsegList): void {
-    if (!isServed(list) || this.window.iovaMode === "pa") return;
-    const { window } = this.window.target;
-    const region =
-      this.window.iovaMode === "va"
-        ? list.base
-        : core.windowFirstFit(window, list.length, core.log2Floor(list.pageSize));
-    if (region === NO_ADDRESS) {
-      throw new DmaWindowError(
-        "ERR_NO_HOLE",
-        `the window has no room for a list of ${bytes(list.length)}: its largest hole has ${bytes(this.window.largestHole)}; ` +
-          "plan the window with growTo, for all the memory that will ever be there",
-      );
-    }
-    this.#setAside(region, list.length, `the list at ${hex(list.base)}`);
-    this.#regions.set(list, region);
-  }
-
-  listRemoved(list: MemsegList): void {
-    const region = this.#regions.get(list);
-    if (region === undefined) return;
-    this.#release(region, list.length);
-    this.#regions.delete(list);
-    rememberPlace(this.window, list, region); // another listener may refuse, and it comes back
   }
 
   added(list: MemsegList, memsegs: readonly Memseg[]): void {
@@ -328,7 +277,7 @@ export class Attachment implements MemoryListener, Placing {
   /** Where memsegs are mapped; an owner's external memory is left out. @throws `ERR_PHYSICAL_UNKNOWN` in `pa`. */
   #place(list: MemsegList, memsegs: readonly Memseg[]): Placed[] {
     if (!isServed(list)) return [];
-    const region = this.#regions.get(list);
+    const region = this.#regions.of(list);
     if (region !== undefined) {
       return joined(memsegs).map(({ va, length }) => ({ list, va, length, iova: core.rebase(va, list.base, region) }));
     }
@@ -343,14 +292,14 @@ export class Attachment implements MemoryListener, Placing {
     try {
       if (this.window.iovaMode === "pa") {
         for (const one of placed) {
-          this.#setAside(one.iova, one.length, `the memory at ${hex(one.va)}`);
+          setAside(this.window, one.iova, one.length, `the memory at ${hex(one.va)}`);
           aside.push(one);
         }
       }
       this.#write(placed);
       performMaps(this.window.target, placed.length, Owner.MEMORY, among(placed, of));
     } catch (error) {
-      for (const { iova, length } of aside) this.#release(iova, length);
+      for (const { iova, length } of aside) release(this.window, iova, length);
       throw error;
     }
   }
@@ -380,7 +329,7 @@ export class Attachment implements MemoryListener, Placing {
       const left = [...this.#inDoubt(live), ...this.#mapAgain(live)];
       throw withResidue(withoutResidue(error), [...left, ...(endIdle(this.window.target)?.residue?.left ?? [])]);
     }
-    if (this.window.iovaMode === "pa") for (const { iova, length } of placed) this.#release(iova, length);
+    if (this.window.iovaMode === "pa") for (const { iova, length } of placed) release(this.window, iova, length);
     return leftover;
   }
 
@@ -414,33 +363,5 @@ export class Attachment implements MemoryListener, Placing {
       lengths[i] = length;
       permissions[i] = READ_WRITE;
     });
-  }
-
-  #setAside(iova: bigint, length: bigint, what: string): void {
-    const status = core.windowReserve(this.window.target.window, iova, length);
-    if (status === Status.OK) return;
-    const { start, size, target } = this.window;
-    const needs = `${what} needs IOVAs ${hex(iova)}-${hex(iova + length - 1n)}`;
-    if (status === Status.RESERVED && isForbidden(iova, length, target.forbidden)) {
-      throw outsideRanges(needs, { iova, length }, target.allowed);
-    }
-    throw new DmaWindowError(
-      codeOf(status),
-      `${needs}: ${
-        status === Status.OUTSIDE_WINDOW
-          ? `the window is ${hex(start)}-${hex(start + size - 1n)}; plan it with growTo, for all the memory that will ever be there`
-          : "part of them is taken, or not on the window's page borders"
-      }`,
-      { facts: { iova, length } },
-    );
-  }
-
-  #release(iova: bigint, length: bigint): void {
-    core.windowUnreserve(this.window.target.window, iova, length);
-  }
-
-  #dropRegions(): void {
-    for (const [list, region] of this.#regions) this.#release(region, list.length);
-    this.#regions.clear();
   }
 }

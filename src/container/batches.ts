@@ -16,9 +16,10 @@ import { core, NO_ADDRESS, Owner } from "../core.ts";
 import { argumentTypeError, type DmaWindowError } from "../errors.ts";
 import { checkColumn, checkCount, copyIn, copyOut, pointerOf, reserveColumns } from "../memory/arrays.ts";
 import type { IovaMode } from "../plan/index.ts";
-import { performMaps, performUnmaps } from "./calls.ts";
+import { performMaps } from "./maps.ts";
 import { leftOpen, memoryAt } from "./requests.ts";
 import type { Target } from "./target.ts";
+import { performUnmaps } from "./unmaps.ts";
 
 const ALL_ONES = 0xffff_ffff;
 

@@ -1,9 +1,8 @@
 /** A plan, before the kernel is asked for it: it may have been made by hand. */
-import { core } from "../core.ts";
 import { argumentRangeError, argumentTypeError, DmaWindowError } from "../errors.ts";
-import { hex } from "../hex.ts";
 import type { IommuInfo } from "../iommu.ts";
 import type { WindowPlan } from "../plan/index.ts";
+import { PAGE_SHIFT, pageWanted, sizeWanted, startWanted } from "../plan/shape.ts";
 import { address, count, object, oneOf, size } from "../validate.ts";
 
 const names = { spapr: "sPAPR TCE v2", type1: "type1", noiommu: "without an IOMMU" } as const;
@@ -22,23 +21,18 @@ export function checkPlan(plan: WindowPlan, kind: IommuInfo["kind"]): WindowPlan
   const start = address("plan.start", plan.start);
   count("plan.levels", plan.levels);
   const shift = count("plan.pageShift", plan.pageShift);
-  if (shift < 12 || shift > 40) throw argumentRangeError("plan.pageShift", "from 12 to 40", shift);
+  const { least, most } = PAGE_SHIFT;
+  if (shift < least || shift > most) throw argumentRangeError("plan.pageShift", `from ${least} to ${most}`, shift);
   const bytes = size("plan.size", plan.size);
-  const page = 1n << BigInt(shift);
-  const isOurs = kind !== "type1" && plan.window === undefined;
-  if (isOurs && (core.isPowerOfTwo(bytes) === 0 || bytes < page)) {
-    throw argumentRangeError("plan.size", "a power of two, and not smaller than a page", bytes);
-  }
-  if (!isOurs && (bytes === 0n || bytes % page !== 0n)) {
-    throw argumentRangeError("plan.size", `whole pages of ${hex(page)}, and not 0`, bytes);
-  }
+  const shape = { kind, isDefault: plan.window !== undefined, pageShift: shift, start, size: bytes };
+  const length = sizeWanted(shape);
+  if (length !== undefined) throw argumentRangeError("plan.size", length, bytes);
   const exact = typeof plan.size === "bigint" ? plan : { ...plan, size: bytes };
   // A plan for sPAPR says where the kernel is expected to put the window; elsewhere it is where it will be.
   if (kind === "spapr") return exact;
-  const border = kind === "type1" ? page : bytes;
-  if (start % border !== 0n) throw argumentRangeError("plan.start", `a multiple of ${hex(border)}`, start);
-  if (start + bytes > 1n << 64n) throw argumentRangeError("plan.start", "such that the window ends by 2^64", start);
-  if (kind === "type1") checkPlace(plan, page);
+  const place = startWanted(shape);
+  if (place !== undefined) throw argumentRangeError("plan.start", place, start);
+  if (kind === "type1") checkPlace(plan, 1n << BigInt(shift));
   checkReach(plan, start + bytes - 1n);
   if (!Array.isArray(plan.holes)) throw argumentTypeError("plan.holes", "an array", plan.holes);
   for (const [i, hole] of plan.holes.entries()) {
@@ -68,9 +62,8 @@ function checkPlace({ needed, alignment, pieces }: WindowPlan, page: bigint): vo
 }
 
 function checkPages(name: string, bytes: bigint, page: bigint): void {
-  const least = address(name, bytes);
-  if (core.isPowerOfTwo(least) === 1 && least >= page) return;
-  throw argumentRangeError(name, `a power of two from ${hex(page)} on`, bytes);
+  const wanted = pageWanted(address(name, bytes), page);
+  if (wanted !== undefined) throw argumentRangeError(name, wanted, bytes);
 }
 
 /** A plan that was edited may say itself that its device does not get there. */

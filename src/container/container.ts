@@ -21,7 +21,6 @@ import { count } from "../validate.ts";
 import { attachLater } from "./attach-later.ts";
 import { Attachment } from "./attachment.ts";
 import type { Backend } from "./backend/backend.ts";
-import { endIdle } from "./calls.ts";
 import { checkPlan } from "./check-plan.ts";
 import { checkKernel, checkMemory, checkWindow } from "./checks.ts";
 import { Devices } from "./devices.ts";
@@ -36,6 +35,7 @@ import { ContainerReach } from "./reach.ts";
 import type { ContainerTarget } from "./target.ts";
 import { Told } from "./told.ts";
 import { unmapEach } from "./unmap-each.ts";
+import { endIdle } from "./unmaps.ts";
 import { Window } from "./window.ts";
 
 /** What a container holds: its own fd, and its groups. */
@@ -400,6 +400,7 @@ export class Container extends Closable {
       }
     }
     core.windowClose(window.target.window);
+    this.#sites?.noteEnd(window.target.window);
     this.#windows.delete(window);
     return leftover ?? threw;
   }

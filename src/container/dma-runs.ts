@@ -16,6 +16,7 @@ import { keysOf, known } from "../known.ts";
 import { checkApart, checkColumn } from "../memory/arrays.ts";
 import { inexact, isExact, isU64 } from "../memory/exact.ts";
 import { pageAt, pagesInRow } from "../memory/walk.ts";
+import { isPowerOfTwo } from "../power-of-two.ts";
 import { object } from "../validate.ts";
 
 /** What a device wants of the entries of its scatter-gather lists. */
@@ -221,8 +222,8 @@ function readOptions(options: RunOptions, most: number): void {
   if (!Number.isInteger(limit) || limit < 1 || limit > LONGEST)
     throw argumentRangeError("maxLength", "from 1 to 2^52", longest);
   const power = border === undefined ? 0 : numberIn("boundary", border);
-  const isPower = Number.isInteger(power) && power >= 1 && power <= LONGEST && Number.isInteger(Math.log2(power));
-  if (border !== undefined && !isPower) throw argumentRangeError("boundary", "a power of two up to 2^52", border);
+  if (border !== undefined && !(power <= LONGEST && isPowerOfTwo(power)))
+    throw argumentRangeError("boundary", "a power of two up to 2^52", border);
   maxLength = limit;
   boundary = power;
 }

@@ -1,4 +1,4 @@
-/** What the kernel, or its interface, said against a call of the list: the request in words and facts. While the list is there. */
+/** What the core, the kernel or its interface said against a list: the request in words and facts. While the list is there. */
 import { core, NO_ADDRESS, NOT_CALLED } from "../core.ts";
 import { asOurs, DmaWindowError, errnoName, messageOf, withResidue } from "../errors.ts";
 import { refusedByKernel } from "../explain.ts";
@@ -6,7 +6,11 @@ import { bytes, hex } from "../hex.ts";
 import type { Syscalls } from "../syscalls.ts";
 import { VfioCall, vfioCallName } from "../syscalls.ts";
 import { rows } from "./columns.ts";
+import { refusal } from "./refusals.ts";
 import type { ContainerTarget, Target } from "./target.ts";
+
+/** Why a call is in doubt that an interface passed over. */
+export const SILENCE = "the kernel interface did not say";
 
 /** Which of a program's requests the rows of the columns are: `first` and following, of `count`. */
 export interface Among {
@@ -35,6 +39,23 @@ export function factsOf(request: number, { first, count, more }: Among): Request
     length: lengths[request] ?? 0n,
     ...more?.(request).facts,
   };
+}
+
+/** The core refused a request before the kernel was asked. */
+export function refused(status: number, what: "map" | "unmap", target: Target, among: Among): DmaWindowError {
+  const request = core.refusedRequest();
+  return refusal(status, {
+    what,
+    ...factsOf(request, among),
+    window: target.window,
+    start: target.start,
+    size: target.size,
+    pageShift: target.pageShift,
+    cpuPageSize: target.kernel.pageSize,
+    container: target.container,
+    forbidden: target.forbidden,
+    allowed: target.allowed,
+  });
 }
 
 /**

@@ -16,7 +16,7 @@ interface Made {
   readonly site: string | undefined;
 }
 
-/** Sites of a container's: also those of maps, by window and IOVA. What was unmapped is looked for when it is asked about. */
+/** Sites of a container's: also those of maps, by window and IOVA. What the core does not know any more is left out when it is asked about. */
 export class ContainerSites extends Sites {
   readonly #maps = new Map<number, Map<bigint, Made>>();
 
@@ -29,6 +29,23 @@ export class ContainerSites extends Sites {
     for (let i = 0; i < count; i++) {
       maps.set(iovas[i] as bigint, { va: vas[i] as bigint, length: lengths[i] as bigint, site });
     }
+  }
+
+  /** The program has unmapped the first `count` rows of the request columns: a map each, or several, or a part of one. */
+  noteUnmaps(window: number, count: number): void {
+    const maps = this.#maps.get(window);
+    if (maps === undefined) return;
+    const { iovas, lengths } = rows(count);
+    for (let i = 0; i < count; i++) {
+      const [start, length] = [iovas[i] as bigint, lengths[i] as bigint];
+      if (maps.get(start)?.length === length) maps.delete(start);
+      else for (const iova of maps.keys()) if (iova >= start && iova - start < length) maps.delete(iova);
+    }
+  }
+
+  /** The window is closed. */
+  noteEnd(window: number): void {
+    this.#maps.delete(window);
   }
 
   /** Those of a window that are there still. */

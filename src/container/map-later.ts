@@ -7,11 +7,12 @@ import { LongWork, type LongWorkOptions, turn } from "../long-work.ts";
 import type { Segment } from "../memory/segment.ts";
 import type { IovaMode } from "../plan/index.ts";
 import { size } from "../validate.ts";
-import { performMaps, performUnmaps } from "./calls.ts";
 import { rows } from "./columns.ts";
 import type { Among } from "./failures.ts";
+import { performMaps } from "./maps.ts";
 import { type MapRequest, writeMaps, writeUnmaps } from "./requests.ts";
 import type { Target } from "./target.ts";
+import { performUnmaps } from "./unmaps.ts";
 
 const OPERATION = "window.mapManyAsync";
 

@@ -3,9 +3,9 @@ import { kernelSaid } from "../closing.ts";
 import { core, NO_ADDRESS, Owner } from "../core.ts";
 import { DmaWindowError, withoutResidue, withResidue } from "../errors.ts";
 import { bytes, hex } from "../hex.ts";
-import { endIdle, lasting, performUnmaps } from "./calls.ts";
 import { requestColumns } from "./columns.ts";
 import type { Target } from "./target.ts";
+import { endIdle, lasting, performUnmaps } from "./unmaps.ts";
 
 /** A run of IOVAs, and the memory behind it. Neighbours that belong together are one run, however they were mapped. */
 export interface MappedRun {

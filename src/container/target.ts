@@ -28,9 +28,10 @@ export interface Target {
   readonly allowed: readonly AddressRange[];
 }
 
-/** Learns where the program's own maps are made: the first `count` rows of the request columns are mapped. */
+/** Learns where the program's own maps are made, and that they are ended: the first `count` rows of the request columns. */
 interface MapSites {
   noteMaps(window: number, count: number): void;
+  noteUnmaps(window: number, count: number): void;
 }
 
 /** The container, as far as its registrations need it. */

@@ -17,7 +17,6 @@ import type { IovaMode, WindowPlan } from "../plan/index.ts";
 import { address, size } from "../validate.ts";
 import type { MadeWindow } from "./backend/backend.ts";
 import { mapArrays, unmapArrays } from "./batches.ts";
-import { performUnmaps } from "./calls.ts";
 import { outOfMemory } from "./columns.ts";
 import { type DmaRun, type RunOptions, runsInto, runsOf } from "./dma-runs.ts";
 import type { Keeper } from "./keeper.ts";
@@ -29,6 +28,7 @@ import { type MapRequest, type UnmapRequest, writeUnmaps } from "./requests.ts";
 import { RequestRows } from "./rows.ts";
 import { Span } from "./span.ts";
 import type { ContainerTarget, Target } from "./target.ts";
+import { performUnmaps } from "./unmaps.ts";
 
 export type { DmaRun, RunOptions } from "./dma-runs.ts";
 export type { MappedRun } from "./mapped.ts";

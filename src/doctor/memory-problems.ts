@@ -52,13 +52,16 @@ export function hugepageProblems({ memory, kernel, container }: DoctorFacts, nee
   if (free.length === 0) {
     const size = hugepages.find((pool) => pool.pageSize === HUGEPAGE) ?? (hugepages[0] as PoolFacts);
     const name = `hugepages-${size.pageSize >> 10n}kB`;
-    const count = (1n << 30n) / size.pageSize || 1n;
+    const wanted = (1n << 30n) / size.pageSize || 1n;
+    // The file takes all pages that there are to be, and those that are there have somebody.
+    const count = BigInt(size.total) + wanted;
+    const more = size.total === 0 ? "" : "another ";
     const none = hugepages.every(({ total }) => total === 0) ? "there are no hugepages" : "no hugepage is free";
     const where = container === undefined ? "as root" : "as root, on the host";
     return [
       make(
         `${none}: ${instead}`,
-        `pages that are set aside are lost to all else; for ${roughly(count * size.pageSize)}, ${where}: \`echo ${count} > /sys/kernel/mm/hugepages/${name}/nr_hugepages\`; ` +
+        `pages that are set aside are lost to all else; for ${more}${roughly(wanted * size.pageSize)}, ${where}: \`echo ${count} > /sys/kernel/mm/hugepages/${name}/nr_hugepages\`; ` +
           `for every start: \`hugepagesz=${shortSize(size.pageSize)} hugepages=${count}\` on the kernel's command line`,
       ),
     ];

@@ -41,16 +41,11 @@ export function readMemory(survey: Survey, process: ProcessFacts): MemoryFacts {
   const iomem = iomemOf(survey);
   return {
     hugepages: poolsOf(survey),
-    limit: bounded(quietly(() => memoryLimit(survey.files))),
+    limit: quietly(() => memoryLimit(survey.files)),
     available: survey.meminfo("MemAvailable"),
     ...iomem,
     pagemap: pagemapOf(survey, process),
   };
-}
-
-/** Version 1 of cgroups says "no limit" by a number that no machine has (`include/linux/page_counter.h: PAGE_COUNTER_MAX`). */
-function bounded(limit: Limit | undefined): Limit | undefined {
-  return limit === undefined || limit.limit >= 1n << 62n ? undefined : limit;
 }
 
 function poolsOf(survey: Survey): readonly PoolFacts[] | undefined {
@@ -64,7 +59,7 @@ function poolsOf(survey: Survey): readonly PoolFacts[] | undefined {
     reserved: pool.reserved ?? 0,
     borrowable: borrowable(survey.machine, pool.pageSize),
     nodes: nodes.length < 2 ? [] : nodes.flatMap(({ id, hugepages }) => ofNode(id, hugepages, pool.pageSize)),
-    limit: bounded(quietly(() => hugetlbLimit(survey.files, pool.pageSize, "either"))),
+    limit: quietly(() => hugetlbLimit(survey.files, pool.pageSize, "either")),
   }));
 }
 

@@ -1,13 +1,10 @@
 /**
- * A machine's files, read with care: they may be another machine's, or anybody's. What is no file is not read, and neither is what is
- * larger than anything the kernel writes; control characters do not get through. Nothing throws.
+ * A machine's files, read with care: they may be another machine's, or anybody's. Control characters do not get through, and nothing
+ * throws. (`machineFiles` reads no pipe, no device, and nothing larger than what the kernel writes.)
  */
 import { ERRNO } from "../errno.ts";
 import { Look } from "../pci/look.ts";
 import type { FileStatus, MachineFiles } from "../syscalls.ts";
-
-/** The largest that is asked for is a distribution's list of modules, below 2 MiB. Files of procfs say 0. */
-const MOST_BYTES = 16 << 20;
 
 /**
  * Control characters but tab and line's end, and those that turn or hide text: what is shown on a terminal is text, whoever wrote it.
@@ -24,7 +21,7 @@ export class Survey extends Look {
 
   /** The text as it is, with zero bytes: of the device tree, and of tables in binary. */
   raw(path: string): string | undefined {
-    const answer = read(this.#inner, path);
+    const answer = attempt(() => this.#inner.text(path));
     return typeof answer === "string" ? answer : undefined;
   }
 
@@ -48,22 +45,13 @@ export class Survey extends Look {
 
 function careful(files: MachineFiles): MachineFiles {
   return {
-    text: (path) => seen(read(files, path)),
+    text: (path) => seen(attempt(() => files.text(path))),
     names: (path) => {
       const answer = attempt(() => files.names(path));
       return typeof answer === "number" ? answer : Array.isArray(answer) ? answer.map(text) : -ERRNO.EIO;
     },
     link: (path) => seen(attempt(() => files.link(path))),
   };
-}
-
-/** A pipe would be waited for, and a device may do anything: only a file is read. */
-function read(files: MachineFiles, path: string): string | number {
-  const status = attempt(() => files.stat?.(path) ?? 0);
-  if (typeof status === "number" && status < 0) return status;
-  if (typeof status !== "number" && status.kind !== "file") return -ERRNO.EINVAL;
-  if (typeof status !== "number" && status.size > MOST_BYTES) return -ERRNO.EFBIG;
-  return attempt(() => files.text(path));
 }
 
 function seen(answer: string | number): string | number {

@@ -60,12 +60,12 @@ export function errnoNamed(number: number): string | undefined {
 }
 
 /**
- * The answer that a word means: `EINVAL`, `einval`, `-22`, `22` where an errno is meant, `+1` and `positive` for a number above 0,
+ * The answer that a word means: `EINVAL`, `einval`, `-EINVAL`, `-22`, `22` where an errno is meant, `+1` and `positive` for a number above 0,
  * `0` and `success`, `Oops`, or a text of strerror. `undefined` for what is none.
  */
 export function answerNamed(word: string): string | undefined {
   const name = word.trim();
-  const upper = name.toUpperCase();
+  const upper = name.toUpperCase().replace(/^-(?=E)/, "");
   if (Object.hasOwn(ERRNO, upper)) return names.get(ERRNO[upper as keyof typeof ERRNO]);
   if (/^-\d{1,3}$/.test(name)) return errnoNamed(-Number(name));
   if (/^\+\d{1,9}$/.test(name)) return Number(name) === 0 ? SUCCESS : POSITIVE;

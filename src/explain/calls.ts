@@ -11,7 +11,7 @@ const POWER_NONE = 0x2000_0000;
 const [IOMMUFD_FIRST, IOMMUFD_LAST] = [0x80 - VFIO_BASE, 0x9f - VFIO_BASE];
 
 /** A number that no call has. */
-const NOBODYS = "ioctl";
+export const NOBODYS = "ioctl";
 
 /** A call has one number with two structs, or two calls have one number: which is meant depends on the descriptor. */
 const TYPE1_INFO = "VFIO_IOMMU_GET_INFO";

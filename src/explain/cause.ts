@@ -76,7 +76,7 @@ export const CRASH = "Oops";
 
 export type Row = Omit<Cause, "call" | "errno">;
 
-/** The causes of one call, by errno, in the order of how often each is met. */
+/** The causes of one call, by errno: the errnos and the causes of each in the order of how often they are met. */
 export function causesOf(call: string, rows: Readonly<Record<string, readonly Row[]>>): Cause[] {
   return Object.entries(rows).flatMap(([errno, causes]) => causes.map((cause) => ({ call, errno, ...cause })));
 }

@@ -31,8 +31,8 @@ export interface ExplainOptions {
   readonly asked?: Asked | undefined;
   /** A program that is in use for long made the call: that it made it wrongly is the last thing to think of. */
   readonly isProven?: boolean;
-  /** The id of the cause that a message of the kernel or of a program names itself. */
-  readonly named?: string | undefined;
+  /** The ids of the causes that a message of the kernel or of a program names itself: one of them is the case. */
+  readonly named?: readonly string[] | undefined;
 }
 
 /** One of the reasons, as the command and the playground show it. */
@@ -93,23 +93,32 @@ export function explainCall(call: string, answer: string | undefined, options: E
   const own = judgeAll(rows(call), kind, machine, asked, release, isProven);
   const open = own.filter(({ verdict }) => verdict !== "ruled out");
   const all = open.length > 0 ? own : [...own, ...judgeAll(rows("any"), kind, machine, asked, release, isProven)];
-  const named = options.named === undefined ? all : all.map((one) => naming(one, options.named as string));
-  const ranked = named.filter(({ verdict }) => verdict !== "ruled out").sort(byRank(kind));
+  const { named = [] } = options;
+  const found = named.length === 0 ? all : all.map((one) => naming(one, named));
+  const ranked = found.filter(({ verdict }) => verdict !== "ruled out").sort(byRank(kind, named));
   return {
     call,
     answer,
     causes: ranked.map((one, i) => shown(one, i + 1, kind)),
-    passed: named.filter(({ verdict }) => verdict === "ruled out").map(({ cause }) => cause.id),
+    passed: found.filter(({ verdict }) => verdict === "ruled out").map(({ cause }) => cause.id),
   };
 }
 
-/** Where it is not known what was answered: the causes of each failure of the call, each with its answer. */
+/** Where it is not known what was answered: the causes of each failure of the call, each with its answer. What is met more often first. */
 function ofAnyAnswer(call: string, options: ExplainOptions): Explanation {
   const each = answersOf(call)
     .filter((answer) => answer !== SUCCESS && answer !== CRASH)
     .map((answer) => explainCall(call, answer, options));
   const causes = each.flatMap((one) => one.causes.map((cause) => ({ ...cause, answer: one.answer })));
-  const ranked = causes.sort((a, b) => ORDER.indexOf(a.verdict) - ORDER.indexOf(b.verdict));
+  const answers = each.map(({ answer }) => answer);
+  const often = table.filter((cause) => cause.call === call).map(({ errno, id }) => `${errno} ${id}`);
+  const placeIn = ({ answer, check }: (typeof causes)[number]) => often.indexOf(`${answer} ${check}`);
+  const ranked = causes.sort(
+    (a, b) =>
+      ORDER.indexOf(a.verdict) - ORDER.indexOf(b.verdict) ||
+      answers.indexOf(a.answer) - answers.indexOf(b.answer) ||
+      placeIn(a) - placeIn(b),
+  );
   return {
     call,
     answer: UNKNOWN,
@@ -177,17 +186,22 @@ function attempt({ holds }: Cause, asked: Asked): ReturnType<NonNullable<Cause["
   }
 }
 
-function naming(one: Judged, named: string): Judged {
-  if (one.cause.id === named) return { ...one, verdict: "sure" };
+/** Where a message has several reasons, which of them it is only the machine can say. */
+function naming(one: Judged, named: readonly string[]): Judged {
+  const isNamed = named.includes(one.cause.id);
+  if (isNamed && named.length === 1) return { ...one, verdict: "sure" };
+  if (isNamed) return one.verdict === "possible" ? { ...one, verdict: "likely" } : one;
   return one.verdict === "sure" || one.verdict === "likely" ? { ...one, verdict: "possible" } : one;
 }
 
-/** The likeliest first; of equals, what the kernel checks first. */
-function byRank(kind: IommuKind | undefined): (a: Judged, b: Judged) => number {
+/** The likeliest first; of equals, those that are named, in their order, and then what the kernel checks first. */
+function byRank(kind: IommuKind | undefined, named: readonly string[]): (a: Judged, b: Judged) => number {
+  const placeOfName = ({ cause }: Judged) => (named.includes(cause.id) ? named.indexOf(cause.id) : named.length);
   return (a, b) => {
     const kinds = KINDS.indexOf(kindOfCause(a.cause, kind)) - KINDS.indexOf(kindOfCause(b.cause, kind));
     const places = placeOf(a.cause, kindOfCause(a.cause, kind)) - placeOf(b.cause, kindOfCause(b.cause, kind));
-    return ORDER.indexOf(a.verdict) - ORDER.indexOf(b.verdict) || kinds || places;
+    const names = placeOfName(a) - placeOfName(b);
+    return ORDER.indexOf(a.verdict) - ORDER.indexOf(b.verdict) || names || kinds || places;
   };
 }
 

@@ -178,7 +178,6 @@ const notInContainer = {
 
 export const openCauses: readonly Cause[] = [
   ...causesOf(NODE, {
-    ...anyNode,
     ENOENT: [
       {
         id: "module",
@@ -235,9 +234,9 @@ export const openCauses: readonly Cause[] = [
         next: "see what the device is (ls -l, and /proc/misc)",
       },
     ],
+    ...anyNode,
   }),
   ...causesOf(GROUP, {
-    ...anyNode,
     ENOENT: [
       {
         id: "not-bound",
@@ -246,6 +245,23 @@ export const openCauses: readonly Cause[] = [
         why: "no such group is bound to VFIO",
         next: "bind every device of the group to vfio-pci first (one without an IOMMU, whose device reaches all memory, needs noIommu: true)",
         ask: notBound,
+      },
+      {
+        id: "iommu-off",
+        iommu: ["spapr", "type1"],
+        source: "drivers/iommu/iommu.c: iommu_probe_device",
+        why: "the machine has no IOMMU in use",
+        next: "turn the IOMMU on in the firmware's setup (VT-d, AMD-Vi, SMMU) and on the kernel's command line (intel_iommu=on)",
+        ask: noGroups,
+      },
+      { ...notInContainer, ask: boundButNotHere },
+      {
+        id: "no-such-group",
+        iommu: ["spapr", "type1"],
+        source: "drivers/iommu/iommu.c: iommu_group_alloc",
+        why: "the machine has no group of that number",
+        next: "take the group of your device: readlink /sys/bus/pci/devices/<address>/iommu_group",
+        ask: noSuchGroup,
       },
       {
         id: "no-iommu",
@@ -268,23 +284,6 @@ export const openCauses: readonly Cause[] = [
             ? { verdict: "likely", why: "no such group is bound to VFIO", next: "bind its device to vfio-pci" }
             : undefined,
       },
-      {
-        id: "iommu-off",
-        iommu: ["spapr", "type1"],
-        source: "drivers/iommu/iommu.c: iommu_probe_device",
-        why: "the machine has no IOMMU in use",
-        next: "turn the IOMMU on in the firmware's setup (VT-d, AMD-Vi, SMMU) and on the kernel's command line (intel_iommu=on)",
-        ask: noGroups,
-      },
-      {
-        id: "no-such-group",
-        iommu: ["spapr", "type1"],
-        source: "drivers/iommu/iommu.c: iommu_group_alloc",
-        why: "the machine has no group of that number",
-        next: "take the group of your device: readlink /sys/bus/pci/devices/<address>/iommu_group",
-        ask: noSuchGroup,
-      },
-      { ...notInContainer, ask: boundButNotHere },
       {
         id: "group-interface",
         since: "6.4",
@@ -356,5 +355,6 @@ export const openCauses: readonly Cause[] = [
         next: "bind the devices to vfio-pci again",
       },
     ],
+    ...anyNode,
   }),
 ];

@@ -9,6 +9,25 @@ const descriptor = ["asked-of-a-group", "asked-of-a-device", "asked-of-a-contain
 /** Before the driver of the IOMMU is asked. */
 const driver = [...descriptor, "no-iommu", "not-of-type1", "not-of-spapr", "not-without-iommu"] as const;
 
+/** In vfio-pci, before what the call is about. */
+const ofDevice = [...descriptor, "unplugged", "no-wake", "memory", "argsz"] as const;
+
+/** On sPAPR, before MAP and UNMAP look at TCEs: the default window is made, where there is none yet. */
+const beforeTces = [
+  ...driver,
+  "other-process",
+  "none-registered",
+  "argsz",
+  "flags",
+  "two-groups",
+  "firmware",
+  "locked-memory",
+  "kernel-memory",
+  "outside",
+  "no-window",
+  "alignment",
+] as const;
+
 const orders: Readonly<Record<string, readonly string[]>> = {
   "open group": [
     "empty-path",
@@ -146,18 +165,7 @@ const orders: Readonly<Record<string, readonly string[]>> = {
   ],
   VFIO_IOMMU_SPAPR_TCE_REMOVE: [...driver, "other-process", "argsz", "flags", "elsewhere", "no-window"],
   "VFIO_IOMMU_MAP_DMA spapr": [
-    ...driver,
-    "other-process",
-    "none-registered",
-    "argsz",
-    "flags",
-    "two-groups",
-    "firmware",
-    "locked-memory",
-    "kernel-memory",
-    "outside",
-    "no-window",
-    "alignment",
+    ...beforeTces,
     "no-permission",
     "iova-alignment",
     "iova",
@@ -171,23 +179,7 @@ const orders: Readonly<Record<string, readonly string[]>> = {
     "size-0",
     "replaced",
   ],
-  "VFIO_IOMMU_UNMAP_DMA spapr": [
-    ...driver,
-    "other-process",
-    "none-registered",
-    "argsz",
-    "flags",
-    "two-groups",
-    "firmware",
-    "locked-memory",
-    "kernel-memory",
-    "outside",
-    "no-window",
-    "alignment",
-    "iova-alignment",
-    "past-the-end",
-    "iova",
-  ],
+  "VFIO_IOMMU_UNMAP_DMA spapr": [...beforeTces, "iova-alignment", "past-the-end", "iova"],
   "VFIO_IOMMU_MAP_DMA type1": [
     ...driver,
     "argsz",
@@ -245,15 +237,11 @@ const orders: Readonly<Record<string, readonly string[]>> = {
     "error",
     "error-type",
   ],
-  VFIO_DEVICE_GET_INFO: [...descriptor, "unplugged", "no-wake", "memory", "argsz", "struct"],
-  VFIO_DEVICE_GET_REGION_INFO: [...descriptor, "unplugged", "no-wake", "memory", "argsz", "struct", "no-region"],
-  VFIO_DEVICE_GET_IRQ_INFO: [...descriptor, "unplugged", "no-wake", "memory", "argsz", "no-irq"],
+  VFIO_DEVICE_GET_INFO: [...ofDevice, "struct"],
+  VFIO_DEVICE_GET_REGION_INFO: [...ofDevice, "struct", "no-region"],
+  VFIO_DEVICE_GET_IRQ_INFO: [...ofDevice, "no-irq"],
   VFIO_DEVICE_SET_IRQS: [
-    ...descriptor,
-    "unplugged",
-    "no-wake",
-    "memory",
-    "argsz",
+    ...ofDevice,
     "flags",
     "index",
     "vectors",
@@ -271,7 +259,7 @@ const orders: Readonly<Record<string, readonly string[]>> = {
     "not-eventfd",
     "not-an-eventfd",
   ],
-  VFIO_DEVICE_FEATURE: [...descriptor, "unplugged", "no-wake", "memory", "argsz", "struct", "not-known"],
+  VFIO_DEVICE_FEATURE: [...ofDevice, "struct", "not-known"],
   VFIO_DEVICE_GET_PCI_HOT_RESET_INFO: [...descriptor, "memory", "argsz", "struct", "root-bus", "no-room", "more"],
   VFIO_DEVICE_PCI_HOT_RESET: [
     ...descriptor,

@@ -1,6 +1,7 @@
 /** Calls on a container of type1: x86 and Arm. */
 import { guards } from "../guards.ts";
 import { bytes, hex } from "../hex.ts";
+import { memoryLimit } from "../system/cgroups.ts";
 import { noDriver } from "./arguments/descriptors.ts";
 import { mappedAlready, outsideRanges, wrapsMap, wrapsUnmap } from "./arguments/type1.ts";
 import { type Asked, type Cause, causesOf, type Question } from "./cause.ts";
@@ -22,7 +23,7 @@ const entryLimit: Question = (machine) => {
   };
 };
 
-/** Whether an IOVA of the request lies in a hole that every group of the machine shows. */
+/** Whether an IOVA of the request lies in a hole that a group of the machine shows: which groups the container has is not known. */
 const reservedIova: Question = (machine, { iova, length }) => {
   if (typeof iova !== "bigint" || typeof length !== "bigint" || length === 0n) return undefined;
   const last = iova + length - 1n; // both from the call: below 2^65, as bigint exact
@@ -39,23 +40,14 @@ const reservedIova: Question = (machine, { iova, length }) => {
   return undefined;
 };
 
-/** What a container takes may be less than the memory that the IOMMU's tables need (`GFP_KERNEL_ACCOUNT`). */
+/** The IOMMU's tables are charged to this process's cgroups (`GFP_KERNEL_ACCOUNT`). */
 const memoryCgroup: Question = (machine) => {
-  const path = machine
-    .text("/proc/self/cgroup")
-    ?.split("\n")
-    .find((line) => line.startsWith("0::"))
-    ?.slice(3);
-  if (path === undefined) return undefined;
-  const max = machine.text(`/sys/fs/cgroup${path === "/" ? "" : path}/memory.max`)?.trim();
-  const current = machine.number(`/sys/fs/cgroup${path === "/" ? "" : path}/memory.current`);
-  if (max === undefined) return undefined;
-  if (max === "max") return { verdict: "unlikely" };
-  const used = current === undefined ? "" : `, of which ${bytes(BigInt(current))} are used`;
-  return {
-    verdict: "possible",
-    why: `the kernel has no memory for the IOMMU's tables: the memory cgroup allows ${bytes(BigInt(max))}${used}`,
-  };
+  const tightest = memoryLimit(machine.files);
+  if (tightest === undefined)
+    return machine.text("/proc/self/cgroup") === undefined ? undefined : { verdict: "unlikely" };
+  const { file, limit, used } = tightest;
+  const allowed = `${file} allows ${bytes(limit)}, of which ${bytes(used)} are used`;
+  return { verdict: "possible", why: `the kernel has no memory for the IOMMU's tables: ${allowed}` };
 };
 
 /** Not all of the memory can be pinned, for writing where the device may write. */
@@ -117,6 +109,33 @@ export const type1Causes: readonly Cause[] = [
     ],
   }),
   ...causesOf("VFIO_IOMMU_MAP_DMA", {
+    ENOMEM: [
+      {
+        id: "locked-memory",
+        iommu: TYPE1,
+        source: "drivers/vfio/vfio_iommu_type1.c: vfio_lock_acct, vfio_pin_pages_remote",
+        holds: overLimit,
+        why: "more memory would be locked than RLIMIT_MEMLOCK allows, where every map counts, and memory that is mapped twice counts twice",
+        guards: guards.lockedMemory,
+        next: "raise it (ulimit -l; LimitMEMLOCK= of a unit; docker --ulimit memlock=-1), or run with CAP_IPC_LOCK",
+        ask: lockedLimit(lengthOf),
+      },
+      {
+        id: "kernel-memory",
+        iommu: TYPE1,
+        source: "drivers/iommu/iommu-pages.h: iommu_alloc_pages_node",
+        why: "the kernel has no memory for the IOMMU's tables and its record of the map, or the memory cgroup allows no more",
+        next: "free some, or map larger pages",
+        ask: memoryCgroup,
+      },
+      {
+        id: "migration",
+        iommu: TYPE1,
+        source: "mm/gup.c: migrate_longterm_unpinnable_folios",
+        why: "pages lie where none may stay pinned (CMA, ZONE_MOVABLE), and there is no room to move them to",
+        next: "use hugepages that were set aside at boot, or free memory",
+      },
+    ],
     EINVAL: [
       {
         id: "iova-range",
@@ -168,33 +187,6 @@ export const type1Causes: readonly Cause[] = [
         guards: guards.dmaEntries,
         next: "map larger pieces (hugepages, whole segments), or raise it and open a new container",
         ask: entryLimit,
-      },
-    ],
-    ENOMEM: [
-      {
-        id: "locked-memory",
-        iommu: TYPE1,
-        source: "drivers/vfio/vfio_iommu_type1.c: vfio_lock_acct, vfio_pin_pages_remote",
-        holds: overLimit,
-        why: "more memory would be locked than RLIMIT_MEMLOCK allows, where every map counts, and memory that is mapped twice counts twice",
-        guards: guards.lockedMemory,
-        next: "raise it (ulimit -l; LimitMEMLOCK= of a unit; docker --ulimit memlock=-1), or run with CAP_IPC_LOCK",
-        ask: lockedLimit(lengthOf),
-      },
-      {
-        id: "kernel-memory",
-        iommu: TYPE1,
-        source: "drivers/iommu/iommu-pages.h: iommu_alloc_pages_node",
-        why: "the kernel has no memory for the IOMMU's tables and its record of the map, or the memory cgroup allows no more",
-        next: "free some, or map larger pages",
-        ask: memoryCgroup,
-      },
-      {
-        id: "migration",
-        iommu: TYPE1,
-        source: "mm/gup.c: migrate_longterm_unpinnable_folios",
-        why: "pages lie where none may stay pinned (CMA, ZONE_MOVABLE), and there is no room to move them to",
-        next: "use hugepages that were set aside at boot, or free memory",
       },
     ],
     EFAULT: [

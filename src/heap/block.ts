@@ -47,6 +47,18 @@ export function rounded(bytes: number): number {
   return Math.ceil(bytes / GRANULE) * GRANULE;
 }
 
+/** Bytes in a row in which a block fits wherever they begin. `align` and `boundary` are shifts. */
+export function roomAnywhere(bytes: number, align: number, boundary: number): bigint {
+  const length = BigInt(rounded(bytes));
+  return length + (1n << BigInt(align)) - BigInt(GRANULE) + (boundary === 0 ? 0n : length);
+}
+
+/** Bytes of new memory in which a block fits: it begins with a page, and so at a multiple of what is not larger. Likewise shifts. */
+export function roomInPages(bytes: number, align: number, boundary: number, pageSize: bigint): bigint {
+  const unit = 1n << BigInt(Math.max(align, boundary));
+  return BigInt(rounded(bytes)) + (unit > pageSize ? unit - pageSize : 0n);
+}
+
 /** The shift of a power of two below 2^31; -1 of anything else, which is looked at again. */
 export function quickShift(value: number): number {
   return typeof value === "number" && (value | 0) === value && value > 0 && (value & (value - 1)) === 0

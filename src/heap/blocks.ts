@@ -1,7 +1,7 @@
 /** Blocks of a heap as the allocator gives them, and its memory, which grows. */
 import { GRANULE, HANDLE_INDEX_MASK, LOW, RUNG } from "../alloc.ts";
 import { DmaWindowError } from "../errors.ts";
-import { rounded } from "./block.ts";
+import { roomAnywhere, roomInPages, rounded } from "./block.ts";
 import type { Asked, Ground } from "./ground.ts";
 import { Growth } from "./growth.ts";
 import type { GrowPlan } from "./options.ts";
@@ -107,8 +107,7 @@ export class Blocks {
       const handle = again();
       if (handle > 0) return handle;
     }
-    const length = BigInt(rounded(bytes));
-    const anywhere = length + (1n << BigInt(align)) - 64n + (boundary === 0 ? 0n : length);
+    const anywhere = roomAnywhere(bytes, align, boundary);
     // It fits wherever that begins, and there are no descriptors: more memory would not help.
     if (wasm.heapLargest(this.heap) >= anywhere) return -1;
     if (this.reclaim()) {
@@ -119,7 +118,7 @@ export class Blocks {
       const handle = again();
       if (handle > 0) return handle;
     }
-    const needed = this.#needed(bytes, align, boundary);
+    const needed = roomInPages(bytes, align, boundary, this.#ground.pageSize);
     if (needed >= this.#hopeless) return -1;
     if (!this.growth.plan?.sync) {
       this.growth.ask(needed);
@@ -130,13 +129,6 @@ export class Blocks {
     // Where there is room now, it was a descriptor that lacked, which may be there next time.
     if (handle <= 0 && wasm.heapLargest(this.heap) < anywhere) this.#hopeless = needed;
     return handle;
-  }
-
-  /** Bytes of new memory in which a block fits: it begins with a page, and so at a multiple of what is not larger. */
-  #needed(bytes: number, align: number, boundary: number): bigint {
-    const { pageSize } = this.#ground;
-    const unit = 1n << BigInt(Math.max(align, boundary));
-    return BigInt(rounded(bytes)) + (unit > pageSize ? unit - pageSize : 0n);
   }
 
   exhausted(asked: Asked): DmaWindowError {

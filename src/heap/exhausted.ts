@@ -5,6 +5,7 @@ import { bytes as inBytes } from "../hex.ts";
 import type { MemsegTable } from "../memory/table.ts";
 import type { OwnList } from "../memory/types.ts";
 import { poolIn } from "../system/hugepages.ts";
+import { alignShift, boundaryShift, roomAnywhere, roomInPages } from "./block.ts";
 import type { Asked, GrowthState, Place } from "./ground.ts";
 import { counted } from "./leaks.ts";
 import { wholePages } from "./options.ts";
@@ -40,7 +41,10 @@ export function exhausted(asked: Asked, place: Place, source: Source): DmaWindow
 /** The same of a heap that has what it was lent. */
 export function exhaustedLoan(asked: Asked, place: Place): DmaWindowError {
   const figures = figuresOf(place);
-  const help = figures.largest >= anywhere(asked) ? NO_DESCRIPTORS : "Free blocks, or have more lent to it: add(token)";
+  const help =
+    figures.largest >= roomAnywhere(...shiftsOf(asked))
+      ? NO_DESCRIPTORS
+      : "Free blocks, or have more lent to it: add(token)";
   return refusal(aboutOf(asked, place, figures), place, help, { ...asked, ...figures });
 }
 
@@ -91,8 +95,8 @@ interface Room {
 }
 
 function advice(asked: Asked, { plan, error }: GrowthState, { list, window }: Source, room: Room): string {
-  const pages = wholePages(neededBy(asked, list.pageSize), list.pageSize);
-  if (room.largest >= anywhere(asked)) return NO_DESCRIPTORS;
+  const pages = wholePages(roomInPages(...shiftsOf(asked), list.pageSize), list.pageSize);
+  if (room.largest >= roomAnywhere(...shiftsOf(asked))) return NO_DESCRIPTORS;
   if (pages > list.length) {
     const whole = `its whole list holds ${inBytes(list.length)} (maxBytes of addList)`;
     return (
@@ -119,15 +123,9 @@ function advice(asked: Asked, { plan, error }: GrowthState, { list, window }: So
   return `Call heap.grow(${pages}), or free blocks${plan?.sync === false ? ", or wait a turn: it grows in the background" : ""}`;
 }
 
-/** Bytes in a row in which it fits wherever they begin. */
-function anywhere({ bytes, align = 1, boundary }: Asked): bigint {
-  return BigInt(bytes) + BigInt(align) + (boundary === undefined || boundary === 0 ? 0n : BigInt(bytes));
-}
-
-/** Bytes of new memory in which it fits wherever they begin, which is at a page. */
-function neededBy({ bytes, align = 1, boundary = 1 }: Asked, pageSize: bigint): bigint {
-  const unit = BigInt(Math.max(align, boundary));
-  return BigInt(bytes) + (unit > pageSize ? unit - pageSize : 0n);
+/** The same in shifts, as the allocator has it. A pool asks for slots within a boundary that all of them together are longer than. */
+function shiftsOf({ bytes, align, boundary }: Asked): readonly [bytes: number, align: number, boundary: number] {
+  return [bytes, alignShift(align), boundaryShift(boundary, 0)];
 }
 
 function usedOf({ memory, list }: Source): bigint {

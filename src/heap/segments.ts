@@ -13,6 +13,7 @@ import { DmaWindowError, leftBy, withResidue } from "../errors.ts";
 import { hex, bytes as inBytes } from "../hex.ts";
 import type { Ground, Piece, Run } from "./ground.ts";
 import { type Held, HeldSegments, outside } from "./held.ts";
+import { Searched } from "./searched.ts";
 import { Shown } from "./shown.ts";
 import { wasm } from "./wasm.ts";
 
@@ -30,8 +31,8 @@ export class Segments {
   readonly shown: Shown;
   /** Whether any two are neighbours for program and device. */
   #hasBorders = false;
-  /** What was last looked for between neighbours in vain, and how much was free then. */
-  #searched = { free: 0n, bytes: 0 };
+  /** What was looked for between neighbours in vain, since blocks last came back. */
+  readonly #searched = new Searched();
   /** What is being freed, and therefore is not held. */
   #leaving: Piece | undefined;
 
@@ -174,11 +175,16 @@ export class Segments {
    * like any other.
    */
   join(bytes: number, align: number, boundary: number): boolean {
+    if (!this.#hasBorders || wasm.heapFreeBytes(this.#heap) < BigInt(bytes)) return false;
     // Whoever asks again and again, with nothing freed meanwhile, is not to wait for a search each time.
-    const free = wasm.heapFreeBytes(this.#heap);
-    if (!this.#hasBorders || free < BigInt(bytes)) return false;
-    if (free === this.#searched.free && bytes >= this.#searched.bytes) return false;
-    this.#searched = { free, bytes };
+    wasm.heapFlush(this.#heap);
+    if (!this.#searched.mayHelp(wasm.heapReturns(this.#heap), bytes, align, boundary)) return false;
+    if (this.#joinFor(bytes, align, boundary)) return true;
+    this.#searched.failed(wasm.heapReturns(this.#heap), bytes, align, boundary);
+    return false;
+  }
+
+  #joinFor(bytes: number, align: number, boundary: number): boolean {
     for (const [first, ...rest] of this.#freeRows()) {
       const last = rest.at(-1);
       if (first === undefined || last === undefined) continue;
@@ -278,7 +284,7 @@ export class Segments {
   }
 
   #lookForBorders(): void {
-    this.#searched = { free: 0n, bytes: 0 };
+    this.#searched.clear();
     this.#hasBorders = this.#held.all.some(({ runs }, i) => {
       const [run, next] = [runs.at(-1), this.#held.all[i + 1]?.runs[0]];
       return run && next && run.va + run.size === next.va && run.iova + run.size === next.iova;

@@ -4,7 +4,9 @@ import { type ExplainOptions, type Explanation, explainCall, type Platform } fro
 import { IommuType, VfioCall, vfioCallName } from "../syscalls.ts";
 import { callOfShortName } from "../trace/calls.ts";
 import type { Trace, TraceCall } from "../trace/index.ts";
-import { History, isSpapr } from "./history.ts";
+import { factsOf } from "./facts.ts";
+import { isSpapr } from "./files.ts";
+import { History } from "./history.ts";
 
 export interface TracedExplanation extends Explanation {
   /** The line of the trace. */
@@ -53,9 +55,8 @@ function told(
   { platform, linux }: ExplainOptions,
 ): TracedExplanation {
   const container = history.containerOf(call);
-  const seen =
-    (history.platform as Platform | undefined) ?? (container !== undefined && isSpapr(container) ? "spapr" : undefined);
-  const asked = history.factsOf(call);
+  const seen = history.platform ?? (container !== undefined && isSpapr(container) ? "spapr" : undefined);
+  const asked = factsOf(history, call);
   const where = platform ?? seen;
   return {
     line: call.line,

@@ -1,5 +1,6 @@
 /** What a trace's descriptors lead to, and what was done with them. */
 import type { KnownWindow, Range } from "../explain/facts.ts";
+import { IommuType } from "../syscalls.ts";
 import { Spans } from "../trace/spans.ts";
 
 export interface TracedContainer {
@@ -105,4 +106,12 @@ export function closed(file: TracedFile, leaves: (group: TracedGroup) => void): 
 
 export function newDevice(group: TracedGroup): TracedDevice {
   return { kind: "device", isOpen: true, group, interrupts: undefined, vectorsOn: 0, vectors: new Map() };
+}
+
+export function isSpapr({ type }: TracedContainer): boolean {
+  return type === IommuType.SPAPR_TCE_V2 || type === IommuType.SPAPR_TCE;
+}
+
+export function isType1({ type }: TracedContainer): boolean {
+  return type === IommuType.TYPE1 || type === IommuType.TYPE1v2;
 }

@@ -1,15 +1,16 @@
 /**
- * What the calls of a trace have made of the process, its containers and its memory, so far: kept call by call, and asked where
- * one failed. The model knows all of it; here only what the trace shows is known, whoever recorded it, on whatever kernel.
+ * What the calls of a trace have made of the process, its containers and its memory, so far: kept call by call. The model knows all of
+ * it; here only what the trace shows is known, whoever recorded it, on whatever kernel. facts.ts asks it where a call failed.
  */
-import type { Asked } from "../explain/cause.ts";
-import type { KnownWindow, Range } from "../explain/facts.ts";
+import type { Known, Range } from "../explain/facts.ts";
 import { IommuType, VfioCall } from "../syscalls.ts";
 import { callOfShortName } from "../trace/calls.ts";
 import type { TraceCall, TraceHeader } from "../trace/index.ts";
-import { type Span, Spans } from "../trace/spans.ts";
+import { Spans } from "../trace/spans.ts";
 import {
   closed,
+  isSpapr,
+  isType1,
   leave,
   newContainer,
   newDevice,
@@ -18,9 +19,9 @@ import {
   type TracedGroup,
 } from "./files.ts";
 import { TracedMemory } from "./memory.ts";
+import { operandsOf } from "./operands.ts";
 
-/** So many ranges stand beside a call in its facts: those that touch it. */
-const RANGES_MAX = 64;
+type Platform = Known["platform"];
 
 /** The default window's TCEs are of 4 KiB. */
 const DEFAULT_SHIFT = 12;
@@ -29,52 +30,40 @@ const [EVENTFD, TRIGGER, INTX_TO_MSIX] = [4, 32, 2] as const;
 const [UNMAP_ALL, UNMAP_VADDR] = [2n, 4n] as const;
 
 export class History {
-  readonly #memory: TracedMemory;
-  readonly #files = new Map<unknown, TracedFile>();
-  readonly #containers = new Set<TracedContainer>();
-  readonly #zombies = new Spans<Range>();
+  readonly header: TraceHeader;
+  readonly memory: TracedMemory;
+  /** What descriptors lead to, or did: by their names in the trace. */
+  readonly files = new Map<unknown, TracedFile>();
+  readonly containers = new Set<TracedContainer>();
+  /** Registrations that were ended while their memory was mapped. */
+  readonly zombies = new Spans<Range>();
   /** Which memory is mapped, by its address: on sPAPR it stays locked when it is unregistered so. */
   readonly #mapped = new Spans<true>();
-  readonly #header: TraceHeader;
-  /** `undefined` once something was charged whose size the trace does not show. */
   #locked: bigint | undefined;
-  #platform: Asked["platform"];
+  #platform: Platform | undefined;
 
   constructor(header: TraceHeader) {
-    this.#header = header;
-    this.#memory = new TracedMemory(header.pageSize);
+    this.header = header;
+    this.memory = new TracedMemory(header.pageSize);
     this.#locked = header.lockedMemory.used;
   }
 
+  /** How much of the process's memory is locked; `undefined` once something was charged whose size the trace does not show. */
+  get locked(): bigint | undefined {
+    return this.#locked;
+  }
+
   /** What the machine was, as far as the calls have shown it. */
-  get platform(): string | undefined {
-    return this.#platform as string | undefined;
+  get platform(): Platform | undefined {
+    return this.#platform;
   }
 
   /** The container that a call is about: its own descriptor, or that of its group or device. */
   containerOf({ fields }: TraceCall): TracedContainer | undefined {
-    const file = this.#files.get(fields.fd);
+    const file = this.files.get(fields.fd);
     if (file?.kind === "container") return file;
     if (file?.kind === "group") return file.container;
     return file?.kind === "device" ? file.group?.container : undefined;
-  }
-
-  /** The operands of a call, and what is known of its surroundings. */
-  factsOf(call: TraceCall): Asked {
-    const operands = this.#operandsOf(call);
-    const container = this.containerOf(call);
-    const known: Record<string, unknown> = {
-      cpuPage: BigInt(this.#header.pageSize),
-      ...this.#filesOf(call),
-      ...(container === undefined ? {} : this.#containerFacts(container, operands)),
-      ...this.#memoryFacts(operands),
-      ...(this.#platform === undefined ? {} : { platform: this.#platform }),
-    };
-    const { limit, privileged } = this.#header.lockedMemory;
-    if (limit !== null && !privileged && this.#locked !== undefined) {
-      known.lockable = limit > this.#locked ? limit - this.#locked : 0n;
-    }
-    return { ...known, ...operands };
   }
 
   /** Notes what a call has done. */
@@ -86,21 +75,21 @@ export class History {
         return;
       case "eventfd":
         if (typeof answer === "string" && answer.startsWith("f"))
-          this.#files.set(answer, { kind: "eventfd", isOpen: true });
+          this.files.set(answer, { kind: "eventfd", isOpen: true });
         return;
       case "close": {
-        const file = this.#files.get(fields.fd);
+        const file = this.files.get(fields.fd);
         if (answer === 0 && file?.isOpen) closed(file, (group) => this.#leave(group));
         return;
       }
       case "mmap":
-        this.#memory.mmapped(call);
+        this.memory.mmapped(call);
         return;
       case "munmap":
-        if (answer === 0) this.#memory.munmapped(fields.address, fields.length);
+        if (answer === 0) this.memory.munmapped(fields.address, fields.length);
         return;
       case "lockedMemory":
-        this.#locked = this.#header.lockedMemory.used + signed(String(fields.used));
+        this.#locked = this.header.lockedMemory.used + signed(String(fields.used));
         return;
       default:
         this.#ioctl(call);
@@ -112,21 +101,21 @@ export class History {
     const path = String(fields.path);
     if (path === "/dev/vfio/vfio") {
       const container = newContainer();
-      this.#containers.add(container);
-      this.#files.set(answer, container);
+      this.containers.add(container);
+      this.files.set(answer, container);
     } else if (path.startsWith("/dev/vfio/")) {
-      this.#files.set(answer, { kind: "group", isOpen: true, path, container: undefined, devices: 0 });
+      this.files.set(answer, { kind: "group", isOpen: true, path, container: undefined, devices: 0 });
     } else {
-      this.#files.set(answer, { kind: "other", isOpen: true });
+      this.files.set(answer, { kind: "other", isOpen: true });
     }
   }
 
   #ioctl(call: TraceCall): void {
     const number = callOfShortName(call.call);
-    const file = this.#files.get(call.fields.fd);
+    const file = this.files.get(call.fields.fd);
     if (file?.kind === "container") this.#onContainer(number, file, call);
     if (call.answer === 0 && file?.kind === "group") {
-      const other = this.#files.get(call.fields.container);
+      const other = this.files.get(call.fields.container);
       if (number === VfioCall.GROUP_SET_CONTAINER && other?.kind === "container") {
         file.container = other;
         other.groups.add(file);
@@ -136,7 +125,7 @@ export class History {
     if (number === VfioCall.GROUP_GET_DEVICE_FD && file?.kind === "group" && typeof call.answer === "string") {
       if (!call.answer.startsWith("f")) return;
       file.devices++;
-      this.#files.set(call.answer, newDevice(file));
+      this.files.set(call.answer, newDevice(file));
     }
     if (number === VfioCall.DEVICE_SET_IRQS && file?.kind === "device" && call.answer === 0) {
       const { flags, index, count } = call.fields as Record<string, number>;
@@ -163,7 +152,7 @@ export class History {
 
   #onContainer(number: number | undefined, container: TracedContainer, call: TraceCall): void {
     const { answer, fields, out } = call;
-    const operands = this.#operandsOf(call) as Record<string, bigint | undefined>;
+    const operands = operandsOf(call, this.memory) as Record<string, bigint | undefined>;
     if (number === VfioCall.SET_IOMMU && answer === 0) {
       container.type = Number(fields.argument);
       this.#platform ??= isType1(container) ? "type1" : container.type === IommuType.NOIOMMU ? "noiommu" : undefined;
@@ -212,10 +201,10 @@ export class History {
       case VfioCall.IOMMU_SPAPR_UNREGISTER_MEMORY: {
         if (!isDone || vaddr === undefined || size === undefined) return;
         container.registrations.clear(vaddr, vaddr + size);
-        const isElsewhere = [...this.#containers].some((one) => one.registrations.at(vaddr) !== undefined);
+        const isElsewhere = [...this.containers].some((one) => one.registrations.at(vaddr) !== undefined);
         const isMapped = !this.#mapped.within(vaddr, vaddr + size).next().done;
         if (isElsewhere) return;
-        if (isMapped) this.#zombies.set(vaddr, vaddr + size, { start: vaddr, size });
+        if (isMapped) this.zombies.set(vaddr, vaddr + size, { start: vaddr, size });
         else if (this.#locked !== undefined) this.#locked -= size;
         return;
       }
@@ -309,110 +298,6 @@ export class History {
       if (this.#locked !== undefined) this.#locked -= span.value.size;
     }
   }
-
-  #operandsOf({ call, fields, out, answer }: TraceCall): Asked {
-    const entries = Object.entries(fields).flatMap(([name, value]): [string, unknown][] => {
-      if (name === "vaddr" || name === "iova") {
-        const address = this.#memory.addressOf(value);
-        return address === undefined ? [] : [[name, address]];
-      }
-      if (name === "fd" || name === "container" || Array.isArray(value)) return [];
-      if (name === "path" || name === "name") return [[name, value]];
-      if (typeof value === "number") return [[name, BigInt(value)]];
-      return typeof value === "string" && /^0x[0-9a-f]{1,16}$/.test(value) ? [[name, BigInt(value)]] : [];
-    });
-    const operands = Object.fromEntries(entries);
-    if (call === "UNMAP_DMA" && answer === 0 && typeof out?.size === "string") operands.unmapped = BigInt(out.size);
-    if (call === "TCE_CREATE" && answer === 0 && typeof out?.start === "string") operands.start = BigInt(out.start);
-    return operands;
-  }
-
-  #filesOf({ call, fields }: TraceCall): Record<string, unknown> {
-    if (call === "open") {
-      const group = [...this.#files.values()].filter((file) => file.kind === "group" && file.path === fields.path);
-      const found = group.at(-1);
-      return found?.kind === "group" ? { groupOpen: found.isOpen, deviceOpen: found.devices > 0 } : {};
-    }
-    const kind = (fd: unknown) => {
-      const file = this.#files.get(fd);
-      if (file === undefined) return typeof fd === "number" ? "closed" : undefined;
-      return file.isOpen ? file.kind : "closed";
-    };
-    const file = this.#files.get(fields.fd);
-    const others = [fields.container, ...(Array.isArray(fields.eventfds) ? fields.eventfds : [])];
-    const odd = others.map(kind).find((one) => one !== undefined && one !== "eventfd");
-    const other = fields.container === undefined ? (odd ?? "eventfd") : kind(fields.container);
-    return {
-      ...("fd" in fields && file !== undefined ? { file: kind(fields.fd) } : {}),
-      ...(fields.container === undefined && fields.eventfds === undefined ? {} : { other }),
-      ...(file?.kind === "group" ? { groupHasContainer: file.container !== undefined } : {}),
-      ...(file?.kind === "group" ? { deviceOpen: file.devices > 0 } : {}),
-      ...(file?.kind === "group" && file.container === undefined ? { hasIommu: false } : {}),
-      ...(file?.kind === "device" ? { interrupts: file.interrupts, vectorsOn: file.vectorsOn } : {}),
-      ...(file?.kind === "device" && file.vectors.has(Number(fields.index))
-        ? { vectors: file.vectors.get(Number(fields.index)) }
-        : {}),
-    };
-  }
-
-  #containerFacts(container: TracedContainer, asked: Asked): Record<string, unknown> {
-    const { vaddr, iova, size, start } = asked as Record<string, bigint | undefined>;
-    const around = <T extends Range>(spans: Spans<T>, from: bigint | undefined) =>
-      from === undefined || size === undefined ? [] : some(spans.within(from, from + (size === 0n ? 1n : size)));
-    const others = [...this.#containers].filter((one) => one !== container);
-    const type = container.type;
-    return {
-      hasIommu: type !== undefined,
-      hasGroup: container.groups.size > 0,
-      groups: container.groups.size,
-      claimed: container.claimed,
-      registeredAny: container.registeredAny,
-      ...windowFacts(container, start),
-      registrations: around(container.registrations, vaddr),
-      elsewhere: others.flatMap((one) => around(one.registrations, vaddr)),
-      zombies: around(this.#zombies, vaddr),
-      maps: around(container.maps, iova),
-      ...(container.ranges === undefined ? {} : { ranges: container.ranges }),
-      ...(container.pageSizes === undefined ? {} : { pageSizes: container.pageSizes }),
-      ...(container.levels === undefined ? {} : { maxLevels: container.levels }),
-      ...(container.mapsAvailable === undefined ? {} : { mapsAvailable: container.mapsAvailable - container.count }),
-      ...(type === IommuType.TYPE1 ? { type1: 1 } : type === IommuType.TYPE1v2 ? { type1: 2 } : {}),
-    };
-  }
-
-  #memoryFacts({ vaddr, size }: Asked): Record<string, unknown> {
-    if (typeof vaddr !== "bigint" || typeof size !== "bigint") return {};
-    const there = this.#memory.at(vaddr, size);
-    if (there === undefined) return {};
-    return { readable: there.readable, writable: there.writable, memoryPage: there.page };
-  }
-}
-
-/** The windows that a call may find, the default one with them, which the call itself would make; to TCE_REMOVE by its start alone. */
-function windowFacts(
-  { windows, pending }: TracedContainer,
-  removed: bigint | undefined,
-): { windows?: readonly KnownWindow[] } {
-  if (pending === "unknown") return {};
-  if (pending === "gone" || (removed !== undefined && removed !== pending.start)) return { windows };
-  return { windows: [pending, ...windows] };
-}
-
-function some<T>(spans: Iterable<Span<T>>): T[] {
-  const found: T[] = [];
-  for (const { value } of spans) {
-    found.push(value);
-    if (found.length === RANGES_MAX) break;
-  }
-  return found;
-}
-
-export function isSpapr({ type }: TracedContainer): boolean {
-  return type === IommuType.SPAPR_TCE_V2 || type === IommuType.SPAPR_TCE;
-}
-
-function isType1({ type }: TracedContainer): boolean {
-  return type === IommuType.TYPE1 || type === IommuType.TYPE1v2;
 }
 
 /** `-0x1000`. */

@@ -1,5 +1,5 @@
 /** What the log of a failed build says: the first thing that was missing, and how a distribution calls it. */
-import { existsSync } from "node:fs";
+import { isThere } from "./permitted.ts";
 
 /** Why the shim could not be built. */
 export interface BuildFailure {
@@ -111,8 +111,8 @@ export function failureIn(log: string): BuildFailure {
 
 /** On this distribution, or on all where it is none of them. */
 export function installing({ debian, alpine, fedora }: Packages): string {
-  if (existsSync("/etc/alpine-release")) return alpine;
-  if (existsSync("/etc/debian_version")) return `${debian} (on Alpine: ${alpine})`;
-  if (existsSync("/etc/redhat-release")) return fedora;
+  if (isThere("/etc/alpine-release")) return alpine;
+  if (isThere("/etc/debian_version")) return `${debian} (on Alpine: ${alpine})`;
+  if (isThere("/etc/redhat-release")) return fedora;
   return `on Debian: ${debian}; on Alpine: ${alpine}; on Fedora: ${fedora}`;
 }

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { mayNotRead } from "./permitted.ts";
 
 /** This module is so many directories below its package at most: in src/linux, in dist/linux, or in a part of lib/. */
 const LEVELS = 3;
@@ -22,14 +23,21 @@ export function packageDirectory(): string | undefined {
   return undefined;
 }
 
+/** Where {@link packageDirectory} found nothing: the file that would say so of a package around this module, and may not be read. */
+export function hiddenManifest(): string | undefined {
+  const self = selfPath();
+  return self && directoriesAround(self).map(manifestIn).find(mayNotRead);
+}
+
 /** The package that a file is part of. A bundle may lie anywhere, and be part of another one. */
 function packageAround(file: string): string | undefined {
-  let directory = dirname(file);
-  for (let level = 0; level < LEVELS; level++) {
-    if (isOurs(directory)) return directory;
-    directory = dirname(directory);
-  }
-  return undefined;
+  return directoriesAround(file).find(isOurs);
+}
+
+function directoriesAround(file: string): string[] {
+  const directories = [dirname(file)];
+  while (directories.length < LEVELS) directories.push(dirname(directories.at(-1) as string));
+  return directories;
 }
 
 /** Where a shim lies that was built on this machine, by the package in `home`: by shim/build.mjs. */
@@ -50,9 +58,13 @@ function selfPath(): string | undefined {
   }
 }
 
+function manifestIn(directory: string): string {
+  return join(directory, "package.json");
+}
+
 function isOurs(directory: string): boolean {
   try {
-    return JSON.parse(readFileSync(join(directory, "package.json"), "utf8")).name === "dma-window";
+    return JSON.parse(readFileSync(manifestIn(directory), "utf8")).name === "dma-window";
   } catch {
     return false;
   }

@@ -3,10 +3,11 @@
  * beside them, and what has another one is not loaded: native code that was damaged may do anything.
  */
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { endianness } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { isThere } from "./permitted.ts";
 
 /** Their directories, by what Node calls an architecture. */
 const directories: Readonly<Record<string, string>> = {
@@ -30,11 +31,16 @@ export function prebuiltIn(home: string): string | undefined {
   return name && join(home, "prebuilds", name);
 }
 
+/** The list of their sums. */
+export function sumsIn(home: string): string {
+  return join(home, "prebuilds/SHA256SUMS");
+}
+
 /** Why the prebuilt shim in `home` is not the one that the package lists; `undefined` where it is. Never throws. */
 export function notAsListed(home: string): string | undefined {
   const name = prebuiltName() ?? "";
-  const list = join(home, "prebuilds/SHA256SUMS");
-  if (!existsSync(list)) return `there is no ${list}, which has its sum`;
+  const list = sumsIn(home);
+  if (!isThere(list)) return `there is no ${list}, which has its sum`;
   try {
     const sum = createHash("sha256")
       .update(readFileSync(join(home, "prebuilds", name)))

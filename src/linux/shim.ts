@@ -2,24 +2,24 @@
  * The native addon of `shim/`: found, loaded on first use, and explained when it is not there.
  */
 
-import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { argumentTypeError, DmaWindowError } from "../errors.ts";
 import { warn } from "../warn.ts";
 import { cutOff } from "./elf.ts";
-import { builtIn, packageDirectory } from "./place.ts";
-import { notAsListed, prebuiltIn } from "./prebuilt.ts";
+import { isThere, mayNotRead } from "./permitted.ts";
+import { builtIn, hiddenManifest, packageDirectory } from "./place.ts";
+import { notAsListed, prebuiltIn, sumsIn } from "./prebuilt.ts";
 import {
   damaged,
-  mayNotRead,
   noneHere,
   notLoaded,
   notThere,
   notWhole,
   otherVersion,
   type Problem,
+  packageHidden,
   permissionDenied,
 } from "./unavailable.ts";
 
@@ -231,6 +231,8 @@ function load(): Loaded {
   if (chosen) return loadChosen(resolve(chosen));
   const home = packageDirectory();
   if (home !== undefined) return loadFrom(home);
+  const hidden = hiddenManifest();
+  if (hidden !== undefined) throw unavailable(packageHidden(hidden));
   throw unavailable({
     reason: "bundled",
     why: "This program was bundled, and no dma-window is installed where it runs.",
@@ -241,10 +243,9 @@ function load(): Loaded {
 }
 
 function loadChosen(path: string): Loaded {
-  if (!existsSync(path)) {
-    if (mayNotRead(path)) throw unavailable(permissionDenied(path));
+  if (mayNotRead(path)) throw unavailable(permissionDenied(path, path));
+  if (!isThere(path))
     throw unavailable(notThere(path, named === undefined ? "DMA_WINDOW_SHIM" : "linuxKernel({ shim })"));
-  }
   const found = loadFile(path, undefined);
   if ("problem" in found) throw unavailable(found.problem, found.cause);
   return found;
@@ -256,10 +257,9 @@ function loadFrom(home: string): Loaded {
   const built = builtIn(home);
   const refused: Refused[] = [];
   for (const path of prebuilt === undefined ? [built] : [built, prebuilt]) {
-    if (!existsSync(path)) {
-      if (mayNotRead(path)) refused.push({ path, problem: permissionDenied(path) });
-      continue;
-    }
+    const hidden = (path === prebuilt ? [path, sumsIn(home)] : [path]).find(mayNotRead);
+    if (hidden !== undefined) refused.push({ path, problem: permissionDenied(hidden, home) });
+    if (hidden !== undefined || !isThere(path)) continue;
     const wrong = path === prebuilt ? notAsListed(home) : undefined;
     const found = wrong === undefined ? loadFile(path, home) : { path, problem: damaged(path, wrong, home) };
     if ("problem" in found) {

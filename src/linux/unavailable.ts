@@ -1,9 +1,10 @@
 /** Why the native shim cannot be had, told apart by what lies on the disk and by what the loader says. */
-import { accessSync, constants, existsSync, readFileSync } from "node:fs";
+import { accessSync, constants, readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { compilers, failureIn, installing } from "./build-log.ts";
 import { wrongFile } from "./elf.ts";
+import { isThere } from "./permitted.ts";
 import { builtIn } from "./place.ts";
 import { PREBUILT, prebuiltName } from "./prebuilt.ts";
 
@@ -26,7 +27,7 @@ export function noneHere(home: string, path: string): Problem {
       remedy: failure.remedy,
     };
   }
-  if (existsSync(join(home, "build"))) {
+  if (isThere(join(home, "build"))) {
     return {
       reason: "build-unfinished",
       why: `Its build was begun and not ended: no ${builtIn(home)}, and no log.`,
@@ -50,7 +51,7 @@ export function noneHere(home: string, path: string): Problem {
 /** What the log says of the last build, which failed. A shim of an earlier build may be there all the same. */
 function lastFailure(home: string, command: string): Problem | undefined {
   const log = join(home, "build/shim-build.log");
-  if (!existsSync(log)) return undefined;
+  if (!isThere(log)) return undefined;
   const { reason, why, remedy } = failureIn(textOf(log));
   return { reason, why, remedy: `To mend it, ${remedy}. Then run: ${command}. What the build printed is in ${log}.` };
 }
@@ -69,18 +70,28 @@ export function notThere(path: string, by: string): Problem {
   };
 }
 
-/** The permission model hides files: "not there" would be a lie. */
-export function mayNotRead(path: string): boolean {
-  const { permission } = process as { permission?: { has(scope: string, reference?: string): boolean } };
-  return permission !== undefined && !permission.has("fs.read", path);
-}
-
-export function permissionDenied(path: string): Problem {
+/** The permission model hides the file at `path`. `allowed` is what has to be allowed for the shim: a file, or a directory with all in it. */
+export function permissionDenied(path: string, allowed: string): Problem {
   return {
     reason: "not-permitted",
     why: `Node's permission model does not let this program read ${path}.`,
-    remedy: `Start node with --allow-fs-read=${path} and --allow-addons; know that native code is beyond that model.`,
+    remedy: `${startWith(allowed)}.`,
   };
+}
+
+/** It hides what would say that this module is the package's. That may be none: the program may be a bundle. */
+export function packageHidden(path: string): Problem {
+  return {
+    reason: "not-permitted",
+    why: `Node's permission model does not let this program read ${path}, so where dma-window lies is not known.`,
+    remedy: `${startWith("DIRECTORY")}, where DIRECTORY is dma-window's. A program that was bundled may hand the addon over instead: linuxKernel({ shim: path }).`,
+  };
+}
+
+/** The facts of a machine are read by Node, and are under the model like any other file; devices are opened by the shim. */
+function startWith(allowed: string): string {
+  const options = [allowed, "/proc", "/sys"].map((path) => `--allow-fs-read=${path}`).join(" ");
+  return `Start node with ${options} --allow-addons, and know that native code is beyond that model`;
 }
 
 /** The file is there, and the engine does not load it. `home` is given where it is the package's own. */
@@ -208,7 +219,7 @@ function mayWrite(directory: string): boolean {
 
 /** What the core is compiled with is in no published package. */
 function isCheckout(home: string): boolean {
-  return existsSync(join(home, "asconfig.json"));
+  return isThere(join(home, "asconfig.json"));
 }
 
 function capitalised(text: string): string {

@@ -1,13 +1,14 @@
 import { argumentRangeError, argumentTypeError } from "../errors.ts";
 import { keysOf, known } from "../known.ts";
 import { compareLinux, type LinuxVersion, linuxVersionIn, linuxVersionText } from "../linux-version.ts";
+import { isPowerOfTwo } from "../power-of-two.ts";
 import { count, object, size } from "../validate.ts";
 import { checkDevices, groupsOf, type PlacedDevice, type PlacedGroup, placed } from "./devices/placing.ts";
 import type { ModelPciDevice } from "./devices/plug.ts";
 import { type LinuxRules, rulesOf } from "./linux-rules.ts";
 import { checkLimits, type LockedMemoryLimits } from "./memory/locked.ts";
 import type { MemorySource } from "./memory/source.ts";
-import { isPowerOfTwo, type PlatformInfo } from "./spapr/platform.ts";
+import type { PlatformInfo } from "./spapr/platform.ts";
 import { powernvInfo } from "./spapr/powernv.ts";
 import { type Firmware, pseriesInfo, usualFirmware } from "./spapr/pseries.ts";
 import { type IovaRange, type ModelReservedRegion, type Type1Settings, type1Settings } from "./type1/settings.ts";

@@ -3,10 +3,10 @@ import { ERRNO } from "../errno.ts";
 import { Machine } from "../explain/machine.ts";
 import { keysOf, known } from "../known.ts";
 import type { MachineFiles, Syscalls } from "../syscalls.ts";
-import { checkFiles, checkPath } from "../system/files.ts";
+import { checkFiles } from "../system/files.ts";
 import { type IommuGroup, readGroups } from "../system/groups.ts";
 import { machineFiles } from "../system/machine-files.ts";
-import { object, syscalls } from "../validate.ts";
+import { checkPath, object, syscalls } from "../validate.ts";
 import { isPciAddress } from "./address.ts";
 import { Openers } from "./openers.ts";
 

@@ -3,7 +3,7 @@ import { bytes } from "../hex.ts";
 import type { AddressRange } from "../iommu.ts";
 import type { WindowPlan } from "../plan/index.ts";
 import { inPlacingOrder } from "../plan/order.ts";
-import { lowestStart, without } from "../plan/ranges.ts";
+import { holesIn, lowestStart, without } from "../plan/ranges.ts";
 import { type Picture, type RegionFacts, windowPicture } from "./picture.ts";
 
 /** A list as a plan was made for it. */
@@ -50,7 +50,7 @@ function regionsOf(plan: WindowPlan, lists: readonly PlannedList[] | undefined):
     }));
   }
   if (iovaMode !== "rebased") return [{ name: "addresses of memory", start, last: start + needed - 1n }];
-  const free = plan.holes.reduce<readonly AddressRange[]>(without, [{ start, last: start + size - 1n }]);
+  const free = holesIn(plan.holes, start, start + size - 1n); // what is allowed lies between the plan's holes
   if (lists !== undefined && lists.length > 0) {
     const numbers = new Map(lists.map((list, i) => [list, i]));
     return placed(free, inPlacingOrder(lists, kind), (list) => named(numbers.get(list) ?? 0, list.pageSize));
@@ -63,19 +63,29 @@ function named(i: number, pageSize: bigint): Pick<RegionFacts, "name" | "pageSiz
   return { name: `list ${i}`, pageSize };
 }
 
-/** Each at the lowest place that is free, as an attached memory lays them out. */
+/**
+ * Each at the lowest place that is free, as an attached memory lays them out. What is free only becomes less: where one of a kind found its
+ * place, the next one need not look before that.
+ */
 function placed<T extends { readonly length: bigint; readonly pageSize: bigint }>(
   ranges: readonly AddressRange[],
   pieces: readonly T[],
   name: (piece: T, i: number) => Pick<RegionFacts, "name" | "pageSize">,
 ): RegionFacts[] {
-  let free = ranges;
+  const free = [...ranges];
+  let at = 0;
   return pieces.flatMap((piece, i) => {
-    const start = lowestStart(free, piece.length, [], piece.pageSize);
-    if (start === undefined) return []; // a stored plan may have been made for less: nothing is drawn outside of it
-    const last = start + piece.length - 1n;
-    free = without(free, { start, last });
-    return [{ ...name(piece, i), start, last }];
+    const before = pieces[i - 1];
+    if (before?.length !== piece.length || before.pageSize !== piece.pageSize) at = 0;
+    for (; at < free.length; at++) {
+      const here = free.slice(at, at + 1);
+      const start = lowestStart(here, piece.length, [], piece.pageSize);
+      if (start === undefined) continue;
+      const last = start + piece.length - 1n;
+      free.splice(at, 1, ...without(here, { start, last }));
+      return [{ ...name(piece, i), start, last }];
+    }
+    return []; // a stored plan may have been made for less: nothing is drawn outside of it
   });
 }
 

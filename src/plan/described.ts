@@ -3,6 +3,7 @@
  * what such machines have as a rule, and each such value stands here with its source.
  */
 import { DmaWindowError } from "../errors.ts";
+import { bytes } from "../hex.ts";
 import type { AddressRange, IommuInfo } from "../iommu.ts";
 import type { LockedMemory } from "../syscalls.ts";
 import { type Complaint, Fields } from "./fields.ts";
@@ -84,12 +85,21 @@ export function describedMachine(document: unknown): DescribedMachine {
   if (lists.length === 0 && !("growTo" in growTo)) {
     throw fields.refusal("lists", "say what memory there will be (or growTo, how large it may become)");
   }
+  const iovaMode = fields.has("iovaMode")
+    ? fields.oneOf("iovaMode", IOVA_MODES)
+    : platform === "noiommu"
+      ? "pa"
+      : "rebased";
+  const highestRam = highestRamOf(fields, ramBytes);
+  if (iovaMode === "pa" && !("highestRam" in highestRam) && !("growTo" in growTo)) {
+    throw fields.refusal("highestRam", "be there in IOVA mode pa, where the window reaches to it (or ram, or growTo)");
+  }
   const request: PlanRequest = {
-    iovaMode: fields.has("iovaMode") ? fields.oneOf("iovaMode", IOVA_MODES) : platform === "noiommu" ? "pa" : "rebased",
+    iovaMode,
     memory: { lists },
     info,
     ...growTo,
-    ...highestRamOf(fields, ramBytes),
+    ...highestRam,
     ...(fields.has("deviceAddressBits") ? { deviceAddressBits: fields.count("deviceAddressBits", 1, 64) } : {}),
     ...(fields.has("window") ? { window: fields.oneOf("window", ["new", "default"]) } : {}),
   };
@@ -200,7 +210,8 @@ function listsOf(fields: Fields, cpuPage: bigint): ListFacts[] {
   return fields.objects("lists", (list) => {
     const pageSize = list.has("pageSize") ? pageOf(list, "pageSize") : cpuPage;
     const length = list.size("bytes");
-    if (length === 0n || length % pageSize !== 0n) throw list.wrong("bytes", "be whole pages of the list, and not 0");
+    if (length === 0n || length % pageSize !== 0n)
+      throw list.wrong("bytes", `be whole pages of ${bytes(pageSize)}, and not 0`);
     const aligned = ((next + pageSize - 1n) / pageSize) * pageSize;
     const base = list.has("base") ? list.size("base") : aligned;
     if (base % pageSize !== 0n) throw list.wrong("base", "be a multiple of the list's page size");

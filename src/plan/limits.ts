@@ -67,13 +67,14 @@ function lockedLimits(request: ExactRequest, { kind, fullGrowth, chargeBytes }: 
 
 function mapLimits(request: ExactRequest, { kind, fullGrowth }: WindowPlan): PlanLimit[] {
   if (kind !== "type1") return []; // no other kernel counts maps
-  const { maps, mapsAvailable } = fullGrowth;
+  const { maps, mapsAvailable, memoryBytes } = fullGrowth;
   const available = mapsAvailable === null ? null : BigInt(mapsAvailable);
   return [
     limit("dma_entry_limit", "maps", maps, available, () => {
       const { lists, held } = request.memory;
       const more = (available ?? 0n) - held.maps;
-      return held.bytes + memoryInMaps(lists.filter(isServed), smallestPage(request), more > 0n ? more : 0n);
+      const there = memoryInMaps(lists.filter(isServed), smallestPage(request), more > 0n ? more : 0n);
+      return least(held.bytes + there, memoryBytes); // more is said to be mapped than the lists have, where facts do not fit
     }),
   ];
 }
@@ -89,7 +90,8 @@ function poolLimits({ fullGrowth: { hugepages, memoryBytes } }: WindowPlan): Pla
 
 /** RAM where it is known: memory that a device reaches is there, and not swapped. */
 function ramLimits({ highestRam }: ExactRequest, { fullGrowth: { memoryBytes } }: WindowPlan): PlanLimit[] {
-  if (highestRam === undefined) return [];
+  // All addresses: no memory is larger, and no number of 64 bits says so many bytes.
+  if (highestRam === undefined || highestRam === (1n << 64n) - 1n) return [];
   // Its highest address is no amount of RAM, but no machine has more.
   return [limit("RAM up to its highest address", "bytes", memoryBytes, highestRam + 1n, () => highestRam + 1n)];
 }

@@ -9,6 +9,7 @@ import type { AddressRange } from "../iommu.ts";
 import { type Complaint, Fields } from "./fields.ts";
 import { PLAN_FORMAT, PLAN_VERSION, type StoredList } from "./plan-json.ts";
 import { IOVA_MODES } from "./request.ts";
+import { PAGE_SHIFT, pageWanted, type Shape, sizeWanted, startWanted } from "./shape.ts";
 import { shownPlan } from "./told.ts";
 import type { FullGrowth, PlannedPiece, Rejection, WindowPlan } from "./types.ts";
 
@@ -58,6 +59,7 @@ export function parseStoredPlan(text: string): StoredPlan {
   const fields = new Fields(document, COMPLAINT);
   checkVersion(fields);
   const plan = shownPlan(planOf(fields));
+  checkRoom(fields, plan);
   const lists = fields.has("lists") ? fields.objects("lists", listOf) : undefined;
   fields.pass(...OF_THE_MACHINE);
   fields.end();
@@ -84,8 +86,8 @@ function planOf(fields: Fields): WindowPlan {
   const isDefault = fields.has("window") && fields.oneOf("window", ["default"]) === "default";
   if (isDefault && kind !== "spapr") throw fields.refusal("window", "be left out: only sPAPR has a default window");
   const iovaMode = fields.oneOf("iovaMode", IOVA_MODES);
-  const pageShift = fields.count("pageShift", 12, 40);
-  const shape = shapeOf(fields, kind, isDefault, pageShift);
+  const pageShift = fields.count("pageShift", PAGE_SHIFT.least, PAGE_SHIFT.most);
+  const shape = shapeOf(fields, { kind, isDefault, pageShift });
   const levels = levelsOf(fields, kind);
   const last = shape.start + shape.size - 1n;
   const dmaMaskBits = fields.count("dmaMaskBits", 1, 64);
@@ -101,7 +103,7 @@ function planOf(fields: Fields): WindowPlan {
     pageShift,
     ...levels,
     dmaMaskBits,
-    holes: holesOf(fields, shape.start, last),
+    holes: holesOf(fields, kind, shape.start, last),
     ...placeOf(fields, kind, 1n << BigInt(pageShift)),
     ...reachOf(fields, dmaMaskBits),
     fullGrowth: growth,
@@ -112,25 +114,18 @@ function planOf(fields: Fields): WindowPlan {
 
 function shapeOf(
   fields: Fields,
-  kind: WindowPlan["kind"],
-  isDefault: boolean,
-  pageShift: number,
+  pages: Pick<Shape, "kind" | "isDefault" | "pageShift">,
 ): Pick<WindowPlan, "start" | "size" | "needed" | "tces"> {
-  const page = 1n << BigInt(pageShift);
   const [start, size, needed] = [fields.hex("start"), fields.hex("size"), fields.hex("needed")];
-  const isRound = kind !== "type1" && !isDefault;
-  if (isRound && (core.isPowerOfTwo(size) === 0 || size < page)) {
-    throw fields.wrong("size", `be a power of two, and not smaller than a page of ${bytes(page)}`);
-  }
-  if (size === 0n || size % page !== 0n) throw fields.wrong("size", `be whole pages of ${bytes(page)}, and not 0`);
-  const border = kind === "noiommu" ? size : page;
-  if (start % border !== 0n) throw fields.wrong("start", `be a multiple of ${hex(border)}`);
-  if (start + size > 1n << 64n) throw fields.wrong("start", "be such that the window ends by 2^64");
+  const shape = { ...pages, start, size };
+  const length = sizeWanted(shape);
+  if (length !== undefined) throw fields.wrong("size", `be ${length}`);
+  const place = startWanted(shape);
+  if (place !== undefined) throw fields.wrong("start", `be ${place}`);
   if (needed === 0n || needed > size) throw fields.wrong("needed", `be from 1 byte to the window's ${bytes(size)}`);
   const tces = fields.hex("tces");
-  if (tces !== size >> BigInt(pageShift)) {
-    throw fields.wrong("tces", `be ${size >> BigInt(pageShift)}: the pages of the window`);
-  }
+  const count = size >> BigInt(pages.pageShift);
+  if (tces !== count) throw fields.wrong("tces", `be ${count}: the pages of the window`);
   return { start, size, needed, tces };
 }
 
@@ -148,7 +143,7 @@ function levelsOf(
   return { levels, levelBytes, tableBytes, chargeBytes };
 }
 
-function holesOf(fields: Fields, start: bigint, last: bigint): AddressRange[] {
+function holesOf(fields: Fields, kind: WindowPlan["kind"], start: bigint, last: bigint): AddressRange[] {
   let least = start;
   const holes = fields.objects("holes", (hole) => {
     const range = { start: hole.hex("start"), last: hole.hex("last") };
@@ -160,7 +155,18 @@ function holesOf(fields: Fields, start: bigint, last: bigint): AddressRange[] {
     least = range.last + 1n;
     return range;
   });
-  return holes;
+  if (kind === "type1" || holes.length === 0) return holes;
+  throw fields.refusal("holes", "be empty: only type1 has IOVAs in a window that may not be mapped");
+}
+
+/** What is planned for lies beside the holes: all of it, where it is laid out anew; where IOVAs are addresses, something. */
+function checkRoom(fields: Fields, { iovaMode, size, pageShift, holes, pieces, needed }: WindowPlan): void {
+  if (holes.length === 0) return;
+  const room = holes.reduce((left, hole) => left - (hole.last - hole.start + 1n), size);
+  const laidOut = pieces === undefined ? needed : pieces.reduce((sum, { length }) => sum + length, 0n);
+  const filled = iovaMode === "rebased" ? laidOut : 1n << BigInt(pageShift);
+  if (filled <= room) return;
+  throw fields.refusal("holes", `leave ${bytes(filled)} of the window's ${bytes(size)}; they leave ${bytes(room)}`);
 }
 
 /** By what a window of type1 finds another place. */
@@ -182,7 +188,8 @@ function pieceOf(fields: Fields, page: bigint): PlannedPiece {
 
 function pagesIn(fields: Fields, name: string, page: bigint): bigint {
   const size = fields.hex(name);
-  if (core.isPowerOfTwo(size) === 0 || size < page) throw fields.wrong(name, `be a power of two from ${hex(page)} on`);
+  const wanted = pageWanted(size, page);
+  if (wanted !== undefined) throw fields.wrong(name, `be ${wanted}`);
   return size;
 }
 

@@ -1,8 +1,10 @@
 /** A plan as JSON: what a file, a page or another program is handed. `parsePlan` reads it back. */
+import { argumentTypeError } from "../errors.ts";
 import { hex } from "../hex.ts";
 import type { AddressRange } from "../iommu.ts";
-import { object } from "../validate.ts";
-import type { FullGrowth, PlannedPiece, WindowPlan } from "./types.ts";
+import { count, object, oneOf, size } from "../validate.ts";
+import { IOVA_MODES } from "./request.ts";
+import type { FullGrowth, HugepageGrowth, PlannedPiece, Rejection, WindowPlan } from "./types.ts";
 
 /** Says what a file is: a trace begins likewise. */
 export const PLAN_FORMAT = "dma-window plan";
@@ -27,70 +29,105 @@ export type PlanJson = Readonly<Record<string, unknown>>;
  * figures as numbers, all of them exact. With `format` and `version` in front it is what `parsePlan` takes.
  *
  * @param lists The lists that it was made for. No program needs them of a plan; a picture says by them which region is whose.
- * @throws TypeError `ERR_INVALID_ARG_TYPE` for what is no object.
+ * @throws TypeError `ERR_INVALID_ARG_TYPE`, RangeError `ERR_OUT_OF_RANGE` for what is no plan, by the field that no plan has so.
  */
 export function planToJson(plan: WindowPlan, lists?: readonly StoredList[]): PlanJson {
-  object("plan", plan);
   return { format: PLAN_FORMAT, version: PLAN_VERSION, ...planFields(plan), ...listsField(lists) };
 }
 
-/** The plan's own fields. */
+/** The plan's own fields: what `run --json` says of a plan is made of them too. */
 export function planFields(plan: WindowPlan): PlanJson {
+  object("plan", plan);
   const { window, alignment, pieces, deviceAddressBits } = plan;
   return {
-    kind: plan.kind,
-    ...(window === undefined ? {} : { window }),
-    iovaMode: plan.iovaMode,
-    start: hex(plan.start),
-    size: hex(plan.size),
-    needed: hex(plan.needed),
-    pageShift: plan.pageShift,
-    levels: plan.levels,
-    tces: Number(plan.tces), // 2^52 at most: no page is smaller than 4 KiB
+    kind: oneOf("plan.kind", plan.kind, ["spapr", "type1", "noiommu"]),
+    ...(window === undefined ? {} : { window: oneOf("plan.window", window, ["default"]) }),
+    iovaMode: oneOf("plan.iovaMode", plan.iovaMode, IOVA_MODES),
+    start: hexed("plan.start", plan.start),
+    size: hexed("plan.size", plan.size),
+    needed: hexed("plan.needed", plan.needed),
+    pageShift: count("plan.pageShift", plan.pageShift),
+    levels: count("plan.levels", plan.levels),
+    tces: Number(size("plan.tces", plan.tces)), // 2^52 at most: no page is smaller than 4 KiB
     // At most 2^36 TCEs of 8 bytes, and not many more for the levels above: far below 2^53.
-    levelBytes: plan.levelBytes.map(Number),
-    tableBytes: Number(plan.tableBytes),
-    chargeBytes: Number(plan.chargeBytes),
-    dmaMaskBits: plan.dmaMaskBits,
-    holes: plan.holes.map(rangeFields),
-    ...(alignment === undefined ? {} : { alignment: hex(alignment) }),
-    ...(pieces === undefined ? {} : { pieces: pieces.map(pieceFields) }),
-    ...(deviceAddressBits === undefined ? {} : { deviceAddressBits }),
-    fullGrowth: growthFields(plan.fullGrowth),
-    warnings: plan.warnings,
-    rejected: plan.rejected.map(({ choice, reason }) => ({ choice, reason })),
+    levelBytes: each("plan.levelBytes", plan.levelBytes, (name, bytes) => Number(size(name, bytes))),
+    tableBytes: Number(size("plan.tableBytes", plan.tableBytes)),
+    chargeBytes: Number(size("plan.chargeBytes", plan.chargeBytes)),
+    dmaMaskBits: count("plan.dmaMaskBits", plan.dmaMaskBits),
+    holes: each("plan.holes", plan.holes, rangeFields),
+    ...(alignment === undefined ? {} : { alignment: hexed("plan.alignment", alignment) }),
+    ...(pieces === undefined ? {} : { pieces: each("plan.pieces", pieces, pieceFields) }),
+    ...(deviceAddressBits === undefined
+      ? {}
+      : { deviceAddressBits: count("plan.deviceAddressBits", deviceAddressBits) }),
+    fullGrowth: growthFields("plan.fullGrowth", plan.fullGrowth),
+    warnings: each("plan.warnings", plan.warnings, text),
+    rejected: each("plan.rejected", plan.rejected, rejectionFields),
   };
 }
 
 function listsField(lists: readonly StoredList[] | undefined): PlanJson {
-  if (lists === undefined) return {};
-  const fields = lists.map(({ base, length, pageSize }) => ({
-    base: hex(base),
-    length: hex(length),
-    pageSize: hex(pageSize),
-  }));
-  return { lists: fields };
+  return lists === undefined ? {} : { lists: each("lists", lists, listFields) };
 }
 
-function growthFields({ memoryBytes, lockedBytes, lockable, maps, mapsAvailable, hugepages }: FullGrowth): PlanJson {
+function listFields(name: string, list: StoredList): PlanJson {
+  const { base, length, pageSize } = object(name, list) as StoredList;
   return {
-    memoryBytes: hex(memoryBytes),
-    lockedBytes: hex(lockedBytes),
-    lockable: lockable === null ? null : hex(lockable),
-    maps: Number(maps), // one for each page at most, as with TCEs
-    mapsAvailable,
-    hugepages: hugepages.map(({ pageSize, needed, available }) => ({
-      pageSize: hex(pageSize),
-      needed: Number(needed),
-      available: available === null ? null : Number(available),
-    })),
+    base: hexed(`${name}.base`, base),
+    length: hexed(`${name}.length`, length),
+    pageSize: hexed(`${name}.pageSize`, pageSize),
   };
 }
 
-function rangeFields({ start, last }: AddressRange): PlanJson {
-  return { start: hex(start), last: hex(last) };
+function growthFields(name: string, growth: FullGrowth): PlanJson {
+  const { memoryBytes, lockedBytes, lockable, maps, mapsAvailable, hugepages } = object(name, growth) as FullGrowth;
+  return {
+    memoryBytes: hexed(`${name}.memoryBytes`, memoryBytes),
+    lockedBytes: hexed(`${name}.lockedBytes`, lockedBytes),
+    lockable: lockable === null ? null : hexed(`${name}.lockable`, lockable),
+    maps: Number(size(`${name}.maps`, maps)), // one for each page at most, as with TCEs
+    mapsAvailable: mapsAvailable === null ? null : count(`${name}.mapsAvailable`, mapsAvailable),
+    hugepages: each(`${name}.hugepages`, hugepages, hugepageFields),
+  };
 }
 
-function pieceFields({ length, pageSize }: PlannedPiece): PlanJson {
-  return { length: hex(length), pageSize: hex(pageSize) };
+function hugepageFields(name: string, pool: HugepageGrowth): PlanJson {
+  const { pageSize, needed, available } = object(name, pool) as HugepageGrowth;
+  return {
+    pageSize: hexed(`${name}.pageSize`, pageSize),
+    needed: Number(size(`${name}.needed`, needed)),
+    available: available === null ? null : Number(size(`${name}.available`, available)),
+  };
+}
+
+function rangeFields(name: string, range: AddressRange): PlanJson {
+  const { start, last } = object(name, range) as AddressRange;
+  return { start: hexed(`${name}.start`, start), last: hexed(`${name}.last`, last) };
+}
+
+function pieceFields(name: string, piece: PlannedPiece): PlanJson {
+  const { length, pageSize } = object(name, piece) as PlannedPiece;
+  return { length: hexed(`${name}.length`, length), pageSize: hexed(`${name}.pageSize`, pageSize) };
+}
+
+function rejectionFields(name: string, rejection: Rejection): PlanJson {
+  const { choice, reason } = object(name, rejection) as Rejection;
+  return { choice: text(`${name}.choice`, choice), reason: text(`${name}.reason`, reason) };
+}
+
+/** An address or a size as hex. */
+function hexed(name: string, value: bigint): string {
+  return hex(size(name, value));
+}
+
+function text(name: string, value: string): string {
+  if (typeof value !== "string") throw argumentTypeError(name, "a string", value);
+  return value;
+}
+
+/** What `of` makes of each item, of which it is told the name. */
+function each<T, R>(name: string, items: readonly T[], of: (name: string, item: T) => R): R[] {
+  if (!Array.isArray(items)) throw argumentTypeError(name, "an array", items);
+  // Array.from and not map, which passes over the holes of an array.
+  return Array.from(items as readonly T[], (item, i) => of(`${name}[${i}]`, item));
 }

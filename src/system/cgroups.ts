@@ -31,6 +31,9 @@ const VERSIONS = [
   { isFirst: false, limit: "max", used: "current" },
 ] as const;
 
+/** Version 1 says "no limit" by a number that no machine has (`include/linux/page_counter.h: PAGE_COUNTER_MAX`). */
+const NO_LIMIT = 1n << 62n;
+
 /**
  * The tightest limit on hugepages of that size; `undefined` where there is none. A touch is held to what is present, an mmap to what
  * is promised (`mm/hugetlb_cgroup.c: hugetlb_cgroup_charge_cgroup, hugetlb_cgroup_charge_cgroup_rsvd`).
@@ -68,7 +71,7 @@ export function memoryLimit(files: Files): Limit | undefined {
 function limitIn(files: Files, prefix: string, limitName: string, usedName: string): Limit | undefined {
   const file = `${prefix}${limitName}`;
   const [limit, used] = [number(files, file), number(files, `${prefix}${usedName}`)];
-  if (limit === undefined || used === undefined) return undefined; // "max" is no number
+  if (limit === undefined || used === undefined || limit >= NO_LIMIT) return undefined; // "max" is no number
   return { file, limit, used, reclaimable: 0n };
 }
 

@@ -7,6 +7,7 @@ import { fileSystem } from "../builtin.ts";
 import { ERRNO } from "../errno.ts";
 import { argumentTypeError, DmaWindowError, errnoName } from "../errors.ts";
 import type { MachineFiles } from "../syscalls.ts";
+import { checkPath } from "../validate.ts";
 
 /** Node's error for a system call that failed; `errno` is negative in it. */
 type SystemError = Error & { readonly errno: number; readonly code: string; readonly syscall?: string };
@@ -18,11 +19,6 @@ export function isSystemError(error: unknown): error is SystemError {
 /** Whether the path does not exist, which no other failure means. */
 export function isAbsent(error: unknown): boolean {
   return isSystemError(error) && error.code === "ENOENT";
-}
-
-/** A path, and not a number: `readFileSync` would take that for a file descriptor of the program's own. */
-export function checkPath(name: string, path: unknown): void {
-  if (typeof path !== "string") throw argumentTypeError(name, "a path (a string)", path);
 }
 
 /** The files of a machine, and not an object of options. */

@@ -11,8 +11,8 @@
 
 import { argumentTypeError } from "../errors.ts";
 import type { MachineFiles } from "../syscalls.ts";
-import { object } from "../validate.ts";
-import { checkFiles, checkPath, listed, pointedTo } from "./files.ts";
+import { checkPath, object } from "../validate.ts";
+import { checkFiles, listed, pointedTo } from "./files.ts";
 import { machineFiles } from "./machine-files.ts";
 import { basename, join } from "./paths.ts";
 

@@ -17,7 +17,8 @@
 import { ERRNO } from "../errno.ts";
 import { readable } from "../inspect.ts";
 import type { MachineFiles } from "../syscalls.ts";
-import { checkFiles, checkPath, listed } from "./files.ts";
+import { checkPath } from "../validate.ts";
+import { checkFiles, listed } from "./files.ts";
 import { machineFiles } from "./machine-files.ts";
 import { join } from "./paths.ts";
 

@@ -1,11 +1,18 @@
+import { readOrdinary } from "../bounded-file.ts";
 import { fileSystem } from "../builtin.ts";
 import { ERRNO } from "../errno.ts";
 import type { FileStatus, MachineFiles } from "../syscalls.ts";
 import { dirname } from "./paths.ts";
 
-/** The files of the machine that this program runs on. Sysfs and procfs only answer; nothing here opens a device. */
+/** More than the kernel writes, but for lists of a process's memory that nobody asks for; a distribution's list of modules has 2 MiB. */
+const MOST_BYTES = 16 << 20;
+
+/**
+ * The files of the machine that this program runs on, or of another one's below a directory. Sysfs and procfs only answer; nothing here
+ * opens a device, waits for a pipe, or reads a file of any size.
+ */
 export const machineFiles: MachineFiles = {
-  text: (path) => answered(() => fileSystem().readFileSync(path, "utf8")),
+  text: (path) => answered(() => readOrdinary(path, MOST_BYTES)),
   names: (path) => answered(() => fileSystem().readdirSync(path).sort()),
   link: (path) => answered(() => fileSystem().readlinkSync(path)),
   write: (path, text) => answered(() => writeWhole(path, text)),
@@ -18,7 +25,7 @@ export const machineFiles: MachineFiles = {
 function writeWhole(path: string, text: string): number {
   const { closeSync, constants, openSync, writeSync } = fileSystem();
   const bytes = new TextEncoder().encode(text);
-  const fd = openSync(path, constants.O_WRONLY | constants.O_TRUNC);
+  const fd = openSync(path, constants.O_WRONLY | constants.O_TRUNC | constants.O_NONBLOCK); // a pipe that nobody reads is ENXIO
   try {
     return writeSync(fd, bytes) === bytes.length ? 0 : -ERRNO.EIO;
   } finally {
@@ -64,13 +71,17 @@ function numbersOf(rdev: number): readonly [number, number] {
   return [Number(major), Number(minor)];
 }
 
-/** Node throws what the kernel refused, with its errno; what is thrown besides is a caller's mistake. */
+/**
+ * Node throws what the kernel refused, with its errno. What its permission model refuses it throws without one: no more can be read
+ * than where the kernel says EACCES. What is thrown besides is a caller's mistake.
+ */
 function answered<T>(call: () => T): T | number {
   try {
     return call();
   } catch (error) {
-    const { errno } = error as { errno?: unknown };
+    const { errno, code } = error as { errno?: unknown; code?: unknown };
     if (typeof errno === "number" && errno < 0) return errno;
+    if (code === "ERR_ACCESS_DENIED") return -ERRNO.EACCES;
     throw error;
   }
 }

@@ -22,8 +22,9 @@ import { argumentRangeError, argumentTypeError, DmaWindowError } from "../errors
 import { guards, sentence } from "../guards.ts";
 import { hex } from "../hex.ts";
 import { keysOf, known } from "../known.ts";
-import { object, size } from "../validate.ts";
-import { checkPath, unreadable } from "./files.ts";
+import { isPowerOfTwo } from "../power-of-two.ts";
+import { checkPath, object, size } from "../validate.ts";
+import { unreadable } from "./files.ts";
 import { pageSize as machinePageSize } from "./page-size.ts";
 
 const ENTRY_BYTES = 8;
@@ -104,10 +105,6 @@ function checkArguments(va: bigint, pages: number, pageSize: bigint, cpuPageSize
   if (va + BigInt(pages) * pageSize > ADDRESS_SPACE) {
     throw argumentRangeError("pages", `at most what fits between ${hex(va)} and 2^64`, pages);
   }
-}
-
-function isPowerOfTwo(value: bigint): boolean {
-  return value > 0n && (value & (value - 1n)) === 0n;
 }
 
 /**

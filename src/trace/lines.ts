@@ -2,6 +2,7 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { StringDecoder } from "node:string_decoder";
 import { DmaWindowError } from "../errors.ts";
+import { checkPath } from "../validate.ts";
 import { malformed } from "./problems.ts";
 
 const CHUNK_BYTES = 1 << 16;
@@ -13,9 +14,15 @@ const LINE_LENGTH_MAX = 1 << 20;
  * The lines of the file at `path`, without their newlines. The file is open from the first line on, until the last one or
  * until the walk is given up.
  *
- * @throws `ERR_TRACE_UNREADABLE`; `ERR_TRACE_MALFORMED` for a line of more than 2^20 characters.
+ * @throws TypeError `ERR_INVALID_ARG_TYPE`, at once, for what is no path. Where the first line is asked for, `ERR_TRACE_UNREADABLE`;
+ * `ERR_TRACE_MALFORMED` for a line of more than 2^20 characters.
  */
-export function* traceLines(path: string): Generator<string, void, void> {
+export function traceLines(path: string): Generator<string, void, void> {
+  checkPath("path", path);
+  return linesIn(path);
+}
+
+function* linesIn(path: string): Generator<string, void, void> {
   const file = reading(path, () => openSync(path, "r"));
   try {
     const chunk = Buffer.alloc(CHUNK_BYTES);

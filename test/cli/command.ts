@@ -40,6 +40,13 @@ export function dmaWindow(args: string, { env = {}, where = root, uid }: Surroun
   return { code: child.status, out: child.stdout, err: child.stderr };
 }
 
+/** The same behind what stands before it in a shell, as `cat FILE | `; without that `input` comes through a socket. */
+export function dmaWindowIn(shell: string, args: string, input: Uint8Array): Ended {
+  const script = `${shell}'${process.execPath}' '${join(root, "dist/cli/main.js")}' ${args}`;
+  const { status, stdout, stderr } = spawnSync("sh", ["-c", script], { cwd: root, encoding: "utf8", input });
+  return { code: status, out: stdout, err: stderr };
+}
+
 /** A copy of the built package that any user may read, wherever the checkout lies. Whoever asks for it removes it. */
 export function readableByAll(): string {
   const copy = mkdtempSync(join(tmpdir(), "dma-window-"));

@@ -51,39 +51,63 @@ const object =
 
 const range = object({ start: hex, last: hex });
 
-const fullGrowth = object({
-  memoryBytes: hex,
-  lockedBytes: hex,
-  lockable: orNull(hex),
-  maps: count,
-  mapsAvailable: orNull(count),
-  hugepages: list(object({ pageSize: hex, needed: count, available: orNull(count) })),
-});
+/** What every plan begins with, behind its window. */
+const sizes = {
+  iovaMode: oneOf("rebased", "va", "pa"),
+  start: hex,
+  size: hex,
+  needed: hex,
+  pageShift: count,
+  levels: count,
+  tces: count,
+  levelBytes: list(count),
+  tableBytes: count,
+  chargeBytes: count,
+  dmaMaskBits: count,
+} satisfies Readonly<Record<string, Check>>;
+
+/** What it ends with. */
+const outlook = {
+  fullGrowth: object({
+    memoryBytes: hex,
+    lockedBytes: hex,
+    lockable: orNull(hex),
+    maps: count,
+    mapsAvailable: orNull(count),
+    hugepages: list(object({ pageSize: hex, needed: count, available: orNull(count) })),
+  }),
+  warnings: list(text),
+  rejected: list(object({ choice: text, reason: text })),
+} satisfies Readonly<Record<string, Check>>;
+
+const kind = oneOf("spapr", "type1", "noiommu");
 
 const plan = object(
   {
-    kind: oneOf("spapr", "type1", "noiommu"),
+    kind,
     window: oneOf("new", "default"),
-    iovaMode: oneOf("rebased", "va", "pa"),
-    start: hex,
-    size: hex,
-    needed: hex,
-    pageShift: count,
-    levels: count,
-    tces: count,
-    levelBytes: list(count),
-    tableBytes: count,
-    chargeBytes: count,
-    dmaMaskBits: count,
+    ...sizes,
     deviceAddressBits: orNull(count),
     holes: list(range),
     alignment: orNull(hex),
-    fullGrowth,
-    warnings: list(text),
-    rejected: list(object({ choice: text, reason: text })),
+    ...outlook,
   },
   "warnings", // where there are any
 );
+
+/** The plan as `planWindow` gives it: what it does not have is not there. */
+const ownPlan = {
+  format: oneOf("dma-window plan"),
+  version: count,
+  kind,
+  window: oneOf("default"),
+  ...sizes,
+  holes: list(range),
+  alignment: hex,
+  pieces: list(object({ length: hex, pageSize: hex })),
+  deviceAddressBits: count,
+  ...outlook,
+} satisfies Readonly<Record<string, Check>>;
 
 const system = object({
   highestRam: orNull(hex),
@@ -149,34 +173,6 @@ const limit = object({
   available: orNull(hex),
   at: orNull(hex),
 });
-
-const pieces = list(object({ length: hex, pageSize: hex }));
-
-/** The plan as `planWindow` gives it: what it does not have is not there. */
-const ownPlan = {
-  format: oneOf("dma-window plan"),
-  version: count,
-  kind: oneOf("spapr", "type1", "noiommu"),
-  window: oneOf("default"),
-  iovaMode: oneOf("rebased", "va", "pa"),
-  start: hex,
-  size: hex,
-  needed: hex,
-  pageShift: count,
-  levels: count,
-  tces: count,
-  levelBytes: list(count),
-  tableBytes: count,
-  chargeBytes: count,
-  dmaMaskBits: count,
-  holes: list(range),
-  alignment: hex,
-  pieces,
-  deviceAddressBits: count,
-  fullGrowth,
-  warnings: list(text),
-  rejected: list(object({ choice: text, reason: text })),
-} satisfies Readonly<Record<string, Check>>;
 
 const compared = list(
   object({

@@ -1,6 +1,13 @@
 /** The commands of devices, as a user has them, on trees of our own; and their command lines. */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import type { DeviceLine } from "../../src/cli/device-line.ts";
+import { bindCommand, devicesCommand, unbindCommand } from "../../src/cli/devices.ts";
+import { doctorCommand } from "../../src/cli/doctor.ts";
 import { parseCommandLine } from "../../src/cli/options.ts";
 import { UsageError } from "../../src/cli/usage.ts";
 import { withKernelBeside } from "../pci/kernel-beside.ts";
@@ -62,6 +69,27 @@ for (const [line, expected] of [
     assert.ok(error.message.includes(expected), error.message);
   });
 }
+
+lines("--root that is no directory is wrong usage, of each command that takes it", () => {
+  const folder = mkdtempSync(join(tmpdir(), "dma-window-"));
+  const at = (name: string) => join(folder, name);
+  writeFileSync(at("file"), "");
+  symlinkSync("loop", at("loop"));
+  execFileSync("mkfifo", [at("pipe")]);
+  for (const root of [at("none"), at("file"), at("file/below"), at("loop"), at("pipe"), at("x".repeat(300))]) {
+    for (const command of ["doctor", "doctor --json", "devices", `devices ${NVME}`, `bind ${NVME}`, `unbind ${NVME}`]) {
+      const words = `${command} --root ${root}`;
+      const line = parseCommandLine(words.split(" ")) as DeviceLine;
+      const perform = { doctor: doctorCommand, devices: devicesCommand, bind: bindCommand, unbind: unbindCommand };
+      const act = perform[line.command] as (line: DeviceLine, print: (text: string) => void) => number;
+      const error = thrownBy(() => act(line, () => assert.unreachable(words)));
+      assert.instance(error, UsageError, words);
+      assert.match((error as Error).message, "no such directory", words);
+    }
+  }
+  assert.is(dmaWindow(`doctor --root ${at("none")}`).code, 2);
+  rmSync(folder, { recursive: true });
+});
 
 lines.run();
 

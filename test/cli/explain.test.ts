@@ -91,6 +91,47 @@ calls("says what is wrong with its words", () => {
   assert.match(usage(""), /got nothing/);
 });
 
+const withoutCall: readonly (readonly string[])[] = [
+  ["ENOMEM"],
+  ["enomem"],
+  ["-12"],
+  ["-ENOMEM"],
+  ["Cannot allocate memory"],
+  ["Cannot", "allocate", "memory"],
+  ["12"],
+];
+
+for (const words of withoutCall) {
+  calls(`${words.join(" ")} alone is an answer: the call is asked for, and those are listed that give it`, () => {
+    const { code, out } = run(...words);
+    assert.is(code, 0);
+    assert.match(out, /^ENOMEM is an answer: name the call too/);
+    assert.match(out, /MAP_DMA +locked-memory/);
+    assert.match(out, /dma-window explain MAP_DMA ENOMEM/);
+    assert.not.match(out, "VFIO_CHECK_EXTENSION");
+    const json = JSON.parse(run(...words, "--json").out);
+    assert.is(json.answer, "ENOMEM");
+    assert.ok(json.calls.some(({ call }: { readonly call: string }) => call === "VFIO_IOMMU_MAP_DMA"));
+  });
+}
+
+calls("a number that is an errno and a call's says that it is both; what is only a call's number stays one", () => {
+  assert.match(run("12").out, /12 is a call's number too.*VFIO_IOMMU_GET_INFO.*BASE\+12/s);
+  const { alsoCalls } = JSON.parse(run("12", "--json").out);
+  assert.equal(alsoCalls.slice(0, 1), ["VFIO_IOMMU_GET_INFO"]);
+  assert.is(run("18").code, 0);
+  assert.is(JSON.parse(run("18", "--json").out).call, "VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY");
+  assert.not.match(run("-12").out, "call's number");
+  assert.equal(JSON.parse(run("-12", "--json").out).alsoCalls, []);
+  assert.is(JSON.parse(run("BASE+12", "--json").out).call, "VFIO_IOMMU_GET_INFO");
+  assert.is(JSON.parse(run("13", "EINVAL", "--json").out).call, "VFIO_IOMMU_MAP_DMA");
+});
+
+calls("an answer that no call gives, and one of a platform", () => {
+  assert.is(run("EXDEV").code, 1);
+  assert.is(run("ENXIO", "--platform", "noiommu").out.includes("VFIO_IOMMU_MAP_DMA"), false);
+});
+
 calls.run();
 
 const logs = suite("explain a log");

@@ -114,11 +114,11 @@ const bad = suite("a command line that cannot be");
 const refused: readonly (readonly [string, RegExp])[] = [
   [
     "fly",
-    /^there is no command "fly": the commands are run, plan, show, replay, explain, doctor, devices, bind and unbind$/,
+    /^there is no command "fly": the commands are run, plan, show, replay, explain, doctor, devices, bind, unbind and docs$/,
   ],
   [
     "RUN",
-    /^there is no command "RUN"; did you mean run\? The commands are run, plan, show, replay, explain, doctor, devices, bind and unbind$/,
+    /^there is no command "RUN"; did you mean run\? The commands are run, plan, show, replay, explain, doctor, devices, bind, unbind and docs$/,
   ],
   ["reply", /^there is no command "reply"; did you mean replay\?/],
   ["run --plattform type1", /^there is no option --plattform; did you mean --platform\?$/],
@@ -179,6 +179,30 @@ const refused: readonly (readonly [string, RegExp])[] = [
   ["run --json=yes", /--json/],
   ["run --steps", /--steps/],
   ["run --grow-to -1", /--grow-to/],
+  ["run --grow-to 0", /^--grow-to takes at least 1 byte/],
+  ["plan --machine laptop --memory 0", /^--memory must be whole pages of 4 KiB, and not 0; got "0"$/],
+  ["plan --memory 3K", /^--memory must be whole pages of 64 KiB, and not 0; got "3K"$/],
+  ["plan --memory 1M --page-size 1G", /^--memory must be whole pages of 1 GiB/],
+  ["plan --memory 1G --page-size 3K", /^--page-size must be a power of two from 4K to 1T; got "3K"$/],
+  [
+    "plan --machine laptop --page-size 1T",
+    /^--page-size 1T does not go with the machine's lists: .*whole pages of 1 TiB/,
+  ],
+  ["plan --machine laptop --range 5-3", /^--range \(its last\) must .*; got "5-3"$/],
+  ["show --machine laptop --range 0-4095 --range 0-8191", /^--range \(its start\) must lie behind .*; got "0-8191"$/],
+  ["plan --machine lpar --range 0-4095", /^--range says nothing about the machine "lpar": leave it out/],
+  ["plan --memory 1G --entries 1", /^--entries says nothing about a machine of platform powernv: leave it out/],
+  ["plan --grow-to 1G --page-size 3K", /^--page-size says in which pages --memory comes: state that too/],
+  ["plan --grow-to 1G --page-size 2M", /^--page-size says in which pages --memory comes: state that too/],
+  ["plan --platform noiommu --memory 1G", /^state --highest-ram, or --ram, or --grow-to: .* IOVA mode pa/],
+  ["show --memory 1G --iova pa --platform type1", /^state --highest-ram, or --ram, or --grow-to: /],
+  ["plan --memory 1G --iova pa --ram 0", /^state --highest-ram, or --ram, or --grow-to: /],
+  ["plan --memory 1G --platform type1 --range 0-4095 --iommu-bits 48", /^--iommu-bits .* leave one of them out$/],
+  ["plan --memory 1G --cpu-page-size 3K", /^--cpu-page-size must be a power of two/],
+  ["plan --memory 1G --iommu-pages 4K,3K", /^--iommu-pages must be a power of two .*; got "4K,3K"$/],
+  ["plan --machine laptop --iova virtual", /^--iova must be "rebased", "va", "pa"; got "virtual"$/],
+  ["plan --ram 32G", /^state --memory/],
+  ["plan --machine nope", /^--machine takes a FILE, or one of power10, lpar, laptop, vm; there is no file "nope"$/],
 ];
 
 for (const [line, message] of refused) {

@@ -108,7 +108,8 @@ planning("passes on what cannot be planned, with every number", () => {
   writeFileSync(at("bad.json"), '{"platform": "s390"}');
   failure("ERR_MACHINE_MALFORMED", () => said(`plan --machine ${at("bad.json")}`));
   writeFileSync(at("nojson.json"), "<script>");
-  failure("ERR_MACHINE_MALFORMED", () => said(`plan --machine ${at("nojson.json")}`));
+  const { message: words } = failure("ERR_MACHINE_MALFORMED", () => said(`plan --machine ${at("nojson.json")}`));
+  assert.match(words, "it is no JSON");
   failure("ERR_FILE_TOO_LARGE", () => said("plan --machine /dev/zero"));
   failure("ERR_FILE_UNWRITABLE", () => said(`plan --machine vm --output ${at("none/plan.json")}`));
 });

@@ -144,6 +144,13 @@ test("what is no range, no array and no wish is refused by its name", () => {
     ["ERR_INVALID_ARG_TYPE", /length/, () => window.runs(va, undefined as never)],
     ["ERR_OUT_OF_RANGE", /boundary/, () => window.runs(va, 1, { boundary: 3 })],
     ["ERR_OUT_OF_RANGE", /boundary/, () => window.runs(va, 1, { boundary: 0 })],
+    // The logarithms of these are whole numbers, as far as a double goes.
+    ...[2 ** 49 - 1, 2 ** 50 + 1, 2 ** 51 + 1, 2 ** 52 - 1].map((boundary): [string, RegExp, () => unknown] => [
+      "ERR_OUT_OF_RANGE",
+      /boundary/,
+      () => window.runs(va, 1, { boundary }),
+    ]),
+    ["ERR_OUT_OF_RANGE", /boundary/, () => window.runs(va, 1, { boundary: 2n ** 50n + 1n })],
     ["ERR_OUT_OF_RANGE", /maxLength/, () => window.runs(va, 1, { maxLength: 0n })],
     ["ERR_INVALID_ARG_TYPE", /maxLength/, () => window.runs(va, 1, { maxLength: "4096" as never })],
     ["ERR_INVALID_ARG_TYPE", /did you mean "maxLength"/, () => window.runs(va, 1, { maxlength: 1 } as never)],

@@ -6,12 +6,15 @@ import { DmaHeap } from "../../src/heap/heap.ts";
 import { MemsegTable } from "../../src/memory/table.ts";
 import { type ModelKernel, modelKernel } from "../../src/model/index.ts";
 import { planWindow } from "../../src/plan/index.ts";
-import { type Syscalls, VfioCall, vfioCallName } from "../../src/syscalls.ts";
+import { BATCH_ENTRY_BYTES, type Syscalls, VfioCall, vfioCallName } from "../../src/syscalls.ts";
 import { failure } from "../support/failure.ts";
 import { no } from "../support/faulty.ts";
 import { driven, hiding, machineNames, machines, Probe, type Refusal, refusing, warningsOf } from "./site.ts";
 
 const closing = suite("closing a device");
+
+/** Where `struct vfio_iommu_type1_dma_unmap` says how much was unmapped. */
+const UNMAP_SIZE = 16;
 
 /** The steps of a close, in order, as the kernel is asked for them. */
 function watched(steps: string[]): (model: ModelKernel) => Syscalls {
@@ -218,6 +221,48 @@ closing(
     }
   },
 );
+
+/** What the IOMMU's driver answers while the kernel takes the last group away from it: it has unmapped and forgotten all already. */
+function leavingWhen(isLeaving: () => boolean): (model: ModelKernel) => Syscalls {
+  return (model) =>
+    hiding(model, [], {
+      ioctlBatch(fd, memory, table, count) {
+        if (!isLeaving()) return model.ioctlBatch(fd, memory, table, count);
+        const view = new DataView(memory.buffer, memory.byteOffset);
+        for (let k = 0; k < count; k++) {
+          const entry = table + k * BATCH_ENTRY_BYTES;
+          const isUnmap = view.getUint32(entry, true) === VfioCall.IOMMU_UNMAP_DMA;
+          if (isUnmap) view.setBigUint64(view.getUint32(entry + 4, true) + UNMAP_SIZE, 0n, true);
+          view.setInt32(entry + 8, isUnmap ? 0 : no.ENOENT, true);
+          if (!isUnmap) return k;
+        }
+        return count;
+      },
+    });
+}
+
+closing("what is unmapped while its groups are leaving went with them, whatever the kernel answers", async () => {
+  for (const machine of machineNames) {
+    let isLeaving = false;
+    const leaving = leavingWhen(() => isLeaving);
+    const { model, container, device, plugged, kernel } = driven(new Probe(), { machine, through: leaving });
+    const memory = new MemsegTable({ kernel });
+    const list = memory.addList({ pageSize: BigInt(model.pageSize), maxBytes: 4n << 20n });
+    container.createWindow(planWindow({ memory, info: container.info() }));
+    container.attach(memory);
+    const segments = [memory.allocate(list, 4), memory.allocate(list, 2), memory.allocate(list, 1)] as const;
+    const unbound = plugged.unbind();
+    device.close();
+    await unbound;
+    isLeaving = true;
+    memory.free(segments[1]);
+    container.detach(memory);
+    isLeaving = false;
+    container.close();
+    memory.close();
+    assert.equal(model.leaks(), [], machine);
+  }
+});
 
 closing("an UNMAP that fails in a container whose groups are there is an error as before", () => {
   const model = modelKernel({ ...machines.x86, devices: [new Probe()] });

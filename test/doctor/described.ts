@@ -226,6 +226,19 @@ export const described: readonly Case[] = [
     ],
   },
   {
+    name: "hugepages that others have: what is written to the pool is those and the new ones",
+    files: { ...READY, ...pools([2048, 512, 0], [1048576, 0, 0]) },
+    ready: true,
+    verdicts: { type1: "now" },
+    says: [
+      [
+        "!type1",
+        /no hugepage is free/,
+        /for another 1 GiB.*echo 1024 > \/sys\/kernel\/mm\/hugepages\/hugepages-2048kB\/nr_hugepages.*hugepagesz=2M hugepages=1024`/,
+      ],
+    ],
+  },
+  {
     name: "LPAR",
     files: {
       ...power(CPU.lpar, "6.12.107+deb13-powerpc64le-64k"),

@@ -1,6 +1,6 @@
 /**
  * Commands of the documents that are not run here: what they need, and who runs them instead. Each entry is about one command at least, or it
- * is struck out.
+ * is struck out. A document shows no command that nobody runs: options of docker's are options, and no command with an image to be named.
  */
 
 export interface Elsewhere {
@@ -9,11 +9,13 @@ export interface Elsewhere {
   readonly document?: string;
   /** What it needs that a test here may not have, or may not change. */
   readonly needs: string;
-  /** A file of the repository that runs it, and a piece of that file's text that does. Left out: nobody does. */
-  readonly runBy?: readonly [file: string, text: string];
+  /** A file of the repository that runs it, and a piece of that file's text that does. */
+  readonly runBy: readonly [file: string, text: string];
 }
 
 const KERNELS: Elsewhere["runBy"] = [".ci/run", "npm run test:kernels"];
+/** In a guest, as it stands in docs/guide.md. */
+const inGuest = (text: string): Elsewhere["runBy"] => ["test/kernels/guest/guide.ts", text];
 /** The guests have them by the kernel's command line. */
 const HUGEPAGES: Elsewhere["runBy"] = ["test/kernels/guests.ts", "hugepages="];
 
@@ -48,20 +50,38 @@ export const elsewhere: readonly Elsewhere[] = [
   { command: /^npm run test:kernels\b/, needs: "QEMU and a mirror of Debian's", runBy: KERNELS },
   { command: /^(?:DMA_WINDOW_GROUP=\S+ )?npm run test:hardware\b/, needs: "root and a device", runBy: KERNELS },
   { command: /^npm run playground$/, needs: "its own folder", runBy: ["test/playground/build.test.ts", "playground"] },
-  { command: /^modprobe /, needs: "root, and a kernel with modules", runBy: ["test/kernels/guest/init.sh", "insmod"] },
+  {
+    command: /^modprobe vfio-pci$/,
+    needs: "root, and a kernel with modules",
+    runBy: inGuest('"modprobe vfio-pci"'),
+  },
+  {
+    command: /^modprobe /,
+    needs: "root, and POWER or one module more",
+    runBy: ["test/kernels/guest/init.sh", "insmod"],
+  },
+  {
+    command: /^echo 512 > \/sys\/kernel\/mm\//,
+    document: "docs/guide.md",
+    needs: "root, and memory to spare",
+    runBy: inGuest("`echo 512 > "),
+  },
   { command: /^echo \d+ > \/sys\/kernel\/mm\//, needs: "root, and memory to spare", runBy: HUGEPAGES },
   {
     command: /^echo \S+ > \/sys\/bus\//,
     needs: "root and a device",
     runBy: ["test/kernels/guest/machine.ts", "driver_override"],
   },
-  { command: /^ls \/sys\/kernel\/iommu_groups$/, needs: "an IOMMU" },
+  {
+    command: /^ls \/sys\/kernel\/iommu_groups$/,
+    needs: "an IOMMU",
+    runBy: inGuest('"ls /sys/kernel/iommu_groups"'),
+  },
   {
     command: /^chown user \/dev\/vfio\//,
     needs: "root and a device",
-    runBy: ["test/kernels/guest/machine.ts", "chownSync(node"],
+    runBy: inGuest('"chown user /dev/vfio/26"'),
   },
-  { command: /^docker run /, needs: "docker and a device" },
   {
     command: /^dma-window doctor$/,
     document: "docs/doctor.md",
@@ -82,9 +102,21 @@ export const elsewhere: readonly Elsewhere[] = [
     runBy: ["test/documents/devices.test.ts", "devices|bind|unbind"],
   },
   {
+    command: /^dma-window (?:devices|bind) 0000:/,
+    document: "docs/guide.md",
+    needs: "root and a device",
+    runBy: inGuest("`dma-window bind "),
+  },
+  {
     command: /^dma-window (?:devices|bind|unbind) 0000:/,
     needs: "root and a device",
     runBy: ["test/cli/devices.test.ts", "unbind"],
+  },
+  {
+    command: /^dma-window plan --kernel linux --group 26$/,
+    document: "docs/guide.md",
+    needs: "a device that is bound to vfio-pci",
+    runBy: inGuest('"dma-window plan --kernel linux --group 26"'),
   },
   { command: /^dma-window (?:run|plan) --kernel linux /, needs: "a device that is bound to vfio-pci", runBy: KERNELS },
   {
@@ -92,7 +124,11 @@ export const elsewhere: readonly Elsewhere[] = [
     needs: "root and a device",
     runBy: ["test/kernels/main.ts", "examples/nvme/main.mjs"],
   },
-  { command: /^node examples\/first-register\.mjs linux /, needs: "root and a device" },
+  {
+    command: /^node examples\/first-register\.mjs linux /,
+    needs: "root and a device",
+    runBy: inGuest("`node examples/first-register.mjs linux "),
+  },
 ];
 
 export function isElsewhere(entry: Elsewhere, document: string, text: string): boolean {

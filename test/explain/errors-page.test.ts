@@ -11,7 +11,7 @@ import { errorsPage, PAGE } from "./errors-page.ts";
 const root = fileURLToPath(new URL("../../src", import.meta.url));
 
 /** Not ours: Node's own, which is recognised. */
-const OTHERS = ["ERR_DLOPEN_DISABLED"];
+const OTHERS = ["ERR_ACCESS_DENIED", "ERR_DLOPEN_DISABLED"];
 
 function thrown(): readonly string[] {
   const files = readdirSync(root, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));

@@ -4,6 +4,7 @@ import * as assert from "uvu/assert";
 import { explainLine } from "../../src/explain/lines/explain.ts";
 import { LINE_MAX, plain } from "../../src/explain/lines/plain.ts";
 import { causes } from "../../src/explain/table.ts";
+import { machine } from "./machine.ts";
 import { publicLines } from "./public-lines.ts";
 
 /** In how many of the ranks the cause that a thread came to must be, where the line itself does not name it. */
@@ -111,6 +112,38 @@ test("lines that say nothing of VFIO's calls, or that went well, mean nothing", 
     "ioctl(3, _IOC(_IOC_NONE, 0x3b, 0x81, 0), 0x7ffd) = -1 ENOTTY (Inappropriate ioctl for device)",
   ];
   for (const line of harmless) assert.is(explainLine(line), undefined, line);
+});
+
+const checks = (found: ReturnType<typeof explainLine>, verdict: string) =>
+  found?.causes.filter((cause) => cause.verdict === verdict).map(({ check }) => check);
+
+test("a message that programs print for several reasons makes none of them sure, and says them side by side", () => {
+  const found = explainLine("EAL: 0000:03:00.0 not managed by VFIO driver, skipping");
+  assert.equal(checks(found, "sure"), []);
+  assert.equal(checks(found, "likely"), ["not-bound", "iommu-off", "not-in-container"]);
+  const one = explainLine("vfio 0000:01:00.0: no iommu_group found: No such file or directory");
+  assert.equal(checks(one, "sure"), ["iommu-off"]);
+});
+
+test("what the machine says counts more than a message that has several reasons", () => {
+  const files = machine({});
+  const off = { ...files, names: (path: string) => (path === "/sys/kernel/iommu_groups" ? [] : files.names(path)) };
+  const found = explainLine("EAL: 0000:03:00.0 not managed by VFIO driver, skipping", { files: off });
+  assert.is(found?.causes[0]?.check, "iommu-off");
+  assert.equal(checks(found, "sure"), ["iommu-off"]);
+});
+
+test("where a line does not say the answer, what is met more often comes first", () => {
+  const group = explainLine("EAL: Failed to open VFIO group 49");
+  assert.is(group?.answer, "unknown");
+  const open = (group?.causes ?? []).map(({ answer, check }) => `${answer} ${check}`);
+  assert.equal(open.slice(0, 3), ["ENOENT not-bound", "ENOENT iommu-off", "ENOENT not-in-container"]);
+  const answers = [...new Set((group?.causes ?? []).map(({ answer }) => answer))];
+  assert.equal(answers.slice(0, 5), ["ENOENT", "EACCES", "EPERM", "EBUSY", "ENODEV"]);
+  const container = explainLine("EAL: cannot open VFIO container");
+  assert.is(`${container?.causes[0]?.answer} ${container?.causes[0]?.check}`, "ENOENT module");
+  const map = explainLine("EAL:   cannot set up DMA remapping");
+  assert.is(`${map?.causes[0]?.answer} ${map?.causes[0]?.check}`, "ENOMEM locked-memory");
 });
 
 /** A second is a thousand times what a line takes, and a small part of what a regular expression that explodes would. */

@@ -103,6 +103,42 @@ test("a map's ENOMEM: RLIMIT_MEMLOCK with its numbers, or the word that it is no
   );
 });
 
+test("a map's ENOMEM: the tightest memory cgroup, of either version, with its file", () => {
+  const asked = (files: Record<string, string>) => {
+    const all = machine({ "/proc/self/limits": limits({ "Max locked memory": "unlimited" }), ...files });
+    return {
+      words: explain("VFIO_IOMMU_MAP_DMA", no.ENOMEM, "type1", { files: all }),
+      verdicts: order("VFIO_IOMMU_MAP_DMA", no.ENOMEM, all, {}, "type1"),
+    };
+  };
+  const group = (at: string, [limit, most]: readonly [string, string], [used, count]: readonly [string, number]) => ({
+    [`${at}/memory.${limit}`]: `${most}\n`,
+    [`${at}/memory.${used}`]: `${count}\n`,
+  });
+  const second = asked({
+    "/proc/self/cgroup": "0::/job/task\n",
+    "/proc/self/mountinfo": "36 25 0:31 / /mnt/unified rw - cgroup2 cgroup2 rw\n",
+    ...group("/mnt/unified/job/task", ["max", "max"], ["current", 1]),
+    ...group("/mnt/unified/job", ["max", `${64n * MiB}`], ["current", 60 << 20]),
+  });
+  assert.match(second.words, "/mnt/unified/job/memory.max allows 64 MiB, of which 60 MiB are used");
+  const first = asked({
+    "/proc/self/cgroup": "4:memory:/x\n",
+    "/proc/self/mountinfo": "36 25 0:31 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n",
+    ...group("/sys/fs/cgroup/memory/x", ["limit_in_bytes", `${64n * MiB}`], ["usage_in_bytes", 60 << 20]),
+  });
+  assert.match(first.words, "/sys/fs/cgroup/memory/x/memory.limit_in_bytes allows 64 MiB, of which 60 MiB are used");
+  for (const none of [
+    { "/proc/self/cgroup": "0::/\n", ...group("/sys/fs/cgroup", ["max", "max"], ["current", 1]) },
+    {
+      "/proc/self/cgroup": "4:memory:/\n",
+      ...group("/sys/fs/cgroup/memory", ["limit_in_bytes", "9223372036854771712"], ["usage_in_bytes", 1]),
+    },
+  ]) {
+    assert.ok(asked(none).verdicts.includes("kernel-memory: unlikely"), asked(none).verdicts.join());
+  }
+});
+
 test("mmap's ENOMEM: the pool of that page size, with its file and count", () => {
   const pool = (free: string, total = "4") =>
     machine({

@@ -199,6 +199,42 @@ test("all of several segments are one block, with an alignment and within a boun
   }
 });
 
+/** Two segments of a page each, side by side, full of blocks of 1 KiB: by address. */
+function fullNeighbours(): { readonly heap: DmaHeap; readonly blocks: readonly number[] } {
+  const { heap } = ready({ grow: false }, { platform: "type1" }, { pageSize: 4096n, maxBytes: 4n * MiB });
+  for (let i = 0; i < 2; i++) heap.grow(4096n);
+  const blocks = Array.from({ length: 8 }, () => heap.alloc(1024)).sort((a, b) =>
+    heap.vaOf(a) < heap.vaOf(b) ? -1 : 1,
+  );
+  assert.is(heap.tryAlloc(64), -1);
+  return { heap, blocks };
+}
+
+test("a search between neighbours that was in vain for an alignment says nothing of a block without it", () => {
+  for (const [align, boundary] of [
+    [2 ** 17, undefined],
+    [64, 2048],
+  ] as const) {
+    const { heap, blocks } = fullNeighbours();
+    for (const i of [3, 4]) heap.free(blocks[i] as number);
+    assert.is(heap.tryAlloc(1536, align, boundary), -1);
+    assert.is(heap.tryAlloc(1536, align, boundary), -1);
+    const handle = heap.alloc(1536);
+    assert.is(heap.bytes(handle).length, 1536);
+    heap.close({ force: true });
+  }
+});
+
+test("as many bytes that are free elsewhere by now are looked at between neighbours", () => {
+  const { heap, blocks } = fullNeighbours();
+  for (const i of [1, 6]) heap.free(blocks[i] as number);
+  assert.is(heap.tryAlloc(1536), -1);
+  for (let i = 0; i < 2; i++) heap.alloc(1024);
+  for (const i of [3, 4]) heap.free(blocks[i] as number);
+  assert.is(heap.bytes(heap.alloc(1536)).length, 1536);
+  heap.close({ force: true });
+});
+
 test("borders between more than two neighbours: whatever is allocated there can be shown", () => {
   const random = new Random(77);
   for (let round = 0; round < 30; round++) {

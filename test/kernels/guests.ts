@@ -182,6 +182,6 @@ export const guests: readonly Guest[] = [
     // On a busy host the timer that Linux tests at its start may come too late.
     append: `console=ttyS0 no_timer_check intel_iommu=on iommu.strict=1 ${pool(x86Pool)}`,
     hugepages: x86Pool,
-    parts: [{ name: "hardware", seconds: 240 }, ...parts],
+    parts: [{ name: "hardware", seconds: 240 }, { name: "guide", seconds: 150 }, ...parts],
   },
 ];

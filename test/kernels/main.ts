@@ -73,6 +73,8 @@ async function programsHere(): Promise<Programs> {
     conformance: await bundle(root, "test/conformance/guest.ts"),
     hardware: await bundle(root, "test/kernels/hardware/main.ts"),
     nvme: await bundle(root, "examples/nvme/main.mjs"),
+    cli: await bundle(root, "src/cli/main.ts"),
+    "first-register": await bundle(root, "examples/first-register.mjs"),
   };
 }
 

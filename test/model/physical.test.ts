@@ -29,6 +29,13 @@ addresses("are there for every page, each another, and those of neighbours do no
   }
 });
 
+addresses("are not there for pages whose size is as good as a power of two to a logarithm", () => {
+  const kernel = modelKernel();
+  for (const size of [2 ** 49 - 1, 2 ** 50 + 1, 2 ** 53 - 1]) {
+    assert.throws(() => kernel.physicalAddresses(0n, 1, size), /pageSize must be a power of two/);
+  }
+});
+
 addresses("are the same each time, whichever part is asked for", () => {
   const kernel = modelKernel();
   const va = kernel.mmap(0n, 8n * page, RW, 0, 0);

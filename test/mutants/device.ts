@@ -25,7 +25,7 @@ export const deviceMutants: readonly Mutant[] = [
   },
   {
     broken: "what a device without an IOMMU was told of is forgotten when it is unmapped",
-    file: "src/container/calls.ts",
+    file: "src/container/maps.ts",
     from: "tell(target, count);",
     to: "void tell;",
     noticedBy: "test/device/given-back.test.ts",

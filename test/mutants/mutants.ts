@@ -158,14 +158,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     broken: "what a failed map left behind is not said",
-    file: "src/container/calls.ts",
+    file: "src/container/maps.ts",
     from: "  throw withResidue(failure, left);\n",
     to: "  throw failure;\n",
     noticedBy: "test/container/failing-maps.test.ts",
   },
   {
     broken: "what an interface may have done when it threw is taken for not done",
-    file: "src/container/calls.ts",
+    file: "src/container/maps.ts",
     from: "  if (doubt < count) assumeMade(failed);\n",
     to: "",
     noticedBy: "test/container/thrown.test.ts",

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openContainer } from "../../src/container/open.ts";
+import { core } from "../../src/core.ts";
 import { DmaHeap } from "../../src/heap/heap.ts";
 import { MemsegTable } from "../../src/memory/table.ts";
 import { edu, modelKernel } from "../../src/model/index.ts";
@@ -76,6 +77,41 @@ test("leaks() has what is open, and with callSites where it was made", () => {
       memory.close();
     });
   }
+});
+
+test("what the program has unmapped is forgotten then, and what a memory maps at the same place is not the program's", () => {
+  const { container, memory, list, window, kernel } = site(true);
+  const va = kernel.mmap(0n, 64n * PAGE, 3, 4, 0);
+  const asked: bigint[] = [];
+  const { windowReverse } = core;
+  core.windowReverse = (handle, iova) => {
+    asked.push(iova);
+    return windowReverse(handle, iova);
+  };
+  try {
+    // One by one; two in a row at once; and none of them at an IOVA that another one had.
+    for (let i = 0n; i < 64n; i += 2n) {
+      const at = MiB + i * 2n * PAGE;
+      for (const one of [0n, 1n]) window.map({ va: va + (i + one) * PAGE, iova: at + one * PAGE, length: PAGE });
+      if (i % 4n === 0n) window.unmapMany([0n, 1n].map((one) => ({ iova: at + one * PAGE, length: PAGE })));
+      else window.unmap({ iova: at, length: 2n * PAGE });
+    }
+    asked.length = 0;
+    assert.not.ok(container.leaks().some(({ kind }) => kind === "map"));
+    assert.equal(asked, []);
+  } finally {
+    core.windowReverse = windowReverse;
+  }
+  const segment = memory.allocate(list, 1);
+  const iova = window.map(segment);
+  window.unmap({ iova, length: PAGE });
+  container.attach(memory, window);
+  assert.is(segment.iova(window), iova);
+  assert.not.ok(container.leaks().some(({ kind }) => kind === "map"));
+  warnings(() => {
+    container.close();
+    memory.close();
+  });
 });
 
 test("close warns of what it has to end, once, and not of what the program has ended", () => {

@@ -94,7 +94,7 @@ layers("begin with the core, which needs its bytes and the errors, and nothing o
       "src/core-wasm.ts",
       "src/core.ts",
     ],
-    ...["src/errno.ts", "src/error-json.ts", "src/errors.ts", "src/hex.ts", "src/inspect.ts"],
+    ...["src/errno.ts", "src/error-json.ts", "src/errors.ts", "src/hex.ts", "src/inspect.ts", "src/unpack.ts"],
   ]);
 });
 
@@ -125,7 +125,7 @@ layers("explain answers, lines of logs and traces without Node: a page in a brow
 layers("have a seam that imports nothing, and words that import little", () => {
   for (const leaf of [
     ...["syscalls.ts", "errno.ts", "guards.ts", "hex.ts", "closable.ts", "copies.ts", "error-json.ts"],
-    ...["captured.ts", "linux-version.ts", "channels.ts"],
+    ...["captured.ts", "linux-version.ts", "channels.ts", "power-of-two.ts"],
   ]) {
     mayImport(leaf, () => false);
   }
@@ -139,7 +139,8 @@ layers("have a seam that imports nothing, and words that import little", () => {
   mayImport("explain.ts", (to) => ["errors.ts", "syscalls.ts", "explain"].includes(to));
   const ofHistory = ["history", "explain", "trace", "syscalls.ts", "errno.ts", "errors.ts", "hex.ts"];
   mayImport("history", (to) => ofHistory.includes(to));
-  mayImport("explain", (to) => ["explain", "errno.ts", "guards.ts", "hex.ts", "syscalls.ts", "system"].includes(to));
+  const ofExplain = ["explain", "errno.ts", "guards.ts", "hex.ts", "power-of-two.ts", "syscalls.ts", "system"];
+  mayImport("explain", (to) => ofExplain.includes(to));
   mayImport("known.ts", (to) => to === "errors.ts");
   mayImport("open-devices.ts", (to) => to === "syscalls.ts");
   mayImport("validate.ts", (to) => ["errors.ts", "syscalls.ts"].includes(to));
@@ -158,6 +159,7 @@ const words = [
   "typed-arrays.ts",
   "validate.ts",
   "linux-version.ts",
+  "power-of-two.ts",
 ];
 
 layers("keep the software kernel to itself: of the rest it knows the seam, the errors and the words", () => {
@@ -174,11 +176,20 @@ layers("keep the real kernel to itself: it knows nothing of the model, nor of wh
 });
 
 layers("let the machine's facts be read without a kernel", () => {
-  mayImport("system", (to) => ["system", "syscalls.ts", ...words].includes(to));
+  mayImport("system", (to) => ["system", "syscalls.ts", "bounded-file.ts", ...words].includes(to));
 });
 
 layers("let PCI devices be found and bound by a machine's files alone", () => {
-  const below = ["pci", "system", "explain", "syscalls.ts", "closable.ts", "exclusive.ts", "open-devices.ts"];
+  const below = [
+    "pci",
+    "system",
+    "explain",
+    "syscalls.ts",
+    "closable.ts",
+    "exclusive.ts",
+    "open-devices.ts",
+    "warn.ts",
+  ];
   mayImport("pci", (to) => [...below, ...words].includes(to));
 });
 

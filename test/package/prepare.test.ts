@@ -3,16 +3,17 @@ import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, write
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { unpack } from "../../src/unpack.ts";
 import { root } from "./imports.ts";
 import { execute, Home } from "./installed.ts";
 
 const home = new Home();
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 /** What of a published package may run; and that of an earlier one, whose link in a project may have npm run `prepare`. */
-const published = ["package.json", "lib", "shim/build.mjs", "shim/compile.mjs", "tools"];
+const published = ["package.json", "README.md", "lib", "shim/build.mjs", "shim/compile.mjs", "tools"];
 const settings = ["asconfig.json", "tsconfig.json", "tsconfig.build.json"];
 /** What a checkout has besides. */
-const sources = ["assembly", "dist", "shim", "src"];
+const sources = ["CHANGELOG.md", "assembly", "dist", "docs", "shim", "src"];
 
 /** A tree with these parts of this checkout. */
 function tree(name: string, parts: readonly string[]): string {
@@ -138,7 +139,12 @@ building("is built by prepare; a build that fails leaves what was there, to the 
   works(at);
   const made = (name: string) => readFileSync(join(at, `dist/${name}.wasm`), "utf8");
   assert.equal(["core", "core.scalar", "core.asserts"].map(made), ["release small", "scalar small", "asserts"]);
-  assert.match(readFileSync(join(at, "src/core-wasm.ts"), "utf8"), Buffer.from("scalar small").toString("base64"));
+  const [core, scalar] = [...readFileSync(join(at, "src/core-wasm.ts"), "utf8").matchAll(/: "(.*)"/g)].map(([, text]) =>
+    Buffer.from(text ?? "", "base64"),
+  );
+  const release = unpack(core ?? Buffer.of());
+  assert.is(Buffer.from(release).toString(), "release small");
+  assert.is(Buffer.from(unpack(scalar ?? Buffer.of(), release)).toString(), "scalar small");
   assert.equal(
     execute("ls", ["-A"], { cwd: at })
       .stdout.split("\n")

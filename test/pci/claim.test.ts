@@ -1,6 +1,6 @@
 /** Two programs that change one device, or one group, at the same time: never both, and whoever comes second is told who is first. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { whileClaimed } from "../../src/pci/claim.ts";
+import { type Claiming, whileClaimed } from "../../src/pci/claim.ts";
 import { filesFrom, ownFilesFrom } from "../../src/pci/look.ts";
 import { failure } from "../support/failure.ts";
 import { withKernelBeside } from "./kernel-beside.ts";
@@ -159,6 +159,109 @@ claims("of this thread itself one ends before the next, also where it throws", (
     "half way",
   );
   assert.equal(readdirSync(join(root, CHANGING)), []);
+  rmSync(root, { recursive: true });
+});
+
+/** A tree that has a claim of this thread itself, as another copy of the package makes one; and what is claimed there. */
+function claimed(use: (claim: { mine: Claiming; left: () => string[]; other: string; stat: string }) => void): void {
+  const root = mkdtempSync(join(tmpdir(), "dma-window-claims-"));
+  try {
+    const [own, files] = [ownFilesFrom({}), filesFrom({ root })];
+    const stat = String(own.text("/proc/self/stat"));
+    const began = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+    const other = `${NVME}@${process.pid}.${process.pid}.${began}.7`;
+    mkdirSync(join(root, CHANGING), { recursive: true });
+    writeFileSync(join(root, CHANGING, other), "");
+    const left = () => readdirSync(join(root, CHANGING));
+    use({ mine: { files, own, address: NVME, group: undefined, patience: 0 }, left, other, stat });
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+}
+
+/** As the files, where the thread's own has this answer. */
+function saying({ own, ...mine }: Claiming, answer: string | number): Claiming {
+  const text = (path: string) => (path.startsWith(`/proc/${process.pid}/task/`) ? answer : own.text(path));
+  return { ...mine, own: { ...own, text } };
+}
+
+claims("a claim is removed only where its thread is known to have gone", () => {
+  for (const errno of [24, 13, 12, 5]) {
+    claimed(({ mine, left, other }) => {
+      failure("ERR_BUSY", () => whileClaimed(saying(mine, -errno), () => assert.unreachable()));
+      assert.equal(left(), [other], `errno ${errno}`);
+    });
+  }
+  claimed(({ mine, left, other, stat }) => {
+    for (const text of ["", "nonsense", stat]) {
+      failure("ERR_BUSY", () => whileClaimed(saying(mine, text), () => assert.unreachable()));
+      assert.equal(left(), [other], text);
+    }
+  });
+  claimed(({ mine, left, stat }) => {
+    // Killed, and nobody has asked yet how it ended: it is in the middle of nothing.
+    const zombie = stat.replace(/\) \w /, ") Z ");
+    assert.is(
+      whileClaimed(saying(mine, zombie), () => left().length),
+      1,
+    );
+    assert.equal(left(), []);
+  });
+  for (const errno of [2, 3]) {
+    claimed(({ mine, left }) => {
+      whileClaimed(saying(mine, -errno), () => {});
+      assert.equal(left(), [], `errno ${errno}`);
+    });
+  }
+});
+
+claims("a claim ends where looking for others fails, and one that cannot be removed is told of", () => {
+  const root = mkdtempSync(join(tmpdir(), "dma-window-claims-"));
+  const files = filesFrom({ root });
+  const mine = { files, own: ownFilesFrom({}), address: NVME, group: 26, patience: 0 };
+  const left = () => readdirSync(join(root, CHANGING));
+  const broken = {
+    ...files,
+    names: () => {
+      throw new Error("no names today");
+    },
+  };
+  assert.throws(() => whileClaimed({ ...mine, files: broken }, () => assert.unreachable()), "no names today");
+  assert.equal(left(), []);
+
+  const told: string[] = [];
+  const { emitWarning } = process;
+  process.emitWarning = ((text: string, { code }: { code: string }) => told.push(`${code}: ${text}`)) as never;
+  const stuck = { ...mine, files: { ...files, remove: () => -30 } };
+  try {
+    assert.is(
+      whileClaimed(stuck, () => 5),
+      5,
+    );
+  } finally {
+    process.emitWarning = emitWarning;
+  }
+  assert.is(told.length, 1);
+  assert.match(
+    told[0] as string,
+    /^DMA_WINDOW_STILL_CLAIMED: .*group 26@\d.*\(EROFS\).*; .*0000:01:00\.0@\d.*\(EROFS\)/,
+  );
+  assert.is(left().length, 2);
+  const { residue } = failure("ERR_BUSY", () => whileClaimed(stuck, () => {}));
+  assert.match(residue?.left.join() ?? "", "EROFS");
+  rmSync(root, { recursive: true });
+});
+
+claims("another copy of the package in the same thread is another one", async () => {
+  const copy = "../../src/pci/claim.ts?copy";
+  const other = (await import(copy)) as { readonly whileClaimed: typeof whileClaimed };
+  assert.is.not(other.whileClaimed, whileClaimed);
+  const root = mkdtempSync(join(tmpdir(), "dma-window-claims-"));
+  const mine = { files: filesFrom({ root }), own: ownFilesFrom({}), address: NVME, group: undefined, patience: 0 };
+  whileClaimed(mine, () => {
+    for (let i = 0; i < 100; i++) failure("ERR_BUSY", () => other.whileClaimed(mine, () => assert.unreachable()));
+    assert.is(readdirSync(join(root, CHANGING)).length, 1);
+  });
   rmSync(root, { recursive: true });
 });
 

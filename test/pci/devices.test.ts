@@ -1,10 +1,15 @@
 /** What sysfs says of PCI devices, on trees of our own. */
+import { execFileSync } from "node:child_process";
+import { rmSync, truncateSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type PciDevice, pciDevice, pciDevices } from "../../src/pci/devices.ts";
 import { failure, refused } from "../support/failure.ts";
 import { type Entry, withTree } from "../system/temp-tree.ts";
 
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const ADDRESS = "0000:01:00.0";
 const HOME = `sys/bus/pci/devices/${ADDRESS}`;
 
@@ -48,6 +53,29 @@ function without(...names: readonly string[]): Record<string, Entry> {
 }
 
 const reading = suite("a PCI device");
+
+/** In a process that is ended: who waits for a pipe does so for ever. A device whose ids are not known is none. */
+reading("is not waited for where its files are pipes, nor read where they are huge", () => {
+  withTree(nvme, (root) => {
+    for (const name of Object.keys(nvme)) {
+      if (typeof nvme[name] !== "string" || !name.startsWith(HOME)) continue;
+      const at = join(root, name);
+      rmSync(at);
+      execFileSync("mkfifo", [at]);
+    }
+    const list =
+      "import { pciDevices } from './src/pci/devices.ts'; console.log(pciDevices({ root: process.argv[1] }).length)";
+    const options = { cwd: ROOT, timeout: 20_000, encoding: "utf8" } as const;
+    assert.is(execFileSync(process.execPath, ["--import", "tsx", "-e", list, root], options), "0\n");
+  });
+  withTree(nvme, (root) => {
+    truncateSync(join(root, HOME, "resource"), 2 ** 40);
+    truncateSync(join(root, "sys/kernel/iommu_groups/26/reserved_regions"), 2 ** 40);
+    const found = pciDevice(ADDRESS, { root });
+    assert.equal(found.bars, []);
+    assert.equal(found.reservedRegions, []);
+  });
+});
 
 reading("is read whole", () => {
   device(nvme, (found) => {

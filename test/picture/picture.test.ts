@@ -8,6 +8,8 @@ import { cellsOf, stretchesOf } from "../../src/picture/scale.ts";
 import { describedMachine } from "../../src/plan/described.ts";
 import { planWindow, type StoredList } from "../../src/plan/index.ts";
 import { MACHINES } from "../../src/plan/machines.ts";
+import { inPlacingOrder } from "../../src/plan/order.ts";
+import { lowestStart, without } from "../../src/plan/ranges.ts";
 import { Random } from "../support/random.ts";
 import { GiB, liveRuns, MiB, PAGE, picture, randomRanges, TiB } from "./support.ts";
 
@@ -142,6 +144,48 @@ for (const [name, machine] of Object.entries(MACHINES)) {
     assert.is(
       window.bytes.reserved,
       lists.reduce((sum, { length }) => sum + length, 0n),
+    );
+  });
+}
+
+models("of a plan with as many holes, and lists, as one may have: each lies at the lowest place that is free", () => {
+  const count = 65_536;
+  const plan = planWindow(describedMachine(MACHINES.laptop as object).request);
+  // Holes of two pages; between them two pages are free and four, in turn.
+  const holes = Array.from({ length: count }, (_, i) => {
+    const start = plan.start + BigInt(i) * 5n * PAGE + (i % 2 === 0 ? 1n : 0n) * PAGE;
+    return { start, last: start + 2n * PAGE - 1n };
+  });
+  const wide = { ...plan, size: TiB, pageShift: 16, holes };
+  const lists = Array.from({ length: count }, () => ({ base: 0n, length: PAGE, pageSize: PAGE }));
+  const [window] = planPicture(wide, "many", lists).windows;
+  assert.ok(window);
+  assert.is(window.bytes.kept, BigInt(count) * 2n * PAGE);
+  assert.is(window.bytes.reserved, BigInt(count) * PAGE);
+});
+
+for (let seed = 1; seed <= 40; seed++) {
+  models(`of a plan with holes and lists of several sizes, as they are laid out one by one, seed ${seed}`, () => {
+    const random = new Random(seed);
+    const plan = planWindow(describedMachine(MACHINES.laptop as object).request);
+    const last = plan.start + 256n * PAGE - 1n;
+    const holes = randomRanges(random, { start: plan.start, last }, 12).sort((a, b) => (a.start < b.start ? -1 : 1));
+    const apart = holes.filter((hole, i) => holes.slice(0, i).every((other) => other.last < hole.start));
+    const lists = Array.from({ length: 12 }, () => {
+      const pageSize = random.once(2) ? PAGE : 4n * PAGE;
+      return { base: 0n, length: BigInt(1 + random.below(3)) * pageSize, pageSize };
+    });
+    const [window] = planPicture({ ...plan, size: 256n * PAGE, holes: apart }, "some", lists).windows;
+    let free: readonly AddressRange[] = apart.reduce<readonly AddressRange[]>(without, [{ start: plan.start, last }]);
+    const expected = inPlacingOrder(lists, plan.kind).flatMap(({ length, pageSize }) => {
+      const start = lowestStart(free, length, [], pageSize);
+      if (start === undefined) return [];
+      free = without(free, { start, last: start + length - 1n });
+      return [start];
+    });
+    assert.equal(
+      window?.regions.map(({ start }) => start),
+      expected,
     );
   });
 }

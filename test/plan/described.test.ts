@@ -1,12 +1,14 @@
 /** Machines that are described; which limit comes first; pages of other sizes. */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { CONTAINER } from "../../src/iommu.ts";
 import { comparePageSizes } from "../../src/plan/compare.ts";
 import { describedMachine, parseMachine } from "../../src/plan/described.ts";
 import { planWindow } from "../../src/plan/index.ts";
 import { limitsOf } from "../../src/plan/limits.ts";
 import { MACHINES } from "../../src/plan/machines.ts";
 import { bytesIn } from "../../src/plan/sizes.ts";
+import type { PlanRequest } from "../../src/plan/types.ts";
 import { failure } from "../support/failure.ts";
 import { Random } from "../support/random.ts";
 import { GiB, KiB, list, MiB, TiB, type1 } from "./facts.ts";
@@ -72,6 +74,8 @@ const bad: readonly (readonly [string, unknown, string])[] = [
     "whole number",
   ],
   ["it", { platform: "type1", growTo: "1G", version: 2 }, "from 1 to 1"],
+  ["highestRam", { platform: "noiommu", lists: [{ bytes: "1G" }] }, "in IOVA mode pa"],
+  ["highestRam", { platform: "type1", iovaMode: "pa", lists: [{ bytes: "1G" }], ram: 0 }, "(or ram, or growTo)"],
 ];
 
 for (const [field, document, words] of bad) {
@@ -145,6 +149,18 @@ for (let seed = 1; seed <= 40; seed++) {
   });
 }
 
+limits("have no number of more than 64 bits, whatever the facts say of memory that is mapped, and of RAM", () => {
+  const { info } = describedMachine({ platform: "type1", lists: [{ bytes: "4K", pageSize: "4K" }] }).request;
+  const few = { ...info, mapsAvailable: 1 } as PlanRequest["info"];
+  const lists = [{ base: 0n, length: 1n << 30n, pageSize: 4096n }];
+  const mapped = [{ container: 0, bytes: (1n << 64n) - 1n, pages: 1n, maps: 1n }];
+  const request: PlanRequest = { memory: { lists, mapped }, info: few, highestRam: (1n << 64n) - 1n };
+  for (const one of [request, { ...request, info: { ...few, [CONTAINER]: 0 } as PlanRequest["info"] }]) {
+    for (const { what, needed, available, at } of limitsOf(one, planWindow(one)))
+      for (const number of [needed, available ?? 0n, at ?? 0n]) assert.ok(number < 1n << 64n, what);
+  }
+});
+
 limits.run();
 
 const comparing = suite("page sizes side by side");
@@ -174,6 +190,67 @@ comparing("say why one cannot be", () => {
   assert.is(small?.plan, undefined);
   assert.match(small?.rejected[0]?.reason ?? "", "allocates at most 16 MiB");
   assert.match(none?.rejected[0]?.reason ?? "", "the IOMMU has no pages of that size");
+});
+
+/** Pages and lists of type1, whose IOMMU takes all addresses. */
+function comparedOf(lists: readonly (readonly [base: bigint, length: bigint])[]) {
+  const { info } = describedMachine({ platform: "type1", lists: [{ bytes: "4K", pageSize: "4K" }] }).request;
+  const all = lists.map(([base, length]) => ({ base, length, pageSize: 4096n }));
+  return comparePageSizes({ memory: { lists: all }, info }).map(({ pageSize, plan, rejected }) => ({
+    pageSize,
+    memory: plan?.fullGrowth.memoryBytes,
+    words: rejected.map(({ reason }) => reason).join(),
+  }));
+}
+
+comparing("keep lists that lie at the end of the address space within 2^64", () => {
+  const END = 1n << 64n;
+  for (const lists of [
+    [[END - 4096n, 4096n]],
+    [
+      [END - 8192n, 4096n],
+      [END - 4096n, 4096n],
+    ],
+    // Their order is not that of their addresses.
+    [
+      [END - 4096n, 4096n],
+      [0n, 4096n],
+    ],
+  ] as const) {
+    for (const { pageSize, memory, words } of comparedOf(lists)) {
+      assert.is(memory, BigInt(lists.length) * pageSize, `${pageSize}: ${words}`);
+    }
+  }
+});
+
+comparing("say of the pages alone for which lists would be too long that they are", () => {
+  for (const lists of [
+    [[0n, (1n << 64n) - 4096n]],
+    [
+      [0n, 1n << 63n],
+      [1n << 63n, 4096n],
+      [(1n << 63n) + 4096n, (1n << 63n) - 8192n],
+    ],
+  ] as const) {
+    const found = comparedOf(lists);
+    assert.ok(found.length > 1);
+    for (const { pageSize, memory, words } of found) {
+      assert.is(memory, undefined);
+      if (pageSize > 4096n) assert.is(words, "in pages of that size the lists do not end by 2^64", `${pageSize}`);
+    }
+  }
+});
+
+comparing("may be larger than any that memory comes in", () => {
+  const lists = [{ bytes: "1G", base: 2 ** 40 }];
+  const { request } = describedMachine({ platform: "type1", iommuPageSizes: ["4K", "16T"], lists });
+  assert.equal(
+    comparePageSizes(request).map(({ plan, rejected }) => [plan?.pageShift, rejected.length > 0]),
+    [
+      [12, false],
+      [undefined, true],
+    ],
+  );
 });
 
 comparing.run();

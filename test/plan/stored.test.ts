@@ -16,7 +16,7 @@ import {
 import { describedMachine } from "../../src/plan/described.ts";
 import { MACHINES } from "../../src/plan/machines.ts";
 import { parseStoredPlan } from "../../src/plan/parse-plan.ts";
-import { failure, refused } from "../support/failure.ts";
+import { failure, refused, refusesArgument } from "../support/failure.ts";
 import { GiB, interruptHole, list, MiB, planFor, powernv, pseries, type1 } from "./facts.ts";
 
 const stored = suite("a stored plan");
@@ -79,6 +79,32 @@ stored("makes the window that it was made for", () => {
   }
 });
 
+/** What is no path, no text, no plan, and no field of one. */
+const nothings: readonly unknown[] = [null, Symbol("plan"), () => {}, new Date(0), Number.NaN, -1n, "\0", [null], [{}]];
+
+stored("is in nothing, and of nothing, that is none", () => {
+  for (const nothing of [...nothings, undefined, 0, 1n, true]) {
+    const isText = typeof nothing === "string";
+    if (!isText)
+      assert.match(refusesArgument(() => readPlan(nothing as never)).message, /^path must be a path \(a string\)/);
+    if (!isText)
+      assert.match(refusesArgument(() => parsePlan(nothing as never)).message, /^text must be the text of a pl/);
+    assert.match(refusesArgument(() => planToJson(nothing as never)).message, /^plan/);
+    if (nothing === undefined) continue;
+    assert.match(refusesArgument(() => planToJson(plans.powernv, nothing as never)).message, /^lists/);
+  }
+  failure("ERR_PLAN_UNREADABLE", () => readPlan("\0"));
+});
+
+for (const field of Object.keys({ ...plans["type1 over ranges"], ...plans["a device of 32 bits"] })) {
+  stored(`is not written down with a ${field} that no plan has`, () => {
+    for (const nothing of nothings) {
+      const plan = { ...plans["type1 over ranges"], [field]: nothing } as never;
+      assert.match(refusesArgument(() => planToJson(plan)).message, `plan.${field}`);
+    }
+  });
+}
+
 stored("is refused on an IOMMU of another kind", () => {
   const container = openContainer({ kernel: modelKernel({ platform: "type1" }), groups: [26] });
   failure("ERR_PLAN_MISFIT", () => container.createWindow(parsePlan(JSON.stringify(planToJson(plans.powernv)))));
@@ -114,18 +140,7 @@ const wrong: readonly (readonly [string, Record<string, unknown>, string])[] = [
   ["tableBytes", { tableBytes: 5 }, "all of levelBytes"],
   ["dmaMaskBits", { dmaMaskBits: 64 }, "must be 36"],
   ["deviceAddressBits", { deviceAddressBits: 32 }, "at least 36"],
-  ["holes[0].last", { holes: [{ start: "0x1000", last: "0xfff" }] }, "window's end"],
-  [
-    "holes[1].start",
-    {
-      holes: [
-        { start: "0x0", last: "0xfff" },
-        { start: "0x10", last: "0x20" },
-      ],
-    },
-    "ascending",
-  ],
-  ["holes[0].end", { holes: [{ start: "0x0", last: "0xfff", end: 1 }] }, 'has no "end"'],
+  ["holes", { holes: [{ start: "0x1000", last: "0x1fff" }] }, "only type1"],
   ["alignment", { alignment: "0x10000" }, "only type1"],
   ["fullGrowth", { fullGrowth: null }, "be an object"],
   [
@@ -147,9 +162,35 @@ const wrong: readonly (readonly [string, Record<string, unknown>, string])[] = [
   ["constructor", { constructor: 1 }, 'has no "constructor"'],
 ];
 
-for (const [field, change, words] of wrong) {
+type Bounds = readonly (readonly [unknown, unknown])[];
+const holes = (...bounds: Bounds) => ({ holes: bounds.map(([start, last]) => ({ start, last })) });
+
+/** The same of a plan of 7 GiB less 17 MiB from 0 on, with one hole at 0xfee00000-0xfeefffff and two pieces of 3 GiB. */
+const wrongOnType1: typeof wrong = [
+  ["holes[0].last", holes(["0x1000", "0xfff"]), "from its start to the window's end"],
+  ["holes[0].last", holes(["0x1000", "0x1bef00000"]), "from its start to the window's end 0x1beefffff"],
+  ["holes[0].last", holes(["0x1bef00000", "0x1bef00fff"]), "the window's end"],
+  ["holes[0].last", holes(["0x1000", "0x10000000000000000"]), "below 2^64"],
+  ["holes[0].last", holes(["0x1000", 2 ** 53]), "below 2^53"],
+  ["holes[0].start", holes([-1, 5]), "hex number"],
+  ["holes[0].last", holes(["0x1000", undefined]), "it is missing"],
+  ["holes[1].start", holes(["0x0", "0xfff"], ["0x10", "0x20"]), "0x1000 or higher: holes lie in the window, ascending"],
+  ["holes[1].start", holes(["0x0", "0xfff"], ["0xfff", "0x1fff"]), "ascending"],
+  ["holes[1].start", holes(["0x2000", "0x2fff"], ["0x0", "0xfff"]), "ascending"],
+  ["holes[1].start", holes(["0x0", "0xfff"], ["0x0", "0xfff"]), "ascending"],
+  ["holes[0].end", { holes: [{ start: "0x0", last: "0xfff", end: 1 }] }, 'has no "end"'],
+  ["holes", holes(["0x0", "0x1beefffff"]), "leave 6 GiB"],
+  ["holes", holes(["0x0", "0x3eefffff"], ["0xfee00000", "0xfeefffff"]), "leave 6 GiB"],
+];
+
+const all = [
+  ...wrong.map((row) => [plans.powernv, ...row] as const),
+  ...wrongOnType1.map((row) => [plans["type1 over ranges"], ...row] as const),
+];
+
+for (const [plan, field, change, words] of all) {
   stored(`is refused where ${field} is ${JSON.stringify(change).slice(0, 60)}`, () => {
-    const good = planToJson(plans.powernv);
+    const good = planToJson(plan);
     const entries = [...Object.entries(good), ...Object.entries(change)];
     const document = Object.fromEntries(entries.filter(([key]) => key !== "__proto__"));
     let text = JSON.stringify(document);
@@ -160,6 +201,15 @@ for (const [field, change, words] of wrong) {
     assert.match(error.message, "make it anew with dma-window plan --output");
   });
 }
+
+stored("whose IOVAs are addresses may have holes in all but a page", () => {
+  const info = type1({ ranges: [{ start: 0x10000n, last: (1n << 39n) - 1n }] });
+  const plan = planWindow({ memory: { lists: [list(4096n, MiB, GiB)] }, info, iovaMode: "va" });
+  assert.is(plan.holes.length, 1);
+  assert.equal(parsePlan(JSON.stringify(planToJson(plan))), plan);
+  const none = { ...planToJson(plan), ...holes([plan.start.toString(), `0x${(plan.size - 1n).toString(16)}`]) };
+  assert.match(failure("ERR_PLAN_MALFORMED", () => parsePlan(JSON.stringify(none))).message, "holes");
+});
 
 stored("of a later version is refused as that", () => {
   const later = { ...planToJson(plans.powernv), version: 2 };

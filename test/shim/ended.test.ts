@@ -89,6 +89,22 @@ withShim(
       ]);
     });
 
+    test("numbers of descriptors that others have by now are left to them", () => {
+      const { stdout, stderr, status } = spawnSync(process.execPath, [join(here, "numbers.mjs"), addon], {
+        encoding: "utf8",
+        timeout: 60_000,
+      });
+      assert.is(status, 0, stderr);
+      const { before, after } = JSON.parse(stdout) as Record<"before" | "after", string[]>;
+      for (const name of ["inotify", "[eventpoll]", "[eventfd]"]) {
+        assert.ok(
+          before.some((target) => target.startsWith(`anon_inode:${name} `)),
+          `${name} in ${before}`,
+        );
+      }
+      assert.equal(after, before);
+    });
+
     test("descriptors and maps of workers that are terminated are gone with them", async () => {
       const program = `
       const { parentPort, workerData } = require("node:worker_threads");

@@ -3,7 +3,17 @@
  * not built (npm run prebuild, which needs cross compilers) what a package says without them is in unavailable.test.ts.
  */
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -23,7 +33,7 @@ const GLIBC = "2.28";
 const allowed = new Set(
   `__errno_location abort close dladdr dlopen epoll_create1 epoll_ctl epoll_wait eventfd eventfd_write fcntl free ioctl madvise malloc
    memchr memcmp memcpy memmove memset mmap munmap open pread pthread_create pthread_join pthread_mutex_lock pthread_mutex_unlock
-   pthread_sigmask pwrite raise read readlink sched_yield sigaction sigfillset snprintf strcmp strlen syscall sysconf vsnprintf`.split(
+   pthread_sigmask pwrite raise read readlink sched_yield sigaction sigfillset snprintf strcmp strlen strstr syscall sysconf vsnprintf`.split(
     /\s+/,
   ),
 );
@@ -134,6 +144,46 @@ prebuilt("that is missing for want of a compiler is no failure, unless somebody 
     );
     assert.match(run("--needs").stdout, /^g\+\+(-\S+)? g\+\+-\S+ g\+\+-powerpc64le-linux-gnu\n$/);
     assert.not(existsSync(join(copy, "prebuilds")));
+  } finally {
+    rmSync(copy, { recursive: true });
+  }
+});
+
+prebuilt("that cannot be put in its place leaves what is there", () => {
+  const copy = mkdtempSync(join(tmpdir(), "dma-window-"));
+  try {
+    for (const part of ["shim", "tools", "package.json"])
+      cpSync(join(root, part), join(copy, part), { recursive: true });
+    symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
+    mkdirSync(join(copy, "prebuilds"));
+    writeFileSync(join(copy, "prebuilds/former"), "");
+    // Compilers of a moment, which make a file and nothing in it.
+    for (const triplet of ["x86_64-linux-gnu", "aarch64-linux-gnu", "powerpc64le-linux-gnu"]) {
+      const script = '#!/bin/sh\nwhile [ $# -gt 0 ]; do if [ "$1" = -o ]; then : > "$2"; fi; shift; done\n';
+      writeFileSync(join(copy, `${triplet}-g++`), script, { mode: 0o755 });
+    }
+    const failing = `
+      import fs from "node:fs";
+      import { syncBuiltinESMExports } from "node:module";
+      const rename = fs.renameSync;
+      fs.renameSync = (from, to) => {
+        if (/prebuilds-\\d+$/.test(from)) throw new Error("no rename today");
+        rename(from, to);
+      };
+      syncBuiltinESMExports();`;
+    const words = ["--import", `data:text/javascript,${encodeURIComponent(failing)}`, "tools/prebuild.mjs", "--insist"];
+    const options = { cwd: copy, encoding: "utf8", env: { ...process.env, PATH: copy, CXX: undefined } } as const;
+    const failed = spawnSync(process.execPath, words, options);
+    assert.match(failed.stderr, "no rename today; prebuilds/ is as it was");
+    assert.equal(readdirSync(join(copy, "prebuilds")), ["former"]);
+    const made = spawnSync(process.execPath, ["tools/prebuild.mjs", "--insist"], options);
+    assert.is(made.status, 0, made.stderr);
+    assert.ok(existsSync(join(copy, "prebuilds/SHA256SUMS")));
+    assert.equal(
+      readdirSync(copy).filter((name) => name.startsWith(".")),
+      [],
+      "nothing of either is left",
+    );
   } finally {
     rmSync(copy, { recursive: true });
   }

@@ -57,10 +57,13 @@ test("in a namespace the process's cgroup is the root that it sees", () => {
 test("version 1, beside other hierarchies", () => {
   const texts = {
     "/proc/self/cgroup": "12:memory:/m\n7:hugetlb,misc:/x\n1:name=systemd:/s\n0::/u\n",
-    [`${V1}/x/hugetlb.64KB.limit_in_bytes`]: "9223372036854710272\n",
+    [`${V1}/x/hugetlb.64KB.limit_in_bytes`]: `${ONE_GIG}\n`,
     [`${V1}/x/hugetlb.64KB.usage_in_bytes`]: "65536\n",
   };
-  assert.is(room(filesOf(texts), 65536n), 9223372036854710272n - 65536n);
+  assert.is(room(filesOf(texts), 65536n), ONE_GIG - 65536n);
+  // The number that stands there where nothing was limited.
+  const open = { ...texts, [`${V1}/x/hugetlb.64KB.limit_in_bytes`]: "9223372036854710272\n" };
+  assert.is(room(filesOf(open), 65536n), undefined);
 });
 
 test("where nothing is said, nothing is known", () => {

@@ -7,7 +7,7 @@ import * as assert from "uvu/assert";
 import { modelKernel } from "../../src/model/index.ts";
 import { thrownName } from "../../src/trace/answers.ts";
 import { readTrace, replay, traceLines } from "../../src/trace/index.ts";
-import { failure } from "../support/failure.ts";
+import { failure, refusesArgument } from "../support/failure.ts";
 import { Random } from "../support/random.ts";
 import { RandomProgram } from "./random-program.ts";
 import { answering, Tape, traceOf } from "./tape.ts";
@@ -241,6 +241,12 @@ files("are refused from a length on that no line has", () => {
 files("cannot be read from where there is no file, or a folder", () => {
   for (const nowhere of [join(folder, "none"), folder]) {
     assert.match(failure("ERR_TRACE_UNREADABLE", () => [...traceLines(nowhere)]).message, nowhere);
+  }
+});
+
+files("are of a path", () => {
+  for (const nothing of [0, null, undefined, {}, Symbol("path"), Buffer.from(path)]) {
+    assert.match(refusesArgument(() => traceLines(nothing as never)).message, /^path must be a path/);
   }
 });
 

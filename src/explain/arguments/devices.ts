@@ -1,20 +1,12 @@
 /** What is checked of a device's structs, offsets and interrupts. */
 import { hex } from "../../hex.ts";
-import { type Asked, type Cause, othersOf, type Row } from "../cause.ts";
-import { known, operand, shorterThan, when } from "../facts.ts";
+import { type Asked, type Cause, othersOf } from "../cause.ts";
+import { known, operand, when } from "../facts.ts";
+import { tooShort } from "./structs.ts";
 
 const CORE = "drivers/vfio/pci/vfio_pci_core.c";
 const INTRS = "drivers/vfio/pci/vfio_pci_intrs.c";
 const VALIDATE = "drivers/vfio/vfio_main.c: vfio_set_irqs_validate_and_prepare";
-
-const argsz = (least: number, source: string): Row => ({
-  id: "argsz",
-  mistake: true,
-  source,
-  why: `argsz is less than the struct has: ${least} bytes`,
-  next: `set argsz to ${least}`,
-  holds: shorterThan(least),
-});
 
 /** Also in MAP_SHARED_VALIDATE (3). */
 const MAP_SHARED = 1n;
@@ -46,12 +38,12 @@ const shortData = (asked: Asked): string | boolean | undefined => {
 };
 
 export const deviceArguments: readonly Cause[] = [
-  ...othersOf("VFIO_DEVICE_GET_INFO", { EINVAL: [argsz(16, `${CORE}: vfio_pci_ioctl_get_info`)] }),
+  ...othersOf("VFIO_DEVICE_GET_INFO", { EINVAL: [tooShort(16, `${CORE}: vfio_pci_ioctl_get_info`)] }),
   ...othersOf("VFIO_DEVICE_GET_REGION_INFO", {
-    EINVAL: [argsz(32, `${CORE}: vfio_pci_ioctl_get_region_info`)],
+    EINVAL: [tooShort(32, `${CORE}: vfio_pci_ioctl_get_region_info`)],
   }),
-  ...othersOf("VFIO_DEVICE_GET_IRQ_INFO", { EINVAL: [argsz(16, `${CORE}: vfio_pci_ioctl_get_irq_info`)] }),
-  ...othersOf("VFIO_DEVICE_FEATURE", { EINVAL: [argsz(8, "drivers/vfio/vfio_main.c: vfio_ioctl_device_feature")] }),
+  ...othersOf("VFIO_DEVICE_GET_IRQ_INFO", { EINVAL: [tooShort(16, `${CORE}: vfio_pci_ioctl_get_irq_info`)] }),
+  ...othersOf("VFIO_DEVICE_FEATURE", { EINVAL: [tooShort(8, "drivers/vfio/vfio_main.c: vfio_ioctl_device_feature")] }),
   ...othersOf("VFIO_DEVICE_SET_IRQS", {
     EINVAL: [
       {
@@ -161,7 +153,7 @@ export const deviceArguments: readonly Cause[] = [
     ],
   }),
   ...othersOf("VFIO_DEVICE_GET_PCI_HOT_RESET_INFO", {
-    EINVAL: [argsz(12, `${CORE}: vfio_pci_ioctl_get_pci_hot_reset_info`)],
+    EINVAL: [tooShort(12, `${CORE}: vfio_pci_ioctl_get_pci_hot_reset_info`)],
     ENOSPC: [
       {
         id: "no-room",
@@ -173,7 +165,7 @@ export const deviceArguments: readonly Cause[] = [
   }),
   ...othersOf("VFIO_DEVICE_PCI_HOT_RESET", {
     EINVAL: [
-      argsz(12, `${CORE}: vfio_pci_ioctl_pci_hot_reset, vfio_pci_ioctl_pci_hot_reset_groups`),
+      tooShort(12, `${CORE}: vfio_pci_ioctl_pci_hot_reset, vfio_pci_ioctl_pci_hot_reset_groups`),
       {
         id: "no-groups",
         source: `${CORE}: vfio_pci_ioctl_pci_hot_reset_groups`,

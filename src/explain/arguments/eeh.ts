@@ -1,6 +1,7 @@
 /** What EEH_PE_OP checks: errors of a device, on POWER. */
 import { type Cause, othersOf } from "../cause.ts";
-import { flagsBeside, known, operand, shorterThan } from "../facts.ts";
+import { known, operand } from "../facts.ts";
+import { noFlags, tooShort } from "./structs.ts";
 
 const SPAPR = ["spapr"] as const;
 const OPERATION = "drivers/vfio/vfio_iommu_spapr_tce.c: vfio_spapr_ioctl_eeh_pe_op";
@@ -18,23 +19,11 @@ export const eehArguments: readonly Cause[] = othersOf("VFIO_EEH_PE_OP", {
   ],
   EINVAL: [
     {
-      id: "argsz",
-      mistake: true,
-      iommu: SPAPR,
-      source: OPERATION,
+      ...tooShort(12, OPERATION, SPAPR),
       why: "argsz is less than the struct has: 12 bytes, and 40 for an error that is injected",
       next: "set argsz to 40",
-      holds: shorterThan(12),
     },
-    {
-      id: "flags",
-      mistake: true,
-      iommu: SPAPR,
-      source: OPERATION,
-      why: "there is a flag: the call has none",
-      next: "set flags to 0",
-      holds: flagsBeside(0n),
-    },
+    noFlags(OPERATION, SPAPR),
     {
       id: "no-operation",
       mistake: true,

@@ -1,10 +1,13 @@
 /** What is checked where groups are opened, put into containers, and asked for devices; and of CHECK_EXTENSION and SET_IOMMU. */
 import { type Asked, type Cause, causesOf, othersOf, POSITIVE, SUCCESS } from "../cause.ts";
-import { known, operand, shorterThan, text } from "../facts.ts";
+import { known, operand, text } from "../facts.ts";
+import { tooShort } from "./structs.ts";
 
 const CONTAINER = "drivers/vfio/container.c";
 const TYPE1 = "drivers/vfio/vfio_iommu_type1.c";
 const TCE = "drivers/vfio/vfio_iommu_spapr_tce.c";
+const SET_CONTAINER = "drivers/vfio/group.c: vfio_group_ioctl_set_container";
+const EXTENSION = `${CONTAINER}: vfio_container_ioctl_check_extension, vfio_noiommu_ioctl; ${TYPE1}: vfio_iommu_type1_check_extension; ${TCE}: tce_iommu_ioctl`;
 
 /** SPAPR_TCE, SPAPR_TCE_V2, EEH; TYPE1, TYPE1v2; NESTING; NOIOMMU. */
 const [SPAPR_TYPES, EEH, NESTING] = [[2n, 7n], 5n, 6n] as const;
@@ -21,6 +24,12 @@ function isOddPath(asked: Asked): string | boolean | undefined {
   const path = text(asked, "path");
   return path === undefined ? undefined : !isNode.test(path) && path !== "" && `the path is ${JSON.stringify(path)}`;
 }
+
+const noContainer = {
+  id: "no-container",
+  why: "the descriptor that was given leads to a file that is no container",
+  next: "give the descriptor of /dev/vfio/vfio",
+} as const;
 
 export const groupArguments: readonly Cause[] = [
   ...othersOf("open group", {
@@ -67,16 +76,7 @@ export const groupArguments: readonly Cause[] = [
     ],
   }),
   ...othersOf("VFIO_GROUP_GET_STATUS", {
-    EINVAL: [
-      {
-        id: "argsz",
-        mistake: true,
-        source: "drivers/vfio/group.c: vfio_group_ioctl_get_status",
-        why: "argsz is less than the struct has: 8 bytes",
-        next: "set argsz to 8",
-        holds: shorterThan(8),
-      },
-    ],
+    EINVAL: [tooShort(8, "drivers/vfio/group.c: vfio_group_ioctl_get_status")],
   }),
   ...causesOf("VFIO_GROUP_GET_STATUS", {
     [SUCCESS]: [
@@ -91,11 +91,9 @@ export const groupArguments: readonly Cause[] = [
   ...othersOf("VFIO_GROUP_SET_CONTAINER", {
     EINVAL: [
       {
-        id: "no-container",
+        ...noContainer,
         before: "6.2",
-        source: "drivers/vfio/group.c: vfio_group_ioctl_set_container",
-        why: "the descriptor that was given leads to a file that is no container",
-        next: "give the descriptor of /dev/vfio/vfio",
+        source: SET_CONTAINER,
         holds: (asked) => {
           const other = known(asked, "other");
           return other === undefined ? undefined : other !== "container" && other !== "closed";
@@ -105,19 +103,16 @@ export const groupArguments: readonly Cause[] = [
     EBADF: [
       {
         id: "not-open",
-        source: "drivers/vfio/group.c: vfio_group_ioctl_set_container",
+        source: SET_CONTAINER,
         why: "the descriptor that was given is not open",
         next: "give the descriptor of /dev/vfio/vfio",
       },
     ],
     EBADFD: [
       {
-        id: "no-container",
+        ...noContainer,
         since: "6.2",
-        source:
-          "drivers/vfio/group.c: vfio_group_ioctl_set_container; drivers/vfio/container.c: vfio_container_from_file",
-        why: "the descriptor that was given leads to a file that is no container",
-        next: "give the descriptor of /dev/vfio/vfio",
+        source: `${SET_CONTAINER}; ${CONTAINER}: vfio_container_from_file`,
       },
     ],
     ENOTTY: [
@@ -157,14 +152,14 @@ export const groupArguments: readonly Cause[] = [
     [POSITIVE]: [
       {
         id: "there",
-        source: `${CONTAINER}: vfio_container_ioctl_check_extension, vfio_noiommu_ioctl; ${TYPE1}: vfio_iommu_type1_check_extension; ${TCE}: tce_iommu_ioctl`,
+        source: EXTENSION,
         why: "this is success: the container has the extension; 1 is yes",
       },
     ],
     [SUCCESS]: [
       {
         id: "not-there",
-        source: `${CONTAINER}: vfio_container_ioctl_check_extension, vfio_noiommu_ioctl; ${TYPE1}: vfio_iommu_type1_check_extension; ${TCE}: tce_iommu_ioctl`,
+        source: EXTENSION,
         why: "0 is no: the module of that IOMMU is not loaded, the container's groups have another one, or there is no IOMMU",
         next: "put a group in before asking; load vfio_iommu_type1 (x86, Arm) or vfio_iommu_spapr_tce (POWER)",
       },

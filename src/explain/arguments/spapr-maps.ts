@@ -1,17 +1,8 @@
 /** What sPAPR TCE checks of a map and an unmap. */
 import { bytes, hex } from "../../hex.ts";
 import { type Asked, type Cause, CRASH, othersOf, POSITIVE, type Row } from "../cause.ts";
-import {
-  flagsBeside,
-  type KnownWindow,
-  known,
-  misaligned,
-  operand,
-  overlapping,
-  type Range,
-  shorterThan,
-  when,
-} from "../facts.ts";
+import { flagsBeside, type KnownWindow, known, misaligned, operand, overlapping, type Range, when } from "../facts.ts";
+import { noFlags, tooShort } from "./structs.ts";
 
 const SPAPR = ["spapr"] as const;
 const TCE = "drivers/vfio/vfio_iommu_spapr_tce.c";
@@ -121,16 +112,6 @@ const firmware = {
   holds: (asked: Asked) => (known(asked, "platform") === "powernv" ? false : undefined),
 } as const;
 
-const argsz = (least: number): Row => ({
-  id: "argsz",
-  mistake: true,
-  iommu: SPAPR,
-  source: IOCTL,
-  why: `argsz is less than the struct has: ${least} bytes`,
-  next: `set argsz to ${least}`,
-  holds: shorterThan(least),
-});
-
 const nothingRegistered = {
   id: "none-registered",
   iommu: SPAPR,
@@ -196,7 +177,7 @@ export const spaprMapArguments: readonly Cause[] = [
     ENODEV: [firmware],
     ENXIO: [outside],
     EINVAL: [
-      argsz(32),
+      tooShort(32, IOCTL, SPAPR),
       {
         id: "flags",
         mistake: true,
@@ -282,15 +263,10 @@ export const spaprMapArguments: readonly Cause[] = [
     ENODEV: [firmware],
     ENXIO: [outside],
     EINVAL: [
-      argsz(24),
+      tooShort(24, IOCTL, SPAPR),
       {
-        id: "flags",
-        mistake: true,
-        iommu: SPAPR,
-        source: IOCTL,
+        ...noFlags(IOCTL, SPAPR),
         why: "there is a flag: the call has none here, ALL neither",
-        next: "set flags to 0",
-        holds: flagsBeside(0n),
       },
       {
         id: "alignment",

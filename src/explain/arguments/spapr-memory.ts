@@ -1,32 +1,15 @@
 /** What sPAPR TCE checks of a registration, and of its end. */
 import { bytes, hex } from "../../hex.ts";
 import { type Asked, type Cause, othersOf, type Row } from "../cause.ts";
-import { flagsBeside, known, misaligned, operand, overlapping, passes, shorterThan, when } from "../facts.ts";
+import { known, misaligned, operand, overlapping, passes, when } from "../facts.ts";
+import { noFlags, tooShort } from "./structs.ts";
 
+const SPAPR = ["spapr"] as const;
 const TCE = "drivers/vfio/vfio_iommu_spapr_tce.c";
 const IOCTL = `${TCE}: tce_iommu_ioctl`;
 const ALLOC = "arch/powerpc/mm/book3s64/iommu_api.c: mm_iommu_do_alloc";
 
-const head: readonly Row[] = [
-  {
-    id: "argsz",
-    mistake: true,
-    iommu: ["spapr"],
-    source: IOCTL,
-    why: "argsz is less than the struct has: 24 bytes",
-    next: "set argsz to 24",
-    holds: shorterThan(24),
-  },
-  {
-    id: "flags",
-    mistake: true,
-    iommu: ["spapr"],
-    source: IOCTL,
-    why: "there is a flag: the call has none",
-    next: "set flags to 0",
-    holds: flagsBeside(0n),
-  },
-];
+const head: readonly Row[] = [tooShort(24, IOCTL, SPAPR), noFlags(IOCTL, SPAPR)];
 
 function offPages(asked: Asked): string | boolean | undefined {
   const unit = known(asked, "cpuPage");
@@ -55,7 +38,7 @@ export const spaprMemoryArguments: readonly Cause[] = [
       ...head,
       {
         id: "alignment",
-        iommu: ["spapr"],
+        iommu: SPAPR,
         source: `${TCE}: tce_iommu_register_pages`,
         why: "vaddr or size is no multiple of the CPU's page",
         next: "register whole pages",
@@ -63,7 +46,7 @@ export const spaprMemoryArguments: readonly Cause[] = [
       },
       {
         id: "wraps",
-        iommu: ["spapr"],
+        iommu: SPAPR,
         source: `${TCE}: tce_iommu_register_pages`,
         why: "the range reaches 2^64 or runs past it",
         next: "register memory that the process has",
@@ -74,7 +57,7 @@ export const spaprMemoryArguments: readonly Cause[] = [
       },
       {
         id: "overlap-here",
-        iommu: ["spapr"],
+        iommu: SPAPR,
         source: ALLOC,
         why: "the memory overlaps a range that this process has registered, here or elsewhere, or that was unregistered while mapped and stayed",
         next: "register it as one and the same range everywhere, and unmap before UNREGISTER",
@@ -92,7 +75,7 @@ export const spaprMemoryArguments: readonly Cause[] = [
     EBUSY: [
       {
         id: "registered-already",
-        iommu: ["spapr"],
+        iommu: SPAPR,
         source: `${TCE}: tce_iommu_register_pages`,
         why: "this range is registered in this container already",
         next: "register a range once in a container, or take the answer for success",
@@ -112,7 +95,7 @@ export const spaprMemoryArguments: readonly Cause[] = [
       {
         id: "empty",
         mistake: true,
-        iommu: ["spapr"],
+        iommu: SPAPR,
         source: ALLOC,
         why: "size is 0: for a list of no pages the kernel gets no memory",
         next: "register one page at least",
@@ -124,7 +107,7 @@ export const spaprMemoryArguments: readonly Cause[] = [
     EPERM: [
       {
         id: "nobody-used",
-        iommu: ["spapr"],
+        iommu: SPAPR,
         source: IOCTL,
         why: "nothing was registered in this container, and no window made or removed: it belongs to nobody yet",
         next: "REGISTER_MEMORY comes first",
@@ -138,7 +121,7 @@ export const spaprMemoryArguments: readonly Cause[] = [
       ...head,
       {
         id: "pages",
-        iommu: ["spapr"],
+        iommu: SPAPR,
         source: `${TCE}: tce_iommu_unregister_pages`,
         why: "vaddr or size is no multiple of the CPU's page",
         next: "unregister what was registered",
@@ -148,7 +131,7 @@ export const spaprMemoryArguments: readonly Cause[] = [
     ENOENT: [
       {
         id: "zombie",
-        iommu: ["spapr"],
+        iommu: SPAPR,
         source: `${TCE}: tce_iommu_unregister_pages; arch/powerpc/mm/book3s64/iommu_api.c: mm_iommu_put`,
         why: "it was unregistered while it was mapped: that answered 0, and the memory stays locked and charged",
         next: "unmap first, always; what stayed goes with the process",
@@ -156,7 +139,7 @@ export const spaprMemoryArguments: readonly Cause[] = [
       },
       {
         id: "other-range",
-        iommu: ["spapr"],
+        iommu: SPAPR,
         source: `${TCE}: tce_iommu_unregister_pages`,
         why: "no registration of this container is that range: only a whole one is ended, in the container that has it",
         next: "give the vaddr and size that were registered",

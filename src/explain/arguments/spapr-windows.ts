@@ -1,7 +1,10 @@
 /** What sPAPR TCE checks of a window that is made or removed, and of GET_INFO. */
+
 import { bytes, hex } from "../../hex.ts";
+import { isPowerOfTwo } from "../../power-of-two.ts";
 import { type Asked, type Cause, type Holds, othersOf } from "../cause.ts";
-import { flagsBeside, known, operand, shorterThan, when } from "../facts.ts";
+import { known, operand, when } from "../facts.ts";
+import { noFlags, tooShort } from "./structs.ts";
 
 const SPAPR = ["spapr"] as const;
 const TCE = "drivers/vfio/vfio_iommu_spapr_tce.c";
@@ -15,8 +18,6 @@ function on(platform: "powernv" | "pseries", holds: Holds): Holds {
     return known(asked, "platform") === other ? false : holds(asked);
   };
 }
-
-const isPowerOfTwo = (size: bigint) => size > 0n && (size & (size - 1n)) === 0n;
 
 const oddSize = when(["size"], (size) => size > 0n && !isPowerOfTwo(size) && `${bytes(size)} are no power of two`);
 
@@ -33,36 +34,16 @@ export const spaprWindowArguments: readonly Cause[] = [
   ...othersOf("VFIO_IOMMU_SPAPR_TCE_GET_INFO", {
     EINVAL: [
       {
-        id: "argsz",
-        mistake: true,
-        iommu: SPAPR,
-        source: IOCTL,
+        ...tooShort(16, IOCTL, SPAPR),
         why: "argsz is less than the struct has: 16 bytes without the dynamic windows, 32 with them",
         next: "set argsz to 32",
-        holds: shorterThan(16),
       },
     ],
   }),
   ...othersOf("VFIO_IOMMU_SPAPR_TCE_CREATE", {
     EINVAL: [
-      {
-        id: "argsz",
-        mistake: true,
-        iommu: SPAPR,
-        source: IOCTL,
-        why: "argsz is less than the struct has: 40 bytes",
-        next: "set argsz to 40",
-        holds: shorterThan(40),
-      },
-      {
-        id: "flags",
-        mistake: true,
-        iommu: SPAPR,
-        source: IOCTL,
-        why: "there is a flag: the call has none",
-        next: "set flags to 0",
-        holds: flagsBeside(0n),
-      },
+      tooShort(40, IOCTL, SPAPR),
+      noFlags(IOCTL, SPAPR),
       {
         id: "page-size",
         iommu: SPAPR,
@@ -166,24 +147,8 @@ export const spaprWindowArguments: readonly Cause[] = [
   }),
   ...othersOf("VFIO_IOMMU_SPAPR_TCE_REMOVE", {
     EINVAL: [
-      {
-        id: "argsz",
-        mistake: true,
-        iommu: SPAPR,
-        source: IOCTL,
-        why: "argsz is less than the struct has: 16 bytes",
-        next: "set argsz to 16",
-        holds: shorterThan(16),
-      },
-      {
-        id: "flags",
-        mistake: true,
-        iommu: SPAPR,
-        source: IOCTL,
-        why: "there is a flag: the call has none",
-        next: "set flags to 0",
-        holds: flagsBeside(0n),
-      },
+      tooShort(16, IOCTL, SPAPR),
+      noFlags(IOCTL, SPAPR),
       {
         id: "elsewhere",
         iommu: SPAPR,

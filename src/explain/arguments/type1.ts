@@ -1,7 +1,8 @@
 /** What type1 checks of GET_INFO, a map and an unmap. */
 import { bytes, hex } from "../../hex.ts";
 import { type Asked, type Cause, othersOf } from "../cause.ts";
-import { flagsBeside, known, misaligned, operand, overlapping, passes, shorterThan, TWO_64, when } from "../facts.ts";
+import { flagsBeside, known, misaligned, operand, overlapping, passes, TWO_64, when } from "../facts.ts";
+import { tooShort } from "./structs.ts";
 
 const TYPE1 = ["type1"] as const;
 const FILE = "drivers/vfio/vfio_iommu_type1.c";
@@ -62,27 +63,15 @@ export const type1Arguments: readonly Cause[] = [
   ...othersOf("VFIO_IOMMU_GET_INFO", {
     EINVAL: [
       {
-        id: "argsz",
-        mistake: true,
-        iommu: TYPE1,
-        source: `${FILE}: vfio_iommu_type1_get_info`,
+        ...tooShort(16, `${FILE}: vfio_iommu_type1_get_info`, TYPE1),
         why: "argsz is less than the struct has: 16 bytes at least",
         next: "set argsz to 24, and to what the kernel wrote into it for the capabilities",
-        holds: shorterThan(16),
       },
     ],
   }),
   ...othersOf("VFIO_IOMMU_MAP_DMA", {
     EINVAL: [
-      {
-        id: "argsz",
-        mistake: true,
-        iommu: TYPE1,
-        source: `${IOCTL}, vfio_iommu_type1_map_dma`,
-        why: "argsz is less than the struct has: 32 bytes",
-        next: "set argsz to 32",
-        holds: shorterThan(32),
-      },
+      tooShort(32, `${IOCTL}, vfio_iommu_type1_map_dma`, TYPE1),
       {
         id: "flags",
         mistake: true,
@@ -176,13 +165,9 @@ export const type1Arguments: readonly Cause[] = [
   ...othersOf("VFIO_IOMMU_UNMAP_DMA", {
     EINVAL: [
       {
-        id: "argsz",
-        mistake: true,
-        iommu: TYPE1,
-        source: `${IOCTL}, vfio_iommu_type1_unmap_dma`,
+        ...tooShort(24, `${IOCTL}, vfio_iommu_type1_unmap_dma`, TYPE1),
         why: "argsz is less than the struct has: 24 bytes, and 48 with a bitmap of dirty pages",
         next: "set argsz to 24",
-        holds: shorterThan(24),
       },
       {
         id: "flags",

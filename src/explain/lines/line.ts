@@ -11,8 +11,8 @@ export interface Found {
   readonly call: string;
   /** `undefined` where the line does not say. */
   readonly answer: string | undefined;
-  /** The id of the cause that the line names itself. */
-  readonly named: string | undefined;
+  /** The ids of the causes that the line names itself. */
+  readonly named: readonly string[] | undefined;
   readonly platform: Platform | undefined;
   /** A program that many use wrote it. */
   readonly isProven: boolean;
@@ -38,6 +38,12 @@ export function findIn(line: string): Found | undefined {
     isProven: message?.isProven === true,
     asked: operandsIn(text),
   };
+}
+
+/** The answer that a line has, whether it is of VFIO's calls or not. */
+export function answerInLine(line: string): string | undefined {
+  const text = plain(line);
+  return answerIn(text, text.toLowerCase());
 }
 
 /** What the message is about counts; an errno beside it may be another call's, as of QEMU's own reading of sysfs. */

@@ -10,8 +10,8 @@ export interface Message {
   readonly call: string;
   /** Where the line does not say: programs leave it out, and the kernel's log never has it. */
   readonly answer?: string;
-  /** The id of the cause that the message names. */
-  readonly names?: string;
+  /** The id of the cause that the message names; several where programs print it for each of them, the more frequent first. */
+  readonly names?: readonly string[];
   readonly platform?: Platform;
   /** Of a program that many use, which makes its calls rightly. */
   readonly isProven?: true;
@@ -32,49 +32,61 @@ const IRQS = "VFIO_DEVICE_SET_IRQS";
 
 /** The kernel's log. */
 const kernel: readonly Message[] = [
-  { words: ["rlimit_memlock", "exceeded"], call: MAP, answer: "ENOMEM", names: "locked-memory", platform: "type1" },
+  { words: ["rlimit_memlock", "exceeded"], call: MAP, answer: "ENOMEM", names: ["locked-memory"], platform: "type1" },
   {
     words: ["platform rmrr requirement"],
     call: SET_IOMMU,
     answer: "EPERM",
-    names: "reserved-regions",
+    names: ["reserved-regions"],
     platform: "type1",
   },
-  { words: ["1:1 iommu mapping"], call: SET_CONTAINER, answer: "EINVAL", names: "reserved-regions", platform: "type1" },
+  {
+    words: ["1:1 iommu mapping"],
+    call: SET_CONTAINER,
+    answer: "EINVAL",
+    names: ["reserved-regions"],
+    platform: "type1",
+  },
   {
     words: ["no interrupt remapping"],
     call: SET_IOMMU,
     answer: "EPERM",
-    names: "interrupt-remapping",
+    names: ["interrupt-remapping"],
     platform: "type1",
   },
   {
     words: ["iommu width", "is not sufficient"],
     call: MAP,
     answer: "EFAULT",
-    names: "address-width",
+    names: ["address-width"],
     platform: "type1",
   },
-  { words: ["bar ", "can't reserve"], call: "mmap of a region", answer: "EBUSY", names: "claimed" },
-  { words: ["avc:", "denied", "vfio"], call: "open group", answer: "EACCES", names: "security-module" },
+  { words: ["bar ", "can't reserve"], call: "mmap of a region", answer: "EBUSY", names: ["claimed"] },
+  { words: ["avc:", "denied", "vfio"], call: "open group", answer: "EACCES", names: ["security-module"] },
 ];
 
 /** Of many programs. */
 const general: readonly Message[] = [
-  { words: ["not viable"], call: STATUS, answer: "success", names: "not-viable" },
-  { words: ["must be bound to vfio-pci"], call: STATUS, answer: "success", names: "not-viable" },
-  { words: ["devices not bound to vfio-pci"], call: STATUS, answer: "success", names: "not-viable" },
-  { words: ["not all devices in iommu group bound"], call: STATUS, answer: "success", names: "not-viable" },
-  { words: ["no available iommu models"], call: EXTENSION, answer: "success", names: "not-there" },
-  { words: ["no supported iommu extensions"], call: EXTENSION, answer: "success", names: "not-there" },
-  { words: ["unsupported iommu type"], call: EXTENSION, answer: "success", names: "not-there" },
-  { words: ["no iommu_group found"], call: "open group", answer: "ENOENT", names: "iommu-off" },
-  { words: ["vfionoiommugroup"], call: "open group", answer: "ENOENT", names: "iommu-off" },
-  { words: ["not managed by vfio driver"], call: "open group", answer: "ENOENT", names: "not-bound" },
-  { words: ["/sys/module/vfio not found"], call: "open /dev/vfio/vfio", answer: "ENOENT", names: "module" },
+  { words: ["not viable"], call: STATUS, answer: "success", names: ["not-viable"] },
+  { words: ["must be bound to vfio-pci"], call: STATUS, answer: "success", names: ["not-viable"] },
+  { words: ["devices not bound to vfio-pci"], call: STATUS, answer: "success", names: ["not-viable"] },
+  { words: ["not all devices in iommu group bound"], call: STATUS, answer: "success", names: ["not-viable"] },
+  { words: ["no available iommu models"], call: EXTENSION, answer: "success", names: ["not-there"] },
+  { words: ["no supported iommu extensions"], call: EXTENSION, answer: "success", names: ["not-there"] },
+  { words: ["unsupported iommu type"], call: EXTENSION, answer: "success", names: ["not-there"] },
+  { words: ["no iommu_group found"], call: "open group", answer: "ENOENT", names: ["iommu-off"] },
+  { words: ["vfionoiommugroup"], call: "open group", answer: "ENOENT", names: ["iommu-off"] },
+  {
+    // The device has no link iommu_group, or the group has no node (DPDK, lib/eal/linux/eal_vfio.c: rte_vfio_setup_device).
+    words: ["not managed by vfio driver"],
+    call: "open group",
+    answer: "ENOENT",
+    names: ["not-bound", "iommu-off", "not-in-container"],
+  },
+  { words: ["/sys/module/vfio not found"], call: "open /dev/vfio/vfio", answer: "ENOENT", names: ["module"] },
   { words: ["/dev/vfio/vfio device not found"], call: "open /dev/vfio/vfio", answer: "ENOENT" },
   { words: ["vfio group device", "does not exist"], call: "open group", answer: "ENOENT" },
-  { words: ["running out of dma mappings"], call: MAP, answer: "ENOSPC", names: "entry-limit" },
+  { words: ["running out of dma mappings"], call: MAP, answer: "ENOSPC", names: ["entry-limit"] },
   { words: ["cannot limit locked memory"], call: "prlimit" },
   { words: ["mlockall"], call: "mlock", answer: "ENOMEM" },
   { words: ["failed to mlock"], call: "mlock", answer: "ENOMEM" },
@@ -84,9 +96,9 @@ const general: readonly Message[] = [
 
 /** DPDK and SPDK. */
 const dpdk: readonly Message[] = [
-  { words: ["dma remapping cleared instead of"], call: UNMAP, answer: "success", names: "nothing-unmapped" },
+  { words: ["dma remapping cleared instead of"], call: UNMAP, answer: "success", names: ["nothing-unmapped"] },
   { words: ["cannot clear dma remapping"], call: UNMAP },
-  { words: ["dma_unmap iova", "size: 0x0", "ret: 0"], call: UNMAP, answer: "success", names: "nothing-unmapped" },
+  { words: ["dma_unmap iova", "size: 0x0", "ret: 0"], call: UNMAP, answer: "success", names: ["nothing-unmapped"] },
   { words: ["dma_unmap"], call: UNMAP },
   { words: ["create new dma window"], call: CREATE, platform: "spapr" },
   { words: ["dma window", "remove"], call: REMOVE, platform: "spapr" },
@@ -102,6 +114,7 @@ const dpdk: readonly Message[] = [
   { words: ["cannot get group status"], call: STATUS },
   { words: ["getting a vfio_dev_fd"], call: DEVICE_FD },
   { words: ["open vfio container"], call: "open /dev/vfio/vfio" },
+  { words: ["failed to open vfio group"], call: "open group" },
   { words: ["error enabling", "interrupts"], call: IRQS },
   { words: ["error disabling", "interrupts"], call: IRQS },
 ];
@@ -137,12 +150,12 @@ const rust: readonly Message[] = [
   { words: ["groupsetcontainer"], call: SET_CONTAINER },
   { words: ["groupgetdevicefd"], call: DEVICE_FD },
   { words: ["getgroupstatus"], call: STATUS },
-  { words: ["groupviable"], call: STATUS, answer: "success", names: "not-viable" },
+  { words: ["groupviable"], call: STATUS, answer: "success", names: ["not-viable"] },
   { words: ["opengroup"], call: "open group" },
   { words: ["opencontainer"], call: "open /dev/vfio/vfio" },
-  { words: ["vfioextension"], call: EXTENSION, answer: "success", names: "not-there" },
+  { words: ["vfioextension"], call: EXTENSION, answer: "success", names: ["not-there"] },
   { words: ["vfiosetiommu"], call: SET_IOMMU },
-  { words: ["could not get region"], call: "VFIO_DEVICE_GET_REGION_INFO", answer: "EINVAL", names: "no-region" },
+  { words: ["could not get region"], call: "VFIO_DEVICE_GET_REGION_INFO", answer: "EINVAL", names: ["no-region"] },
   { words: ["vfiodevicesetirq"], call: IRQS },
 ];
 
@@ -154,7 +167,6 @@ const others: readonly Message[] = [
   { words: ["map dma"], call: MAP },
   { words: ["hot reset"], call: "VFIO_DEVICE_PCI_HOT_RESET" },
   { words: ["vfio", "failed to reset"], call: "VFIO_DEVICE_RESET" },
-  { words: ["failed to open vfio group"], call: "open group" },
 ];
 
 const proven = [...dpdk, ...qemu, ...rust].map((message): Message => ({ ...message, isProven: true }));

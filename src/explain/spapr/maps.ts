@@ -12,19 +12,19 @@ function noWindow(asked: Asked): boolean | undefined {
   return windows === undefined ? undefined : windows.length === 0;
 }
 
+/** Of a MAP and of an UNMAP alike. */
+const NO_WINDOW = {
+  id: "no-window",
+  iommu: SPAPR,
+  source: "drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_find_table, tce_iommu_remove_window, tce_iommu_attach_group",
+  holds: noWindow,
+  why: "the window is gone",
+  next: "it was removed behind this library's back: let nobody else use this container",
+};
+
 export const mapCauses: readonly Cause[] = [
   ...causesOf("VFIO_IOMMU_MAP_DMA", {
-    ENXIO: [
-      {
-        id: "no-window",
-        iommu: SPAPR,
-        source:
-          "drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_find_table, tce_iommu_remove_window, tce_iommu_attach_group",
-        holds: noWindow,
-        why: "the window is gone",
-        next: "it was removed behind this library's back: let nobody else use this container",
-      },
-    ],
+    ENXIO: [NO_WINDOW],
     EEXIST: [
       {
         id: "mapped",
@@ -99,17 +99,7 @@ export const mapCauses: readonly Cause[] = [
     ],
   }),
   ...causesOf("VFIO_IOMMU_UNMAP_DMA", {
-    ENXIO: [
-      {
-        id: "no-window",
-        iommu: SPAPR,
-        source:
-          "drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_find_table, tce_iommu_remove_window, tce_iommu_attach_group",
-        holds: noWindow,
-        why: "the window is gone",
-        next: "it was removed behind this library's back: let nobody else use this container",
-      },
-    ],
+    ENXIO: [NO_WINDOW],
     EINVAL: [
       {
         id: "no-iommu",

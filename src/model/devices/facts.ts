@@ -1,6 +1,8 @@
 /** What a device says of itself, checked and complete. */
+
 import { argumentRangeError, argumentTypeError } from "../../errors.ts";
 import { keysOf, known } from "../../known.ts";
+import { isPowerOfTwo } from "../../power-of-two.ts";
 import { isBytes } from "../../typed-arrays.ts";
 import { boolean, object } from "../../validate.ts";
 import type { ModelPciDevice, PluggedBar, PluggedFacts } from "./plug.ts";
@@ -238,10 +240,6 @@ function msixFrom(name: string, msix: NonNullable<PluggedFacts["msix"]>, bars: r
     throw argumentRangeError(`${name}.pending`, "not within the table", pending);
   }
   return { vectors, bar: home.index, table, pending };
-}
-
-function isPowerOfTwo(value: number): boolean {
-  return Number.isSafeInteger(value) && value > 0 && 2 ** Math.round(Math.log2(value)) === value;
 }
 
 function whole(name: string, value: unknown, last: number): void {

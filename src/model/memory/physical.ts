@@ -1,5 +1,6 @@
 import { argumentRangeError, DmaWindowError } from "../../errors.ts";
 import { hex } from "../../hex.ts";
+import { isPowerOfTwo } from "../../power-of-two.ts";
 import { Protection } from "../../syscalls.ts";
 import { bytesOf, pageOf } from "../pages.ts";
 import type { AddressSpace } from "./address-space.ts";
@@ -23,7 +24,7 @@ export function addressesOf(
   pageSize: number,
   cpuPageSize: number,
 ): BigUint64Array {
-  if (!Number.isSafeInteger(pageSize) || pageSize < cpuPageSize || !Number.isInteger(Math.log2(pageSize))) {
+  if (pageSize < cpuPageSize || !isPowerOfTwo(pageSize)) {
     throw argumentRangeError("pageSize", `a power of two from the CPU's page size, ${hex(cpuPageSize)}`, pageSize);
   }
   if (!Number.isInteger(pages) || pages < 0 || pages > MOST_PAGES) {

@@ -66,10 +66,6 @@ export interface Platform {
   join(tables: TableSlots): number;
 }
 
-export function isPowerOfTwo(value: bigint): boolean {
-  return value > 0n && (value & (value - 1n)) === 0n;
-}
-
 /** `1UL << shift` as POWER's `sld` does it: seven bits of the shift count, and 0 from 64 on. */
 export function oneShiftedBy(shift: number): bigint {
   const count = shift % 128;

@@ -1,13 +1,7 @@
+import { isPowerOfTwo } from "../../power-of-two.ts";
 import { EINVAL, ENOMEM } from "../errno.ts";
 import { pageOf } from "../pages.ts";
-import {
-  isPowerOfTwo,
-  log2Floor,
-  oneShiftedBy,
-  type Platform,
-  type PlatformInfo,
-  type TableRequest,
-} from "./platform.ts";
+import { log2Floor, oneShiftedBy, type Platform, type PlatformInfo, type TableRequest } from "./platform.ts";
 import { Access } from "./tces.ts";
 
 const MAX_LEVELS = 5;

@@ -1,9 +1,9 @@
 import { bytes } from "../../hex.ts";
+import { isPowerOfTwo } from "../../power-of-two.ts";
 import { EINVAL, ENODEV, EPERM } from "../errno.ts";
 import { ModelUnknown } from "../errors.ts";
 import { pageOf } from "../pages.ts";
 import {
-  isPowerOfTwo,
   log2Floor,
   type Platform,
   type PlatformInfo,

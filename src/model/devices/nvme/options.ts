@@ -1,5 +1,6 @@
 import { argumentRangeError, argumentTypeError } from "../../../errors.ts";
 import { keysOf, known } from "../../../known.ts";
+import { isPowerOfTwo } from "../../../power-of-two.ts";
 import { isBytes } from "../../../typed-arrays.ts";
 import { count, object } from "../../../validate.ts";
 import type { ModelPciDevice, PluggedFacts } from "../plug.ts";
@@ -139,7 +140,7 @@ export function nvmeSettings(options: NvmeOptions): NvmeSettings {
   const maxQueueEntries = within("maxQueueEntries", options.maxQueueEntries ?? 2048, 2, 65536);
   const mdts = within("mdts", options.mdts ?? 7, 0, 31);
   const stride = within("doorbellStride", options.doorbellStride ?? 4, 4, 4096);
-  if (!Number.isInteger(Math.log2(stride))) {
+  if (!isPowerOfTwo(stride)) {
     throw argumentRangeError("doorbellStride", "a power of two from 4 to 4096 bytes", stride);
   }
   if (faults !== undefined && typeof faults !== "function") throw argumentTypeError("faults", "a function", faults);
