@@ -1,7 +1,7 @@
 /**
  * The allocator of DMA buffers: a second WebAssembly module, the dictionary of its exports, and where it runs.
  *
- * It is instantiated on first use, once for each thread, on a shared memory of 352 MiB that it imports and that never grows: so
+ * It is instantiated on first use, once for each thread, on a shared memory of 368 MiB that it imports and that never grows: so
  * no typed array over it is ever stale, and a worker can open a second instance on the memory of another thread. All of that is
  * address space; a page of it takes memory when something was written there.
  *
@@ -34,8 +34,8 @@ export const AllocStatus = {
   OUT_OF_MEMORY: 12,
 } as const;
 
-/** Pages of 64 KiB of its memory: 128 MiB of descriptors, 128 MiB of heaps and pools, 96 MiB of columns. */
-const MEMORY_PAGES = 5632;
+/** Pages of 64 KiB of its memory: 128 MiB of descriptors, 128 MiB of heaps and pools, 96 MiB of columns, 16 MiB of states. */
+const MEMORY_PAGES = 5888;
 
 /** Descriptors of a memory, and so handles at a time; descriptor 0 is nobody's. */
 export const DESCRIPTORS = 1 << 22;
@@ -46,7 +46,7 @@ export const GENERATIONS = 512;
 /** Sizes are counted in these. */
 export const GRANULE = 64;
 /** What a heap takes of the arena for itself. */
-export const ALLOC_HEAP_BYTES = 32256;
+export const ALLOC_HEAP_BYTES = 105984;
 
 /** Exports of the module. `heap` and `pool` are pointers; statuses are {@link AllocStatus}. */
 export interface AllocExports {
@@ -56,7 +56,7 @@ export interface AllocExports {
   arenaGive(pointer: number): void;
 
   // heaps
-  /** A heap without memory. The negative of OUT_OF_MEMORY: 4,095 are open already, or there is no room. */
+  /** A heap without memory. The negative of OUT_OF_MEMORY: there is no room for it. */
   heapOpen(): number;
   /** Nothing of it is live afterwards. */
   heapClose(heap: number): void;
@@ -67,7 +67,7 @@ export interface AllocExports {
   heapAddSegment(heap: number, iova: bigint, va: bigint, size: bigint, apart?: number): number;
   /** Memory that is wholly free leaves; magazines have to be flushed before. */
   heapRemove(heap: number, iova: bigint, size: bigint): number;
-  /** `bytes` as u32: 1 to 4 GiB - 64. At a multiple of 64. */
+  /** `bytes` as u32: 1 to 4 GiB - 64. At a multiple of 64. A block of 8 to 64 KiB is up to a 64th larger, where there is room for that. */
   heapAlloc(heap: number, bytes: number): number;
   /**
    * At a multiple of `1 << alignShift` (0 to 36; what is less than 6 is 6), in one block of `1 << boundaryShift`; 0: wherever.
@@ -143,6 +143,11 @@ export const RUNG_WORD = ((128 << 20) + 2048) >> 2;
 export const LOW = 1;
 export const RUNG = 2;
 
+/** The word that has the state of descriptor 0; those of the others lie behind it. Drawn in assembly/alloc/descriptors.ts. */
+export const STATES = (352 << 20) >> 2;
+/** Bits of a state: a program has the block, its magazine, and whose it is. */
+export const [LIVE, MAGAZINE, OWNER] = [1 << 21, 511 << 12, 4095] as const;
+
 /** Words of 8 bytes that each index has in the columns. */
 export const COLUMN_WORDS = 3;
 /** Where they begin: drawn in assembly/alloc/memory.ts. */
@@ -169,7 +174,7 @@ export function readAlloc(): Uint8Array<ArrayBuffer> {
   return unpack(fromBase64(ALLOC_WASM));
 }
 
-/** A memory for {@link instantiateAlloc}. @throws RangeError where 352 MiB of addresses cannot be had. */
+/** A memory for {@link instantiateAlloc}. @throws RangeError where 368 MiB of addresses cannot be had. */
 export function allocMemory(): AllocMemory {
   return new WebAssembly.Memory({ initial: MEMORY_PAGES, maximum: MEMORY_PAGES, shared: true });
 }
@@ -218,7 +223,7 @@ export function available<Instance>(instantiate: () => Instance): Instance {
   try {
     return instantiate();
   } catch (cause) {
-    const message = `The allocator of DMA buffers, a WebAssembly module with 352 MiB of shared memory, cannot be used. ${reason(cause)}`;
+    const message = `The allocator of DMA buffers, a WebAssembly module with 368 MiB of shared memory, cannot be used. ${reason(cause)}`;
     throw new DmaWindowError("ERR_ALLOC_UNAVAILABLE", message, { cause });
   }
 }

@@ -1,5 +1,5 @@
 /** Blocks leave the free lists and come back. What is split or merged keeps the descriptor of its lower part. */
-import { acquire, block, FREE, GRANULE_SHIFT, linkAfter, release } from "./descriptors";
+import { acquire, block, FREE, GRANULE_SHIFT, linkAfter, release, stateOf } from "./descriptors";
 import { record, setFree } from "./heap-record";
 import { insert, unlink } from "./tlsf";
 
@@ -52,7 +52,7 @@ function absorb(at: u32, next: u32): void {
 }
 
 function mergeable(at: u32, other: u32): bool {
-  return (block(other).state & FREE) != 0 && block(other).size <= ~block(at).size;
+  return (stateOf(other) & FREE) == FREE && block(other).size <= ~block(at).size;
 }
 
 /** A block that was taken becomes free, and one with its free neighbours. */

@@ -1,8 +1,8 @@
 /** How much a heap has. */
 import { block, GRANULE_SHIFT } from "./descriptors";
-import { ALL_MAGAZINES, PLAIN, record, setFree } from "./heap-record";
+import { ALL_MAGAZINES, record, SIZED, setFree } from "./heap-record";
 import { Magazine } from "./magazines";
-import { CLASSES, classFrom, firstIn } from "./tlsf";
+import { CLASSES, classFrom, firstIn, sizeOfClass } from "./tlsf";
 
 /** Blocks in magazines. */
 function parked(heap: u32): u32 {
@@ -25,7 +25,7 @@ export function heapTotal(heap: u32): u64 {
 export function heapFreeBytes(heap: u32): u64 {
   let granules: u64 = 0;
   for (let number: u32 = 1; number <= ALL_MAGAZINES; number++) {
-    const size: u32 = number <= PLAIN ? number : <u32>Magazine.key(heap, number);
+    const size: u32 = number <= SIZED ? sizeOfClass(number) : <u32>Magazine.key(heap, number);
     granules += <u64>Magazine.count(heap, number) * size;
   }
   return record(heap).free + (granules << GRANULE_SHIFT);

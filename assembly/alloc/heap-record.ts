@@ -1,8 +1,8 @@
 /**
  * A heap, as it lies in the arena.
  *
- *     0      64          512                      25,344            32,256
- *     | head | 27 bitmaps | 97 magazines of 256   | 27 x 64 lists   |
+ *     0      64           512                     99,072            105,984
+ *     | head | 27 bitmaps | 385 magazines of 256  | 27 x 64 lists   |
  */
 import { RUNG } from "./memory";
 
@@ -25,6 +25,8 @@ export class Heap {
   runCapacity: u32;
   /** One bit for each bitmap that is not empty. */
   levels: u32;
+  /** 1: magazines of larger blocks are short, so that what is free can become one. See magazines.ts. */
+  tight: u32;
   /** How often a block came back to the free lists. */
   returns: u64;
 }
@@ -39,14 +41,17 @@ export const CONTESTS: u32 = MAGAZINES + 6;
 export const KEYS: u32 = MAGAZINES + 8;
 export const HANDLES: u32 = MAGAZINES + 16;
 export const ROOM: u32 = 60;
-export const LISTS: u32 = 25344;
-export const HEAP_BYTES: u32 = 32256;
-
-/** Magazines of one size each: number m has blocks of m granules. */
-export const PLAIN: u32 = 32;
+/** Magazines of one size each: number m has blocks of the least size of class m (tlsf.ts). */
+export const SIZED: u32 = 320;
+/** The largest of those sizes. */
+export const SIZED_MAX: u32 = 1024;
+/** Of these, in which each size has its own, new blocks come in batches. */
+export const SMALL: u32 = 32;
 /** The others, each for what was last asked of it. */
 export const KEYED: u32 = 64;
-export const ALL_MAGAZINES: u32 = PLAIN + KEYED;
+export const ALL_MAGAZINES: u32 = SIZED + KEYED;
+export const LISTS: u32 = MAGAZINES + ((ALL_MAGAZINES + 1) << 8);
+export const HEAP_BYTES: u32 = LISTS + (27 << 8);
 
 export function record(heap: u32): Heap {
   return changetype<Heap>(heap);

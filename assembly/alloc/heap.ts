@@ -14,12 +14,15 @@ import {
   OWNER,
   OWNERS_END,
   release,
+  setState,
+  stateOf,
 } from "./descriptors";
-import { HEAP_BYTES, PLAIN, record } from "./heap-record";
+import { HEAP_BYTES, record, SIZED_MAX } from "./heap-record";
 import { contest, Key, Magazine, obtain, putAway } from "./magazines";
 import { globals, OWNERS } from "./memory";
 import { reserveRun, runAt } from "./runs";
 import * as status from "./status";
+import { classOf } from "./tlsf";
 
 /** Alignments up to 64 GiB: more granules than that, and a search could not count them. */
 const ALIGN_MAX: u32 = 36;
@@ -49,7 +52,8 @@ export function heapClose(heap: u32): void {
     let at = runAt(heap, i).first;
     while (at != 0 && left-- != 0) {
       const next = block(at).next;
-      if ((block(at).state & LIVE) != 0) block(at).state += GENERATION_ONE;
+      const state = stateOf(at);
+      if ((state & LIVE) != 0) setState(at, state + GENERATION_ONE);
       release(at);
       at = next;
     }
@@ -61,17 +65,12 @@ export function heapClose(heap: u32): void {
 
 /** A handle of at least `bytes`, which begin at a multiple of 64; the negative of a status. */
 export function heapAlloc(heap: u32, bytes: u32): i32 {
-  const size = (bytes + 63) >> GRANULE_SHIFT;
-  if (size - 1 >= PLAIN) {
-    const key = Key.of(size, GRANULE_SHIFT, 0);
-    const number = Key.magazine(key);
-    const count = Magazine.count(heap, number);
-    if (count == 0 || Magazine.key(heap, number) != key) return heapAllocAligned(heap, bytes, GRANULE_SHIFT, 0);
-    return Magazine.pop(heap, number, count);
-  }
-  const count = Magazine.count(heap, size);
-  if (count == 0) return obtain(heap, size, size, GRANULE_SHIFT, 0);
-  return Magazine.pop(heap, size, count);
+  const size = ((bytes - 1) >> GRANULE_SHIFT) + 1;
+  if (size > SIZED_MAX) return heapAllocAligned(heap, bytes, GRANULE_SHIFT, 0);
+  const number = classOf(size - 1) + 1;
+  const count = Magazine.count(heap, number);
+  if (count == 0) return obtain(heap, number, size, GRANULE_SHIFT, 0);
+  return Magazine.pop(heap, number, count);
 }
 
 /**
@@ -94,17 +93,17 @@ export function heapAllocAligned(heap: u32, bytes: u32, align: u32, boundary: u3
   // Granules neither cross boundaries of 64 bytes or less nor end in the middle of them, and no block crosses 2^64.
   const crossing: u32 = boundary > GRANULE_SHIFT && boundary < 64 ? boundary : 0;
   const start = max<u32>(align, GRANULE_SHIFT);
-  if (size <= PLAIN && start == GRANULE_SHIFT && crossing == 0) return heapAlloc(heap, bytes);
+  if (size <= SIZED_MAX && start == GRANULE_SHIFT && crossing == 0) return heapAlloc(heap, bytes);
   return obtain(heap, own ? number : contest(heap, number, key), size, start, crossing);
 }
 
 /** OK, or why a handle is refused; then nothing happened. */
 export function heapFree(heap: u32, handle: i32): i32 {
   const at = Handle.at(handle);
-  const state = block(at).state;
+  const state = stateOf(at);
   if ((state & ~MAGAZINE) != ((handle & ~INDEX_MASK) | record(heap).tag)) return refusal(heap, handle);
   const next = Handle.after(handle);
-  block(at).state = (next & GENERATION) | (state & (MAGAZINE | OWNER));
+  setState(at, (next & GENERATION) | (state & (MAGAZINE | OWNER)));
   const number = (state & MAGAZINE) >> MAGAZINE_SHIFT;
   const count = Magazine.count(heap, number);
   if (count < Magazine.limit(heap, number)) Magazine.push(heap, number, count, next);
@@ -114,7 +113,7 @@ export function heapFree(heap: u32, handle: i32): i32 {
 
 /** What heapFree would say. */
 export function heapCheckHandle(heap: u32, handle: i32): i32 {
-  const state = block(Handle.at(handle)).state;
+  const state = stateOf(Handle.at(handle));
   return (state & ~MAGAZINE) == ((handle & ~INDEX_MASK) | record(heap).tag) ? status.OK : refusal(heap, handle);
 }
 
@@ -123,7 +122,7 @@ function refusal(heap: u32, handle: i32): i32 {
   if (handle <= 0 || index == 0) return status.UNKNOWN_HANDLE;
   if (index >= INDEXES - globals().takenIndexes) return status.FOREIGN_HANDLE;
   if (index > globals().usedDescriptors) return status.UNKNOWN_HANDLE;
-  const state = block(Handle.at(handle)).state;
+  const state = stateOf(Handle.at(handle));
   const owner = state & OWNER;
   if (owner != 0 && owner != (record(heap).tag & OWNER)) return status.FOREIGN_HANDLE;
   return (state & LIVE) == 0 ? status.NOT_LIVE : status.STALE_HANDLE;
@@ -134,7 +133,7 @@ export function heapNextLive(heap: u32, handle: i32): i32 {
   const last = min<u32>(globals().usedDescriptors, INDEX_MASK);
   for (let index = (<u32>handle & INDEX_MASK) + 1; index <= last; index++) {
     const at = Handle.at(index);
-    if ((block(at).state & (LIVE | OWNER)) == record(heap).tag) return Handle.of(at);
+    if ((stateOf(at) & (LIVE | OWNER)) == record(heap).tag) return Handle.of(at);
   }
   return 0;
 }

@@ -1,9 +1,9 @@
 /**
  * Indexes of pools: consecutive ones, from the top of all indexes downwards, in ranges of powers of two that are used again. Their
- * descriptors hold nothing but the generation that comes next, so every heap refuses their handles, and a pool goes on where
+ * states hold nothing but the generation that comes next, so every heap refuses their handles, and a pool goes on where
  * the one before it at the same indexes ended.
  */
-import { fresh, INDEXES, SHIFT } from "./descriptors";
+import { fresh, INDEXES, SHIFT, setState, stateOf } from "./descriptors";
 import { globals, INDEX_LISTS } from "./memory";
 
 function shiftFor(count: u32): u32 {
@@ -32,10 +32,10 @@ export function giveIndexes(first: u32, count: u32): void {
 
 /** The handle that comes next at an index. */
 export function firstHandle(index: u32): i32 {
-  return load<i32>(index << SHIFT, 12) | index;
+  return stateOf(index << SHIFT) | index;
 }
 
 /** Keeps the generation of the handle that would come next at its index. */
 export function keepHandle(at: u32, generation: u32): void {
-  store<u32>(at, generation, 12);
+  setState(at, generation);
 }

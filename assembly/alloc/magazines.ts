@@ -1,13 +1,19 @@
 /**
  * Magazines: blocks that were freed and are kept as they are for the next one who asks for the same. So nearly all pairs of
- * alloc and free touch a counter, a handle and one descriptor.
+ * alloc and free touch a count, a handle and one word of state.
  *
- * Numbers 1 to 32 have blocks of as many granules, up to 2 KiB. The other 64 are for larger sizes, alignments and boundaries:
- * what is asked for is a key, whose hash names one of them, and the first key that comes has it. Another one is served from the
- * free lists, and its blocks name magazine 0, which never takes any; a key that comes again and again takes the magazine over.
+ * Numbers 1 to 320 have blocks of one size each, up to 64 KiB: the least sizes of the classes of free blocks, which from 8 KiB on are
+ * not all sizes. So a block there is up to a 64th larger than what was asked for, and there are blocks enough of each size that the
+ * next one finds what the last one left. What lies there is lost to everybody who wants another size, so magazines above 2 KiB
+ * hold no more than a part of what is free, and hardly anything in a heap that is nearly full.
  *
- * A magazine takes blocks that name it while it has fewer than its limit. After a takeover it is 0 for ever, for then also blocks
- * name it that were made for the former key, and each has to be looked at.
+ * The other 64 are for larger sizes, alignments and boundaries: what is asked for is a key, whose hash names one of them, and the first key
+ * that comes has it. Another one is served from the free lists, and its blocks name magazine 0, which never takes any; a key that
+ * comes again and again takes the magazine over.
+ *
+ * A magazine takes blocks that name it while it has fewer than its limit. That of a size is 0 before the first comes back, and is looked
+ * at anew whenever it is reached. That of a key is 0 for ever after a takeover, for then also blocks name it that were made for the former
+ * key, and each has to be looked at.
  */
 import { carve, give } from "./blocks";
 import {
@@ -21,19 +27,24 @@ import {
   linkAfter,
   MAGAZINE_SHIFT,
   OWNER,
+  setState,
   show,
+  stateOf,
 } from "./descriptors";
 import { Place, padIn, search } from "./fit";
-import { ALL_MAGAZINES, CONTESTS, HANDLES, KEYS, LIMIT, MAGAZINES, PLAIN, ROOM, record } from "./heap-record";
+import { ALL_MAGAZINES, CONTESTS, HANDLES, KEYS, LIMIT, MAGAZINES, ROOM, record, SIZED, SMALL } from "./heap-record";
 import { vaOf } from "./runs";
 import { EXHAUSTED } from "./status";
+import { sizeOfClass } from "./tlsf";
 
 /** Blocks that are carved at once, at most. */
 const BATCH: u32 = 16;
-/** Blocks of a full magazine that go back at once. */
-const SPILL: u32 = 32;
-/** Granules that a magazine with a key may hold, unless it has fewer than LEAST blocks. */
+/** What is free, shifted so, is what a magazine of one size may hold. */
+const SHARE: u32 = 9;
+const TIGHT_SHARE: u32 = 11;
+/** Granules that a magazine with a key may hold. */
 const KEYED_GRANULES: u32 = 4096;
+/** Blocks that a magazine may have, whatever their size. */
 const LEAST: u32 = 4;
 /** Requests for another key after which a magazine is taken over. */
 const CONTEST_MAX: u32 = 8;
@@ -70,7 +81,7 @@ export class Magazine {
     const magazine = Magazine.at(heap, number);
     const handle = load<i32>(magazine + (count << 2), HANDLES - 4);
     store<u32>(magazine, count - 1, MAGAZINES);
-    block(Handle.at(handle)).state = (handle & GENERATION) | (number << MAGAZINE_SHIFT) | record(heap).tag;
+    setState(Handle.at(handle), (handle & GENERATION) | (number << MAGAZINE_SHIFT) | record(heap).tag);
     return handle;
   }
 
@@ -93,7 +104,7 @@ export class Key {
   @inline
   static magazine(key: u64): u32 {
     const mixed = <u32>key ^ ((<u32>(key >> ALIGN_SHIFT)) << 15);
-    return PLAIN + 1 + ((mixed * 0x9e3779b1) >> 26);
+    return SIZED + 1 + ((mixed * 0x9e3779b1) >> 26);
   }
 }
 
@@ -107,9 +118,12 @@ function spill(heap: u32, number: u32, count: u32): void {
   store<u32>(magazine, left, MAGAZINES);
 }
 
-/** All that the magazines hold becomes free. */
+/** All that the magazines hold becomes free. Those of one size are asked anew how much they may hold. */
 export function heapFlush(heap: u32): void {
-  for (let number: u32 = 1; number <= ALL_MAGAZINES; number++) spill(heap, number, Magazine.count(heap, number));
+  for (let number: u32 = 1; number <= ALL_MAGAZINES; number++) {
+    spill(heap, number, Magazine.count(heap, number));
+    if (number <= SIZED) store<u16>(Magazine.at(heap, number), 0, LIMIT);
+  }
 }
 
 /**
@@ -145,36 +159,63 @@ function fitsKey(heap: u32, number: u32, count: u32, at: u32): bool {
   );
 }
 
+/**
+ * How many blocks a magazine of one size may hold now. All magazines together have a good part of what is free at most, and little
+ * of it while the heap is tight: from when less than a 16th is free, or nothing fitted, until an eighth is.
+ */
+function roomFor(heap: u32, number: u32): u32 {
+  if (number <= SMALL) return ROOM;
+  const all = record(heap);
+  if (all.free >= all.total >> 3) all.tight = 0;
+  else if (all.free < all.total >> 4) all.tight = 1;
+  const share = <u32>(all.free >> (GRANULE_SHIFT + (all.tight != 0 ? TIGHT_SHARE : SHARE)));
+  return min<u32>(ROOM, max<u32>(all.tight != 0 ? 0 : LEAST, share / sizeOfClass(number)));
+}
+
 /** Where a block that was freed goes when its magazine does not just take it. */
 export function putAway(heap: u32, number: u32, count: u32, handle: i32): void {
   const at = Handle.at(handle);
-  if (number - 1 < PLAIN) {
-    spill(heap, number, SPILL);
-    count -= SPILL;
-  } else if (number == 0 || Magazine.limit(heap, number) != 0 || !fitsKey(heap, number, count, at)) {
-    give(heap, at);
-    return;
+  if (number - 1 < SIZED) {
+    const room = roomFor(heap, number);
+    store<u16>(Magazine.at(heap, number), <u16>room, LIMIT);
+    if (count >= room) {
+      const spilt = count - (room >> 1);
+      spill(heap, number, spilt);
+      count -= spilt;
+    }
+    if (room == 0) number = 0;
+  } else if (Magazine.limit(heap, number) != 0 || !fitsKey(heap, number, count, at)) {
+    number = 0;
   }
-  Magazine.push(heap, number, count, handle);
+  if (number != 0) Magazine.push(heap, number, count, handle);
+  else give(heap, at);
 }
 
 /**
- * A block from the free lists, live; the negative of EXHAUSTED: there is none, also after the magazines were emptied. An empty
- * magazine of one size gets what else the free block has room for, up to a batch.
+ * A block from the free lists, live; the negative of EXHAUSTED: there is none, also after the magazines were emptied. It has the size of
+ * its magazine, and what was asked for where only that fits. An empty magazine of a small size gets what else the free block has room
+ * for, up to a batch.
  */
 export function obtain(heap: u32, number: u32, size: u32, align: u32, boundary: u32): i32 {
+  let wanted = number - 1 < SIZED ? sizeOfClass(number) : size;
   for (let again = 0; again < 2; again++) {
-    const from = search(heap, size, align, boundary, again != 0);
+    const from = search(heap, wanted, align, boundary, again != 0);
     if (from != 0) {
-      const batch = number - 1 < PLAIN && fresh() > BATCH ? min<u32>(BATCH, block(from).size / size) : 1;
-      const at = carve(heap, from, padIn(from, size, align, boundary), size * batch);
+      const batch = number - 1 < SMALL && fresh() > BATCH ? min<u32>(BATCH, block(from).size / wanted) : 1;
+      const at = carve(heap, from, padIn(from, wanted, align, boundary), wanted * batch);
       if (at != 0) {
-        cut(heap, at, number, size, batch);
-        block(at).state |= LIVE;
+        cut(heap, at, number, wanted, batch);
+        setState(at, stateOf(at) | LIVE);
         return Handle.of(at);
       }
     }
-    if (again == 0) heapFlush(heap);
+    if (again != 0) break;
+    heapFlush(heap);
+    record(heap).tight = 1;
+    if (wanted != size) {
+      wanted = size;
+      number = 0;
+    }
   }
   return -EXHAUSTED;
 }
@@ -191,7 +232,7 @@ function cut(heap: u32, first: u32, number: u32, size: u32, batch: u32): void {
     left--;
     block(at).iova = iova;
     block(at).size = size;
-    block(at).state = (block(at).state & GENERATION) | bits;
+    setState(at, (stateOf(at) & GENERATION) | bits);
     block(at).va = va;
     show(at, iova, va, size);
     if (at != first) store<i32>(magazine + (left << 2), Handle.of(at), HANDLES);
@@ -202,8 +243,7 @@ function cut(heap: u32, first: u32, number: u32, size: u32, batch: u32): void {
     iova += (<u64>size) << GRANULE_SHIFT;
     va += (<u64>size) << GRANULE_SHIFT;
   }
-  if (number - 1 >= PLAIN) return;
+  if (number - 1 >= SIZED) return;
   store<u32>(magazine, batch - 1, MAGAZINES);
-  store<u32>(magazine, ROOM, LIMIT);
   record(heap).taken += batch - 1;
 }

@@ -1,8 +1,8 @@
 /**
- * The memory of the allocator: a shared one, of 352 MiB, that never grows and of which only pages that were written to exist.
+ * The memory of the allocator: a shared one, of 368 MiB, that never grows and of which only pages that were written to exist.
  *
- *     0                            128 MiB                         256 MiB                     352 MiB
- *     | descriptors, 32 bytes each | heads, owners | arena: blocks | columns, 24 bytes each    |
+ *     0                            128 MiB                         256 MiB                  352 MiB                368 MiB
+ *     | descriptors, 32 bytes each | heads, owners | arena: blocks | columns, 24 bytes each | states, 4 bytes each |
  *
  * **Columns are for programs to read, and nothing here ever does.** A program has arrays over them, and may write there by mistake: a
  * descriptor has links behind its IOVA, and who wrote to those had an allocator that does not end, or gives memory out twice.
@@ -17,6 +17,8 @@ export const DESCRIPTORS_END: u32 = 128 << 20;
 export const ARENA_END: u32 = 256 << 20;
 /** By index, of each block that is live or in a magazine: IOVA, address, granules. */
 export const COLUMNS: u32 = ARENA_END;
+/** By index, of each descriptor its state: see descriptors.ts. */
+export const STATES: u32 = 352 << 20;
 
 /** What all heaps and pools of a memory share; in the first 12 bytes of descriptor 0, which are those that no link reaches. */
 @unmanaged

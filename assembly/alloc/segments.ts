@@ -1,6 +1,6 @@
 /** A heap's memory comes and goes: segments, each contiguous in IOVAs and in memory. */
 import { carve, give } from "./blocks";
-import { acquire, block, GENERATION, GRANULE_SHIFT, linkAfter, release } from "./descriptors";
+import { acquire, block, GENERATION, GRANULE_SHIFT, linkAfter, release, setState, stateOf } from "./descriptors";
 import { record } from "./heap-record";
 import { closeRun, joinRuns, meets, openRun, reserveRun, runAt, runsTo } from "./runs";
 import * as status from "./status";
@@ -119,7 +119,7 @@ function leave(heap: u32, at: u32, size: u64): void {
     run.end = at;
     block(at).size = 0;
     block(at).next = 0;
-    block(at).state &= GENERATION;
+    setState(at, stateOf(at) & GENERATION);
     return;
   }
   block(before).next = behind;

@@ -3,7 +3,7 @@
  * real-time systems", ECRTS 2004). Each power of two has 64 classes, so that below 128 granules (8 KiB) each size has its own;
  * finding a class that is not empty takes two bitmaps and no loop.
  */
-import { block, FREE, GENERATION, OWNER } from "./descriptors";
+import { block, FREE, GENERATION, OWNER, setState, stateOf } from "./descriptors";
 import { BITMAPS, LISTS, record } from "./heap-record";
 
 const LEVELS: u32 = 27;
@@ -13,6 +13,11 @@ export const CLASSES: u32 = LEVELS << 6;
 export function classOf(size: u32): u32 {
   const shift = <u32>max<i32>(25 - clz<u32>(size), 0);
   return (shift << 6) + (size >> shift);
+}
+
+/** The least size of a class. The class after that of `size - 1` is the first in which all have room for `size`. */
+export function sizeOfClass(one: u32): u32 {
+  return one < 64 ? one : ((one & 63) | 64) << ((one >> 6) - 1);
 }
 
 export function firstIn(heap: u32, one: u32): u32 {
@@ -37,7 +42,7 @@ export function insert(heap: u32, at: u32): void {
   const one = classOf(block(at).size);
   const list = heap + (one << 2);
   const next = load<u32>(list, LISTS);
-  block(at).state = (block(at).state & GENERATION) | FREE | (record(heap).tag & OWNER);
+  setState(at, (stateOf(at) & GENERATION) | FREE | (record(heap).tag & OWNER));
   block(at).nextFree = next;
   block(at).prevFree = 0;
   block(next).prevFree = at;

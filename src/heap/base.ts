@@ -116,7 +116,7 @@ export abstract class HeapBase extends Closable {
    * About 4 ns, also with the alignment and boundary that was asked for last; no garbage. What it holds is what was written last, unless the heap
    * zeroes.
    *
-   * @param bytes From 1 to 2^32 - 64; whole granules of 64 bytes are given.
+   * @param bytes From 1 to 2^32 - 64; whole granules of 64 bytes are given, and from 8 to 64 KiB up to a 64th more.
    * @param align A power of two up to 64 GiB. Default: 64.
    * @param boundary A power of two, at least `bytes`. Default: none.
    * @throws `ERR_HEAP_EXHAUSTED` when nothing fits, and it could not grow (facts: bytes, align, boundary, live, free, largest, total,

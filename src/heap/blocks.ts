@@ -38,7 +38,7 @@ export class Blocks {
     const heap = wasm.heapOpen();
     if (heap <= 0) {
       const said =
-        "no room for another heap in the allocator's memory: a thread has up to 4,032, and fewer beside pools: close one";
+        "no room for another heap in the allocator's memory: a thread has up to 1,019, and fewer beside pools: close one";
       throw new DmaWindowError("ERR_OUT_OF_MEMORY", said);
     }
     this.title = title;

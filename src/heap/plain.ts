@@ -8,7 +8,7 @@
  * short as can be, the checks of arguments are here once, and numbers stand where names would be longer:
  *
  *     handle       0 | generation : 9 | index : 22             0x7fc00000, 0x3fffff; the next generation: + 0x400000
- *     descriptor   8 words; the one at 3 is the state: 0 | generation : 9 | 0 | free | live | magazine : 7 (0x7f000) | owner : 12
+ *     state        at 0x5800000 + index: 0 | generation : 9 | live | magazine : 9 (0x1ff000) | owner : 12
  *     magazine     64 words: count, limit (0xffff), key: granules, key: alignment and boundary, then handles
  *     pool         free, head, fifo, mask, ..., ring; from 16 on what is live, by handle & mask
  *
@@ -22,7 +22,7 @@ const hot = hotCalls;
 
 /** A heap, as these functions want it. */
 export interface PlainHeap {
-  /** Where magazine 0 lies, which is always empty. Those of one size are numbers 1 to 32, by their granules. */
+  /** Where magazine 0 lies, which is always empty. Those of one size are numbers 1 to 320, by the class of their granules. */
   readonly magazines: number;
   /** What a live block's state has beside its generation and magazine. */
   readonly tag: number;
@@ -87,14 +87,15 @@ export function placeOf(all: PlainHeap, align: number, boundary: number | undefi
 /** A handle, or 0. `bytes` is anything; what is not as it should be is 0. */
 export function takePlain(all: PlainHeap, bytes: number, place: number): number {
   if (typeof bytes !== "number" || (bytes | 0) !== bytes) return 0;
-  const size = (bytes + 63) >>> 6; // 2^31 - 1 and 63 are below 2^32; what is negative is 0, or has no magazine
-  return pop(all, size > 32 || place !== ANYWHERE ? keyed(all, size, place) : size);
+  const last = (bytes - 1) >> 6; // the last granule; below 0 where there is none, and no magazine has such a size
+  const shift = 25 - Math.clz32(last | 64); // each power of two from 8 KiB on has 64 sizes
+  return pop(all, last >>> 10 || place !== ANYWHERE ? keyed(all, last + 1, place) : (shift << 6) + (last >> shift) + 1);
 }
 
 /** The magazine that has what is asked for as its key, hashed as in magazines.ts; else 0. */
 function keyed(all: PlainHeap, size: number, place: number): number {
   const { words } = hot;
-  const number = 33 + (Math.imul(size ^ (place << 15), 0x9e3779b1) >>> 26);
+  const number = 321 + (Math.imul(size ^ (place << 15), 0x9e3779b1) >>> 26);
   const magazine = (all.magazines + (number << 6)) | 0;
   return words[(magazine + 2) | 0] === size && words[(magazine + 3) | 0] === place ? number : 0;
 }
@@ -106,7 +107,7 @@ function pop(all: PlainHeap, number: number): number {
   if (count <= 0) return 0;
   const handle = words[(magazine + 3 + count) | 0] as number;
   words[magazine] = (count - 1) | 0;
-  words[((handle & 0x3fffff) << 3) + 3] = (handle & 0x7fc00000) | (number << 12) | all.tag;
+  words[(handle & 0x3fffff) + 0x5800000] = (handle & 0x7fc00000) | (number << 12) | all.tag;
   return handle;
 }
 
@@ -114,14 +115,14 @@ function pop(all: PlainHeap, number: number): number {
 export function givePlain(all: PlainHeap, handle: number): boolean {
   if (typeof handle !== "number" || (handle | 0) !== handle) return false;
   const { words } = hot;
-  const at = ((handle & 0x3fffff) << 3) + 3;
+  const at = (handle & 0x3fffff) + 0x5800000;
   const state = words[at] as number;
-  if ((state & ~0x7f000) !== ((handle & ~0x3fffff) | all.tag)) return false;
-  const magazine = (all.magazines + ((state & 0x7f000) >> 6)) | 0;
+  if ((state & ~0x1ff000) !== ((handle & ~0x3fffff) | all.tag)) return false;
+  const magazine = (all.magazines + ((state & 0x1ff000) >> 6)) | 0;
   const count = words[magazine] as number;
   if (count >= ((words[(magazine + 1) | 0] as number) & 0xffff)) return false;
   const next = (handle + 0x400000) & 0x7fffffff;
-  words[at] = (next & 0x7fc00000) | (state & 0x7ffff);
+  words[at] = (next & 0x7fc00000) | (state & 0x1fffff);
   words[(magazine + 4 + count) | 0] = next;
   words[magazine] = (count + 1) | 0;
   return true;

@@ -6,7 +6,7 @@
  *
  * The heap refuses the handles of these blocks: nobody has them, and who guesses one must not free a pool's memory.
  */
-import { HANDLE_INDEX_MASK } from "../alloc.ts";
+import { HANDLE_INDEX_MASK, LIVE, STATES } from "../alloc.ts";
 import { BLOCK_MAX, rounded } from "./block.ts";
 import type { Blocks } from "./blocks.ts";
 import { wasm } from "./wasm.ts";
@@ -94,20 +94,16 @@ function takePiece(blocks: Blocks, layout: Layout, count: number): number {
   return wasm.heapAllocAligned(blocks.heap, bytes, align, boundary);
 }
 
-/** The word of a descriptor that has its state, and the bit in it that says that a program has the block. */
-const STATE_WORD = 3;
-const LIVE = 1 << 19;
-
 /** A block is taken, and its handle is nobody's. */
 function lend(blocks: Blocks, handle: number): void {
   blocks.lent++;
-  const at = (handle & HANDLE_INDEX_MASK) * 8 + STATE_WORD;
+  const at = (handle & HANDLE_INDEX_MASK) + STATES;
   wasm.words[at] = (wasm.words[at] as number) & ~LIVE;
 }
 
 function giveBack(blocks: Blocks, handle: number): void {
   blocks.lent--;
-  const at = (handle & HANDLE_INDEX_MASK) * 8 + STATE_WORD;
+  const at = (handle & HANDLE_INDEX_MASK) + STATES;
   wasm.words[at] = (wasm.words[at] as number) | LIVE;
   blocks.give(handle);
 }

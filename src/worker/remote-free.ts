@@ -1,7 +1,7 @@
 /** Frees blocks of a heap that is another thread's. */
 
 import type { AllocMemory } from "../alloc.ts";
-import { AllocStatus, HANDLE_INDEX_MASK, RUNG_WORD } from "../alloc.ts";
+import { AllocStatus, HANDLE_INDEX_MASK, LIVE, MAGAZINE, OWNER, RUNG_WORD, STATES } from "../alloc.ts";
 import { markClass } from "../copies.ts";
 import { coded, DmaWindowError } from "../errors.ts";
 import { inspectable, readable, whereClosed } from "../inspect.ts";
@@ -27,13 +27,6 @@ export interface RemoteFreeToken {
 }
 
 const KIND = "dma-window.remote-free";
-
-/** Where a descriptor has its state: drawn in assembly/alloc/descriptors.ts. */
-const DESCRIPTOR_WORDS = 8;
-const STATE_WORD = 3;
-const MAGAZINE = 127 << 12;
-const OWNER = (1 << 12) - 1;
-const LIVE = 1 << 19;
 
 let make: (token: RemoteFreeToken) => RemoteFree;
 
@@ -97,7 +90,7 @@ export class RemoteFree {
   /** What the heap would say now, as its descriptor has it. */
   #statusOf(handle: number): number {
     if (this.#tag === 0) return AllocStatus.OK;
-    const state = Atomics.load(this.#words, (handle & HANDLE_INDEX_MASK) * DESCRIPTOR_WORDS + STATE_WORD);
+    const state = Atomics.load(this.#words, (handle & HANDLE_INDEX_MASK) + STATES);
     if ((state & ~MAGAZINE) === ((handle & ~HANDLE_INDEX_MASK) | this.#tag)) return AllocStatus.OK;
     const owner = state & OWNER;
     if (owner === 0 && (state & ~MAGAZINE) >>> 22 === 0) return AllocStatus.UNKNOWN_HANDLE;

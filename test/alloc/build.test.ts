@@ -63,9 +63,9 @@ for (const build of builds) {
     const module = new WebAssembly.Module(allocFile(build));
     assert.equal(WebAssembly.Module.imports(module), [{ module: "env", name: "memory", kind: "memory" }]);
     for (const memory of [
-      new WebAssembly.Memory({ initial: 5632, maximum: 5632 }),
-      new WebAssembly.Memory({ initial: 5631, maximum: 5632, shared: true }),
-      new WebAssembly.Memory({ initial: 5632, maximum: 5633, shared: true }),
+      new WebAssembly.Memory({ initial: 5888, maximum: 5888 }),
+      new WebAssembly.Memory({ initial: 5887, maximum: 5888, shared: true }),
+      new WebAssembly.Memory({ initial: 5888, maximum: 5889, shared: true }),
     ]) {
       assert.throws(() => new WebAssembly.Instance(module, { env: { memory } }), /memory/i);
     }
@@ -131,7 +131,7 @@ test("says why where there are no addresses for its memory, and is tried again b
       () => allocator(),
       (error: Error & { code: string }) =>
         error.code === "ERR_ALLOC_UNAVAILABLE" &&
-        /352 MiB.*ulimit -v/.test(error.message) &&
+        /368 MiB.*ulimit -v/.test(error.message) &&
         error.cause instanceof RangeError,
     );
   } finally {

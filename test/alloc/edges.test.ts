@@ -1,6 +1,7 @@
 /** Edge values: sizes, alignments and boundaries in combination, each against what exact arithmetic says of the place. */
 import * as assert from "uvu/assert";
 import type { Allocator } from "../../src/alloc.ts";
+import { HANDLE_INDEX_MASK } from "../../src/alloc.ts";
 import { type Asked, granulesFor, HeapTwin } from "../reference/heap.ts";
 import { structureOf } from "./structure.ts";
 import { eachBuild, given, HIGH, heapWith, MIB, named, placed } from "./support.ts";
@@ -146,5 +147,64 @@ eachBuild("edge values", (test, fresh) => {
       for (const handle of handles) assert.is(alloc.heapFree(heap, handle), 0);
       structureOf(alloc, heap);
     }
+  });
+
+  test("a block of 8 to 64 KiB has one of 64 sizes in each power of two, and its own where only that fits", () => {
+    const alloc = fresh();
+    for (const [bytes, granules] of [
+      [8128, 127],
+      [8192, 128],
+      [8193, 130],
+      [8320, 130],
+      [16_320, 256],
+      [16_384, 256],
+      [16_385, 260],
+      [40_000, 632],
+      [65_472, 1024],
+      [65_536, 1024],
+      [65_537, 1025],
+    ] as const) {
+      const heap = heapWith(alloc, 64n * MIB);
+      assert.is(placed(alloc, given(alloc.heapAlloc(heap, bytes))).granules, granules);
+      assert.is(placed(alloc, given(alloc.heapAllocAligned(heap, bytes, 7, 0))).granules, granulesFor(bytes));
+      assert.is(placed(alloc, given(alloc.heapAllocAligned(heap, bytes, 6, 16 + 1))).granules, granulesFor(bytes));
+      alloc.heapClose(heap);
+      const full = heapWith(alloc, BigInt(granulesFor(bytes)) * 64n);
+      const handle = given(alloc.heapAlloc(full, bytes));
+      structureOf(alloc, full);
+      assert.is(alloc.heapFree(full, handle), 0);
+      assert.is(placed(alloc, given(alloc.heapAlloc(full, bytes))).granules, granulesFor(bytes));
+      alloc.heapClose(full);
+    }
+  });
+
+  test("what was freed last is what comes next, of each size up to 64 KiB", () => {
+    const alloc = fresh();
+    const heap = heapWith(alloc, 256n * MIB);
+    for (let bytes = 1; bytes <= 65_536; bytes += 63) {
+      const two = [given(alloc.heapAlloc(heap, bytes)), given(alloc.heapAlloc(heap, bytes))] as const;
+      for (const handle of two) assert.is(alloc.heapFree(heap, handle), 0);
+      for (const handle of [two[1], two[0]])
+        assert.is(alloc.heapAlloc(heap, bytes) & HANDLE_INDEX_MASK, handle & HANDLE_INDEX_MASK);
+      for (const handle of two) assert.is(named(alloc.heapFree(heap, handle)), "STALE_HANDLE");
+    }
+    structureOf(alloc, heap);
+  });
+
+  test("magazines keep a part of what is free, and of larger blocks hardly any once nothing fitted", () => {
+    const alloc = fresh();
+    const heap = heapWith(alloc, 16n * MIB);
+    const kept = (): bigint => alloc.heapFreeBytes(heap) - alloc.heapLowFree(heap);
+    const handles: number[] = [];
+    for (let i = 0; i < 500; i++) handles.push(given(alloc.heapAlloc(heap, 16_384)));
+    for (let i = 0; i < 40; i++) assert.is(alloc.heapFree(heap, handles.pop() as number), 0);
+    assert.ok(kept() > 0n && kept() <= 4n * 16_384n, `${kept()} bytes lie in magazines`);
+    for (let handle = alloc.heapAlloc(heap, 16_384); handle > 0; handle = alloc.heapAlloc(heap, 16_384))
+      handles.push(handle);
+    for (let i = 0; i < 40; i++) assert.is(alloc.heapFree(heap, handles.pop() as number), 0);
+    assert.is(kept(), 0n);
+    for (let i = 0; i < 200; i++) assert.is(alloc.heapFree(heap, handles.pop() as number), 0);
+    assert.ok(kept() > 0n, "there is room again");
+    structureOf(alloc, heap);
   });
 });

@@ -4,7 +4,7 @@
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type Allocator, DESCRIPTORS } from "../../src/alloc.ts";
+import { type Allocator, DESCRIPTORS, STATES } from "../../src/alloc.ts";
 import { hotCalls } from "../../src/heap/hot.ts";
 import {
   getPlain,
@@ -27,7 +27,7 @@ const STEPS = 60_000;
 /** Where heaps and pools begin, in words: behind the descriptors of 32 bytes. */
 const ARENA = DESCRIPTORS * 8;
 
-/** Words that differ between two memories: descriptors that may be in use, and heaps and pools. */
+/** Words that differ between two memories: descriptors that may be in use, their states, and heaps and pools. */
 function differences(one: Allocator, other: Allocator): string[] {
   const found: string[] = [];
   const compare = (from: number, words: number) => {
@@ -36,6 +36,8 @@ function differences(one: Allocator, other: Allocator): string[] {
     }
   };
   compare(0, (1 << 16) * 8);
+  compare(STATES, 1 << 16);
+  compare(STATES + DESCRIPTORS - (1 << 10), 1 << 10);
   compare(ARENA, 1 << 20);
   return found.slice(0, 5);
 }
@@ -60,7 +62,7 @@ const PLACES: readonly { align: number; at: number; boundary?: number; within: n
   { align: 4096, at: 12, boundary: 1 << 20, within: 20 },
 ];
 
-const SIZES = [1, 63, 64, 65, 100, 1500, 2047, 2048, 2049, 4096, 5000, 65_536, 300_000];
+const SIZES = [1, 63, 64, 65, 100, 1500, 2048, 2049, 4096, 8192, 8193, 12_345, 16_384, 65_472, 65_536, 65_537, 300_000];
 const JUNK: readonly unknown[] = [
   0,
   -1,
@@ -194,6 +196,20 @@ test("answer that it is not plain to what no program may ask, and change nothing
   });
   assert.is(alloc.words.slice(0, 1 << 12).join(), before);
   assert.is(alloc.words.slice(ARENA, ARENA + (1 << 16)).join(), kept);
+});
+
+test("take a size below 0 for none, also where the largest block that there can be was freed", () => {
+  const alloc = freshAllocator();
+  const heap = heapWith(alloc, 1024n * 8n * MIB);
+  const most = 2 ** 32 - 64;
+  const handle = alloc.heapAllocAligned(heap, most, 6, 0);
+  assert.is(alloc.heapFree(heap, handle), 0);
+  on(alloc, () => {
+    const plain = plainHeap(alloc, heap);
+    for (const bytes of [-1, -63, -64, -65, -128, most])
+      assert.is(takePlain(plain, bytes, placeOf(plain, 64, undefined)), 0);
+  });
+  assert.ok(alloc.heapAllocAligned(heap, most, 6, 0) > 0);
 });
 
 test("answer that nothing is plain where there is no heap and no pool", () => {

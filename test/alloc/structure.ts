@@ -5,10 +5,11 @@
 import * as assert from "uvu/assert";
 import { type Allocator, HANDLE_INDEX_MASK } from "../../src/alloc.ts";
 
-const [FREE, LIVE, OWNER, GENERATION] = [1 << 20, 1 << 19, 4095, 511 << 22];
-const [BITMAPS, MAGAZINES, LISTS, LEVELS] = [64, 512, 25344, 27];
+const [LIVE, MAGAZINE, OWNER, GENERATION] = [1 << 21, 511 << 12, 4095, 511 << 22];
+const STATES = 352 << 20;
+const [BITMAPS, MAGAZINES, LISTS, LEVELS] = [64, 512, 99072, 27];
 const [KEY, HANDLES, ROOM] = [8, 16, 60];
-const [PLAIN, ALL] = [32, 96];
+const [SIZED, ALL, NONE] = [320, 384, 511];
 
 export interface Block {
   readonly at: number;
@@ -37,11 +38,17 @@ function classOf(granules: number): number {
   return shift * 64 + Math.floor(granules / 2 ** shift);
 }
 
+/** The least size of a class. */
+export function leastOf(one: number): number {
+  return one < 64 ? one : (64 + (one % 64)) * 2 ** (Math.floor(one / 64) - 1);
+}
+
 /** Reads all of a heap; asserts that it is whole. */
 export function structureOf(alloc: Allocator, heap: number): Structure {
   const words = new Uint32Array(alloc.memory.buffer);
   const longs = alloc.iovas;
   const word = (at: number, offset = 0): number => words[(at + offset) >> 2] as number;
+  const stateOf = (at: number): number => words[(STATES + (at >> 3)) >> 2] as number;
   const long = (at: number, offset = 0): bigint => new BigUint64Array(alloc.memory.buffer, at + offset, 1)[0] as bigint;
   const tag = word(heap, 4);
   const owner = tag & OWNER;
@@ -61,26 +68,24 @@ export function structureOf(alloc: Allocator, heap: number): Structure {
     const blocks: Block[] = [];
     let [next, sum, prev] = [first, 0n, 0];
     while (next !== end) {
-      const [state, granules] = [word(next, 12), word(next, 8)];
+      const [state, granules] = [stateOf(next), word(next, 8)];
+      const number = (state & MAGAZINE) >> 12;
       assert.is(longs[next >> 3], iova + sum, "blocks tile their run");
       assert.ok(granules > 0, "no empty blocks");
       assert.is(word(next, 16), prev, "the link backwards");
       assert.is(state & OWNER, owner, "the owner");
-      const kinds = { [FREE]: "free", [LIVE]: "live", 0: "magazine" } as const;
-      const kind = kinds[state & (FREE | LIVE)];
-      assert.ok(kind !== undefined, "free, live or in a magazine");
+      const kind = (state & LIVE) !== 0 ? "live" : number === NONE ? "free" : "magazine";
       if (kind === "free") {
-        assert.is(state & ~(FREE | OWNER | GENERATION), 0);
+        assert.is(state & ~(MAGAZINE | OWNER | GENERATION), 0);
         const neighbour = blocks.at(-1);
         assert.ok(neighbour?.state !== "free" || neighbour.granules + granules >= 2 ** 32, "free neighbours are one");
       } else {
         assert.is(long(next, 24), va + sum, "the memory behind the IOVA");
-        const number = (state >> 12) & 127;
         assert.ok(number <= ALL, "a magazine that there is");
-        if (number > 0 && number <= PLAIN) assert.is(granules, number, "a magazine of its size");
+        if (number > 0 && number <= SIZED) assert.is(granules, leastOf(number), "a magazine of its size");
       }
       const handle = (state & GENERATION) | (next >> 5);
-      const block: Block = { at: next, iova: iova + sum, granules, state: kind as Block["state"], handle };
+      const block: Block = { at: next, iova: iova + sum, granules, state: kind, handle };
       blocks.push(block);
       assert.not(byAddress.has(next), "a descriptor is one block's");
       byAddress.set(next, block);
@@ -90,7 +95,7 @@ export function structureOf(alloc: Allocator, heap: number): Structure {
     }
     assert.is(sum, size, "blocks are all of their run");
     assert.is(word(end, 16), prev, "the end knows the last block");
-    assert.equal([word(end, 8), word(end, 20), word(end, 12) & (FREE | LIVE)], [0, 0, 0], "the end is nothing else");
+    assert.equal([word(end, 8), word(end, 20), stateOf(end) & (MAGAZINE | LIVE)], [0, 0, 0], "the end is nothing else");
     descriptors += blocks.length + 1;
     runs.push({ iova, va, size, blocks });
   }
@@ -135,8 +140,8 @@ export function structureOf(alloc: Allocator, heap: number): Structure {
       const block = byAddress.get((handle & HANDLE_INDEX_MASK) << 5);
       assert.is(block?.handle, handle, "a magazine has handles as they will be");
       assert.is(block?.state, "magazine");
-      assert.is((word(block?.at ?? 0, 12) >> 12) & 127, number, "of blocks that name it");
-      if (number > PLAIN) assert.is(block?.granules, word(at, KEY), "of its key");
+      assert.is((stateOf(block?.at ?? 0) & MAGAZINE) >> 12, number, "of blocks that name it");
+      if (number > SIZED) assert.is(block?.granules, word(at, KEY), "of its key");
       assert.not(parked.has(handle), "once");
       parked.add(handle);
     }
@@ -152,7 +157,7 @@ export function noDescriptorIsLost(alloc: Allocator, structures: readonly Struct
   for (let at = words[0] as number; at !== 0; at = words[(at + 20) >> 2] as number) {
     assert.not(free.has(at), "a descriptor is free once");
     assert.is(
-      (words[(at + 12) >> 2] as number) & ~GENERATION,
+      (words[(STATES + (at >> 3)) >> 2] as number) & ~GENERATION,
       0,
       "a free descriptor has a generation, and nothing else",
     );
@@ -160,5 +165,5 @@ export function noDescriptorIsLost(alloc: Allocator, structures: readonly Struct
   }
   const used = structures.reduce((sum, { descriptors }) => sum + descriptors, 0);
   assert.is(free.size + used, words[1], "no descriptor is lost");
-  assert.is(words[3], 0, "the state of descriptor 0");
+  assert.is(words[STATES >> 2], 0, "the state of descriptor 0");
 }

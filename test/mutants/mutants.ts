@@ -240,8 +240,8 @@ export const mutants: readonly Mutant[] = [
   {
     broken: "a block in a magazine is live",
     file: "assembly/alloc/heap.ts",
-    from: "(next & GENERATION) | (state & (MAGAZINE | OWNER));",
-    to: "(next & GENERATION) | (state & (MAGAZINE | OWNER | LIVE));",
+    from: "(next & GENERATION) | (state & (MAGAZINE | OWNER)));",
+    to: "(next & GENERATION) | (state & (MAGAZINE | OWNER | LIVE)));",
     noticedBy: "test/alloc/handles.test.ts",
   },
   {
@@ -268,8 +268,8 @@ export const mutants: readonly Mutant[] = [
   {
     broken: "a magazine holds one block more than it has room for",
     file: "assembly/alloc/magazines.ts",
-    from: "store<u32>(magazine, ROOM, LIMIT);",
-    to: "store<u32>(magazine, ROOM + 1, LIMIT);",
+    from: "  if (number <= SMALL) return ROOM;\n",
+    to: "  if (number <= SMALL) return ROOM + 1;\n",
     noticedBy: "test/alloc/handles.test.ts",
   },
   {
@@ -289,9 +289,37 @@ export const mutants: readonly Mutant[] = [
   {
     broken: "what lies in magazines is not found when nothing else is left",
     file: "assembly/alloc/magazines.ts",
-    from: "    if (again == 0) heapFlush(heap);\n",
+    from: "    heapFlush(heap);\n",
     to: "",
     noticedBy: "test/alloc/exhaustion.test.ts",
+  },
+  {
+    broken: "a block is of the size below the one that was asked for",
+    file: "assembly/alloc/heap.ts",
+    from: "const number = classOf(size - 1) + 1;",
+    to: "const number = classOf(size);",
+    noticedBy: "test/alloc/edges.test.ts",
+  },
+  {
+    broken: "what fits only without being rounded up is refused",
+    file: "assembly/alloc/magazines.ts",
+    from: "      wanted = size;\n",
+    to: "",
+    noticedBy: "test/alloc/edges.test.ts",
+  },
+  {
+    broken: "a block that was not rounded up comes back for a larger one",
+    file: "assembly/alloc/magazines.ts",
+    from: "      wanted = size;\n      number = 0;\n",
+    to: "      wanted = size;\n",
+    noticedBy: "test/alloc/edges.test.ts",
+  },
+  {
+    broken: "a heap in which nothing fitted keeps larger blocks apart all the same",
+    file: "assembly/alloc/magazines.ts",
+    from: "all.tight != 0 ? 0 : LEAST",
+    to: "LEAST",
+    noticedBy: "test/alloc/edges.test.ts",
   },
   {
     broken: "memory that a heap has is added once more, at other IOVAs",
@@ -317,7 +345,7 @@ export const mutants: readonly Mutant[] = [
   {
     broken: "the end of a run that was cut off looks free",
     file: "assembly/alloc/segments.ts",
-    from: "    block(at).state &= GENERATION;\n",
+    from: "    setState(at, stateOf(at) & GENERATION);\n",
     to: "",
     noticedBy: "test/alloc/segments.test.ts",
   },
@@ -338,7 +366,7 @@ export const mutants: readonly Mutant[] = [
   {
     broken: "a pool begins at generation 0, whoever had its indexes before",
     file: "assembly/alloc/indexes.ts",
-    from: "  return load<i32>(index << SHIFT, 12) | index;\n",
+    from: "  return stateOf(index << SHIFT) | index;\n",
     to: "  return index;\n",
     noticedBy: "test/alloc/pool.test.ts",
   },

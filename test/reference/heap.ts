@@ -46,6 +46,16 @@ export function granulesFor(bytes: number): number {
   return Math.ceil(bytes / Number(GRANULE));
 }
 
+/** The most that is given: up to 64 KiB, wherever they lie, granules are counted in 64ths of the power of two below. */
+export function granulesGiven({ bytes, align, boundary }: Asked): number {
+  const granules = granulesFor(bytes);
+  const isAnywhere = align <= 6 && (boundary <= 6 || boundary >= 64);
+  if (!isAnywhere || granules > 1024) return granules;
+  let unit = 1;
+  while (unit * 128 <= granules) unit *= 2;
+  return Math.ceil(granules / unit) * unit;
+}
+
 /** Whether `bytes` from an IOVA lie in one block of 2^boundary. */
 export function keepsBoundary(iova: bigint, bytes: number, boundary: number): boolean {
   return boundary === 0 || iova >> BigInt(boundary) === (iova + BigInt(bytes) - 1n) >> BigInt(boundary);
@@ -135,9 +145,12 @@ export class HeapTwin {
   }
 
   /** A buffer that was given out: says what is wrong with it. */
-  take(handle: number, placed: Placed, { bytes, align, boundary }: Asked): string | undefined {
+  take(handle: number, placed: Placed, asked: Asked): string | undefined {
+    const { bytes, align, boundary } = asked;
     const { iova, granules } = placed;
-    if (granules !== granulesFor(bytes)) return `${granules} granules for ${bytes} bytes`;
+    if (granules !== granulesFor(bytes) && granules !== granulesGiven(asked)) {
+      return `${granules} granules for ${bytes} bytes`;
+    }
     if (iova % (1n << BigInt(Math.max(align, 6))) !== 0n) return "not aligned";
     if (!keepsBoundary(iova, bytes, boundary)) return "crosses its boundary";
     if (this.#live.has(handle)) return "a handle that is live already";

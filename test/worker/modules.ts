@@ -6,7 +6,7 @@ import type { SharedModule } from "./audit.ts";
 
 export type Bytes = Uint8Array<ArrayBuffer>;
 
-const MEMORY_PAGES = 5632;
+const MEMORY_PAGES = 5888;
 
 export function sharedWasm(build: "alloc.shared" | "alloc.shared.asserts" = "alloc.shared"): Bytes {
   return new Uint8Array(readFileSync(fileURLToPath(new URL(`../../dist/${build}.wasm`, import.meta.url))));
