@@ -188,5 +188,6 @@ ${ROOT}${JSON_OPTION}
   Prints a document of this package, such as guide, drivers or install; without
   a NAME lists them.
 ${JSON_OPTION}
+  Exit codes: 0 printed; 1 it could not be; 2 wrong usage.
 `,
 };
