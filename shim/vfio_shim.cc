@@ -19,6 +19,7 @@
 
 #include "calls.h"
 #include "events.h"
+#include "exec_calls.h"
 #include "files.h"
 #include "later.h"
 #include "layout.h"
@@ -57,6 +58,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("layout", Napi::Function::New<Layout>(env, "layout"));
   ExportRegisters(env, exports);
   ExportEvents(env, exports);
+  ExportExec(env, exports);
   Files::StopAtEnd(env);
   return exports;
 }

@@ -6,6 +6,8 @@ import { plainPage } from "../explain/lines/plain.ts";
 import type { DeviceLine } from "./device-line.ts";
 import { bindCommand, devicesCommand, unbindCommand } from "./devices.ts";
 import { doctorCommand } from "./doctor.ts";
+import { execCommand } from "./exec.ts";
+import { type ExecLine, execLine, isExec } from "./exec-line.ts";
 import { explainCommand } from "./explain.ts";
 import type { ExplainLine } from "./explain-line.ts";
 import { HELP, HELP_OF } from "./help.ts";
@@ -32,7 +34,7 @@ function version(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
-function perform(line: CommandLine | ReplayLine | DeviceLine | ExplainLine): number {
+function perform(line: CommandLine | ReplayLine | DeviceLine | ExplainLine | ExecLine): number | Promise<number> {
   switch (line.command) {
     case "run":
       return runCommand(line, print);
@@ -44,6 +46,8 @@ function perform(line: CommandLine | ReplayLine | DeviceLine | ExplainLine): num
       return replayCommand(line, line.json ? print : printPage);
     case "doctor":
       return doctorCommand(line, print);
+    case "exec":
+      return execCommand(line, (text) => process.stderr.write(`${plainPage(text)}\n`));
     case "explain":
       return explainCommand(line, (text) => say(`${text}\n`));
     case "devices":
@@ -83,9 +87,10 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 });
 
 try {
-  const line = parseCommandLine(process.argv.slice(2));
+  const args = process.argv.slice(2);
+  const line = isExec(args) ? execLine(args) : parseCommandLine(args);
   if ("machine" in line) warnInOwnWords(line.machine.kernel === "model");
-  process.exitCode = perform(line);
+  process.exitCode = await perform(line);
 } catch (error) {
   process.exitCode = complain(error);
 }

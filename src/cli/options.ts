@@ -209,7 +209,7 @@ function refuseUnknown(args: readonly string[]): void {
   }
 }
 
-const COMMANDS = ["run", "plan", "show", "replay", "explain", ...DEVICE_COMMANDS] as const;
+const COMMANDS = ["run", "plan", "show", "replay", "exec", "explain", ...DEVICE_COMMANDS] as const;
 
 function commandOf(positionals: readonly string[]): "run" | "plan" | "show" | "replay" | DeviceCommand {
   const [command = "", extra] = positionals;
@@ -228,7 +228,7 @@ function noCommand(command: string): UsageError {
   const meant = nearest(command, COMMANDS);
   return new UsageError(
     `there is no command ${JSON.stringify(command)}${meant === undefined ? ": the" : `; did you mean ${meant}? The`} ` +
-      "commands are run, plan, show, replay, explain, doctor, devices, bind and unbind",
+      "commands are run, plan, show, replay, exec, explain, doctor, devices, bind and unbind",
   );
 }
 

@@ -113,9 +113,9 @@ packed(
 );
 
 packed(
-  "takes less than 1.82 MB: code 0.95, declarations and what they say 0.25, shims and their sources 0.27, documents 0.34",
+  "takes less than 1.88 MB: code 0.97, declarations and what they say 0.25, shims and their sources 0.30, documents 0.35",
   () => {
-    assert.ok(unpackedSize < 1_820_000, `${unpackedSize} bytes`);
+    assert.ok(unpackedSize < 1_880_000, `${unpackedSize} bytes`);
   },
 );
 
