@@ -17,7 +17,7 @@ const FOUND = 99;
 /** The program's exit status, as a shell has it, or one of our own. `warn` writes to stderr. */
 export async function execCommand(line: ExecLine, warn: (text: string) => void): Promise<number> {
   const trace = line.traceFile === undefined ? undefined : new TraceFile(line.traceFile);
-  const restore = passOnSignals();
+  const { started, restore } = passOnSignals();
   try {
     const report = await exec(linuxSupervision(), {
       command: line.program,
@@ -30,6 +30,7 @@ export async function execCommand(line: ExecLine, warn: (text: string) => void):
       },
       found: ({ kind, message, stack }) =>
         warn(`dma-window: ${kind}: ${message}${stack[0] ? `\n  at ${stack[0]}` : ""}`),
+      started,
       note: (sentence) => warn(`dma-window: ${sentence}`),
       ...(trace === undefined
         ? {}
@@ -54,12 +55,28 @@ export async function execCommand(line: ExecLine, warn: (text: string) => void):
   }
 }
 
-/** What a terminal sends goes to the program too, which decides: this process waits for its end. */
-function passOnSignals(): () => void {
-  const signals = ["SIGINT", "SIGQUIT"] as const;
-  const ignore = () => {};
-  for (const signal of signals) process.on(signal, ignore);
-  return () => {
-    for (const signal of signals) process.off(signal, ignore);
+/**
+ * What a terminal sends goes to the program too, which decides: this process waits for its end. What is sent to this process alone, to
+ * end it, is passed on.
+ */
+function passOnSignals(): { readonly started: (pid: number) => void; readonly restore: () => void } {
+  let program: number | undefined;
+  const pass = (signal: NodeJS.Signals) => {
+    if (program !== undefined) process.kill(program, signal);
+  };
+  const handlers: readonly (readonly [NodeJS.Signals, (signal: NodeJS.Signals) => void])[] = [
+    ["SIGINT", () => {}],
+    ["SIGQUIT", () => {}],
+    ["SIGTERM", pass],
+    ["SIGHUP", pass],
+  ];
+  for (const [signal, handler] of handlers) process.on(signal, handler);
+  return {
+    started: (pid) => {
+      program = pid;
+    },
+    restore: () => {
+      for (const [signal, handler] of handlers) process.off(signal, handler);
+    },
   };
 }

@@ -22,6 +22,8 @@ export interface ExecOptions {
   readonly found: (finding: Finding) => void;
   /** Hears of what the report does not say. */
   readonly note: (sentence: string) => void;
+  /** The program has been started. */
+  readonly started: (pid: number) => void;
   /** Stands in front of the model for the first process that makes a call: a recorder of a trace. */
   readonly record?: (kernel: Syscalls) => Syscalls;
 }
@@ -61,6 +63,7 @@ export async function exec(native: Supervision, options: ExecOptions): Promise<E
   const started = native.execStart(program.file, command, wordsOf(environment));
   if (started.length === 2) throw notStarted(started[0] ?? 0, started[1] ?? 0);
   const [pid = 0, pidfd = -1, listener = -1, pipe = -1] = started;
+  options.started(pid);
   native.execListen(listener);
   native.execWatchProcess(pidfd);
   let end: readonly number[] | undefined;

@@ -1,5 +1,5 @@
 import { readlinkSync, realpathSync } from "node:fs";
-import { isAbsolute, normalize, resolve } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 import { ERRNO } from "../errno.ts";
 import type { Supervision } from "../supervision.ts";
 import { fileKey, type ProgramEvent } from "./event.ts";
@@ -103,18 +103,8 @@ export class Opens {
   /** Nothing is there: where nodes are not shown, they are known by their paths, also behind links. */
   #byPath(path: string, event: ProgramEvent): Target {
     if (this.#world.refused === 0) return { kind: "other" };
-    let at = this.#absolute(path, event);
-    for (let links = 0; links < LINKS_MAX; links++) {
-      at = normalize(at);
-      if (/^\/dev\/vfio\/[^/]+$/.test(at)) return { kind: "model", path: at };
-      try {
-        const link = readlinkSync(at);
-        at = isAbsolute(link) ? link : resolve(at, "..", link);
-      } catch {
-        return { kind: "other" };
-      }
-    }
-    return { kind: "other" };
+    const at = withoutLinks(this.#absolute(path, event));
+    return at !== undefined && /^\/dev\/vfio\/[^/]+$/.test(at) ? { kind: "model", path: at } : { kind: "other" };
   }
 
   #absolute(path: string, event: ProgramEvent): string {
@@ -124,10 +114,41 @@ export class Opens {
     const base =
       event.hasDirectory && directory >= 0 ? `/proc/${event.thread}/fd/${directory}` : `/proc/${event.thread}/cwd`;
     try {
-      return resolve(readlinkSync(base), path);
+      return `${readlinkSync(base)}/${path}`;
     } catch {
-      return resolve("/", path);
+      return `/${path}`;
     }
+  }
+}
+
+/** A path with all links followed, also where nothing stands at its end; `undefined` where they never end. (`fs/namei.c: link_path_walk`) */
+function withoutLinks(path: string): string | undefined {
+  let rest = partsOf(path);
+  let at = "/";
+  for (let links = 0; rest.length > 0; ) {
+    const [part = "", ...others] = rest;
+    rest = others;
+    const next = part === ".." ? dirname(at) : join(at, part);
+    const link = part === ".." ? undefined : linkAt(next);
+    if (link === undefined) at = next;
+    else if (++links > LINKS_MAX) return undefined;
+    else {
+      if (isAbsolute(link)) at = "/";
+      rest = [...partsOf(link), ...rest];
+    }
+  }
+  return at;
+}
+
+function partsOf(path: string): string[] {
+  return path.split("/").filter((part) => part !== "" && part !== ".");
+}
+
+function linkAt(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
   }
 }
 

@@ -45,6 +45,11 @@ export class Programs {
     return found;
   }
 
+  /** A process executes another program: as one it has ended. */
+  replaced(program: Program): void {
+    for (const [pidfd, one] of this.#programs) if (one === program) this.ended(pidfd);
+  }
+
   /** A process has ended, by its pidfd; it is not among them any more. */
   ended(pidfd: number): Program | undefined {
     const program = this.#programs.get(pidfd);

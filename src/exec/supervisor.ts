@@ -69,12 +69,14 @@ export class Supervisor {
           break;
         case EventKind.OPEN:
           this.#settle("The program closed the container");
+          this.#knownOf(event.thread);
           this.#opens.answer(event);
           break;
         case EventKind.MEMORY:
           this.#memory();
           break;
         case EventKind.EXEC:
+          this.#programs.known(event.thread)?.executes();
           this.#native.execContinue(event.id);
           break;
         case EventKind.ENDED:
@@ -94,7 +96,7 @@ export class Supervisor {
       this.#native.execAnswer(event.id, -ERRNO.ENOTTY);
       return;
     }
-    const program = this.#programs.of(event.thread);
+    const program = this.#knownOf(event.thread) ?? this.#programs.of(event.thread);
     const before = program.memory.ranges;
     this.#ioctls.answer(event, program, file);
     if (program.memory.ranges !== before) this.#watchMemory();
@@ -103,7 +105,7 @@ export class Supervisor {
   #memory(): void {
     const event = this.#event;
     const { id, thread, instruction } = event;
-    const program = this.#programs.known(thread);
+    const program = this.#knownOf(thread);
     if (program !== undefined) {
       for (const range of givenBack(event)) {
         this.#sanitizer.givenBack(program, range, thread, instruction);
@@ -115,10 +117,23 @@ export class Supervisor {
     this.#native.execContinue(id);
   }
 
+  /** The process of a thread, if it made calls before, and is the program that made them. */
+  #knownOf(thread: number): Program | undefined {
+    const program = this.#programs.known(thread);
+    if (program === undefined || !program.isAnother) return program;
+    this.#sanitizer.givenBack(program, { start: 0n, end: 1n << 64n, how: "execve" }, thread, 0n);
+    this.#programs.replaced(program);
+    this.#gone(program, `The process ${program.pid} executed another program`);
+    return undefined;
+  }
+
   #end(pidfd: number): void {
     const program = this.#programs.ended(pidfd);
-    if (program === undefined) return;
-    this.#settle(`The process ${program.pid} ended`);
+    if (program !== undefined) this.#gone(program, `The process ${program.pid} ended`);
+  }
+
+  #gone(program: Program, how: string): void {
+    this.#settle(how);
     this.#files.passOn(program, this.#heir);
     this.#sanitizer.ended(program);
     program.kernel.exit();

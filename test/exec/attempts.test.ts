@@ -1,6 +1,8 @@
 /** Nothing leads to the machine's own VFIO: neither by name, nor by another way to the same file, nor by a call that the filter refuses. */
+import { rmSync } from "node:fs";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { readableByAll } from "../cli/command.ts";
 import { exec, notHere, program } from "./command.ts";
 
 const attempts = suite("ways to the real /dev/vfio");
@@ -36,6 +38,24 @@ else {
       else assert.match(answers[index] ?? "", wanted, err);
     });
   }
+
+  attempts("lead to the model without privileges too, where nothing can be mounted", () => {
+    if (process.getuid?.() !== 0) return;
+    const where = readableByAll();
+    try {
+      const unprivileged = exec(["--platform", "type1"], ["sh", "-c", script, "sh", program("attempts")], {
+        where,
+        uid: 65534,
+      });
+      const given = unprivileged.out.trimEnd().split("\n");
+      const others = ways.filter((way, index) => led.includes(way) && given[index] !== "API 0, the model");
+      // There is no /dev/vfio to go into, and nothing to look at before it is opened.
+      assert.equal(others, ["relative", "path-then-open", "dev-fd"], unprivileged.out);
+      assert.match(unprivileged.err, /without CAP_SYS_ADMIN the program sees this machine's own PCI devices/);
+    } finally {
+      rmSync(where, { recursive: true });
+    }
+  });
 }
 
 attempts.run();

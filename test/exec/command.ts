@@ -1,6 +1,6 @@
 /** Programs of this folder, compiled, and run under the command as a user has it. */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,6 +8,8 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const sources = fileURLToPath(new URL("programs/", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "dma-window-exec-"));
+// Any user's, as a program is run by one.
+chmodSync(folder, 0o777);
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 
 const compiled = new Map<string, string>();
@@ -48,10 +50,14 @@ export interface Ran {
 }
 
 /** `dma-window exec OPTIONS -- WORDS`; what it reports is empty where it did not come so far. */
-export function exec(options: readonly string[], words: readonly string[], uid?: number): Ran {
+export function exec(
+  options: readonly string[],
+  words: readonly string[],
+  { where = root, uid }: { readonly where?: string; readonly uid?: number } = {},
+): Ran {
   const file = join(folder, "report.json");
   rmSync(file, { force: true });
-  const args = [join(root, "dist/cli/main.js"), "exec", "--report", file, ...options, "--", ...words];
+  const args = [join(where, "dist/cli/main.js"), "exec", "--report", file, ...options, "--", ...words];
   const { status, stdout, stderr, error } = spawnSync(process.execPath, args, {
     encoding: "utf8",
     timeout: 60_000,
