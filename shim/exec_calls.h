@@ -38,7 +38,7 @@ Napi::Value ExecWatchProcess(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// Which list, and its pairs of u64.
+// Which list, and three u64 for each of its entries.
 Napi::Value ExecWatch(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
   uint64_t which = arguments.Integer(0, "list", 4);

@@ -78,15 +78,18 @@ Napi::Value ExecFile(const Napi::CallbackInfo& info) {
   return array;
 }
 
-// 1 while anybody has what was given of the file that is kept as `fd`.
+// 1 while anybody has what was given of the file that is kept as `fd`, else 0, or -errno.
+int IsHeld(int fd) {
+  struct flock lock = {};
+  lock.l_type = F_WRLCK;
+  return fcntl(fd, F_OFD_GETLK, &lock) == -1 ? -errno : lock.l_type != F_UNLCK;
+}
+
 Napi::Value ExecIsHeld(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
   int fd = arguments.Fd(0);
   if (arguments.refused()) return Nothing();
-  struct flock lock = {};
-  lock.l_type = F_WRLCK;
-  int result = fcntl(fd, F_OFD_GETLK, &lock);
-  return Napi::Number::New(info.Env(), result == -1 ? -errno : lock.l_type != F_UNLCK);
+  return Napi::Number::New(info.Env(), IsHeld(fd));
 }
 
 // 0 where two threads have one memory; else another number, or -errno.

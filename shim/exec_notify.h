@@ -51,7 +51,7 @@ struct ExecEvent {
   uint32_t bytes;    // how many are in `data`
   uint32_t detail;   // of memory: which Change; of an open: its flags; of an end: the pidfd
   uint32_t has_directory;  // of an open: its first argument is a directory's descriptor
-  uint32_t unused;
+  uint32_t released;       // of an ioctl and an open: how many files the program was given and has not any more
   uint8_t data[4096];  // of an ioctl: what its argument points to, as far as it was read; of an open: its path
 };
 constexpr size_t kEventHead = offsetof(ExecEvent, data);
@@ -59,6 +59,7 @@ constexpr size_t kEventHead = offsetof(ExecEvent, data);
 struct ExecRange {
   uint64_t start;
   uint64_t end;
+  uint64_t kept;  // of a file that was given: our own descriptor of it
 };
 
 class Supervisor {
@@ -75,10 +76,10 @@ class Supervisor {
   }
   void WatchProcess(int pidfd) { processes_.push_back(pidfd); }
 
-  // Pairs of numbers: memory that the supervisor wants to hear of; files that stand for something.
-  void Watch(std::vector<ExecRange>* ranges, const uint64_t* pairs, size_t count) {
+  // Three numbers each: memory that the supervisor wants to hear of; files that stand for something.
+  void Watch(std::vector<ExecRange>* ranges, const uint64_t* numbers, size_t count) {
     ranges->clear();
-    for (size_t at = 0; at + 1 < count; at += 2) ranges->push_back({pairs[at], pairs[at + 1]});
+    for (size_t at = 0; at + 2 < count; at += 3) ranges->push_back({numbers[at], numbers[at + 1], numbers[at + 2]});
   }
   std::vector<ExecRange> memory;
   std::vector<ExecRange> heaps;
@@ -106,6 +107,7 @@ class Supervisor {
       event->bytes = 0;
       event->detail = 0;
       event->kind = KindOf(asked.data.nr);
+      event->released = event->kind == ExecEvent::kIoctl || event->kind == ExecEvent::kOpen ? Released() : 0;
       int answer = Judge(event, asked.data.nr);
       if (answer == kAsk) return;
       Send(asked.id, answer == kContinue ? 0 : answer, answer == kContinue);
@@ -160,6 +162,12 @@ class Supervisor {
       default:
         return ExecEvent::kMemory;
     }
+  }
+
+  uint32_t Released() const {
+    uint32_t count = 0;
+    for (const ExecRange& file : files) count += IsHeld(static_cast<int>(file.kept)) == 0;
+    return count;
   }
 
   // False when there is nothing to receive: then `event` says why.

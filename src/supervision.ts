@@ -24,7 +24,7 @@ export const EventKind = {
 /** How memory is about to change. */
 export const MemoryChange = { UNMAP: 0, REPLACE: 1, MOVE: 2, PROTECT: 3, DROP: 4, BREAK: 5, DETACH: 6 } as const;
 
-/** Lists of pairs of u64 that decide what becomes an event. */
+/** Lists that decide what becomes an event: three u64 for each entry, the third one 0 where nothing is said of it. */
 export const WatchList = {
   /** Memory: from, and to before. */
   MEMORY: 0,
@@ -32,7 +32,7 @@ export const WatchList = {
   HEAPS: 1,
   /** Files that stand for nodes: device and inode. */
   NODES: 2,
-  /** Files that the program was given: device and inode. */
+  /** Files that the program was given: device, inode, and our own descriptor. */
   FILES: 3,
   /** The real VFIO's: major and minor number, 2^64 - 1 for all minors. */
   REAL: 4,
@@ -50,7 +50,7 @@ export interface Supervision {
   execEnd(pid: number, pipe: number, waits: number): readonly number[] | undefined;
   execListen(listener: number): void;
   execWatchProcess(pidfd: number): void;
-  execWatch(list: number, pairs: Uint8Array): void;
+  execWatch(list: number, entries: Uint8Array): void;
   /** Whether paths that lead nowhere become events too: 0 or 1. */
   execJudgeAll(all: number): void;
   /** The next event, in so many milliseconds at most. What is nobody's business is answered meanwhile. */

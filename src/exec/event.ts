@@ -12,6 +12,7 @@ const At = {
   BYTES: 88,
   DETAIL: 92,
   DIRECTORY: 96,
+  RELEASED: 100,
   DATA: 104,
 };
 
@@ -62,6 +63,11 @@ export class ProgramEvent {
     return this.#view.getUint32(At.DIRECTORY, true) === 1;
   }
 
+  /** Whether files that the program was given are nobody's any more. */
+  get hasReleased(): boolean {
+    return this.#view.getUint32(At.RELEASED, true) > 0;
+  }
+
   get detail(): number {
     return this.#view.getUint32(At.DETAIL, true);
   }
@@ -77,7 +83,9 @@ export function fileKey(device: bigint | number, inode: bigint | number): string
   return `${device}:${inode}`;
 }
 
-/** Pairs of numbers as the shim takes them. */
-export function pairsOf(pairs: Iterable<readonly [bigint, bigint]>): Uint8Array {
-  return new Uint8Array(BigUint64Array.from([...pairs].flat()).buffer);
+/** Entries of a list as the shim takes them: the third number is 0 where there is none. */
+export function entriesOf(entries: Iterable<readonly [bigint, bigint, bigint?]>): Uint8Array {
+  return new Uint8Array(
+    BigUint64Array.from([...entries].flatMap(([one, two, three = 0n]) => [one, two, three])).buffer,
+  );
 }

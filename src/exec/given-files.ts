@@ -1,6 +1,6 @@
 import { closeSync } from "node:fs";
 import { type Supervision, WatchList } from "../supervision.ts";
-import { fileKey, pairsOf } from "./event.ts";
+import { entriesOf, fileKey } from "./event.ts";
 import type { Program } from "./program.ts";
 
 /** What a descriptor of a program leads to: an open file of the model. */
@@ -103,7 +103,10 @@ export class GivenFiles {
   }
 
   #watch(): void {
-    const keys = [...this.#files.keys()].map((key) => key.split(":").map(BigInt) as [bigint, bigint]);
-    this.#native.execWatch(WatchList.FILES, pairsOf(keys));
+    const entries = [...this.#files.values()].map(({ key, kept }) => {
+      const [device = 0n, inode = 0n] = key.split(":").map(BigInt);
+      return [device, inode, BigInt(kept)] as const;
+    });
+    this.#native.execWatch(WatchList.FILES, entriesOf(entries));
   }
 }

@@ -3,7 +3,7 @@ import type { ModelKernel } from "../model/index.ts";
 import { EventKind, MemoryChange, type Supervision, WatchList } from "../supervision.ts";
 import type { Syscalls } from "../syscalls.ts";
 import { givenBack } from "./changes.ts";
-import { ProgramEvent, pairsOf } from "./event.ts";
+import { entriesOf, ProgramEvent } from "./event.ts";
 import { GivenFiles } from "./given-files.ts";
 import { Ioctls } from "./ioctls.ts";
 import { Opens } from "./opens.ts";
@@ -68,7 +68,7 @@ export class Supervisor {
           this.#ioctl();
           break;
         case EventKind.OPEN:
-          this.#settle("The program closed the container");
+          if (event.hasReleased) this.#settle("The program closed the container");
           this.#knownOf(event.thread);
           this.#opens.answer(event);
           break;
@@ -90,7 +90,7 @@ export class Supervisor {
 
   #ioctl(): void {
     const event = this.#event;
-    this.#settle("The program closed the container");
+    if (event.hasReleased) this.#settle("The program closed the container");
     const file = this.#files.find(event.file);
     if (file === undefined) {
       this.#native.execAnswer(event.id, -ERRNO.ENOTTY);
@@ -147,15 +147,15 @@ export class Supervisor {
 
   #watchMemory(): void {
     const programs = this.#programs.all;
-    const pairs = (ranges: (program: Program) => readonly { readonly start: bigint; readonly end: bigint }[]) =>
-      pairsOf(programs.flatMap(ranges).map(({ start, end }) => [start, end] as const));
+    const entries = (ranges: (program: Program) => readonly { readonly start: bigint; readonly end: bigint }[]) =>
+      entriesOf(programs.flatMap(ranges).map(({ start, end }) => [start, end] as const));
     this.#native.execWatch(
       WatchList.MEMORY,
-      pairs(({ memory }) => memory.ranges),
+      entries(({ memory }) => memory.ranges),
     );
     this.#native.execWatch(
       WatchList.HEAPS,
-      pairs(({ memory }) => memory.heaps),
+      entries(({ memory }) => memory.heaps),
     );
   }
 }

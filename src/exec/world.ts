@@ -4,7 +4,7 @@ import type { ModelKernel } from "../model/index.ts";
 import { type Supervision, WatchList } from "../supervision.ts";
 import type { MachineFiles } from "../syscalls.ts";
 import { Covered, identityOf } from "./covered.ts";
-import { fileKey, pairsOf } from "./event.ts";
+import { entriesOf, fileKey } from "./event.ts";
 
 /** `/dev/vfio/vfio`: a device of kind misc. (`include/linux/miscdevice.h: VFIO_MINOR`) */
 const MISC = 10n;
@@ -25,7 +25,7 @@ export interface World {
 
 /** Makes it, for this process and those that it begins; their mounts are seen by nobody else. */
 export function makeWorld(native: Supervision, { files }: ModelKernel): World {
-  native.execWatch(WatchList.REAL, pairsOf(realNodes()));
+  native.execWatch(WatchList.REAL, entriesOf(realNodes()));
   const covered = new Covered(native);
   const refused = covered.begin();
   native.execJudgeAll(refused === 0 ? 0 : 1);
@@ -46,7 +46,7 @@ export function makeWorld(native: Supervision, { files }: ModelKernel): World {
     nodes.set(fileKey(...identity), path);
     watched.push(identity);
   }
-  native.execWatch(WatchList.NODES, pairsOf(watched));
+  native.execWatch(WatchList.NODES, entriesOf(watched));
   return { nodes, refused: 0 };
 }
 
