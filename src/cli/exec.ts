@@ -4,6 +4,7 @@ import { constants, totalmem } from "node:os";
 import { DmaWindowError } from "../errors.ts";
 import { ExecStatus, exec } from "../exec/exec.ts";
 import { reportText } from "../exec/report.ts";
+import type { Finding } from "../exec/sanitizer/finding.ts";
 import { summaryOf } from "../exec/sanitizer/sanitizer.ts";
 import { linuxSupervision } from "../linux/index.ts";
 import type { Syscalls } from "../syscalls.ts";
@@ -13,6 +14,9 @@ import { TraceFile } from "./trace-file.ts";
 
 /** The program's exit status is well, and a finding of --fail-on was made. */
 const FOUND = 99;
+
+/** The rest stands in the report. */
+const FRAMES_SHOWN = 4;
 
 /** The program's exit status, as a shell has it, or one of our own. `warn` writes to stderr. */
 export async function execCommand(line: ExecLine, warn: (text: string) => void): Promise<number> {
@@ -28,8 +32,7 @@ export async function execCommand(line: ExecLine, warn: (text: string) => void):
         ...(line.groups.length === 0 ? {} : { groups: line.groups }),
         ...(line.linux === undefined ? {} : { linux: line.linux }),
       },
-      found: ({ kind, message, stack }) =>
-        warn(`dma-window: ${kind}: ${message}${stack[0] ? `\n  at ${stack[0]}` : ""}`),
+      found: (finding) => warn(warningOf(finding)),
       started,
       note: (sentence) => warn(`dma-window: ${sentence}`),
       ...(trace === undefined
@@ -53,6 +56,13 @@ export async function execCommand(line: ExecLine, warn: (text: string) => void):
     const problem = trace?.close();
     if (problem !== undefined) warn(`dma-window: ${problem.message} [${problem.code}]`);
   }
+}
+
+/** A finding, and where the program was. */
+function warningOf({ kind, message, stack }: Finding): string {
+  return [`dma-window: ${kind}: ${message}`, ...stack.slice(0, FRAMES_SHOWN).map((frame) => `    at ${frame}`)].join(
+    "\n",
+  );
 }
 
 /**

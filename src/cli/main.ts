@@ -7,7 +7,7 @@ import type { DeviceLine } from "./device-line.ts";
 import { bindCommand, devicesCommand, unbindCommand } from "./devices.ts";
 import { doctorCommand } from "./doctor.ts";
 import { execCommand } from "./exec.ts";
-import { type ExecLine, execLine, isExec } from "./exec-line.ts";
+import type { ExecLine } from "./exec-line.ts";
 import { explainCommand } from "./explain.ts";
 import type { ExplainLine } from "./explain-line.ts";
 import { HELP, HELP_OF } from "./help.ts";
@@ -87,8 +87,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 });
 
 try {
-  const args = process.argv.slice(2);
-  const line = isExec(args) ? execLine(args) : parseCommandLine(args);
+  const line = parseCommandLine(process.argv.slice(2));
   if ("machine" in line) warnInOwnWords(line.machine.kernel === "model");
   process.exitCode = await perform(line);
 } catch (error) {

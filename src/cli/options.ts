@@ -5,6 +5,7 @@ import type { ModelPlatform } from "../model/index.ts";
 import type { IovaMode } from "../plan/index.ts";
 import { IOVA_MODES } from "../plan/request.ts";
 import { DEVICE_COMMANDS, type DeviceCommand, type DeviceLine, deviceLine, isDeviceCommand } from "./device-line.ts";
+import { type ExecLine, execLine, isExec } from "./exec-line.ts";
 import { type ExplainLine, explainLine } from "./explain-line.ts";
 import { HELP_OF } from "./help.ts";
 import type { KernelName, MachineOptions } from "./machine.ts";
@@ -79,7 +80,8 @@ export interface ReplayLine {
 }
 
 /** @throws UsageError, saying which option takes what. */
-export function parseCommandLine(args: readonly string[]): CommandLine | ReplayLine | DeviceLine | ExplainLine {
+export function parseCommandLine(args: readonly string[]): CommandLine | ReplayLine | DeviceLine | ExplainLine | ExecLine {
+  if (isExec(args)) return execLine(args);
   const isExplain = args[0] === "explain";
   const asksForHelp = args.includes("--help") || args.includes("-h");
   if (isExplain && !asksForHelp) return explainLine(args);

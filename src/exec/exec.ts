@@ -8,7 +8,7 @@ import { findProgram } from "./find-program.ts";
 import type { ExecReport } from "./report.ts";
 import type { Finding } from "./sanitizer/finding.ts";
 import { Sanitizer } from "./sanitizer/sanitizer.ts";
-import { placeOf } from "./stack.ts";
+import { stackOf } from "./stack.ts";
 import { Supervisor } from "./supervisor.ts";
 import { makeWorld } from "./world.ts";
 
@@ -52,7 +52,7 @@ export async function exec(native: Supervision, options: ExecOptions): Promise<E
       "without CAP_SYS_ADMIN the program sees this machine's own PCI devices and groups, not the model's; it finds /dev/vfio/... where it opens them by name",
     );
   }
-  const sanitizer = new Sanitizer(kernel, options.found, placeOf);
+  const sanitizer = new Sanitizer(kernel, options.found, (thread, instruction) => stackOf(native, thread, instruction));
   let recorded = false;
   const inFront = (own: Syscalls): Syscalls => {
     if (options.record === undefined || recorded) return own;
