@@ -9,8 +9,7 @@ export const HELP = `dma-window: a DMA window, sized once
   dma-window replay FILE         make the system calls of a trace again
   dma-window doctor              what keeps this machine's devices from a
                                  program, and what mends it; changes nothing
-  dma-window exec -- PROGRAM     any VFIO program on the software kernel, and what
-                                 it does wrong with DMA
+  dma-window exec -- PROGRAM     what any VFIO program does wrong with DMA
   dma-window explain CALL ERRNO | LINE
                                  why VFIO answers so: a call, or a line of a log
                                  of DPDK, SPDK, QEMU, strace or dmesg
@@ -21,8 +20,7 @@ export const HELP = `dma-window: a DMA window, sized once
 
   --kernel model|linux           the software kernel, or this machine's VFIO
   --json                         one JSON document instead of words
-  --version
-  --help                         with a command: its options
+  --version, --help              --help with a command: its options
 
   Exit codes: 0 done; 1 it could not be done; 2 wrong usage. dma-window COMMAND
   --help says more.

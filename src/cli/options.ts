@@ -80,7 +80,9 @@ export interface ReplayLine {
 }
 
 /** @throws UsageError, saying which option takes what. */
-export function parseCommandLine(args: readonly string[]): CommandLine | ReplayLine | DeviceLine | ExplainLine | ExecLine {
+export function parseCommandLine(
+  args: readonly string[],
+): CommandLine | ReplayLine | DeviceLine | ExplainLine | ExecLine {
   if (isExec(args)) return execLine(args);
   const isExplain = args[0] === "explain";
   const asksForHelp = args.includes("--help") || args.includes("-h");

@@ -22,10 +22,8 @@ const EXEC = "a compiler, seccomp and DPDK's package";
 export const elsewhere: readonly Elsewhere[] = [
   { command: /^apt-get install gcc pkg-config libdpdk-dev$/, document: "docs/exec.md", needs: "Debian's packages" },
   {
-    command: /^gcc .*test\/programs\/dpdk\.c/,
-    document: "docs/exec.md",
-    needs: EXEC,
-    runBy: ["test/programs/dpdk.ts", "dpdk.c"],
+    command: /^npm run test:programs$/,
+    needs: "DPDK's package, seccomp, and hugepages",
   },
   {
     command: /^dma-window exec --platform powernv -- \/tmp\/dpdk/,
