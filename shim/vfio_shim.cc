@@ -26,6 +26,12 @@
 #include "registers.h"
 #include "views.h"
 
+// exec is a checkout's: the package has no room for it, nor for its sources.
+#if !defined(DMA_WINDOW_STANDALONE) && __has_include("exec_calls.h")
+#define DMA_WINDOW_EXEC
+#include "exec_calls.h"
+#endif
+
 namespace {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
@@ -57,6 +63,9 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("layout", Napi::Function::New<Layout>(env, "layout"));
   ExportRegisters(env, exports);
   ExportEvents(env, exports);
+#ifdef DMA_WINDOW_EXEC
+  ExportExec(env, exports);
+#endif
   Files::StopAtEnd(env);
   return exports;
 }

@@ -33,7 +33,7 @@ async function bundleCode(dist, lib) {
     splitting: true,
     chunkNames: "chunks/[hash]",
     platform: "node",
-    plugins: [markClasses],
+    plugins: [leaveExecOut, markClasses],
     write: false,
     logLevel: "error",
   });
@@ -44,6 +44,16 @@ async function bundleCode(dist, lib) {
     writeFileSync(path, withClassNames(code));
   }
 }
+
+/** `dma-window exec` is a checkout's: the package has no room for it, and says where it is. */
+const leaveExecOut = {
+  name: "leave-exec-out",
+  setup(build) {
+    build.onResolve({ filter: /^\.\/exec\.js$/ }, ({ importer, resolveDir }) =>
+      importer.endsWith("/cli/main.js") ? { path: join(resolveDir, "exec-elsewhere.js") } : undefined,
+    );
+  },
+};
 
 /**
  * Classes keep their names, for stacks and for console.log: each says its own in its first line, in the way of a block that esbuild

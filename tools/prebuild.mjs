@@ -135,7 +135,7 @@ function packedFiles() {
     ["include/LICENSE.node-api-headers", join(dirname(api), "LICENSE")],
     ["include/LICENSE.node-addon-api", join(wrapper, "LICENSE.md")],
     ...readdirSync(join(root, "shim"))
-      .filter((name) => /\.(h|cc|map)$/.test(name))
+      .filter((name) => /^(?!exec_).*\.(h|cc|map)$/.test(name)) // exec is a checkout's: see vfio_shim.cc
       .map((name) => [`shim/${name}`, join(root, "shim", name)]),
   ].sort(([one], [other]) => (one < other ? -1 : 1));
 }

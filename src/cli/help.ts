@@ -9,6 +9,7 @@ export const HELP = `dma-window: a DMA window, sized once
   dma-window replay FILE         make the system calls of a trace again
   dma-window doctor              what keeps this machine's devices from a
                                  program, and what mends it; changes nothing
+  dma-window exec -- PROGRAM     what any VFIO program does wrong with DMA
   dma-window explain CALL ERRNO | LINE
                                  why VFIO answers so: a call, or a line of a log
                                  of DPDK, SPDK, QEMU, strace or dmesg
@@ -19,8 +20,7 @@ export const HELP = `dma-window: a DMA window, sized once
   dma-window docs [NAME]         this package's documents
 
   --kernel model|linux           the software kernel, or this machine's VFIO
-  --json                         one JSON document instead of words, also where
-                                 something could not be done: "error"
+  --json                         one JSON document instead of words, also of errors
   --version, --help              --help with a command: its options
 
   Exit codes: 0 done; 1 it could not be done; 2 wrong usage.
@@ -138,6 +138,25 @@ ${DESCRIBED}${KERNEL}${NO_IOMMU}${MEMORY}
 ${ROOT}${JSON_OPTION}
 
   Exit codes: 0 a way to a device is ready; 1 none is; 2 wrong usage.
+`,
+  exec: `dma-window exec [OPTIONS] -- PROGRAM [ARGUMENT...]
+
+  Runs a program in any language on the software kernel: its /dev/vfio, its PCI
+  devices and their groups are the model's, and nothing of this machine's VFIO
+  is touched. Says where a device reaches what the program gave back, and other
+  mistakes with DMA. A test bench, and no sandbox.
+
+  --platform powernv|pseries|type1|noiommu
+                           what the machine is like (default: powernv)
+  --group N                the groups; may be repeated (default: 26)
+  --linux VERSION          the version of Linux that answers
+  --report FILE            what was found, as one JSON document
+  --trace FILE             the calls, for replay, show and explain --trace
+  --fail-on KIND|any       fail, with 99, where that was found; may be repeated
+
+  Exit codes: the program's, 128 and its number for a signal; 99 by --fail-on;
+  125 a program cannot be supervised here; 126 it cannot be executed; 127 there
+  is none; 2 wrong usage.
 `,
   explain: `dma-window explain CALL [ANSWER]
 dma-window explain ANSWER

@@ -9,6 +9,8 @@ import { bindCommand, devicesCommand, unbindCommand } from "./devices.ts";
 import { docsCommand } from "./docs.ts";
 import type { DocsLine } from "./docs-line.ts";
 import { doctorCommand } from "./doctor.ts";
+import { execCommand } from "./exec.ts";
+import type { ExecLine } from "./exec-line.ts";
 import { explainCommand } from "./explain.ts";
 import type { ExplainLine } from "./explain-line.ts";
 import { HELP, HELP_OF } from "./help.ts";
@@ -35,7 +37,9 @@ function version(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
-function perform(line: CommandLine | ReplayLine | DeviceLine | DocsLine | ExplainLine): number {
+function perform(
+  line: CommandLine | ReplayLine | DeviceLine | DocsLine | ExplainLine | ExecLine,
+): number | Promise<number> {
   switch (line.command) {
     case "run":
       return runCommand(line, print);
@@ -47,6 +51,8 @@ function perform(line: CommandLine | ReplayLine | DeviceLine | DocsLine | Explai
       return replayCommand(line, line.json ? print : printPage);
     case "doctor":
       return doctorCommand(line, print);
+    case "exec":
+      return execCommand(line, (text) => process.stderr.write(`${plainPage(text)}\n`));
     case "explain":
       return explainCommand(line, (text) => say(`${text}\n`));
     case "docs":
@@ -100,7 +106,7 @@ const words = process.argv.slice(2);
 try {
   const line = parseCommandLine(words);
   if ("machine" in line) warnInOwnWords(line.machine.kernel === "model");
-  process.exitCode = perform(line);
+  process.exitCode = await perform(line);
 } catch (error) {
   process.exitCode = complain(error, words.includes("--json"));
 }

@@ -6,6 +6,7 @@ import type { IovaMode } from "../plan/index.ts";
 import { IOVA_MODES } from "../plan/request.ts";
 import { DEVICE_COMMANDS, type DeviceCommand, type DeviceLine, deviceLine, isDeviceCommand } from "./device-line.ts";
 import { type DocsLine, docsLine } from "./docs-line.ts";
+import { type ExecLine, execLine, isExec } from "./exec-line.ts";
 import { type ExplainLine, explainLine } from "./explain-line.ts";
 import { HELP_OF } from "./help.ts";
 import type { KernelName, MachineOptions } from "./machine.ts";
@@ -82,7 +83,8 @@ export interface ReplayLine {
 /** @throws UsageError, saying which option takes what. */
 export function parseCommandLine(
   args: readonly string[],
-): CommandLine | ReplayLine | DeviceLine | DocsLine | ExplainLine {
+): CommandLine | ReplayLine | DeviceLine | DocsLine | ExplainLine | ExecLine {
+  if (isExec(args)) return execLine(args);
   const isExplain = args[0] === "explain";
   const asksForHelp = args.includes("--help") || args.includes("-h");
   if (isExplain && !asksForHelp) return explainLine(args);
@@ -219,7 +221,7 @@ function refuseUnknown(args: readonly string[]): void {
   }
 }
 
-const COMMANDS = ["run", "plan", "show", "replay", "explain", ...DEVICE_COMMANDS, "docs"] as const;
+const COMMANDS = ["run", "plan", "show", "replay", "exec", "explain", ...DEVICE_COMMANDS, "docs"] as const;
 
 function commandOf(positionals: readonly string[]): "run" | "plan" | "show" | "replay" | DeviceCommand {
   const [command = "", extra] = positionals;
@@ -238,7 +240,7 @@ function noCommand(command: string): UsageError {
   const meant = nearest(command, COMMANDS);
   return new UsageError(
     `there is no command ${JSON.stringify(command)}${meant === undefined ? ": the" : `; did you mean ${meant}? The`} ` +
-      "commands are run, plan, show, replay, explain, doctor, devices, bind, unbind and docs",
+      "commands are run, plan, show, replay, exec, explain, doctor, devices, bind, unbind and docs",
   );
 }
 

@@ -39,6 +39,8 @@ const rows: Readonly<Record<string, readonly [means: string, next: string]>> = {
     "without an IOMMU the device could still write to the pages that would go back to the system",
     "stop it first: `device.busMaster = false`, or close it",
   ],
+  ERR_EXEC_NO_PROGRAM: ["the program cannot be executed", "the message says why"],
+  ERR_EXEC_UNAVAILABLE: ["no program can be supervised here", "the message says what forbids it: docs/exec.md"],
   ERR_FILE_TOO_LARGE: ["the file is longer than one of its kind can be", "the message says how long it may be"],
   ERR_FILE_UNREADABLE: ["a file of the command line cannot be read", "the message says why"],
   ERR_FILE_UNWRITABLE: ["a file of the command line cannot be written", "the message says why"],

@@ -2,9 +2,10 @@
  * The real kernel: {@link Syscalls} through the native shim, and through `/proc` where that says enough.
  */
 
-import { argumentTypeError, telling } from "../errors.ts";
+import { argumentTypeError, DmaWindowError, telling } from "../errors.ts";
 import { inspectable } from "../inspect.ts";
 import { keysOf, known } from "../known.ts";
+import { isSupervision, type Supervision } from "../supervision.ts";
 import type { Listening, Registers, Sight, Syscalls } from "../syscalls.ts";
 import { machineFiles } from "../system/machine-files.ts";
 import { pageSize } from "../system/page-size.ts";
@@ -18,6 +19,21 @@ import { loadedShim, shim, shimAvailable, useShim } from "./shim.ts";
 import { Views } from "./views.ts";
 
 export { type ShimState, shimAvailable, shimState } from "./shim.ts";
+
+/**
+ * What `exec` supervises programs by.
+ *
+ * @throws `ERR_SHIM_UNAVAILABLE`; `ERR_EXEC_UNAVAILABLE` for a prebuilt shim, or one that was built with headers of Linux before 5.9, or
+ * for another processor.
+ */
+export function linuxSupervision(): Supervision {
+  const addon: object = shim();
+  if (isSupervision(addon)) return addon;
+  const why =
+    `the shim ${loadedShim()} was built without it: it is the package's and not a checkout's, its headers were of Linux before 5.9, ` +
+    "or its processor is none of x64, arm64, ppc64le";
+  throw new DmaWindowError("ERR_EXEC_UNAVAILABLE", `no program can be supervised here: ${why}`, { facts: { why } });
+}
 
 /** What memory comes from. The software kernel can run on real memory with the real kernel's. */
 export type MemorySource = Pick<

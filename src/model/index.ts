@@ -26,7 +26,7 @@ export type {
 export type { IovaEvent, IovaListener } from "./inspect/watch.ts";
 export type { LockedMemoryLimits } from "./memory/locked.ts";
 export type { MemorySource } from "./memory/source.ts";
-export type { DeviceReach, ModelKernel } from "./model-kernel.ts";
+export type { DeviceReach, ModelKernel, SpawnOptions } from "./model-kernel.ts";
 export type { ModelOptions, ModelPlatform } from "./options.ts";
 export type { IovaRange, ModelReservedRegion } from "./type1/settings.ts";
 

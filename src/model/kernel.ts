@@ -1,5 +1,6 @@
 import { argumentRangeError, argumentTypeError } from "../errors.ts";
 import { inspectable, readable, readableDeep, readableEach, type Told } from "../inspect.ts";
+import { keysOf, known } from "../known.ts";
 import {
   BATCH_ENTRY_BYTES,
   type Listening,
@@ -40,7 +41,7 @@ import type { IovaListener, Watchers } from "./inspect/watch.ts";
 import { Machine } from "./machine.ts";
 import { checkLimits, type LockedMemoryLimits } from "./memory/locked.ts";
 import type { MemorySource } from "./memory/source.ts";
-import type { DeviceReach, ModelKernel } from "./model-kernel.ts";
+import type { DeviceReach, ModelKernel, SpawnOptions } from "./model-kernel.ts";
 import type { ModelSettings } from "./options.ts";
 import { bytesOf, PAGE_BYTES, pageOf } from "./pages.ts";
 import { Process } from "./process.ts";
@@ -52,6 +53,8 @@ export function boot(settings: ModelSettings): ModelKernel {
   const machine = new Machine(settings);
   return new Kernel(machine, new Process(machine, settings.memory, settings.lockedMemory));
 }
+
+const SPAWN_KEYS = keysOf<SpawnOptions>({ memory: true, lockedMemory: true });
 
 let told: (kernel: Kernel) => Told;
 
@@ -276,8 +279,22 @@ class Kernel implements ModelKernel {
     return new Kernel(this.#machine, this.#caller.fork());
   }
 
-  spawn(): ModelKernel {
-    return new Kernel(this.#machine, new Process(this.#machine, "simulated", this.#process.locked.limits));
+  spawn(options: SpawnOptions = {}): ModelKernel {
+    known("options", object("options", options), SPAWN_KEYS);
+    const { memory = "simulated", lockedMemory = this.#process.locked.limits } = options;
+    if (memory !== "simulated" && typeof memory?.mmap !== "function") {
+      throw argumentTypeError("memory", '"simulated" or an object with mmap, munmap, view and unview', memory);
+    }
+    return new Kernel(this.#machine, new Process(this.#machine, memory, checkLimits("lockedMemory", lockedMemory)));
+  }
+
+  send(fd: number, to: ModelKernel): number {
+    checkFd(fd);
+    if (!(to instanceof Kernel) || to.#machine !== this.#machine) {
+      throw argumentTypeError("to", "a process of this machine", to);
+    }
+    const file = this.#caller.descriptors.get(fd);
+    return file === undefined ? EBADF : to.#caller.descriptors.add(file);
   }
 
   exit(): void {

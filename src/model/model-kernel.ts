@@ -6,6 +6,7 @@ import type { LiveIova } from "./inspect/live.ts";
 import type { ModelSnapshot } from "./inspect/snapshot.ts";
 import type { IovaListener } from "./inspect/watch.ts";
 import type { LockedMemoryLimits } from "./memory/locked.ts";
+import type { MemorySource } from "./memory/source.ts";
 
 /** Where a device's access ends up. */
 export interface DeviceReach {
@@ -14,6 +15,14 @@ export interface DeviceReach {
   /** Whether the device may read it, and write it. */
   readonly read: boolean;
   readonly write: boolean;
+}
+
+/** What a program on a machine that is there begins with. */
+export interface SpawnOptions {
+  /** As of {@link ModelOptions}. */
+  readonly memory?: "simulated" | MemorySource;
+  /** The limits; by default those of the process that spawns. */
+  readonly lockedMemory?: LockedMemoryLimits;
 }
 
 /**
@@ -143,8 +152,18 @@ export interface ModelKernel extends Syscalls {
    */
   fork(): ModelKernel;
 
-  /** Another program on the same machine, with simulated memory. It inherits nothing but the limits. */
-  spawn(): ModelKernel;
+  /**
+   * Another program on the same machine. It inherits nothing but the limits; its memory is simulated, unless `memory` says where it
+   * comes from.
+   */
+  spawn(options?: SpawnOptions): ModelKernel;
+
+  /**
+   * Gives another process of this machine a descriptor of the file that `fd` leads to, as SCM_RIGHTS does: its number there, or EBADF.
+   *
+   * @throws TypeError ERR_INVALID_ARG_TYPE for what is no process of this machine.
+   */
+  send(fd: number, to: ModelKernel): number;
 
   /**
    * Ends the process, as `kill -9` does: its files are closed and its memory goes, and with it what only the end of a process

@@ -114,11 +114,11 @@ const bad = suite("a command line that cannot be");
 const refused: readonly (readonly [string, RegExp])[] = [
   [
     "fly",
-    /^there is no command "fly": the commands are run, plan, show, replay, explain, doctor, devices, bind, unbind and docs$/,
+    /^there is no command "fly": the commands are run, plan, show, replay, exec, explain, doctor, devices, bind, unbind and docs$/,
   ],
   [
     "RUN",
-    /^there is no command "RUN"; did you mean run\? The commands are run, plan, show, replay, explain, doctor, devices, bind, unbind and docs$/,
+    /^there is no command "RUN"; did you mean run\? The commands are run, plan, show, replay, exec, explain, doctor, devices, bind, unbind and docs$/,
   ],
   ["reply", /^there is no command "reply"; did you mean replay\?/],
   ["run --plattform type1", /^there is no option --plattform; did you mean --platform\?$/],

@@ -103,7 +103,7 @@ function wrongIn(text: string): string | undefined {
 }
 
 test("commands that are not run, and those in sentences, name commands, options, scripts and files that there are", () => {
-  const bare = /^dma-window (?:show|replay|bind|unbind|explain)$/;
+  const bare = /^dma-window (?:show|replay|bind|unbind|exec|explain)$/;
   for (const { name, text } of documents) {
     for (const command of [...commandsIn(text).map((one) => one.text), ...mentionedIn(text)]) {
       if (!bare.test(command)) assert.is(wrongIn(command), undefined, `${name}: ${command}`);

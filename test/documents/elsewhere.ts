@@ -19,7 +19,26 @@ const inGuest = (text: string): Elsewhere["runBy"] => ["test/kernels/guest/guide
 /** The guests have them by the kernel's command line. */
 const HUGEPAGES: Elsewhere["runBy"] = ["test/kernels/guests.ts", "hugepages="];
 
+const EXEC = "a compiler, seccomp and DPDK's package";
+
 export const elsewhere: readonly Elsewhere[] = [
+  {
+    command: /^apt-get install gcc pkg-config libdpdk-dev$/,
+    document: "docs/exec.md",
+    needs: "Debian's packages",
+    runBy: [".ci/run", "install_for node --import tsx test/programs/main.ts"],
+  },
+  {
+    command: /^npm run test:programs$/,
+    needs: "DPDK's package, seccomp, and hugepages",
+    runBy: [".ci/run", "npm run test:programs"],
+  },
+  {
+    command: /^dma-window exec --platform powernv -- \/tmp\/dpdk/,
+    document: "docs/exec.md",
+    needs: EXEC,
+    runBy: ["test/programs/dpdk.ts", "--no-huge -m 16"],
+  },
   { command: /^npm install \.\/dma-window-/, needs: "package managers", runBy: [".ci/run", "npm run test:install"] },
   { command: /^npm ci$/, needs: "a registry", runBy: [".ci/run", "npm ci; npm start"] },
   { command: /^npm start$/, needs: "its own folder", runBy: [".ci/run", "npm ci; npm start"] },

@@ -175,6 +175,14 @@ layers("keep the real kernel to itself: it knows nothing of the model, nor of wh
   mayImport("linux", (to) => !["model", "container", "memory", "plan", "baseline", "cli", "index.ts"].includes(to));
 });
 
+layers(
+  "let programs be supervised through a seam of their own: exec knows the model, and neither Linux nor the library",
+  () => {
+    mayImport("supervision.ts", () => false);
+    mayImport("exec", (to) => ["exec", "model", "supervision.ts", "syscalls.ts", ...words].includes(to));
+  },
+);
+
 layers("let the machine's facts be read without a kernel", () => {
   mayImport("system", (to) => ["system", "syscalls.ts", "bounded-file.ts", ...words].includes(to));
 });

@@ -1,0 +1,350 @@
+// What a supervisor hears of its program, and answers. Most of it is none of its business, and answered here: a file that has nothing
+// to do with VFIO, memory that no device knows. All else goes to JavaScript, as one event of fixed layout.
+//
+// A program is read while it waits; whether it still does is asked after each read (SECCOMP_IOCTL_NOTIF_ID_VALID), since its number may
+// have become another's.
+
+#ifndef DMA_WINDOW_SHIM_EXEC_NOTIFY_H_
+#define DMA_WINDOW_SHIM_EXEC_NOTIFY_H_
+
+#include <fcntl.h>
+#include <linux/vfio.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <vector>
+
+#include "exec_filter.h"
+#include "exec_memory.h"
+
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
+#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
+#endif
+#ifndef SECCOMP_ADDFD_FLAG_SEND
+#define SECCOMP_ADDFD_FLAG_SEND (1UL << 1)
+#endif
+
+namespace {
+
+#ifndef DMA_WINDOW_NO_EXEC
+
+// One event, in JavaScript's memory; src/exec/native.ts draws it too.
+struct ExecEvent {
+  enum Kind : uint32_t { kNothing, kIoctl, kOpen, kMemory, kExec, kEnded, kNobody };
+  enum Change : uint32_t { kUnmap, kReplace, kMove, kProtect, kDrop, kBreak, kDetach };
+  uint64_t id;
+  uint32_t thread;
+  uint32_t kind;
+  uint64_t arguments[6];
+  uint64_t instruction;
+  uint64_t device;   // of the file that an ioctl is made on, or a path leads to
+  uint64_t inode;
+  uint32_t bytes;    // how many are in `data`
+  uint32_t detail;   // of memory: which Change; of an open: its flags; of an end: the pidfd
+  uint32_t has_directory;  // of an open: its first argument is a directory's descriptor
+  uint32_t released;       // of an ioctl and an open: how many files the program was given and has not any more
+  uint8_t data[4096];  // of an ioctl: what its argument points to, as far as it was read; of an open: its path
+};
+constexpr size_t kEventHead = offsetof(ExecEvent, data);
+
+struct ExecRange {
+  uint64_t start;
+  uint64_t end;
+  uint64_t kept;  // of a file that was given: our own descriptor of it
+};
+
+class Supervisor {
+ public:
+  static Supervisor& Get() {
+    static Supervisor& supervisor = *new Supervisor;
+    return supervisor;
+  }
+
+  void Listen(int listener) {
+    listener_ = listener;
+    // Whoever asks waits for the answer: both on one processor, since Linux 6.6. Before, they take turns on two.
+    ioctl(listener_, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
+  }
+  void WatchProcess(int pidfd) { processes_.push_back(pidfd); }
+
+  // Three numbers each: memory that the supervisor wants to hear of; files that stand for something.
+  void Watch(std::vector<ExecRange>* ranges, const uint64_t* numbers, size_t count) {
+    ranges->clear();
+    for (size_t at = 0; at + 2 < count; at += 3) ranges->push_back({numbers[at], numbers[at + 1], numbers[at + 2]});
+  }
+  std::vector<ExecRange> memory;
+  std::vector<ExecRange> heaps;
+  std::vector<ExecRange> nodes;  // device and inode
+  bool judges_all = false;       // nothing is mounted in front of the real nodes: paths that lead nowhere are judged too
+
+  uint64_t notified = 0;
+
+  // Answers what is nobody's business until there is an event, the time is over, or the program has gone.
+  void Next(ExecEvent* event, int milliseconds) {
+    for (;;) {
+      event->kind = ExecEvent::kNothing;
+      if (!Wait(event, milliseconds)) return;
+      struct seccomp_notif asked = {};
+      if (ioctl(listener_, SECCOMP_IOCTL_NOTIF_RECV, &asked) != 0) {
+        if (errno == ENOENT || errno == EINTR) continue;
+        event->kind = ExecEvent::kNobody;
+        return;
+      }
+      notified++;
+      event->id = asked.id;
+      event->thread = asked.pid;
+      memcpy(event->arguments, asked.data.args, sizeof event->arguments);
+      event->instruction = asked.data.instruction_pointer;
+      event->bytes = 0;
+      event->detail = 0;
+      event->kind = KindOf(asked.data.nr);
+      event->released = event->kind == ExecEvent::kIoctl || event->kind == ExecEvent::kOpen ? Released() : 0;
+      int answer = Judge(event, asked.data.nr);
+      if (answer == kAsk) return;
+      Send(asked.id, answer == kContinue ? 0 : answer, answer == kContinue);
+    }
+  }
+
+  int Send(uint64_t id, int64_t value, bool goes_on) {
+    struct seccomp_notif_resp response = {};
+    response.id = id;
+    if (goes_on) response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+    else if (value < 0) response.error = static_cast<int32_t>(value);
+    else response.val = value;
+    return ioctl(listener_, SECCOMP_IOCTL_NOTIF_SEND, &response) == 0 ? 0 : -errno;
+  }
+
+  // A descriptor of the program that leads where `fd` does, which is its call's answer.
+  int Give(uint64_t id, int fd, uint32_t flags) {
+    struct seccomp_notif_addfd added = {};
+    added.id = id;
+    added.srcfd = static_cast<uint32_t>(fd);
+    added.newfd_flags = flags & O_CLOEXEC;
+    added.flags = SECCOMP_ADDFD_FLAG_SEND;
+    int number = ioctl(listener_, SECCOMP_IOCTL_NOTIF_ADDFD, &added);
+    if (number != -1 || errno != EINVAL) return number == -1 ? -errno : number;
+    added.flags = 0;  // before Linux 5.14
+    number = ioctl(listener_, SECCOMP_IOCTL_NOTIF_ADDFD, &added);
+    if (number == -1) return -errno;
+    int sent = Send(id, number, false);
+    return sent < 0 ? sent : number;
+  }
+
+  bool IsWaiting(uint64_t id) const { return ioctl(listener_, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0; }
+
+ private:
+  static constexpr int kContinue = 1;
+  static constexpr int kAsk = 2;
+
+  static uint32_t KindOf(int call) {
+    switch (call) {
+      case SYS_ioctl:
+        return ExecEvent::kIoctl;
+      case SYS_execve:
+      case SYS_execveat:
+        return ExecEvent::kExec;
+      case SYS_openat:
+      case SYS_openat2:
+#ifdef SYS_open
+      case SYS_open:
+      case SYS_creat:
+#endif
+        return ExecEvent::kOpen;
+      default:
+        return ExecEvent::kMemory;
+    }
+  }
+
+  uint32_t Released() const {
+    uint32_t count = 0;
+    for (const ExecRange& file : files) count += IsHeld(static_cast<int>(file.kept)) == 0;
+    return count;
+  }
+
+  // False when there is nothing to receive: then `event` says why.
+  bool Wait(ExecEvent* event, int milliseconds) {
+    waiting_.clear();
+    waiting_.push_back({listener_, POLLIN, 0});
+    for (int process : processes_) waiting_.push_back({process, POLLIN, 0});
+    struct timespec time = {milliseconds / 1000, (milliseconds % 1000) * 1000000L};
+    long ready = syscall(SYS_ppoll, waiting_.data(), waiting_.size(), &time, nullptr, 0);
+    if (ready <= 0) return false;
+    // What a process asked before it ended comes first.
+    if ((waiting_[0].revents & POLLIN) != 0) return true;
+    for (size_t index = 1; index < waiting_.size(); index++) {
+      if (waiting_[index].revents == 0) continue;
+      event->kind = ExecEvent::kEnded;
+      event->detail = static_cast<uint32_t>(waiting_[index].fd);
+      processes_.erase(processes_.begin() + static_cast<std::ptrdiff_t>(index - 1));
+      return false;
+    }
+    if ((waiting_[0].revents & (POLLHUP | POLLERR)) != 0) event->kind = ExecEvent::kNobody;
+    return false;
+  }
+
+  int Judge(ExecEvent* event, int call) {
+    switch (event->kind) {
+      case ExecEvent::kIoctl:
+        return JudgeIoctl(event);
+      case ExecEvent::kOpen:
+        return JudgeOpen(event, call);
+      case ExecEvent::kMemory:
+        return JudgeMemory(event, call);
+      default:
+        return kAsk;
+    }
+  }
+
+  // Of VFIO's type: answered by the supervisor where it is made on a file of its own, and else as by a file that knows no such call.
+  int JudgeIoctl(ExecEvent* event) {
+    char path[64];
+    struct stat status = {};
+    snprintf(path, sizeof path, "/proc/%u/fd/%u", event->thread, static_cast<uint32_t>(event->arguments[0]));
+    if (syscall(SYS_newfstatat, AT_FDCWD, path, &status, 0) != 0) return -EBADF;
+    event->device = status.st_dev;
+    event->inode = status.st_ino;
+    if (!Finds(files, status)) return -ENOTTY;
+    long bytes = CopyOfOther(SYS_process_vm_readv, static_cast<int>(event->thread), event->arguments[2], event->data, kRead);
+    event->bytes = bytes < 0 ? 0 : static_cast<uint32_t>(bytes);
+    return kAsk;
+  }
+
+  int JudgeMemory(ExecEvent* event, int call) {
+    const uint64_t* given = event->arguments;
+    uint64_t start = given[0];
+    uint64_t length = given[1];
+    switch (call) {
+      case SYS_munmap:
+        event->detail = ExecEvent::kUnmap;
+        break;
+      case SYS_mmap:
+        event->detail = ExecEvent::kReplace;
+        break;
+      case SYS_mremap:
+        event->detail = ExecEvent::kMove;
+        // Where it goes, too: with MREMAP_FIXED that is replaced.
+        if ((given[3] & MREMAP_FIXED) != 0 && Overlaps(memory, given[4], given[2])) return kAsk;
+        break;
+      case SYS_madvise:
+        event->detail = ExecEvent::kDrop;
+        break;
+      case SYS_brk:
+        event->detail = ExecEvent::kBreak;
+        return start != 0 && Overlaps(heaps, start, UINT64_MAX - start) ? kAsk : kContinue;
+      case SYS_shmdt:
+        event->detail = ExecEvent::kDetach;
+        length = 1;
+        break;
+      default:
+        event->detail = ExecEvent::kProtect;
+    }
+    return Overlaps(memory, start, length) ? kAsk : kContinue;
+  }
+
+  // What the path leads to is looked at, and not opened. A file that the kernel opens afterwards may be another one, if the program
+  // changes the path meanwhile: what it could find there is hidden (src/exec/world.ts), and its ioctls are answered here anyway.
+  int JudgeOpen(ExecEvent* event, int call) {
+    bool has_directory = call == SYS_openat || call == SYS_openat2;
+    event->has_directory = has_directory;
+    int directory = has_directory ? static_cast<int>(event->arguments[0]) : AT_FDCWD;
+    uint64_t name = event->arguments[has_directory ? 1 : 0];
+    uint64_t flags = event->arguments[has_directory ? 2 : 1];
+    auto* path = reinterpret_cast<char*>(event->data);
+    if (call == SYS_openat2) {
+      uint64_t at = flags;
+      flags = 0;
+      if (CopyOfOther(SYS_process_vm_readv, static_cast<int>(event->thread), at, &flags, sizeof flags) < 0) return kContinue;
+    }
+#ifdef SYS_creat
+    if (call == SYS_creat) flags = O_CREAT | O_WRONLY | O_TRUNC;
+#endif
+    long bytes = CopyOfOther(SYS_process_vm_readv, static_cast<int>(event->thread), name, path, sizeof event->data);
+    // process_vm_readv gives what lies before a page that is not there, and the kernel answers EFAULT itself where the path does not end.
+    if (bytes <= 0 || memchr(path, 0, static_cast<size_t>(bytes)) == nullptr) return kContinue;
+    if (!IsWaiting(event->id)) return kContinue;
+    event->bytes = static_cast<uint32_t>(strlen(path));
+    event->detail = static_cast<uint32_t>(flags);
+    event->device = 0;
+    event->inode = 0;
+    // Links of the supervisor's own: /proc/self, and /dev/fd, which leads there.
+    if (memcmp(path, "/proc/", 6) == 0 || memcmp(path, "/dev/fd", 7) == 0) return kAsk;
+    struct stat status = {};
+    int error = StatusOf(event->thread, directory, path, flags, &status);
+    if (!IsWaiting(event->id)) return kContinue;
+    if (error != 0) return judges_all ? kAsk : kContinue;
+    event->device = status.st_dev;
+    event->inode = status.st_ino;
+    if (IsVfio(status) || Finds(nodes, status) || Finds(files, status)) return kAsk;
+    return kContinue;
+  }
+
+ public:
+  // Files that were given to the program.
+  std::vector<ExecRange> files;
+  // Numbers of devices that are the real VFIO's: major, and minor or all.
+  std::vector<ExecRange> real;
+
+  bool IsVfio(const struct stat& status) const {
+    if (!S_ISCHR(status.st_mode)) return false;
+    // As the kernel puts them into the 64 bits of a C library's dev_t; the functions for it are the library's, and not in all of them.
+    uint64_t number = status.st_rdev;
+    uint64_t major = ((number >> 8) & 0xfff) | ((number >> 32) & 0xfffff000);
+    uint64_t minor = (number & 0xff) | ((number >> 12) & 0xffffff00);
+    for (const ExecRange& one : real) {
+      if (major == one.start && (one.end == UINT64_MAX || minor == one.end)) return true;
+    }
+    return false;
+  }
+
+  static int StatusOf(uint32_t thread, int directory, const char* path, uint64_t flags, struct stat* status) {
+    char base[64] = "";
+    int base_fd = AT_FDCWD;
+    if (path[0] != '/') {
+      if (directory == AT_FDCWD) snprintf(base, sizeof base, "/proc/%u/cwd", thread);
+      else snprintf(base, sizeof base, "/proc/%u/fd/%d", thread, directory);
+      base_fd = static_cast<int>(syscall(SYS_openat, AT_FDCWD, base, O_PATH | O_CLOEXEC, 0));
+      if (base_fd < 0) return errno;
+    }
+    long result = syscall(SYS_newfstatat, base_fd, path, status, (flags & O_NOFOLLOW) != 0 ? AT_SYMLINK_NOFOLLOW : 0);
+    int error = result == 0 ? 0 : errno;
+    if (base_fd >= 0) close(base_fd);
+    return error;
+  }
+
+ private:
+  // As much as the structs of a container have; more is read where argsz says so.
+  static constexpr size_t kRead = 64;
+
+  static bool Overlaps(const std::vector<ExecRange>& ranges, uint64_t start, uint64_t length) {
+    for (const ExecRange& range : ranges) {
+      if (start < range.end && length > 0 && (length > UINT64_MAX - start || start + length > range.start)) return true;
+    }
+    return false;
+  }
+
+  static bool Finds(const std::vector<ExecRange>& pairs, const struct stat& status) {
+    for (const ExecRange& pair : pairs) {
+      if (pair.start == status.st_dev && pair.end == status.st_ino) return true;
+    }
+    return false;
+  }
+
+  int listener_ = -1;
+  std::vector<int> processes_;
+  std::vector<struct pollfd> waiting_;
+};
+
+#endif  // DMA_WINDOW_NO_EXEC
+
+}  // namespace
+
+#endif  // DMA_WINDOW_SHIM_EXEC_NOTIFY_H_

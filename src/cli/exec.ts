@@ -1,0 +1,93 @@
+/** `dma-window exec`: a program on the software kernel, and what it does wrong with DMA. */
+import { writeFileSync } from "node:fs";
+import { constants, totalmem } from "node:os";
+import { DmaWindowError } from "../errors.ts";
+import { exec } from "../exec/exec.ts";
+import { reportText } from "../exec/report.ts";
+import type { Finding } from "../exec/sanitizer/finding.ts";
+import { summaryOf } from "../exec/sanitizer/sanitizer.ts";
+import { ExecStatus } from "../exec/status.ts";
+import { linuxSupervision } from "../linux/index.ts";
+import type { Syscalls } from "../syscalls.ts";
+import { recordTrace } from "../trace/index.ts";
+import type { ExecLine } from "./exec-line.ts";
+import { TraceFile } from "./trace-file.ts";
+
+/** The program's exit status is well, and a finding of --fail-on was made. */
+const FOUND = 99;
+
+/** The rest stands in the report. */
+const FRAMES_SHOWN = 4;
+
+/** The program's exit status, as a shell has it, or one of our own. `warn` writes to stderr. */
+export async function execCommand(line: ExecLine, warn: (text: string) => void): Promise<number> {
+  const trace = line.traceFile === undefined ? undefined : new TraceFile(line.traceFile);
+  const { started, restore } = passOnSignals();
+  try {
+    const report = await exec(linuxSupervision(), {
+      command: line.program,
+      environment: process.env,
+      machine: {
+        platform: line.platform,
+        ram: totalmem(),
+        ...(line.groups.length === 0 ? {} : { groups: line.groups }),
+        ...(line.linux === undefined ? {} : { linux: line.linux }),
+      },
+      found: (finding) => warn(warningOf(finding)),
+      started,
+      note: (sentence) => warn(`dma-window: ${sentence}`),
+      ...(trace === undefined
+        ? {}
+        : {
+            record: (kernel: Syscalls) => recordTrace(kernel, trace.write, { note: `exec ${line.program.join(" ")}` }),
+          }),
+    });
+    if (line.reportFile !== undefined) writeFileSync(line.reportFile, reportText(report), { mode: 0o600 });
+    if (report.findings.length > 0) warn(`dma-window: findings: ${summaryOf(report.findings)}`);
+    const status = report.exit ?? 128 + (constants.signals[report.signal as NodeJS.Signals] ?? 0);
+    const isRefused = report.findings.some(({ kind }) => line.failOn.includes(kind));
+    return status === 0 && isRefused ? FOUND : status;
+  } catch (error) {
+    if (!(error instanceof DmaWindowError) || !error.code.startsWith("ERR_EXEC_")) throw error;
+    warn(`dma-window: ${error.message} [${error.code}]`);
+    const { status = ExecStatus.UNAVAILABLE } = (error.facts ?? {}) as { readonly status?: number };
+    return status;
+  } finally {
+    restore();
+    const problem = trace?.close();
+    if (problem !== undefined) warn(`dma-window: ${problem.message} [${problem.code}]`);
+  }
+}
+
+/** A finding, and where the program was. */
+function warningOf({ kind, message, stack }: Finding): string {
+  return [`dma-window: ${kind}: ${message}`, ...stack.slice(0, FRAMES_SHOWN).map((frame) => `    at ${frame}`)].join(
+    "\n",
+  );
+}
+
+/**
+ * What a terminal sends goes to the program too, which decides: this process waits for its end. What is sent to this process alone, to
+ * end it, is passed on.
+ */
+function passOnSignals(): { readonly started: (pid: number) => void; readonly restore: () => void } {
+  let program: number | undefined;
+  const pass = (signal: NodeJS.Signals) => {
+    if (program !== undefined) process.kill(program, signal);
+  };
+  const handlers: readonly (readonly [NodeJS.Signals, (signal: NodeJS.Signals) => void])[] = [
+    ["SIGINT", () => {}],
+    ["SIGQUIT", () => {}],
+    ["SIGTERM", pass],
+    ["SIGHUP", pass],
+  ];
+  for (const [signal, handler] of handlers) process.on(signal, handler);
+  return {
+    started: (pid) => {
+      program = pid;
+    },
+    restore: () => {
+      for (const [signal, handler] of handlers) process.off(signal, handler);
+    },
+  };
+}

@@ -1,0 +1,59 @@
+/** One piece of a process's memory, as `/proc/PID/smaps` tells it. */
+export interface MemoryArea {
+  readonly start: bigint;
+  readonly end: bigint;
+  readonly read: boolean;
+  readonly write: boolean;
+  /** Bytes: the CPU's page, or a hugepage. */
+  readonly pageSize: number;
+  /** What is behind it: a file, `[heap]`, nothing. */
+  readonly name: string;
+}
+
+/**
+ * The areas in a text of `smaps`, by address.
+ *
+ *     7f1c40000000-7f1c40200000 rw-s 00000000 00:2f 1234    /dev/hugepages/rtemap_0
+ *     Size:               2048 kB
+ *     KernelPageSize:     2048 kB
+ *
+ * (`fs/proc/task_mmu.c: show_map_vma, show_smap`)
+ */
+export function areasIn(text: string): MemoryArea[] {
+  const areas: MemoryArea[] = [];
+  const head = /^([0-9a-f]+)-([0-9a-f]+) ([r-])([w-])[x-][sp] \S+ \S+ \d+ *(.*)$/gm;
+  for (let found = head.exec(text); found !== null; ) {
+    const next = head.exec(text);
+    const about = text.slice(found.index, next?.index);
+    const kilobytes = /^KernelPageSize: *(\d+) kB$/m.exec(about)?.[1] ?? "4";
+    const [, start = "0", end = "0", read, write, name = ""] = found;
+    areas.push({
+      start: BigInt(`0x${start}`),
+      end: BigInt(`0x${end}`),
+      read: read === "r",
+      write: write === "w",
+      pageSize: Number(kilobytes) * 1024,
+      name,
+    });
+    found = next;
+  }
+  return areas;
+}
+
+/** The part of [start, end) that none of `taken`, which are by address, covers. */
+export function uncovered(
+  start: bigint,
+  end: bigint,
+  taken: readonly { readonly start: bigint; readonly end: bigint }[],
+): { readonly start: bigint; readonly end: bigint }[] {
+  const pieces: { start: bigint; end: bigint }[] = [];
+  let at = start;
+  for (const one of taken) {
+    if (one.end <= at) continue;
+    if (one.start >= end) break;
+    if (one.start > at) pieces.push({ start: at, end: one.start });
+    at = one.end;
+  }
+  if (at < end) pieces.push({ start: at, end });
+  return pieces;
+}

@@ -1,0 +1,127 @@
+import { constants } from "node:os";
+import { ERRNO } from "../errno.ts";
+import { DmaWindowError } from "../errors.ts";
+import { type ModelOptions, modelKernel } from "../model/index.ts";
+import type { Supervision } from "../supervision.ts";
+import type { Syscalls } from "../syscalls.ts";
+import { findProgram } from "./find-program.ts";
+import type { ExecReport } from "./report.ts";
+import type { Finding } from "./sanitizer/finding.ts";
+import { Sanitizer } from "./sanitizer/sanitizer.ts";
+import { stackOf } from "./stack.ts";
+import { ExecStatus } from "./status.ts";
+import { Supervisor } from "./supervisor.ts";
+import { makeWorld } from "./world.ts";
+
+export interface ExecOptions {
+  /** The program and its arguments; found by `PATH`. */
+  readonly command: readonly string[];
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** The machine that it finds itself on. */
+  readonly machine: ModelOptions;
+  /** Hears of each finding at once. */
+  readonly found: (finding: Finding) => void;
+  /** Hears of what the report does not say. */
+  readonly note: (sentence: string) => void;
+  /** The program has been started. */
+  readonly started: (pid: number) => void;
+  /** Stands in front of the model for the first process that makes a call: a recorder of a trace. */
+  readonly record?: (kernel: Syscalls) => Syscalls;
+}
+
+/** `si_code` of a child that called exit. (`waitid(2)`) */
+const EXITED = 1;
+const Step = { PRIVILEGES: 1, FILTER: 2, EXEC: 3 } as const;
+
+/**
+ * Runs a program whose VFIO is the software kernel, until it and all that it began have ended.
+ *
+ * @throws `ERR_EXEC_UNAVAILABLE` where the machine does not let a program be supervised; `ERR_EXEC_NO_PROGRAM` where there is none.
+ */
+export async function exec(native: Supervision, options: ExecOptions): Promise<ExecReport> {
+  const { command, environment, machine, note } = options;
+  const [name = ""] = command;
+  const program = findProgram(name, environment.PATH ?? "/usr/bin:/bin");
+  if ("why" in program) throw noProgram(program.why, program.status);
+  const kernel = modelKernel(machine);
+  const world = makeWorld(native, kernel);
+  if (world.refused !== 0) {
+    note(
+      "without CAP_SYS_ADMIN the program sees this machine's own PCI devices and groups, not the model's; it finds /dev/vfio/... where it opens them by name",
+    );
+  }
+  const sanitizer = new Sanitizer(kernel, options.found, (thread, instruction) => stackOf(native, thread, instruction));
+  let recorded = false;
+  const inFront = (own: Syscalls): Syscalls => {
+    if (options.record === undefined || recorded) return own;
+    recorded = true;
+    return options.record(own);
+  };
+  const supervisor = new Supervisor(native, kernel, world, sanitizer, inFront);
+  const started = native.execStart(program.file, command, wordsOf(environment));
+  if (started.length === 2) throw notStarted(started[0] ?? 0, started[1] ?? 0);
+  const [pid = 0, pidfd = -1, listener = -1, pipe = -1] = started;
+  options.started(pid);
+  native.execListen(listener);
+  native.execWatchProcess(pidfd);
+  let end: readonly number[] | undefined;
+  await supervisor.serve((ended) => {
+    if (ended === pidfd) end = native.execEnd(pid, pipe, 0);
+  });
+  // Its filter goes before it does.
+  end ??= native.execEnd(pid, pipe, 1);
+  const [code = EXITED, status = 0, step = 0, error = 0] = end ?? [];
+  if (step === Step.EXEC) {
+    const why = `${program.file} cannot be executed: ${errnoName(error)}`;
+    throw noProgram(why, error === ERRNO.ENOENT ? ExecStatus.NOT_FOUND : ExecStatus.NOT_EXECUTABLE);
+  }
+  sanitizer.finish(code === EXITED && status === 0);
+  return {
+    program: command,
+    exit: code === EXITED ? status : null,
+    signal: code === EXITED ? null : signalName(status),
+    platform: machine.platform ?? "powernv",
+    linux: machine.linux ?? "newest known",
+    calls: sanitizer.calls,
+    findings: sanitizer.findings,
+  };
+}
+
+function wordsOf(environment: ExecOptions["environment"]): string[] {
+  return Object.entries(environment).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));
+}
+
+function noProgram(why: string, status: number): DmaWindowError {
+  return new DmaWindowError("ERR_EXEC_NO_PROGRAM", why, { facts: { status } });
+}
+
+/** What forbids it, in words. */
+function notStarted(step: number, error: number): DmaWindowError {
+  const name = errnoName(error);
+  const whys: Readonly<Record<string, string>> = {
+    EPERM:
+      "seccomp is forbidden here: in a container its own profile does that (docker run --security-opt seccomp=unconfined)",
+    EACCES: "a filter of seccomp needs CAP_SYS_ADMIN or no_new_privs, and neither can be had",
+    ENOSYS: "this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER), or whoever started this forbids them",
+    EINVAL: "this kernel's seccomp does not notify: it is older than Linux 5.0",
+    EBUSY:
+      "another supervisor (a container's, or another exec) listens to this program's calls already: seccomp has one listener",
+  };
+  const what =
+    step === Step.PRIVILEGES
+      ? "no_new_privs cannot be set"
+      : step === Step.FILTER
+        ? (whys[name] ?? "seccomp refused")
+        : "no process could be begun";
+  return new DmaWindowError("ERR_EXEC_UNAVAILABLE", `the program was not started: ${what} (${name})`, {
+    facts: { why: what, errno: name },
+  });
+}
+
+function errnoName(error: number): string {
+  return Object.entries(ERRNO).find(([, value]) => value === error)?.[0] ?? `errno ${error}`;
+}
+
+function signalName(number: number): string {
+  return Object.entries(constants.signals).find(([, value]) => value === number)?.[0] ?? `signal ${number}`;
+}

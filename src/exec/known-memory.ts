@@ -1,0 +1,92 @@
+import { readFileSync } from "node:fs";
+import { MapFlag, Protection, type Syscalls } from "../syscalls.ts";
+import { areasIn, type MemoryArea, uncovered } from "./areas.ts";
+
+interface Range {
+  readonly start: bigint;
+  readonly end: bigint;
+}
+
+/**
+ * What the model knows of a process's memory. It is told of memory when a device is about to be led there, area by area, and of its end
+ * as soon as the process gives any of it back: so what is known is as it is, and a MAP of known memory asks nobody.
+ */
+export class KnownMemory {
+  readonly #calls: Pick<Syscalls, "mmap" | "munmap" | "pageSize">;
+  readonly #pid: number;
+  /** By address, neighbours as one. */
+  #ranges: Range[] = [];
+  /** Of those: what brk may take back. */
+  #heaps: Range[] = [];
+
+  constructor(calls: Pick<Syscalls, "mmap" | "munmap" | "pageSize">, pid: number) {
+    this.#calls = calls;
+    this.#pid = pid;
+  }
+
+  get ranges(): readonly Range[] {
+    return this.#ranges;
+  }
+
+  get heaps(): readonly Range[] {
+    return this.#heaps;
+  }
+
+  /** Tells the model of all memory that touches a range. Whether there was any that it did not know. */
+  learn(start: bigint, length: bigint): boolean {
+    const end = start + length;
+    if (this.#ranges.some((range) => range.start <= start && end <= range.end)) return false;
+    let learnt = false;
+    for (const area of this.#areas()) {
+      if (area.start >= end || area.end <= start) continue;
+      for (const piece of uncovered(area.start, area.end, this.#ranges)) {
+        this.#add(area, piece);
+        learnt = true;
+      }
+      if (area.name === "[heap]") this.#heaps = [{ start: area.start, end: area.end }];
+    }
+    return learnt;
+  }
+
+  /** The process gives [start, end) back, or has other memory there from now on. Whether any of it was known. */
+  forget(start: bigint, end: bigint): boolean {
+    let forgotten = false;
+    const left: Range[] = [];
+    for (const range of this.#ranges) {
+      const from = range.start > start ? range.start : start;
+      const to = range.end < end ? range.end : end;
+      if (from >= to) {
+        left.push(range);
+        continue;
+      }
+      forgotten = true;
+      this.#calls.munmap(from, to - from);
+      if (range.start < from) left.push({ start: range.start, end: from });
+      if (to < range.end) left.push({ start: to, end: range.end });
+    }
+    this.#ranges = left;
+    return forgotten;
+  }
+
+  #add({ read, write, pageSize }: MemoryArea, { start, end }: Range): void {
+    const protection = (read ? Protection.READ : 0) | (write ? Protection.WRITE : 0);
+    const huge = pageSize > this.#calls.pageSize;
+    const flags = MapFlag.FIXED | (huge ? MapFlag.HUGETLB : 0);
+    this.#calls.mmap(start, end - start, protection, flags, huge ? Math.log2(pageSize) : 0);
+    const ranges = [...this.#ranges, { start, end }].sort((a, b) => (a.start < b.start ? -1 : 1));
+    this.#ranges = ranges.reduce<Range[]>((joined, range) => {
+      const last = joined.at(-1);
+      if (last?.end === range.start) joined[joined.length - 1] = { start: last.start, end: range.end };
+      else joined.push(range);
+      return joined;
+    }, []);
+  }
+
+  #areas(): MemoryArea[] {
+    try {
+      return areasIn(readFileSync(`/proc/${this.#pid}/smaps`, "latin1"));
+    } catch {
+      return []; // it has ended
+    }
+  }
+}

@@ -1,0 +1,92 @@
+import { readFileSync } from "node:fs";
+import type { ModelKernel } from "../model/index.ts";
+import type { Supervision } from "../supervision.ts";
+import type { Syscalls } from "../syscalls.ts";
+import { KnownMemory } from "./known-memory.ts";
+import { OtherMemory } from "./other-memory.ts";
+
+/** CAP_IPC_LOCK. */
+const LOCK_ALL = 1n << 14n;
+const NO_LIMIT = 2n ** 64n - 1n;
+
+/** One process that makes calls of VFIO, or rather one memory: what it is to the model. */
+export class Program {
+  /** The number of the process. */
+  readonly pid: number;
+  readonly kernel: ModelKernel;
+  /** The same, with a recorder of its calls in front where somebody wants them. */
+  readonly calls: Syscalls;
+  readonly memory: KnownMemory;
+  /** A descriptor in the model of a file that has nothing to do with VFIO. */
+  readonly foreign: number;
+  readonly #native: Supervision;
+  /** Where its memory's first stack begins: another one's begins elsewhere. */
+  readonly #stack: string;
+  #limit: bigint;
+  #mayBeAnother = false;
+
+  constructor(native: Supervision, machine: ModelKernel, pid: number, inFront: (kernel: Syscalls) => Syscalls) {
+    this.#native = native;
+    this.pid = pid;
+    this.#limit = native.execLockedLimit(pid);
+    this.kernel = machine.spawn({
+      memory: new OtherMemory(native, pid),
+      lockedMemory: { limit: limitOf(this.#limit), privileged: mayLockAll(pid) },
+    });
+    this.calls = inFront(this.kernel);
+    this.memory = new KnownMemory({ ...bound(this.calls), pageSize: this.kernel.pageSize }, pid);
+    this.foreign = this.kernel.eventfd();
+    this.#stack = stackOf(pid);
+  }
+
+  /** It is about to execute another program, which may fail. */
+  executes(): void {
+    this.#mayBeAnother = true;
+  }
+
+  /** Whether the process executes another program by now, with another memory. Cost: nothing, unless it was about to. */
+  get isAnother(): boolean {
+    if (!this.#mayBeAnother) return false;
+    this.#mayBeAnother = false;
+    return stackOf(this.pid) !== this.#stack;
+  }
+
+  /** RLIMIT_MEMLOCK as it is now. */
+  readLimit(): void {
+    const limit = this.#native.execLockedLimit(this.pid);
+    if (limit === this.#limit) return;
+    this.#limit = limit;
+    this.kernel.limitLockedMemory({ limit: limitOf(limit) });
+  }
+}
+
+function bound(calls: Syscalls): Pick<Syscalls, "mmap" | "munmap"> {
+  return { mmap: (...all) => calls.mmap(...all), munmap: (...all) => calls.munmap(...all) };
+}
+
+/** `startcode`, `endcode` and `startstack`. (`proc_pid_stat(5)`) */
+function stackOf(pid: number): string {
+  const words = textOf(`/proc/${pid}/stat`)
+    .replace(/^.*\) /s, "")
+    .split(" ");
+  return words.slice(23, 26).join(" ");
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    return ""; // it has ended
+  }
+}
+
+function limitOf(limit: bigint): bigint | null {
+  return limit === NO_LIMIT ? null : limit;
+}
+
+/** CAP_IPC_LOCK counts in the first user namespace alone, whose map is the identity. (`user_namespaces(7)`) */
+function mayLockAll(pid: number): boolean {
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(textOf(`/proc/${pid}/status`))?.[1] ?? "0";
+  const users = textOf(`/proc/${pid}/uid_map`).trim().split(/\s+/);
+  return (BigInt(`0x${effective}`) & LOCK_ALL) !== 0n && users.join(" ") === "0 0 4294967295";
+}
