@@ -48,7 +48,8 @@ export async function execCommand(line: ExecLine, warn: (text: string) => void):
     const isRefused = report.findings.some(({ kind }) => line.failOn.includes(kind));
     return status === 0 && isRefused ? FOUND : status;
   } catch (error) {
-    if (!(error instanceof DmaWindowError) || !error.code.startsWith("ERR_EXEC_")) throw error;
+    if (!(error instanceof DmaWindowError) || !["ERR_EXEC_UNAVAILABLE", "ERR_EXEC_NO_PROGRAM"].includes(error.code))
+      throw error;
     warn(`dma-window: ${error.message} [${error.code}]`);
     const { status = ExecStatus.UNAVAILABLE } = (error.facts ?? {}) as { readonly status?: number };
     return status;

@@ -20,7 +20,7 @@ export const HELP = `dma-window: a DMA window, sized once
   dma-window docs [NAME]         this package's documents
 
   --kernel model|linux           the software kernel, or this machine's VFIO
-  --json                         one JSON document instead of words, also of errors
+  --json                         one JSON document instead of words, errors too
   --version, --help              --help with a command: its options
 
   Exit codes: 0 done; 1 it could not be done; 2 wrong usage.
