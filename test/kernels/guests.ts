@@ -3,10 +3,12 @@ import type { PlatformName } from "../conformance/row.ts";
 
 /** Debian's name for an architecture, and what follows from it. */
 export interface Architecture {
-  readonly debian: "ppc64el" | "amd64";
+  readonly debian: "ppc64el" | "amd64" | "arm64";
   /** The directory of its shared libraries. */
   readonly triplet: string;
   readonly compiler: string;
+  /** What loads programs, where that is not in /lib64. */
+  readonly loader?: string;
   readonly qemu: string;
   /** The prefix of the kernel's file under /boot. */
   readonly kernelFile: string;
@@ -42,6 +44,19 @@ export const x86: Architecture = {
   series: ["6.12"],
 };
 
+export const arm: Architecture = {
+  debian: "arm64",
+  triplet: "aarch64-linux-gnu",
+  compiler: "aarch64-linux-gnu-g++",
+  loader: "ld-linux-aarch64.so.1",
+  qemu: "qemu-system-aarch64",
+  kernelFile: "vmlinuz-",
+  // irqbypass is part of its kernel.
+  modules: ["vfio", "vfio_iommu_type1", "vfio-pci-core", "vfio-pci"],
+  diskModules: [],
+  series: ["6.12"],
+};
+
 /** A part of the guest's program: a process of its own, so that what it breaks does not break the next. */
 export interface Part {
   readonly name: string;
@@ -52,7 +67,7 @@ export interface Part {
 export interface Guest {
   readonly name: string;
   /** What `--only` and the report call the machine. */
-  readonly machine: "pseries" | "powernv" | "x86";
+  readonly machine: "pseries" | "powernv" | "x86" | "arm";
   readonly architecture: Architecture;
   /** Debian's name for the kernel: `linux-image-` and this, which depends on the one with a version. */
   readonly kernel: string;
@@ -70,6 +85,8 @@ export interface Guest {
   /** Hugepages that `append` asks for: page shift and number. */
   readonly hugepages: readonly (readonly [shift: number, count: number])[];
   readonly parts: readonly Part[];
+  /** Booted where it is named, and otherwise not. */
+  readonly isExtra?: boolean;
 }
 
 /** The platforms whose rows are about a machine. A container of type1 may be of either version. */
@@ -77,6 +94,7 @@ export const platformsOf: Readonly<Record<Guest["machine"], readonly PlatformNam
   pseries: ["pseries"],
   powernv: ["powernv"],
   x86: ["type1 v2", "type1 v1"],
+  arm: ["type1 v2", "type1 v1"],
 };
 
 /** 64 address bits: by default the device reaches 256 MiB. */
@@ -183,5 +201,24 @@ export const guests: readonly Guest[] = [
     append: `console=ttyS0 no_timer_check intel_iommu=on iommu.strict=1 ${pool(x86Pool)}`,
     hugepages: x86Pool,
     parts: [{ name: "hardware", seconds: 240 }, { name: "guide", seconds: 150 }, ...parts],
+  },
+  // An SMMUv3, and a GIC whose ITS tells the interrupts of devices apart: without one VFIO refuses them.
+  {
+    name: "arm",
+    machine: "arm",
+    architecture: arm,
+    kernel: "arm64",
+    cpuPage: 4096,
+    arguments: [
+      ...["-M", "virt,iommu=smmuv3,gic-version=3", "-cpu", "max,pauth-impdef=on", "-nodefaults"],
+      ...["-device", `${edu},addr=05.0`, "-device", `${edu},addr=06.0`],
+    ],
+    nvme: "addr=07.0",
+    memoryMiB: 1536,
+    append: `console=ttyAMA0 ${pool(x86Pool)}`,
+    hugepages: x86Pool,
+    // The suite's rows of type1 are about the other machine's IOMMU.
+    parts: parts.filter(({ name }) => name !== "conformance" && name !== "device"),
+    isExtra: true,
   },
 ];

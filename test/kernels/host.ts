@@ -2,12 +2,15 @@
 import { accessSync, constants, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
+import type { Architecture } from "./guests.ts";
 
 /** Programs that are run here, and the Debian package that each is from. */
 const tools: Readonly<Record<string, string>> = {
   "qemu-system-ppc64": "qemu-system-ppc",
   "qemu-system-x86_64": "qemu-system-x86",
+  "qemu-system-aarch64": "qemu-system-arm",
   "powerpc64le-linux-gnu-g++": "g++-powerpc64le-linux-gnu",
+  "aarch64-linux-gnu-g++": "g++-aarch64-linux-gnu",
   "g++": "g++",
   xz: "xz-utils",
   zstd: "zstd",
@@ -54,9 +57,10 @@ export function whyNot(host: Host): string | undefined {
   return undefined;
 }
 
-/** Packages to install first, in the order of the alphabet. */
-export function missingPackages(host: Host): string[] {
-  const missing = Object.entries(tools).flatMap(([program, name]) => (host.has(program) ? [] : [name]));
+/** Packages to install first, for guests of these architectures, in the order of the alphabet. */
+export function missingPackages(host: Host, architectures: readonly Architecture[]): string[] {
+  const programs = new Set(["xz", "zstd", ...architectures.flatMap(({ qemu, compiler }) => [qemu, compiler])]);
+  const missing = [...programs].filter((program) => !host.has(program)).map((program) => tools[program] ?? program);
   if (!host.reads(keyring.path)) missing.push(keyring.package);
   return missing.sort();
 }

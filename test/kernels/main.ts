@@ -40,9 +40,10 @@ async function main(parameters: readonly string[]): Promise<number> {
     return 0;
   }
   const host = thisHost();
+  const architectures = options.chosen.map(({ architecture }) => architecture);
   const reason = whyNot(host);
   if (options.needs) {
-    if (reason === undefined) process.stdout.write(`${missingPackages(host).join(" ")}\n`);
+    if (reason === undefined) process.stdout.write(`${missingPackages(host, architectures).join(" ")}\n`);
     return 0;
   }
   if (reason !== undefined) {
@@ -50,7 +51,7 @@ async function main(parameters: readonly string[]): Promise<number> {
     if (options.json) process.stdout.write(`${JSON.stringify({ guests: [], skipped: reason })}\n`);
     return options.insist ? 2 : 0;
   }
-  const missing = missingPackages(host);
+  const missing = missingPackages(host, architectures);
   if (missing.length > 0) {
     say(`Programs are missing on this machine. As root:\n\n    ${installLine(missing)}\n`);
     return 2;

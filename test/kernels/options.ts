@@ -80,7 +80,9 @@ export function optionsFrom(parameters: readonly string[]): Options {
     } else if (switches.includes(parameter)) flags.add(parameter);
     else throw new Error(`${parameter} is no option of this command; --help names them`);
   }
-  const chosen = guests.filter((guest) => only === undefined || only.some((name) => isNamed(guest, name)));
+  const chosen = guests.filter((guest) =>
+    only === undefined ? !guest.isExtra : only.some((name) => isNamed(guest, name)),
+  );
   for (const name of only ?? []) {
     if (guests.some((guest) => isNamed(guest, name))) continue;
     throw new Error(noSuchGuest("--only", name));

@@ -45,6 +45,8 @@ function checkReady(site: Site, found: Diagnosis, own: "spapr" | "type1"): void 
   });
 }
 
+const ARCHITECTURES = { x86: "x86", arm: "arm64", pseries: "power", powernv: "power" } as const;
+
 function checkFacts(site: Site, { facts }: Diagnosis): void {
   const { kernel, iommu, vfio, pci, memory, process: rights, shim } = facts;
   test("the doctor's facts about the kernel are the kernel's", () => {
@@ -52,8 +54,8 @@ function checkFacts(site: Site, { facts }: Diagnosis): void {
     assert.ok(release().startsWith(kernel.version ?? "?"), `${kernel.version} of ${release()}`);
     assert.is(kernel.pageSize, site.kernel.pageSize);
     const { machine } = site.machine;
-    assert.is(kernel.platform, machine === "x86" ? undefined : machine);
-    assert.is(kernel.architecture, machine === "x86" ? "x86" : "power");
+    assert.is(kernel.platform, site.isSpapr ? machine : undefined);
+    assert.is(kernel.architecture, ARCHITECTURES[machine]);
     assert.equal(
       kernel.quirks.filter(({ blocks }) => blocks),
       [],
@@ -82,7 +84,7 @@ function checkFacts(site: Site, { facts }: Diagnosis): void {
     }
   });
   test("the doctor knows the width of VT-d, as the machine was given it, and that it remaps interrupts", () => {
-    if (site.isSpapr) return;
+    if (site.machine.machine !== "x86") return;
     assert.equal([iommu.addressBits, iommu.remapsInterrupts], [48, true]);
   });
   test("the doctor sees the hugepages that the machine was started with, and where RAM ends", () => {

@@ -11,7 +11,7 @@ import { EDU, fromSystem, groupsIn } from "../hardware/machine.ts";
 export interface GuestMachine {
   readonly name: string;
   /** `x86` has type1. */
-  readonly machine: "pseries" | "powernv" | "x86";
+  readonly machine: "pseries" | "powernv" | "x86" | "arm";
   /** Page shift of the pools that may be used, and how many pages they were seen to have. */
   readonly hugepages: readonly (readonly [shift: number, count: number])[];
 }

@@ -14,7 +14,8 @@ interface Place {
 function placesOn({ machine }: Site): Place[] {
   const zero: Place = { name: "at 0", start: 0n, options: {} };
   const size = 4n * GiB;
-  if (machine.machine === "x86") return [zero, { name: "at 4 GiB", start: size, options: { windowBytes: size } }];
+  if (machine.machine === "x86" || machine.machine === "arm")
+    return [zero, { name: "at 4 GiB", start: size, options: { windowBytes: size } }];
   const high = { name: "at 1 << 59", start: HIGH };
   if (machine.machine === "pseries") return [zero, { ...high, options: { windowBytes: size } }];
   return [zero, { ...high, options: { beside: true } }];

@@ -1,5 +1,6 @@
 /** Random calls on the real kernel and on the model, which has to answer every one of them as the kernel does. */
 import * as assert from "uvu/assert";
+import { openContainer } from "../../../src/container/open.ts";
 import { linuxKernel } from "../../../src/linux/index.ts";
 import { modelKernel } from "../../../src/model/index.ts";
 import { vfioCallName } from "../../../src/syscalls.ts";
@@ -20,13 +21,22 @@ const MANY = 15;
 /** Once the two have parted, everything differs. */
 const ENOUGH = 5;
 
+/** What type1's IOMMU is like is the machine's: the model is told. */
+function rangesOf({ kernel, devices }: Site) {
+  const container = openContainer({ kernel, groups: devices.slice(0, 1).map(({ group }) => group) });
+  const info = container.info();
+  container.close();
+  return info.kind === "type1" ? info.ranges : [];
+}
+
 export function random(): void {
   const site = new Site();
+  const ranges = site.isSpapr ? [] : rangesOf(site);
   for (const seed of SEEDS) {
     const { limit, privileged } = site.kernel.lockedMemory();
     const kernel = linuxKernel();
     const model = modelKernel({
-      platform: site.isSpapr ? (site.machine.machine as "pseries" | "powernv") : "type1",
+      ...(site.isSpapr ? { platform: site.machine.machine as "pseries" | "powernv" } : { platform: "type1", ranges }),
       pageSize: kernel.pageSize,
       groups: site.devices.map(({ group }) => group),
       lockedMemory: { limit, privileged },

@@ -57,7 +57,7 @@ export class Site {
   }
 
   get isSpapr(): boolean {
-    return this.machine.machine !== "x86";
+    return this.machine.machine === "pseries" || this.machine.machine === "powernv";
   }
 
   /** VmLck. */

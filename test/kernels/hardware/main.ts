@@ -87,7 +87,7 @@ function partsFor(found: Found, named: readonly string[], say: Say): readonly Pa
 }
 
 function wordFor(machine: Guest["machine"]): string {
-  return { powernv: "PowerNV, sPAPR TCE v2", pseries: "an LPAR, sPAPR TCE v2", x86: "type1" }[machine];
+  return { powernv: "PowerNV, sPAPR TCE v2", pseries: "an LPAR, sPAPR TCE v2", x86: "type1", arm: "type1" }[machine];
 }
 
 /** Runs the parts one after the other; `undefined` when that was interrupted. */

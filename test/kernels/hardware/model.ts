@@ -12,7 +12,7 @@ import type { Found } from "../guest/machine.ts";
  */
 export function differenceFromModel(kernel: Syscalls, { machine, devices }: Found): string | undefined {
   const groups = devices.slice(0, 1).map(({ group }) => group);
-  const platform = machine.machine === "x86" ? "type1" : machine.machine;
+  const platform = machine.machine === "x86" || machine.machine === "arm" ? "type1" : machine.machine;
   const real = infoOf(kernel, groups);
   let modelled: ReadonlyMap<string, string>;
   try {
