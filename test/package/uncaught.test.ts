@@ -24,14 +24,14 @@ const programs: Readonly<Record<string, readonly [program: string, code: string,
   "of a plan that cannot be": [
     'planWindow({ memory: new MemsegTable({ kernel: modelKernel() }), info: { kind: "type1" } });',
     "ERR_",
-    /^ {4}at file:/m,
+    /^ {4}at .*uncaught\.mjs:2:\d+\)?$/m,
   ],
   "of an argument of another type": [
     "new MemsegTable({ kernel: 7 });",
     "ERR_INVALID_ARG_TYPE",
     /^ {4}at new MemsegTable /m,
   ],
-  "of an option that is misspelt": ["modelKernel({ platfrom: 1 });", "ERR_", /^ {4}at file:/m],
+  "of an option that is misspelt": ["modelKernel({ platfrom: 1 });", "ERR_", /^ {4}at .*uncaught\.mjs:2:\d+\)?$/m],
   "of a heap of nothing": ["new DmaHeap({});", "ERR_INVALID_ARG_TYPE", /^ {4}at new DmaHeap /m],
 };
 
