@@ -10,7 +10,7 @@ const attempts = suite("ways to the real /dev/vfio");
 /** That lead to the model. */
 const led = [
   ...["open", "raw-openat", "openat2", "dots", "relative", "relative-up", "openat", "symlink", "symlink-relative"],
-  ...["self-root", "thread-self-root", "self-cwd", "path-then-open", "dev-fd", "reopen"],
+  ...["symlink-utf8", "self-root", "thread-self-root", "self-cwd", "path-then-open", "dev-fd", "reopen"],
   ...["dup", "thread", "socket", "fork", "vfork-exec"],
   ...(process.arch === "x64" ? ["raw-open", "creat"] : []),
 ];
