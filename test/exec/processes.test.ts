@@ -34,7 +34,7 @@ else {
     });
   }
 
-  processes("the program killed: the command ends as it did, and what it had is found", async () => {
+  processes("the program killed: the command ends as it did", async () => {
     const { pid, ended } = await begun();
     process.kill(pid, "SIGKILL");
     assert.is(await ended, 128 + 9);
