@@ -1,3 +1,4 @@
+/** A program under supervision, from its start to its report. */
 import { constants } from "node:os";
 import { ERRNO } from "../errno.ts";
 import { DmaWindowError, errnoName } from "../errors.ts";
