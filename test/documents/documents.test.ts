@@ -72,7 +72,7 @@ test("what is run elsewhere is in a document, and is run there", () => {
 
 /** What changes a machine, or asks for a device or its kernel. */
 const ofMachine =
-  /^(?:modprobe|chown|echo|ls|cat|readlink|sysctl) |--kernel linux|\blinux 0000:|npm run test:hardware|^dma-window (?:devices 0000|bind|unbind)\b|--root \/host/;
+  /^(?:modprobe|insmod|chown|echo|sysctl) |^(?:ls|cat|readlink) \/(?:sys|dev)\b|--kernel linux|\blinux 0000:|npm run test:hardware|^dma-window (?:devices 0000|bind|unbind)\b|--root \/host/;
 
 test("what needs root, a device or a module is run in a guest, out of the document, and by a shell", () => {
   for (const { name, text } of documents) {
