@@ -3,7 +3,9 @@ import { ModelUnknown } from "../model/index.ts";
 
 /** A device moved data, or wanted to. */
 export interface DeviceAccess {
-  readonly device: ModelPciDevice;
+  /** Its address on the bus. */
+  readonly name: string;
+  readonly group: number;
   readonly way: "read" | "write";
   readonly iova: bigint;
   readonly length: number;
@@ -36,6 +38,19 @@ export class Devices {
     this.all = this.#watched;
   }
 
+  /** Where the model has put them. */
+  placed(
+    places: readonly { readonly device: ModelPciDevice; readonly address: string; readonly group: number }[],
+  ): void {
+    for (const { device, address, group } of places)
+      if (device instanceof WatchedDevice) device.place = { name: address, group };
+  }
+
+  /** Whether there is one that may move data. */
+  get areThere(): boolean {
+    return this.#watched.length > 0;
+  }
+
   /** A device does something in a later turn of the event loop. */
   get isBusy(): boolean {
     return this.#watched.some(({ pending }) => pending > 0);
@@ -47,6 +62,7 @@ class WatchedDevice implements ModelPciDevice {
   readonly group?: number;
   readonly address?: string;
   readonly driver?: string;
+  place = { name: "", group: 0 };
   /** Work that was put off. */
   pending = 0;
   readonly #device: ModelPciDevice;
@@ -98,7 +114,7 @@ class WatchedDevice implements ModelPciDevice {
   }
 
   #access(way: "read" | "write", iova: bigint, buffer: Uint8Array, move: Bus["read"]): DmaResult {
-    const access = { device: this, way, iova, length: buffer.length };
+    const access = { ...this.place, way, iova, length: buffer.length };
     try {
       const result = move(iova, buffer);
       this.#around().accessed({ ...access, length: result.bytes, unknown: undefined });

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { exec, notHere, program } from "./command.ts";
+import { exec, kindsIn, notHere, program } from "./command.ts";
 
 const devices = suite("devices");
 const folder = mkdtempSync(join(tmpdir(), "dma-window-devices-"));
@@ -67,6 +67,47 @@ else {
     );
     assert.is(code, 0);
     assert.equal(report.findings, []);
+  });
+
+  const ways = [
+    ["type1", "munmap", -1],
+    ["type1", "mmap", 0],
+    ["type1", "madvise", 0],
+    ["powernv", "munmap", -1],
+  ] as const;
+  for (const [platform, how, there] of ways) {
+    const address = platform === "type1" ? "0000:00:1a.0" : "0000:01:00.0";
+    const run = (twin: string) =>
+      exec(["--platform", platform, ...plugged([EDU])], [program("stale-access"), platform, twin, how, address]);
+
+    devices(`a transfer of memory that went by ${how} is found, and goes to the pages of then (${platform})`, () => {
+      const { out, report } = run("wrong");
+      assert.is(out, `old bytes 1, there ${there}\n`);
+      const found = report.findings.filter(({ kind }) => kind === "stale-access");
+      // Twice for each way, and said once.
+      assert.is(found.length, 2);
+      assert.match(found[0]?.message ?? "", new RegExp(`^The device ${address} read 64 bytes from IOVA 0x10000 on`));
+      assert.match(
+        found[1]?.message ?? "",
+        new RegExp(`^The device ${address} wrote 64 bytes .* given back by ${how}`),
+      );
+      assert.equal(found[0]?.addresses[0]?.length, "0x1000");
+      assert.match(found[0]?.calls[0] ?? "", /MAP_DMA\(.*iova 0x10000/);
+      assert.ok(found[0]?.stack.some((frame) => frame.startsWith(`${program("stale-access")} + 0x`)));
+    });
+
+    devices(`nothing is found where it was unmapped before it went by ${how} (${platform})`, () => {
+      const { out, report, err } = run("right");
+      assert.is(out, `old bytes 1, there ${there}\n`, err);
+      assert.equal(report.findings, []);
+    });
+  }
+
+  devices("memory that may not be written any more is the same memory, which a device writes", () => {
+    const words = [program("stale-access"), "type1", "wrong", "mprotect", "0000:00:1a.0"];
+    const ran = exec(["--platform", "type1", ...plugged([EDU])], words);
+    assert.is(ran.out, "old bytes 1, there 0\n");
+    assert.equal(kindsIn(ran), ["given-back-while-reachable"]);
   });
 
   devices("are refused in words where they cannot be", () => {

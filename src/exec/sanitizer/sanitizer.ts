@@ -1,8 +1,10 @@
 import { ERRNO } from "../../errno.ts";
+import { hex } from "../../hex.ts";
 import type { IovaEvent, ModelKernel } from "../../model/index.ts";
-import { pageOf } from "../../model/pages.ts";
+import { bytesOf, pageOf } from "../../model/pages.ts";
 import { IommuType, VfioCall } from "../../syscalls.ts";
 import type { GivenBack } from "../changes.ts";
+import type { DeviceAccess } from "../devices.ts";
 import type { GivenFile } from "../given-files.ts";
 import type { CallWitness, ProgramCall } from "../ioctls.ts";
 import type { Program } from "../program.ts";
@@ -11,6 +13,7 @@ import { answerText, CallRecord } from "./call-record.ts";
 import { judgeCharges, judgeNeverUnmapped, judgeRegistered, judgeUnheeded } from "./end-rules.ts";
 import type { Finding, Found } from "./finding.ts";
 import type { LiveMap } from "./live-maps.ts";
+import { StaleMemories } from "./stale-memory.ts";
 import { ContainerState, RegisteredMemory, type Unheeded } from "./state.ts";
 import { judgeMeant, judgeUnmap } from "./unmap-rules.ts";
 import { addressesOf, madeBy, named, reached } from "./words.ts";
@@ -35,6 +38,8 @@ export class Sanitizer implements CallWitness, TransferWitness {
   readonly #registered = new Map<Program, RegisteredMemory>();
   readonly #unheeded: Unheeded[] = [];
   readonly #said = new Set<string>();
+  readonly #machine: ModelKernel;
+  readonly #stale = new StaleMemories();
   /** Of the call under way. */
   #record: CallRecord | undefined;
   #events: IovaEvent[] = [];
@@ -42,6 +47,7 @@ export class Sanitizer implements CallWitness, TransferWitness {
   constructor(machine: ModelKernel, tell: (finding: Finding) => void, unwind: Unwind) {
     this.#tell = tell;
     this.#unwind = unwind;
+    this.#machine = machine;
     machine.watch((event) => this.#events.push(event));
   }
 
@@ -95,8 +101,14 @@ export class Sanitizer implements CallWitness, TransferWitness {
     this.#addAll([{ kind: "not-modelled", message, addresses: [], calls: [] }], this.#unwind(thread, instruction));
   }
 
-  /** A process is about to lose memory, or what it may be used for. */
-  givenBack(program: Program, { start, end, how, protection }: GivenBack, thread: number, instruction: bigint): void {
+  /** A process is about to lose memory, or what it may be used for. What of it devices reach, and go on to. */
+  givenBack(
+    program: Program,
+    { start, end, how, protection }: GivenBack,
+    thread: number,
+    instruction: bigint,
+  ): readonly LiveMap[] {
+    const reachedStill: LiveMap[] = [];
     for (const container of this.#containers.values()) {
       // Memory that a MAP failed for, and that is not used any more.
       container.heeded(({ call }) => call.field("vaddr") >= start && call.field("vaddr") < end);
@@ -118,8 +130,30 @@ export class Sanitizer implements CallWitness, TransferWitness {
         addresses: addressesOf(maps),
         calls: [...madeBy(maps), ...(last ? [last.call.text] : [])],
       };
-      this.#addAll([...wrong, found], this.#unwind(thread, instruction));
+      const stack = this.#unwind(thread, instruction);
+      this.#addAll([...wrong, found], stack);
+      // Memory that is protected otherwise is there still.
+      if (protection !== undefined) continue;
+      reachedStill.push(...maps);
+      this.#stale.add(container, maps, how, stack);
     }
+    return reachedStill;
+  }
+
+  /** A device moved data, or wanted to. */
+  accessed(access: DeviceAccess): void {
+    const { name, group, way, iova, length, unknown } = access;
+    if (length === 0 || (this.#stale.isEmpty && unknown === undefined)) return;
+    const [start, end] = pagesOf(iova, BigInt(length));
+    const leadsTo = (page: number) => {
+      const reached = this.#machine.tceAt(group, bytesOf(page));
+      return reached === undefined ? undefined : pageOf(reached.va);
+    };
+    const found = this.#stale.judge(access, start, end, leadsTo);
+    for (const { stack, ...one } of found) this.#addAll([one], stack);
+    if (found.length > 0 || unknown === undefined) return;
+    const message = `The device ${name} ${way === "read" ? "read" : "wrote"} IOVA ${hex(iova)}, where nobody knows what it finds: ${unknown}. UNMAP before memory goes.`;
+    this.#addAll([{ kind: "stale-access", message, addresses: [{ iova, length: BigInt(length) }], calls: [] }], []);
   }
 
   /** Files have been closed, for the last time. */
@@ -132,6 +166,7 @@ export class Sanitizer implements CallWitness, TransferWitness {
       for (const memory of this.#registered.values()) this.#addAll(judgeRegistered(memory.takeAllOf(container)), []);
       this.#unheeded.push(...container.unheeded);
       container.unheeded = [];
+      this.#stale.closed(container);
       this.#containers.delete(file.number);
     }
   }
