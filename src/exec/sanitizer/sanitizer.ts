@@ -142,7 +142,12 @@ export class Sanitizer implements CallWitness, TransferWitness {
 
   /** A device moved data, or wanted to. */
   accessed(access: DeviceAccess): void {
-    const { name, group, way, iova, length, unknown } = access;
+    const { name, group, way, iova, length, unknown, isPhysical } = access;
+    if (isPhysical) {
+      const message = `The device ${name} ${way === "read" ? "reads" : "writes"} physical memory, and moves nothing: without an IOMMU nobody here knows whose memory it is.`;
+      this.#addAll([{ kind: "not-modelled", message, addresses: [], calls: [] }], []);
+      return;
+    }
     if (length === 0 || (this.#stale.isEmpty && unknown === undefined)) return;
     const [start, end] = pagesOf(iova, BigInt(length));
     const leadsTo = (page: number) => {
