@@ -1,5 +1,4 @@
 /** `dma-window exec`: a program on the software kernel, and what it does wrong with DMA. */
-import { writeFileSync } from "node:fs";
 import { constants, totalmem } from "node:os";
 import { DmaWindowError } from "../errors.ts";
 import { exec } from "../exec/exec.ts";
@@ -15,6 +14,7 @@ import { recordTrace } from "../trace/index.ts";
 import { DiskFiles } from "./disk-files.ts";
 import { devicesIn, refusedAs } from "./exec-devices.ts";
 import type { ExecLine } from "./exec-line.ts";
+import { writeResult } from "./result-file.ts";
 import { TraceFile } from "./trace-file.ts";
 
 /** The program's exit status is well, and a finding of --fail-on was made. */
@@ -25,9 +25,9 @@ const FRAMES_SHOWN = 4;
 
 /** The program's exit status, as a shell has it, or one of our own. `warn` writes to stderr. */
 export async function execCommand(line: ExecLine, warn: (text: string) => void): Promise<number> {
-  const trace = line.traceFile === undefined ? undefined : new TraceFile(line.traceFile);
   const disks = new DiskFiles();
   const machine = machineOf(line, disks);
+  const trace = line.traceFile === undefined ? undefined : new TraceFile(line.traceFile);
   const { started, restore } = passOnSignals();
   try {
     const report = await exec(linuxSupervision(), {
@@ -43,9 +43,9 @@ export async function execCommand(line: ExecLine, warn: (text: string) => void):
             record: (kernel: Syscalls) => recordTrace(kernel, trace.write, { note: `exec ${line.program.join(" ")}` }),
           }),
     });
-    disks.write();
-    if (line.reportFile !== undefined) writeFileSync(line.reportFile, reportText(report), { mode: 0o600 });
     if (report.findings.length > 0) warn(`dma-window: findings: ${summaryOf(report.findings)}`);
+    if (line.reportFile !== undefined) writeResult(line.reportFile, reportText(report), 0o600);
+    disks.write();
     const status = report.exit ?? 128 + (constants.signals[report.signal as NodeJS.Signals] ?? 0);
     const isRefused = report.findings.some(({ kind }) => line.failOn.includes(kind));
     return status === 0 && isRefused ? FOUND : status;
