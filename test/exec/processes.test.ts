@@ -53,13 +53,20 @@ else {
     child.kill("SIGTERM");
     assert.is(await ended, 128 + 15);
   });
+
+  processes("the supervisor is asked to end, and hears it between calls that it lets pass without end", async () => {
+    const { child, ended } = await begun("nothing");
+    child.kill("SIGTERM");
+    assert.is(await ended, 128 + 15);
+  });
 }
 
 processes.run();
 
 /** A program that maps and unmaps for ever. */
-async function begun() {
-  const child = spawn(process.execPath, [main, "exec", "--platform", "powernv", "--", program("busy"), "powernv"], {
+async function begun(...words: readonly string[]) {
+  const line = ["exec", "--platform", "powernv", "--", program("busy"), "powernv", ...words];
+  const child = spawn(process.execPath, [main, ...line], {
     stdio: ["ignore", "pipe", "ignore"],
   });
   const ended = new Promise<number | null>((resolve) => child.on("exit", resolve));
