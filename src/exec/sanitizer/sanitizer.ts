@@ -6,6 +6,7 @@ import type { GivenBack } from "../changes.ts";
 import type { GivenFile } from "../given-files.ts";
 import type { CallWitness, ProgramCall } from "../ioctls.ts";
 import type { Program } from "../program.ts";
+import type { TransferWitness } from "../transfers.ts";
 import { answerText, CallRecord } from "./call-record.ts";
 import { judgeCharges, judgeNeverUnmapped, judgeRegistered, judgeUnheeded } from "./end-rules.ts";
 import type { Finding, Found } from "./finding.ts";
@@ -24,7 +25,7 @@ export type Unwind = (thread: number, instruction: bigint) => readonly string[];
  * Looks at what a program does with DMA, and says what is wrong with it. It keeps an account of its own: which MAP made which IOVA live,
  * which REGISTER what memory; what becomes of IOVAs the model tells.
  */
-export class Sanitizer implements CallWitness {
+export class Sanitizer implements CallWitness, TransferWitness {
   readonly findings: Finding[] = [];
   /** Calls of VFIO that programs made. */
   calls = 0;
@@ -87,6 +88,11 @@ export class Sanitizer implements CallWitness {
       [{ kind: "not-modelled", message: `${record.text}: ${why}`, addresses: [], calls: [record.text] }],
       record,
     );
+  }
+
+  transferNotModelled(what: string, why: string, thread: number, instruction: bigint): void {
+    const message = `A ${what}: ${why}`;
+    this.#addAll([{ kind: "not-modelled", message, addresses: [], calls: [] }], this.#unwind(thread, instruction));
   }
 
   /** A process is about to lose memory, or what it may be used for. */
