@@ -1,3 +1,4 @@
+/** A program under supervision, from its start to its report. */
 import { constants } from "node:os";
 import { ERRNO } from "../errno.ts";
 import { DmaWindowError, errnoName } from "../errors.ts";
@@ -72,7 +73,8 @@ export async function exec(native: Supervision, options: ExecOptions): Promise<E
   native.execWatchProcess(pidfd);
   let end: readonly number[] | undefined;
   await supervisor.serve((ended) => {
-    if (ended === pidfd) end = native.execEnd(pipe, reaper, 0);
+    // It is closed by then, and its number may come again, for a process that began later.
+    if (ended === pidfd) end ??= native.execEnd(pipe, reaper, 0);
   });
   // Its filter goes before it does.
   end ??= native.execEnd(pipe, reaper, 1);

@@ -1,3 +1,4 @@
+/** Descriptors of programs, and which open file of the model each leads to. */
 import { closeSync } from "node:fs";
 import type { ModelKernel } from "../model/index.ts";
 import { type Supervision, WatchList } from "../supervision.ts";

@@ -1,3 +1,4 @@
+/** Which memory of a process the model has been told of. */
 import { MapFlag, Protection, type Syscalls } from "../syscalls.ts";
 import { areasIn, type MemoryArea, uncovered } from "./areas.ts";
 import { procText } from "./proc.ts";

@@ -1,3 +1,4 @@
+/** What programs open: which of it is VFIO, and whether it is the model's or the machine's own. */
 import { readlinkSync, realpathSync } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
 import { ERRNO } from "../errno.ts";
@@ -65,15 +66,22 @@ export class Opens {
   }
 
   #targetOf(event: ProgramEvent): Target {
+    // As the shim found it, by the bytes of its path, which need be no text.
+    const found = this.#nodeOf(event.file);
+    if (found !== undefined) return { kind: "model", path: found };
     const text = new TextDecoder().decode(event.data);
     const path = this.#absolute(withOwnLinks(text, event.thread), event);
     const leads = this.#native.execLeadsTo(path);
     if (typeof leads === "number") return this.#byPath(path);
     const [device = 0, inode = 0, isReal] = leads;
-    const key = fileKey(device, inode);
-    const node = this.#world.nodes.get(key) ?? this.#files.find(key)?.name;
+    const node = this.#nodeOf(fileKey(device, inode));
     if (node !== undefined) return { kind: "model", path: node };
     return isReal === 1 ? this.#realOf(path) : { kind: "other" };
+  }
+
+  /** The node that a file stands for. */
+  #nodeOf(key: string): string | undefined {
+    return this.#world.nodes.get(key) ?? this.#files.find(key)?.name;
   }
 
   /** The machine has a node there. Where it is not hidden, the program means the model's of that name. */

@@ -1,3 +1,4 @@
+/** The loop that hears what programs ask, and hands it on to whoever answers that. */
 import { closeSync } from "node:fs";
 import { ERRNO } from "../errno.ts";
 import type { ModelKernel } from "../model/index.ts";

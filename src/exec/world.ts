@@ -1,3 +1,4 @@
+/** The files by which a program discovers devices: `/dev/vfio`, and what `/sys` says of PCI. */
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { ModelKernel } from "../model/index.ts";

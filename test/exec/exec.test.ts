@@ -54,6 +54,12 @@ else {
     assert.match(exec(["--fail-on", "zombies"], wrong).err, /--fail-on takes given-back-while-reachable, .*zombie/);
   });
 
+  command("says without a stack that its report cannot be written, once the program has ended", () => {
+    const { code, out, err } = exec(["--report", "/none/report"], ["echo", "done"]);
+    assert.equal([code, out], [1, "done\n"]);
+    assert.match(err, /^dma-window: \/none\/report cannot be written: .* \[ERR_FILE_UNWRITABLE\]\n$/);
+  });
+
   command("shows the model's devices in /sys and /dev, to the program alone", () => {
     const shown = exec(
       ["--platform", "type1", "--group", "7"],

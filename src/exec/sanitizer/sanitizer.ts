@@ -1,3 +1,4 @@
+/** Findings while a program runs: what its calls and its memory say of each other. The rules stand in the files beside. */
 import { ERRNO } from "../../errno.ts";
 import type { IovaEvent, ModelKernel } from "../../model/index.ts";
 import { pageOf } from "../../model/pages.ts";
