@@ -14,6 +14,7 @@
 
 #include "answers.h"
 #include "arguments.h"
+#include "exec_events.h"
 #include "exec_memory.h"
 #include "exec_notify.h"
 #include "exec_start.h"
@@ -42,12 +43,12 @@ Napi::Value ExecWatchProcess(const Napi::CallbackInfo& info) {
 Napi::Value ExecWatch(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
   uint64_t which = arguments.Integer(0, "list", 4);
-  Memory pairs = arguments.Bytes(1);
+  Memory entries = arguments.Bytes(1);
   if (arguments.refused()) return Nothing();
   Supervisor& supervisor = Supervisor::Get();
   std::vector<ExecRange>* lists[] = {&supervisor.memory, &supervisor.heaps, &supervisor.nodes, &supervisor.files, &supervisor.real};
-  std::vector<uint64_t> numbers(pairs.length / sizeof(uint64_t));
-  if (!numbers.empty()) memcpy(numbers.data(), pairs.data, numbers.size() * sizeof(uint64_t));
+  std::vector<uint64_t> numbers(entries.length / sizeof(uint64_t));
+  if (!numbers.empty()) memcpy(numbers.data(), entries.data, numbers.size() * sizeof(uint64_t));
   supervisor.Watch(lists[which], numbers.data(), numbers.size());
   return info.Env().Undefined();
 }
@@ -68,7 +69,8 @@ Napi::Value ExecNext(const Napi::CallbackInfo& info) {
   if (arguments.refused()) return Nothing();
   static ExecEvent event;
   Supervisor::Get().Next(&event, milliseconds);
-  memcpy(into.data, &event, kEventHead + (event.kind == ExecEvent::kIoctl || event.kind == ExecEvent::kOpen ? event.bytes : 0));
+  bool has_data = event.kind == ExecEvent::kIoctl || event.kind == ExecEvent::kOpen || event.kind == ExecEvent::kTransfer;
+  memcpy(into.data, &event, kEventHead + (has_data ? event.bytes : 0));
   return Napi::Number::New(info.Env(), event.kind);
 }
 
@@ -113,10 +115,9 @@ Napi::Value ExecLeadsTo(const Napi::CallbackInfo& info) {
   if (napi_get_value_string_utf8(info.Env(), info[0], path, sizeof path, &length) != napi_ok) {
     arguments.RefuseType("path must be a string");
   }
-  uint64_t follows = arguments.Integer(1, "follows", 1);
   if (arguments.refused()) return Nothing();
   struct stat status = {};
-  int error = Supervisor::StatusOf(0, AT_FDCWD, path[0] == '/' ? path : "/", follows == 1 ? 0 : O_NOFOLLOW, &status);
+  int error = Supervisor::StatusOf(0, AT_FDCWD, path[0] == '/' ? path : "/", 0, &status);
   if (error != 0) return Napi::Number::New(info.Env(), -error);
   Napi::Array array = Napi::Array::New(info.Env(), 3);
   double numbers[] = {double(status.st_dev), double(status.st_ino), double(Supervisor::Get().IsVfio(status))};
@@ -142,6 +143,8 @@ void ExportExec(Napi::Env env, Napi::Object exports) {
   exports.Set("execLeadsTo", Napi::Function::New<ExecLeadsTo>(env, "execLeadsTo"));
   exports.Set("execRead", Napi::Function::New<ExecCopy<SYS_process_vm_readv>>(env, "execRead"));
   exports.Set("execWrite", Napi::Function::New<ExecCopy<SYS_process_vm_writev>>(env, "execWrite"));
+  exports.Set("execTakeEventfd", Napi::Function::New<ExecTakeEventfd>(env, "execTakeEventfd"));
+  exports.Set("execSignal", Napi::Function::New<ExecSignal>(env, "execSignal"));
   exports.Set("execFile", Napi::Function::New<ExecFile>(env, "execFile"));
   exports.Set("execIsHeld", Napi::Function::New<ExecIsHeld>(env, "execIsHeld"));
   exports.Set("execCompareMemory", Napi::Function::New<ExecCompareMemory>(env, "execCompareMemory"));

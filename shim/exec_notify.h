@@ -1,8 +1,8 @@
 // What a supervisor hears of its program, and answers. Most of it is none of its business, and answered here: a file that has nothing
 // to do with VFIO, memory that no device knows. All else goes to JavaScript, as one event of fixed layout.
 //
-// A program is read while it waits; whether it still does is asked after each read (SECCOMP_IOCTL_NOTIF_ID_VALID), since its number may
-// have become another's.
+// A program is read while it waits; whether it still does is asked after the last read (SECCOMP_IOCTL_NOTIF_ID_VALID), since its number may
+// have become another's. What is answered here needs no such question: the answer goes to that very call, or to nobody (ENOENT).
 
 #ifndef DMA_WINDOW_SHIM_EXEC_NOTIFY_H_
 #define DMA_WINDOW_SHIM_EXEC_NOTIFY_H_
@@ -24,6 +24,8 @@
 
 #include "exec_filter.h"
 #include "exec_memory.h"
+#include "exec_threads.h"
+#include "exec_turn.h"
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
 #define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
@@ -37,10 +39,11 @@ namespace {
 
 #ifndef DMA_WINDOW_NO_EXEC
 
-// One event, in JavaScript's memory; src/exec/native.ts draws it too.
+// One event, in JavaScript's memory; src/exec/event.ts draws it too.
 struct ExecEvent {
-  enum Kind : uint32_t { kNothing, kIoctl, kOpen, kMemory, kExec, kEnded, kNobody };
+  enum Kind : uint32_t { kNothing, kIoctl, kOpen, kMemory, kExec, kEnded, kNobody, kTransfer };
   enum Change : uint32_t { kUnmap, kReplace, kMove, kProtect, kDrop, kBreak, kDetach };
+  enum Transfer : uint32_t { kRead, kWrite, kReadVector, kWriteVector, kMap };
   uint64_t id;
   uint32_t thread;
   uint32_t kind;
@@ -49,10 +52,10 @@ struct ExecEvent {
   uint64_t device;   // of the file that an ioctl is made on, or a path leads to
   uint64_t inode;
   uint32_t bytes;    // how many are in `data`
-  uint32_t detail;   // of memory: which Change; of an open: its flags; of an end: the pidfd
+  uint32_t detail;   // of memory: which Change; of an open: its flags; of an end: the pidfd; of a transfer: which one
   uint32_t has_directory;  // of an open: its first argument is a directory's descriptor
   uint32_t released;       // of an ioctl and an open: how many files the program was given and has not any more
-  uint8_t data[4096];  // of an ioctl: what its argument points to, as far as it was read; of an open: its path
+  uint8_t data[4096];  // of an ioctl: what its argument points to, as far as it was read; of an open: its path; of a transfer: its vector
 };
 constexpr size_t kEventHead = offsetof(ExecEvent, data);
 
@@ -76,7 +79,7 @@ class Supervisor {
   }
   void WatchProcess(int pidfd) { processes_.push_back(pidfd); }
 
-  // Three numbers each: memory that the supervisor wants to hear of; files that stand for something.
+  // Three numbers for each entry: see WatchList of src/supervision.ts.
   void Watch(std::vector<ExecRange>* ranges, const uint64_t* numbers, size_t count) {
     ranges->clear();
     for (size_t at = 0; at + 2 < count; at += 3) ranges->push_back({numbers[at], numbers[at + 1], numbers[at + 2]});
@@ -86,20 +89,45 @@ class Supervisor {
   std::vector<ExecRange> nodes;  // device and inode
   bool judges_all = false;       // nothing is mounted in front of the real nodes: paths that lead nowhere are judged too
 
-  uint64_t notified = 0;
-
   // Answers what is nobody's business until there is an event, the time is over, or the program has gone.
   void Next(ExecEvent* event, int milliseconds) {
+    if (holds_) {
+      *event = held_;
+      holds_ = false;
+      return;
+    }
+    bool has_turns = turn_.Begin(milliseconds);
+    Receive(event, milliseconds, has_turns);
+    if (has_turns) turn_.End();
+    if (event->kind == ExecEvent::kNothing || event->kind >= ExecEvent::kEnded) return;
+    // Who had ended by then ended before it was asked: a parent that has waited for its child, say.
+    int ended = Poll(0) ? Ended() : -1;
+    if (ended < 0) return;
+    held_ = *event;
+    holds_ = true;
+    event->kind = ExecEvent::kEnded;
+    event->detail = static_cast<uint32_t>(ended);
+  }
+
+ private:
+  void Receive(ExecEvent* event, int milliseconds, bool has_turns) {
     for (;;) {
       event->kind = ExecEvent::kNothing;
-      if (!Wait(event, milliseconds)) return;
-      struct seccomp_notif asked = {};
-      if (ioctl(listener_, SECCOMP_IOCTL_NOTIF_RECV, &asked) != 0) {
-        if (errno == ENOENT || errno == EINTR) continue;
-        event->kind = ExecEvent::kNobody;
+      if (has_turns && Turn::is_over()) {
+        Turn::Renew();
+        Wait(event, 0);
         return;
       }
-      notified++;
+      if (!has_turns && !Wait(event, milliseconds)) return;
+      struct seccomp_notif asked = {};
+      if (ioctl(listener_, SECCOMP_IOCTL_NOTIF_RECV, &asked) != 0) {
+        int error = errno;
+        if (error == EINTR && has_turns) continue;
+        // The one that asked has been killed; or nobody is left, of which RECV knows since Linux 6.11.
+        if (error == ENOENT || error == EINTR) Wait(event, milliseconds);
+        else event->kind = ExecEvent::kNobody;
+        return;
+      }
       event->id = asked.id;
       event->thread = asked.pid;
       memcpy(event->arguments, asked.data.args, sizeof event->arguments);
@@ -107,13 +135,16 @@ class Supervisor {
       event->bytes = 0;
       event->detail = 0;
       event->kind = KindOf(asked.data.nr);
-      event->released = event->kind == ExecEvent::kIoctl || event->kind == ExecEvent::kOpen ? Released() : 0;
       int answer = Judge(event, asked.data.nr);
-      if (answer == kAsk) return;
+      if (answer == kAsk) {
+        event->released = event->kind != ExecEvent::kMemory && event->kind != ExecEvent::kExec ? Released() : 0;
+        return;
+      }
       Send(asked.id, answer == kContinue ? 0 : answer, answer == kContinue);
     }
   }
 
+ public:
   int Send(uint64_t id, int64_t value, bool goes_on) {
     struct seccomp_notif_resp response = {};
     response.id = id;
@@ -159,6 +190,13 @@ class Supervisor {
       case SYS_creat:
 #endif
         return ExecEvent::kOpen;
+      case SYS_pread64:
+      case SYS_pwrite64:
+      case SYS_preadv:
+      case SYS_pwritev:
+      case SYS_preadv2:
+      case SYS_pwritev2:
+        return ExecEvent::kTransfer;
       default:
         return ExecEvent::kMemory;
     }
@@ -172,23 +210,35 @@ class Supervisor {
 
   // False when there is nothing to receive: then `event` says why.
   bool Wait(ExecEvent* event, int milliseconds) {
+    if (!Poll(milliseconds)) return false;
+    // What a process asked before it ended comes first.
+    if ((waiting_[0].revents & POLLIN) != 0) return true;
+    int ended = Ended();
+    if (ended >= 0) {
+      event->kind = ExecEvent::kEnded;
+      event->detail = static_cast<uint32_t>(ended);
+    } else if ((waiting_[0].revents & (POLLHUP | POLLERR)) != 0) {
+      event->kind = ExecEvent::kNobody;
+    }
+    return false;
+  }
+
+  bool Poll(int milliseconds) {
     waiting_.clear();
     waiting_.push_back({listener_, POLLIN, 0});
     for (int process : processes_) waiting_.push_back({process, POLLIN, 0});
     struct timespec time = {milliseconds / 1000, (milliseconds % 1000) * 1000000L};
-    long ready = syscall(SYS_ppoll, waiting_.data(), waiting_.size(), &time, nullptr, 0);
-    if (ready <= 0) return false;
-    // What a process asked before it ended comes first.
-    if ((waiting_[0].revents & POLLIN) != 0) return true;
+    return syscall(SYS_ppoll, waiting_.data(), waiting_.size(), &time, nullptr, 0) > 0;
+  }
+
+  // A process of which the last Poll found that it had ended, which is not watched any more; or -1.
+  int Ended() {
     for (size_t index = 1; index < waiting_.size(); index++) {
       if (waiting_[index].revents == 0) continue;
-      event->kind = ExecEvent::kEnded;
-      event->detail = static_cast<uint32_t>(waiting_[index].fd);
       processes_.erase(processes_.begin() + static_cast<std::ptrdiff_t>(index - 1));
-      return false;
+      return waiting_[index].fd;
     }
-    if ((waiting_[0].revents & (POLLHUP | POLLERR)) != 0) event->kind = ExecEvent::kNobody;
-    return false;
+    return -1;
   }
 
   int Judge(ExecEvent* event, int call) {
@@ -199,6 +249,8 @@ class Supervisor {
         return JudgeOpen(event, call);
       case ExecEvent::kMemory:
         return JudgeMemory(event, call);
+      case ExecEvent::kTransfer:
+        return JudgeTransfer(event, call);
       default:
         return kAsk;
     }
@@ -206,15 +258,39 @@ class Supervisor {
 
   // Of VFIO's type: answered by the supervisor where it is made on a file of its own, and else as by a file that knows no such call.
   int JudgeIoctl(ExecEvent* event) {
-    char path[64];
-    struct stat status = {};
-    snprintf(path, sizeof path, "/proc/%u/fd/%u", event->thread, static_cast<uint32_t>(event->arguments[0]));
-    if (syscall(SYS_newfstatat, AT_FDCWD, path, &status, 0) != 0) return -EBADF;
-    event->device = status.st_dev;
-    event->inode = status.st_ino;
-    if (!Finds(files, status)) return -ENOTTY;
+    int answer = JudgeFile(event, event->arguments[0]);
+    if (answer != kAsk) return answer;
     long bytes = CopyOfOther(SYS_process_vm_readv, static_cast<int>(event->thread), event->arguments[2], event->data, kRead);
     event->bytes = bytes < 0 ? 0 : static_cast<uint32_t>(bytes);
+    return kAsk;
+  }
+
+  // Whether a descriptor leads to a file that the program was given: EBADF where it leads nowhere, ENOTTY where elsewhere.
+  int JudgeFile(ExecEvent* event, uint64_t descriptor) {
+    struct stat status = {};
+    int error = threads_.StatusOf(event->thread, static_cast<uint32_t>(descriptor), &status);
+    if (error != 0) return -error;
+    event->device = status.st_dev;
+    event->inode = status.st_ino;
+    return Finds(files, status) ? kAsk : -ENOTTY;
+  }
+
+  // A place of a file of the supervisor's own, read or written: the kernel would find nothing there.
+  int JudgeTransfer(ExecEvent* event, int call) {
+    if (files.empty() || JudgeFile(event, event->arguments[0]) != kAsk) return kContinue;
+    bool reads = call == SYS_pread64 || call == SYS_preadv || call == SYS_preadv2;
+    if (call == SYS_pread64 || call == SYS_pwrite64) {
+      event->detail = reads ? ExecEvent::kRead : ExecEvent::kWrite;
+      return kAsk;
+    }
+    event->detail = reads ? ExecEvent::kReadVector : ExecEvent::kWriteVector;
+    if (event->arguments[2] > kVectorMax) return -EINVAL;
+    uint64_t length = event->arguments[2] * sizeof(struct iovec);
+    if (length > sizeof event->data) length = sizeof event->data;  // the rest is asked for anew: the answer is short
+    if (length == 0) return 0;
+    long bytes = CopyOfOther(SYS_process_vm_readv, static_cast<int>(event->thread), event->arguments[1], event->data, length);
+    if (bytes != static_cast<long>(length)) return -EFAULT;
+    event->bytes = static_cast<uint32_t>(bytes);
     return kAsk;
   }
 
@@ -227,6 +303,12 @@ class Supervisor {
         event->detail = ExecEvent::kUnmap;
         break;
       case SYS_mmap:
+        if ((given[3] & MAP_ANONYMOUS) == 0 && !files.empty() && JudgeFile(event, given[4]) == kAsk) {
+          event->kind = ExecEvent::kTransfer;
+          event->detail = ExecEvent::kMap;
+          return kAsk;
+        }
+        if ((given[3] & MAP_FIXED) == 0) return kContinue;
         event->detail = ExecEvent::kReplace;
         break;
       case SYS_mremap:
@@ -267,10 +349,8 @@ class Supervisor {
 #ifdef SYS_creat
     if (call == SYS_creat) flags = O_CREAT | O_WRONLY | O_TRUNC;
 #endif
-    long bytes = CopyOfOther(SYS_process_vm_readv, static_cast<int>(event->thread), name, path, sizeof event->data);
-    // process_vm_readv gives what lies before a page that is not there, and the kernel answers EFAULT itself where the path does not end.
-    if (bytes <= 0 || memchr(path, 0, static_cast<size_t>(bytes)) == nullptr) return kContinue;
-    if (!IsWaiting(event->id)) return kContinue;
+    // The kernel answers EFAULT and ENAMETOOLONG itself where the path does not end.
+    if (!ReadPath(event->thread, name, path, sizeof event->data)) return kContinue;
     event->bytes = static_cast<uint32_t>(strlen(path));
     event->detail = static_cast<uint32_t>(flags);
     event->device = 0;
@@ -279,12 +359,23 @@ class Supervisor {
     if (memcmp(path, "/proc/", 6) == 0 || memcmp(path, "/dev/fd", 7) == 0) return kAsk;
     struct stat status = {};
     int error = StatusOf(event->thread, directory, path, flags, &status);
-    if (!IsWaiting(event->id)) return kContinue;
     if (error != 0) return judges_all ? kAsk : kContinue;
     event->device = status.st_dev;
     event->inode = status.st_ino;
-    if (IsVfio(status) || Finds(nodes, status) || Finds(files, status)) return kAsk;
-    return kContinue;
+    return IsVfio(status) || Finds(nodes, status) || Finds(files, status) ? kAsk : kContinue;
+  }
+
+  // False where the program has no path there that ends in so many bytes. Few are long: of the rest of a page is read only for those.
+  static bool ReadPath(uint32_t thread, uint64_t address, char* path, size_t room) {
+    for (size_t read = 0, wanted = kShortPath; read < room; wanted = room) {
+      // As much as lies before a page that is not there.
+      long bytes = CopyOfOther(SYS_process_vm_readv, static_cast<int>(thread), address + read, path + read, wanted - read);
+      if (bytes <= 0) return false;
+      if (memchr(path + read, 0, static_cast<size_t>(bytes)) != nullptr) return true;
+      if (static_cast<size_t>(bytes) < wanted - read) return false;
+      read = wanted;
+    }
+    return false;
   }
 
  public:
@@ -321,6 +412,7 @@ class Supervisor {
   }
 
  private:
+  static constexpr uint64_t kVectorMax = 1024;  // UIO_MAXIOV
   // As much as the structs of a container have; more is read where argsz says so.
   static constexpr size_t kRead = 64;
 
@@ -338,7 +430,14 @@ class Supervisor {
     return false;
   }
 
+  static constexpr size_t kShortPath = 256;
+
   int listener_ = -1;
+  Turn turn_;
+  ThreadFiles threads_;
+  // An event that comes after the end of a process.
+  ExecEvent held_;
+  bool holds_ = false;
   std::vector<int> processes_;
   std::vector<struct pollfd> waiting_;
 };

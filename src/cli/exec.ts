@@ -1,5 +1,4 @@
 /** `dma-window exec`: a program on the software kernel, and what it does wrong with DMA. */
-import { writeFileSync } from "node:fs";
 import { constants, totalmem } from "node:os";
 import { DmaWindowError } from "../errors.ts";
 import { exec } from "../exec/exec.ts";
@@ -8,9 +7,14 @@ import type { Finding } from "../exec/sanitizer/finding.ts";
 import { summaryOf } from "../exec/sanitizer/sanitizer.ts";
 import { ExecStatus } from "../exec/status.ts";
 import { linuxSupervision } from "../linux/index.ts";
+import type { ModelOptions } from "../model/index.ts";
+import { settingsFrom } from "../model/options.ts";
 import type { Syscalls } from "../syscalls.ts";
 import { recordTrace } from "../trace/index.ts";
+import { DiskFiles } from "./disk-files.ts";
+import { devicesIn, refusedAs } from "./exec-devices.ts";
 import type { ExecLine } from "./exec-line.ts";
+import { writeResult } from "./result-file.ts";
 import { TraceFile } from "./trace-file.ts";
 
 /** The program's exit status is well, and a finding of --fail-on was made. */
@@ -21,18 +25,15 @@ const FRAMES_SHOWN = 4;
 
 /** The program's exit status, as a shell has it, or one of our own. `warn` writes to stderr. */
 export async function execCommand(line: ExecLine, warn: (text: string) => void): Promise<number> {
+  const disks = new DiskFiles();
+  const machine = machineOf(line, disks);
   const trace = line.traceFile === undefined ? undefined : new TraceFile(line.traceFile);
   const { started, restore } = passOnSignals();
   try {
     const report = await exec(linuxSupervision(), {
       command: line.program,
       environment: process.env,
-      machine: {
-        platform: line.platform,
-        ram: totalmem(),
-        ...(line.groups.length === 0 ? {} : { groups: line.groups }),
-        ...(line.linux === undefined ? {} : { linux: line.linux }),
-      },
+      machine,
       found: (finding) => warn(warningOf(finding)),
       started,
       note: (sentence) => warn(`dma-window: ${sentence}`),
@@ -42,8 +43,9 @@ export async function execCommand(line: ExecLine, warn: (text: string) => void):
             record: (kernel: Syscalls) => recordTrace(kernel, trace.write, { note: `exec ${line.program.join(" ")}` }),
           }),
     });
-    if (line.reportFile !== undefined) writeFileSync(line.reportFile, reportText(report), { mode: 0o600 });
     if (report.findings.length > 0) warn(`dma-window: findings: ${summaryOf(report.findings)}`);
+    if (line.reportFile !== undefined) writeResult(line.reportFile, reportText(report), 0o600);
+    disks.write();
     const status = report.exit ?? 128 + (constants.signals[report.signal as NodeJS.Signals] ?? 0);
     const isRefused = report.findings.some(({ kind }) => line.failOn.includes(kind));
     return status === 0 && isRefused ? FOUND : status;
@@ -58,6 +60,20 @@ export async function execCommand(line: ExecLine, warn: (text: string) => void):
     const problem = trace?.close();
     if (problem !== undefined) warn(`dma-window: ${problem.message} [${problem.code}]`);
   }
+}
+
+/** @throws UsageError for devices that cannot be */
+function machineOf({ platform, groups, linux, devicesFile }: ExecLine, disks: DiskFiles): ModelOptions {
+  const machine: ModelOptions = {
+    platform,
+    ram: totalmem(),
+    ...(groups.length === 0 ? {} : { groups }),
+    ...(linux === undefined ? {} : { linux }),
+  };
+  if (devicesFile === undefined) return machine;
+  const devices = devicesIn(devicesFile, disks);
+  refusedAs(devicesFile, () => settingsFrom({ platform, devices }));
+  return { ...machine, devices };
 }
 
 /** A finding, and where the program was. */

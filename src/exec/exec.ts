@@ -1,9 +1,14 @@
+/** A program under supervision, from its start to its report. */
 import { constants } from "node:os";
 import { ERRNO } from "../errno.ts";
-import { DmaWindowError } from "../errors.ts";
-import { type ModelOptions, modelKernel } from "../model/index.ts";
+import { DmaWindowError, errnoName } from "../errors.ts";
+import { linuxVersionText } from "../linux-version.ts";
+import type { ModelOptions } from "../model/index.ts";
+import { boot } from "../model/kernel.ts";
+import { settingsFrom } from "../model/options.ts";
 import type { Supervision } from "../supervision.ts";
 import type { Syscalls } from "../syscalls.ts";
+import { Devices } from "./devices.ts";
 import { findProgram } from "./find-program.ts";
 import type { ExecReport } from "./report.ts";
 import type { Finding } from "./sanitizer/finding.ts";
@@ -43,7 +48,10 @@ export async function exec(native: Supervision, options: ExecOptions): Promise<E
   const [name = ""] = command;
   const program = findProgram(name, environment.PATH ?? "/usr/bin:/bin");
   if ("why" in program) throw noProgram(program.why, program.status);
-  const kernel = modelKernel(machine);
+  const devices = new Devices(machine.devices ?? []);
+  const settings = settingsFrom(devices.all.length === 0 ? machine : { ...machine, devices: devices.all });
+  const kernel = boot(settings);
+  devices.placed(settings);
   const world = makeWorld(native, kernel);
   if (world.refused !== 0) {
     note(
@@ -57,19 +65,20 @@ export async function exec(native: Supervision, options: ExecOptions): Promise<E
     recorded = true;
     return options.record(own);
   };
-  const supervisor = new Supervisor(native, kernel, world, sanitizer, inFront);
+  const supervisor = new Supervisor(native, kernel, devices, world, sanitizer, inFront);
   const started = native.execStart(program.file, command, wordsOf(environment));
   if (started.length === 2) throw notStarted(started[0] ?? 0, started[1] ?? 0);
-  const [pid = 0, pidfd = -1, listener = -1, pipe = -1] = started;
+  const [pid = 0, pidfd = -1, listener = -1, pipe = -1, reaper = -1] = started;
   options.started(pid);
   native.execListen(listener);
   native.execWatchProcess(pidfd);
   let end: readonly number[] | undefined;
   await supervisor.serve((ended) => {
-    if (ended === pidfd) end = native.execEnd(pid, pipe, 0);
+    // It is closed by then, and its number may come again, for a process that began later.
+    if (ended === pidfd) end ??= native.execEnd(pipe, reaper, 0);
   });
   // Its filter goes before it does.
-  end ??= native.execEnd(pid, pipe, 1);
+  end ??= native.execEnd(pipe, reaper, 1);
   const [code = EXITED, status = 0, step = 0, error = 0] = end ?? [];
   if (step === Step.EXEC) {
     const why = `${program.file} cannot be executed: ${errnoName(error)}`;
@@ -80,8 +89,8 @@ export async function exec(native: Supervision, options: ExecOptions): Promise<E
     program: command,
     exit: code === EXITED ? status : null,
     signal: code === EXITED ? null : signalName(status),
-    platform: machine.platform ?? "powernv",
-    linux: machine.linux ?? "newest known",
+    platform: settings.iommu.platform,
+    linux: linuxVersionText(settings.linux),
     calls: sanitizer.calls,
     findings: sanitizer.findings,
   };
@@ -116,10 +125,6 @@ function notStarted(step: number, error: number): DmaWindowError {
   return new DmaWindowError("ERR_EXEC_UNAVAILABLE", `the program was not started: ${what} (${name})`, {
     facts: { why: what, errno: name },
   });
-}
-
-function errnoName(error: number): string {
-  return Object.entries(ERRNO).find(([, value]) => value === error)?.[0] ?? `errno ${error}`;
 }
 
 function signalName(number: number): string {

@@ -1,9 +1,9 @@
-import { readFileSync } from "node:fs";
 import type { ModelKernel } from "../model/index.ts";
 import type { Supervision } from "../supervision.ts";
 import type { Syscalls } from "../syscalls.ts";
 import { KnownMemory } from "./known-memory.ts";
 import { OtherMemory } from "./other-memory.ts";
+import { procText } from "./proc.ts";
 
 /** CAP_IPC_LOCK. */
 const LOCK_ALL = 1n << 14n;
@@ -13,6 +13,8 @@ const NO_LIMIT = 2n ** 64n - 1n;
 export class Program {
   /** The number of the process. */
   readonly pid: number;
+  /** A descriptor by which its end is seen; below 0 where it has ended already. */
+  readonly pidfd: number;
   readonly kernel: ModelKernel;
   /** The same, with a recorder of its calls in front where somebody wants them. */
   readonly calls: Syscalls;
@@ -20,6 +22,7 @@ export class Program {
   /** A descriptor in the model of a file that has nothing to do with VFIO. */
   readonly foreign: number;
   readonly #native: Supervision;
+  readonly #own: OtherMemory;
   /** Where its memory's first stack begins: another one's begins elsewhere. */
   readonly #stack: string;
   #limit: bigint;
@@ -28,9 +31,11 @@ export class Program {
   constructor(native: Supervision, machine: ModelKernel, pid: number, inFront: (kernel: Syscalls) => Syscalls) {
     this.#native = native;
     this.pid = pid;
+    this.pidfd = native.execProcessFile(pid);
     this.#limit = native.execLockedLimit(pid);
+    this.#own = new OtherMemory(native, pid, () => !this.#mayBeAnother || this.#isSame);
     this.kernel = machine.spawn({
-      memory: new OtherMemory(native, pid),
+      memory: this.#own,
       lockedMemory: { limit: limitOf(this.#limit), privileged: mayLockAll(pid) },
     });
     this.calls = inFront(this.kernel);
@@ -48,7 +53,16 @@ export class Program {
   get isAnother(): boolean {
     if (!this.#mayBeAnother) return false;
     this.#mayBeAnother = false;
-    return stackOf(this.pid) !== this.#stack;
+    return !this.#isSame;
+  }
+
+  get #isSame(): boolean {
+    return stackOf(this.pid) === this.#stack;
+  }
+
+  /** Pages that devices reach are about to go: what they find there from then on is as it is now. */
+  keep(address: bigint, pages: number): void {
+    this.#own.copy(address, pages);
   }
 
   /** RLIMIT_MEMLOCK as it is now. */
@@ -66,18 +80,10 @@ function bound(calls: Syscalls): Pick<Syscalls, "mmap" | "munmap"> {
 
 /** `startcode`, `endcode` and `startstack`. (`proc_pid_stat(5)`) */
 function stackOf(pid: number): string {
-  const words = textOf(`/proc/${pid}/stat`)
+  const words = procText(`/proc/${pid}/stat`)
     .replace(/^.*\) /s, "")
     .split(" ");
   return words.slice(23, 26).join(" ");
-}
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, "latin1");
-  } catch {
-    return ""; // it has ended
-  }
 }
 
 function limitOf(limit: bigint): bigint | null {
@@ -86,7 +92,7 @@ function limitOf(limit: bigint): bigint | null {
 
 /** CAP_IPC_LOCK counts in the first user namespace alone, whose map is the identity. (`user_namespaces(7)`) */
 function mayLockAll(pid: number): boolean {
-  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(textOf(`/proc/${pid}/status`))?.[1] ?? "0";
-  const users = textOf(`/proc/${pid}/uid_map`).trim().split(/\s+/);
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(procText(`/proc/${pid}/status`))?.[1] ?? "0";
+  const users = procText(`/proc/${pid}/uid_map`).trim().split(/\s+/);
   return (BigInt(`0x${effective}`) & LOCK_ALL) !== 0n && users.join(" ") === "0 0 4294967295";
 }

@@ -1,19 +1,12 @@
-import { readFileSync } from "node:fs";
 import { hex } from "../hex.ts";
 import type { Supervision } from "../supervision.ts";
+import { areasIn, type MemoryArea } from "./areas.ts";
+import { procText } from "./proc.ts";
 
 /** More than that of a stack is not looked at, and not shown. */
 const STACK_BYTES = 16384;
 const FRAMES_MAX = 12;
 const LONGEST_CALL = 7;
-
-interface Code {
-  readonly start: bigint;
-  readonly end: bigint;
-  /** Where in its file `start` lies. */
-  readonly offset: bigint;
-  readonly name: string;
-}
 
 /**
  * Where a thread is, innermost first: the instruction behind its system call, and what on its stack looks like a return address: it leads
@@ -29,7 +22,7 @@ export function stackOf(native: Supervision, thread: number, instruction: bigint
   const view = new DataView(bytes.buffer);
   for (let at = 0; at + 8 <= read && frames.length < FRAMES_MAX; at += 8) {
     const address = view.getBigUint64(at, true);
-    if (isCodeAt(code, address) && isBehindCall(native, thread, address))
+    if (areaAt(code, address) && isBehindCall(native, thread, address))
       frames.push(`${shown(code, address)} (by the stack)`);
   }
   return frames;
@@ -37,30 +30,22 @@ export function stackOf(native: Supervision, thread: number, instruction: bigint
 
 /** `/proc/TID/syscall` of a thread that waits in a call: its number, six arguments, stack pointer and instruction. */
 function stackPointer(thread: number): bigint | undefined {
-  const words = textOf(`/proc/${thread}/syscall`).trim().split(" ");
+  const words = procText(`/proc/${thread}/syscall`).trim().split(" ");
   const pointer = words.at(-2);
   return words.length < 3 || pointer === undefined ? undefined : BigInt(pointer);
 }
 
-function codeOf(thread: number): Code[] {
-  const line = /^([0-9a-f]+)-([0-9a-f]+) ..x. ([0-9a-f]+) \S+ \d+ *(.*)$/gm;
-  return [...textOf(`/proc/${thread}/maps`).matchAll(line)].map(
-    ([, start = "0", end = "0", offset = "0", name = ""]) => ({
-      start: BigInt(`0x${start}`),
-      end: BigInt(`0x${end}`),
-      offset: BigInt(`0x${offset}`),
-      name,
-    }),
-  );
+function codeOf(thread: number): readonly MemoryArea[] {
+  return areasIn(procText(`/proc/${thread}/maps`)).filter(({ execute }) => execute);
 }
 
-function isCodeAt(code: readonly Code[], address: bigint): boolean {
-  return code.some(({ start, end }) => start <= address && address < end);
+function areaAt(code: readonly MemoryArea[], address: bigint): MemoryArea | undefined {
+  return code.find(({ start, end }) => start <= address && address < end);
 }
 
 /** `libc.so.6 + 0xfdd6b`: the place in the file, as addr2line and objdump of most programs count. */
-function shown(code: readonly Code[], address: bigint): string {
-  const found = code.find(({ start, end }) => start <= address && address < end);
+function shown(code: readonly MemoryArea[], address: bigint): string {
+  const found = areaAt(code, address);
   if (found === undefined) return hex(address);
   return `${found.name || "memory without a file"} + ${hex(address - found.start + found.offset)}`;
 }
@@ -91,12 +76,4 @@ export function isCall(bytes: Uint8Array): boolean {
     const displacement = kind === 1 ? 1 : kind === 2 || (kind === 0 && base === 5) ? 4 : 0;
     return length === 2 + more + displacement;
   });
-}
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, "latin1");
-  } catch {
-    return ""; // it has ended
-  }
 }
