@@ -96,7 +96,8 @@ class Supervisor {
       holds_ = false;
       return;
     }
-    bool has_turns = turn_.Begin(milliseconds);
+    // A timer of 0 is none: who does not want to wait asks first whether there is something.
+    bool has_turns = milliseconds > 0 && turn_.Begin(milliseconds);
     Receive(event, milliseconds, has_turns);
     if (has_turns) turn_.End();
     if (event->kind == ExecEvent::kNothing || event->kind >= ExecEvent::kEnded) return;

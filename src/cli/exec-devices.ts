@@ -31,7 +31,7 @@ interface DescribedNvme extends DescribedPlace {
   readonly model?: string;
   readonly queues?: number;
   readonly vectors?: number;
-  readonly completions?: "now" | "later";
+  readonly completions?: "now" | "later" | { readonly seed: number };
 }
 
 const PLACE = { kind: true, address: true, group: true } as const;
