@@ -145,7 +145,8 @@ export class Supervisor {
       for (const range of givenBack(event)) {
         this.#sanitizer.givenBack(program, range, thread, instruction);
         // Memory that is protected otherwise is the same memory; what is known of it stands.
-        if (event.detail !== MemoryChange.PROTECT) program.memory.forget(range.start, range.end);
+        if (event.detail === MemoryChange.PROTECT) program.memory.doubt(range.start, range.end);
+        else program.memory.forget(range.start, range.end);
       }
       this.#watchMemory();
     }
