@@ -48,7 +48,9 @@ export class Program {
       lockedMemory: locked ?? { limit: limitOf(this.#limit), privileged: mayLockAll(pid) },
     });
     this.calls = inFront(this.kernel);
-    this.memory = new KnownMemory({ ...bound(this.calls), pageSize: this.kernel.pageSize }, pid);
+    const { kernel } = this;
+    const protect: ModelKernel["protect"] = (...all) => kernel.protect(...all);
+    this.memory = new KnownMemory({ ...bound(this.calls), protect, pageSize: kernel.pageSize }, pid);
     this.foreign = this.kernel.eventfd();
     this.#stack = stackOf(pid);
   }

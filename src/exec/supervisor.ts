@@ -148,7 +148,8 @@ export class Supervisor {
         if (this.#devices.areThere)
           for (const { page, start, end } of reached) program.keep(bytesOf(page), end - start);
         // Memory that is protected otherwise is the same memory; what is known of it stands.
-        if (event.detail !== MemoryChange.PROTECT) program.memory.forget(range.start, range.end);
+        if (event.detail === MemoryChange.PROTECT) program.memory.doubt(range.start, range.end);
+        else program.memory.forget(range.start, range.end);
       }
       this.#watchMemory();
     }
