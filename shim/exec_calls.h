@@ -14,6 +14,7 @@
 
 #include "answers.h"
 #include "arguments.h"
+#include "exec_events.h"
 #include "exec_memory.h"
 #include "exec_notify.h"
 #include "exec_start.h"
@@ -68,7 +69,8 @@ Napi::Value ExecNext(const Napi::CallbackInfo& info) {
   if (arguments.refused()) return Nothing();
   static ExecEvent event;
   Supervisor::Get().Next(&event, milliseconds);
-  memcpy(into.data, &event, kEventHead + (event.kind == ExecEvent::kIoctl || event.kind == ExecEvent::kOpen ? event.bytes : 0));
+  bool has_data = event.kind == ExecEvent::kIoctl || event.kind == ExecEvent::kOpen || event.kind == ExecEvent::kTransfer;
+  memcpy(into.data, &event, kEventHead + (has_data ? event.bytes : 0));
   return Napi::Number::New(info.Env(), event.kind);
 }
 
@@ -141,6 +143,8 @@ void ExportExec(Napi::Env env, Napi::Object exports) {
   exports.Set("execLeadsTo", Napi::Function::New<ExecLeadsTo>(env, "execLeadsTo"));
   exports.Set("execRead", Napi::Function::New<ExecCopy<SYS_process_vm_readv>>(env, "execRead"));
   exports.Set("execWrite", Napi::Function::New<ExecCopy<SYS_process_vm_writev>>(env, "execWrite"));
+  exports.Set("execTakeEventfd", Napi::Function::New<ExecTakeEventfd>(env, "execTakeEventfd"));
+  exports.Set("execSignal", Napi::Function::New<ExecSignal>(env, "execSignal"));
   exports.Set("execFile", Napi::Function::New<ExecFile>(env, "execFile"));
   exports.Set("execIsHeld", Napi::Function::New<ExecIsHeld>(env, "execIsHeld"));
   exports.Set("execCompareMemory", Napi::Function::New<ExecCompareMemory>(env, "execCompareMemory"));

@@ -3,7 +3,9 @@
 //
 //     open, openat, openat2, creat       what they lead to is judged (exec_notify.h)
 //     ioctl of VFIO's type               never passed on, whatever the descriptor: so the real VFIO is never used
-//     munmap, mremap, mprotect, brk, ... what they take from the program's memory; mmap only where it replaces, madvise where it drops
+//     pread64, pwrite64 and their vectors  a device's registers are read and written so, at places of its descriptor
+//     munmap, mremap, mprotect, brk, ... what they take from the program's memory; madvise only where it drops; mmap where it replaces, and
+//                                        that of a file, which may be a device
 //     execve                             another program has the descriptors then, and another memory
 //     io_uring, open_by_handle_at,       refused: they do what the calls above do, and pass the filter by; so do the calls of a foreign
 //                                        ABI (i386, x32), whose numbers mean other calls
@@ -68,6 +70,9 @@ class Filter {
     Each(SYS_open, SECCOMP_RET_USER_NOTIF);
     Each(SYS_creat, SECCOMP_RET_USER_NOTIF);
 #endif
+    for (uint32_t call : {SYS_pread64, SYS_pwrite64, SYS_preadv, SYS_pwritev, SYS_preadv2, SYS_pwritev2}) {
+      Each(call, SECCOMP_RET_USER_NOTIF);
+    }
     // The lower half of an argument: requests and flags have no other.
     If(SYS_ioctl, 0, 5);
     Argument(1);
@@ -75,9 +80,10 @@ class Filter {
     If(VFIO_TYPE << 8, 0, 1);
     Return(SECCOMP_RET_USER_NOTIF);
     Return(SECCOMP_RET_ALLOW);
-    If(SYS_mmap, 0, 4);
+    If(SYS_mmap, 0, 5);
     Argument(3);
-    Add(BPF_JMP | BPF_JSET | BPF_K, MAP_FIXED, 0, 1);
+    Add(BPF_JMP | BPF_JSET | BPF_K, MAP_FIXED, 1, 0);
+    Add(BPF_JMP | BPF_JSET | BPF_K, MAP_ANONYMOUS, 1, 0);
     Return(SECCOMP_RET_USER_NOTIF);
     Return(SECCOMP_RET_ALLOW);
     If(SYS_madvise, 0, 6);

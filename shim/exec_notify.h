@@ -39,8 +39,9 @@ namespace {
 
 // One event, in JavaScript's memory; src/exec/event.ts draws it too.
 struct ExecEvent {
-  enum Kind : uint32_t { kNothing, kIoctl, kOpen, kMemory, kExec, kEnded, kNobody };
+  enum Kind : uint32_t { kNothing, kIoctl, kOpen, kMemory, kExec, kEnded, kNobody, kTransfer };
   enum Change : uint32_t { kUnmap, kReplace, kMove, kProtect, kDrop, kBreak, kDetach };
+  enum Transfer : uint32_t { kRead, kWrite, kReadVector, kWriteVector, kMap };
   uint64_t id;
   uint32_t thread;
   uint32_t kind;
@@ -49,10 +50,10 @@ struct ExecEvent {
   uint64_t device;   // of the file that an ioctl is made on, or a path leads to
   uint64_t inode;
   uint32_t bytes;    // how many are in `data`
-  uint32_t detail;   // of memory: which Change; of an open: its flags; of an end: the pidfd
+  uint32_t detail;   // of memory: which Change; of an open: its flags; of an end: the pidfd; of a transfer: which one
   uint32_t has_directory;  // of an open: its first argument is a directory's descriptor
   uint32_t released;       // of an ioctl and an open: how many files the program was given and has not any more
-  uint8_t data[4096];  // of an ioctl: what its argument points to, as far as it was read; of an open: its path
+  uint8_t data[4096];  // of an ioctl: what its argument points to, as far as it was read; of an open: its path; of a transfer: its vector
 };
 constexpr size_t kEventHead = offsetof(ExecEvent, data);
 
@@ -104,7 +105,7 @@ class Supervisor {
       event->bytes = 0;
       event->detail = 0;
       event->kind = KindOf(asked.data.nr);
-      event->released = event->kind == ExecEvent::kIoctl || event->kind == ExecEvent::kOpen ? Released() : 0;
+      event->released = event->kind != ExecEvent::kMemory && event->kind != ExecEvent::kExec ? Released() : 0;
       int answer = Judge(event, asked.data.nr);
       if (answer == kAsk) return;
       Send(asked.id, answer == kContinue ? 0 : answer, answer == kContinue);
@@ -156,6 +157,13 @@ class Supervisor {
       case SYS_creat:
 #endif
         return ExecEvent::kOpen;
+      case SYS_pread64:
+      case SYS_pwrite64:
+      case SYS_preadv:
+      case SYS_pwritev:
+      case SYS_preadv2:
+      case SYS_pwritev2:
+        return ExecEvent::kTransfer;
       default:
         return ExecEvent::kMemory;
     }
@@ -196,6 +204,8 @@ class Supervisor {
         return JudgeOpen(event, call);
       case ExecEvent::kMemory:
         return JudgeMemory(event, call);
+      case ExecEvent::kTransfer:
+        return JudgeTransfer(event, call);
       default:
         return kAsk;
     }
@@ -203,15 +213,40 @@ class Supervisor {
 
   // Of VFIO's type: answered by the supervisor where it is made on a file of its own, and else as by a file that knows no such call.
   int JudgeIoctl(ExecEvent* event) {
+    int answer = JudgeFile(event, event->arguments[0]);
+    if (answer != kAsk) return answer;
+    long bytes = CopyOfOther(SYS_process_vm_readv, static_cast<int>(event->thread), event->arguments[2], event->data, kRead);
+    event->bytes = bytes < 0 ? 0 : static_cast<uint32_t>(bytes);
+    return kAsk;
+  }
+
+  // Whether a descriptor leads to a file that the program was given: EBADF where it leads nowhere, ENOTTY where elsewhere.
+  int JudgeFile(ExecEvent* event, uint64_t descriptor) {
     char path[64];
     struct stat status = {};
-    snprintf(path, sizeof path, "/proc/%u/fd/%u", event->thread, static_cast<uint32_t>(event->arguments[0]));
+    snprintf(path, sizeof path, "/proc/%u/fd/%u", event->thread, static_cast<uint32_t>(descriptor));
     if (syscall(SYS_newfstatat, AT_FDCWD, path, &status, 0) != 0) return -EBADF;
     event->device = status.st_dev;
     event->inode = status.st_ino;
-    if (!Finds(files, status)) return -ENOTTY;
-    long bytes = CopyOfOther(SYS_process_vm_readv, static_cast<int>(event->thread), event->arguments[2], event->data, kRead);
-    event->bytes = bytes < 0 ? 0 : static_cast<uint32_t>(bytes);
+    return Finds(files, status) ? kAsk : -ENOTTY;
+  }
+
+  // A place of a file of the supervisor's own, read or written: the kernel would find nothing there.
+  int JudgeTransfer(ExecEvent* event, int call) {
+    if (files.empty() || JudgeFile(event, event->arguments[0]) != kAsk) return kContinue;
+    bool reads = call == SYS_pread64 || call == SYS_preadv || call == SYS_preadv2;
+    if (call == SYS_pread64 || call == SYS_pwrite64) {
+      event->detail = reads ? ExecEvent::kRead : ExecEvent::kWrite;
+      return kAsk;
+    }
+    event->detail = reads ? ExecEvent::kReadVector : ExecEvent::kWriteVector;
+    if (event->arguments[2] > kVectorMax) return -EINVAL;
+    uint64_t length = event->arguments[2] * sizeof(struct iovec);
+    if (length > sizeof event->data) length = sizeof event->data;  // the rest is asked for anew: the answer is short
+    if (length == 0) return 0;
+    long bytes = CopyOfOther(SYS_process_vm_readv, static_cast<int>(event->thread), event->arguments[1], event->data, length);
+    if (bytes != static_cast<long>(length)) return -EFAULT;
+    event->bytes = static_cast<uint32_t>(bytes);
     return kAsk;
   }
 
@@ -224,6 +259,12 @@ class Supervisor {
         event->detail = ExecEvent::kUnmap;
         break;
       case SYS_mmap:
+        if ((given[3] & MAP_ANONYMOUS) == 0 && !files.empty() && JudgeFile(event, given[4]) == kAsk) {
+          event->kind = ExecEvent::kTransfer;
+          event->detail = ExecEvent::kMap;
+          return kAsk;
+        }
+        if ((given[3] & MAP_FIXED) == 0) return kContinue;
         event->detail = ExecEvent::kReplace;
         break;
       case SYS_mremap:
@@ -318,6 +359,7 @@ class Supervisor {
   }
 
  private:
+  static constexpr uint64_t kVectorMax = 1024;  // UIO_MAXIOV
   // As much as the structs of a container have; more is read where argsz says so.
   static constexpr size_t kRead = 64;
 

@@ -19,10 +19,15 @@ export const EventKind = {
   ENDED: 5,
   /** No process is left that has the filter. */
   NOBODY: 6,
+  /** A place of a file that the program was given is read, written or mapped: `detail` is which, of {@link Transfer}. */
+  TRANSFER: 7,
 } as const;
 
 /** How memory is about to change. */
 export const MemoryChange = { UNMAP: 0, REPLACE: 1, MOVE: 2, PROTECT: 3, DROP: 4, BREAK: 5, DETACH: 6 } as const;
+
+/** pread and pwrite; preadv and pwritev, whose vector is the event's data; mmap. */
+export const Transfer = { READ: 0, WRITE: 1, READ_VECTOR: 2, WRITE_VECTOR: 3, MAP: 4 } as const;
 
 /** Lists that decide what becomes an event: three u64 for each entry, the third one 0 where nothing is said of it. */
 export const WatchList = {
@@ -65,6 +70,10 @@ export interface Supervision {
   /** How many bytes there were from an address on. */
   execRead(pid: number, address: bigint, into: Uint8Array): number;
   execWrite(pid: number, address: bigint, from: Uint8Array): number;
+  /** A descriptor here of a process's eventfd: -EBADF where it has no such descriptor, -EINVAL where it leads to another file. */
+  execTakeEventfd(pidfd: number, fd: number): number;
+  /** Adds to an eventfd's count, and does not wait where that is full. */
+  execSignal(fd: number, count: number): number;
   /** A file in memory: the descriptor to give, the one to keep, device and inode. */
   execFile(size: bigint): readonly number[] | number;
   /** 1 while anybody has what was given of the file that is kept as `fd`. */
@@ -82,7 +91,15 @@ export interface Supervision {
 const names: readonly (keyof Supervision)[] = [
   ...(["execStart", "execEnd", "execListen", "execWatchProcess", "execWatch", "execJudgeAll", "execNext"] as const),
   ...(["execAnswer", "execContinue", "execGive", "execIsWaiting", "execLeadsTo", "execRead", "execWrite"] as const),
-  ...(["execFile", "execIsHeld", "execCompareMemory", "execLockedLimit", "execProcessFile"] as const),
+  ...([
+    "execTakeEventfd",
+    "execSignal",
+    "execFile",
+    "execIsHeld",
+    "execCompareMemory",
+    "execLockedLimit",
+    "execProcessFile",
+  ] as const),
   ...(["execOwnMounts", "execMount"] as const),
 ];
 

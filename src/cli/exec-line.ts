@@ -9,6 +9,7 @@ export interface ExecLine {
   readonly platform: ModelPlatform;
   readonly groups: readonly number[];
   readonly linux?: string;
+  readonly devicesFile?: string;
   readonly traceFile?: string;
   readonly reportFile?: string;
   /** Findings that make the command fail. */
@@ -20,6 +21,7 @@ const PLATFORMS: readonly ModelPlatform[] = ["powernv", "pseries", "type1", "noi
 
 const options = {
   platform: { type: "string", default: "powernv" },
+  devices: { type: "string" },
   group: { type: "string", multiple: true, default: [] as string[] },
   linux: { type: "string" },
   trace: { type: "string" },
@@ -49,6 +51,7 @@ export function execLine(args: readonly string[]): ExecLine {
     platform: parseChoice("platform", values.platform, PLATFORMS),
     groups: values.group.map((group) => parseCount("group", group, 0, 2 ** 31 - 1)),
     ...(values.linux === undefined ? {} : { linux: values.linux }),
+    ...(values.devices === undefined ? {} : { devicesFile: values.devices }),
     ...(values.trace === undefined ? {} : { traceFile: values.trace }),
     ...(values.report === undefined ? {} : { reportFile: values.report }),
     failOn: [...new Set(values["fail-on"].flatMap((text) => text.split(",").flatMap(kindsOf)))],

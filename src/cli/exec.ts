@@ -7,8 +7,11 @@ import type { Finding } from "../exec/sanitizer/finding.ts";
 import { summaryOf } from "../exec/sanitizer/sanitizer.ts";
 import { ExecStatus } from "../exec/status.ts";
 import { linuxSupervision } from "../linux/index.ts";
+import type { ModelOptions } from "../model/index.ts";
+import { settingsFrom } from "../model/options.ts";
 import type { Syscalls } from "../syscalls.ts";
 import { recordTrace } from "../trace/index.ts";
+import { devicesIn, refusedAs } from "./exec-devices.ts";
 import type { ExecLine } from "./exec-line.ts";
 import { writeResult } from "./result-file.ts";
 import { TraceFile } from "./trace-file.ts";
@@ -22,17 +25,13 @@ const FRAMES_SHOWN = 4;
 /** The program's exit status, as a shell has it, or one of our own. `warn` writes to stderr. */
 export async function execCommand(line: ExecLine, warn: (text: string) => void): Promise<number> {
   const trace = line.traceFile === undefined ? undefined : new TraceFile(line.traceFile);
+  const machine = machineOf(line);
   const { started, restore } = passOnSignals();
   try {
     const report = await exec(linuxSupervision(), {
       command: line.program,
       environment: process.env,
-      machine: {
-        platform: line.platform,
-        ram: totalmem(),
-        ...(line.groups.length === 0 ? {} : { groups: line.groups }),
-        ...(line.linux === undefined ? {} : { linux: line.linux }),
-      },
+      machine,
       found: (finding) => warn(warningOf(finding)),
       started,
       note: (sentence) => warn(`dma-window: ${sentence}`),
@@ -58,6 +57,20 @@ export async function execCommand(line: ExecLine, warn: (text: string) => void):
     const problem = trace?.close();
     if (problem !== undefined) warn(`dma-window: ${problem.message} [${problem.code}]`);
   }
+}
+
+/** @throws UsageError for devices that cannot be */
+function machineOf({ platform, groups, linux, devicesFile }: ExecLine): ModelOptions {
+  const machine: ModelOptions = {
+    platform,
+    ram: totalmem(),
+    ...(groups.length === 0 ? {} : { groups }),
+    ...(linux === undefined ? {} : { linux }),
+  };
+  if (devicesFile === undefined) return machine;
+  const devices = devicesIn(devicesFile);
+  refusedAs(devicesFile, () => settingsFrom({ platform, devices }));
+  return { ...machine, devices };
 }
 
 /** A finding, and where the program was. */

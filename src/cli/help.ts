@@ -149,6 +149,7 @@ ${ROOT}${JSON_OPTION}
   --platform powernv|pseries|type1|noiommu
                            what the machine is like (default: powernv)
   --group N                the groups; may be repeated (default: 26)
+  --devices FILE           an NVMe disk, or edu, for the program to drive: JSON
   --linux VERSION          the version of Linux that answers
   --report FILE            what was found, as one JSON document
   --trace FILE             the calls, for replay, show and explain --trace

@@ -8,6 +8,7 @@ import { boot } from "../model/kernel.ts";
 import { settingsFrom } from "../model/options.ts";
 import type { Supervision } from "../supervision.ts";
 import type { Syscalls } from "../syscalls.ts";
+import { Devices } from "./devices.ts";
 import { findProgram } from "./find-program.ts";
 import type { ExecReport } from "./report.ts";
 import type { Finding } from "./sanitizer/finding.ts";
@@ -47,8 +48,10 @@ export async function exec(native: Supervision, options: ExecOptions): Promise<E
   const [name = ""] = command;
   const program = findProgram(name, environment.PATH ?? "/usr/bin:/bin");
   if ("why" in program) throw noProgram(program.why, program.status);
-  const settings = settingsFrom(machine);
+  const devices = new Devices(machine.devices ?? []);
+  const settings = settingsFrom(devices.all.length === 0 ? machine : { ...machine, devices: devices.all });
   const kernel = boot(settings);
+  devices.placed(settings.devices);
   const world = makeWorld(native, kernel);
   if (world.refused !== 0) {
     note(
@@ -62,7 +65,7 @@ export async function exec(native: Supervision, options: ExecOptions): Promise<E
     recorded = true;
     return options.record(own);
   };
-  const supervisor = new Supervisor(native, kernel, world, sanitizer, inFront);
+  const supervisor = new Supervisor(native, kernel, devices, world, sanitizer, inFront);
   const started = native.execStart(program.file, command, wordsOf(environment));
   if (started.length === 2) throw notStarted(started[0] ?? 0, started[1] ?? 0);
   const [pid = 0, pidfd = -1, listener = -1, pipe = -1] = started;

@@ -55,22 +55,26 @@ export class GivenFiles {
     waiting: { readonly id: bigint; readonly flags: number },
     program: Holder,
     fd: number,
-    file: Pick<GivenFile, "kind" | "name"> & { readonly size?: bigint; readonly fill?: (fd: number) => void },
+    file: Pick<GivenFile, "kind" | "name">,
   ): number {
     const { kind, name } = file;
     // The model has counted it, whether or not the program gets it.
     const number = this.#numbers[kind]++;
-    const made = this.#native.execFile(file.size ?? 0n);
+    const made = this.#native.execFile(0n);
     if (typeof made === "number") return made;
     const [given = -1, kept = -1, device = 0, inode = 0] = made;
     const key = fileKey(device, inode);
-    file.fill?.(kept);
     this.#files.set(key, { key, kind, name, number, kept, holders: new Map([[program, fd]]) });
     this.#watch();
     const answer = this.#native.execGive(waiting.id, given, waiting.flags);
     closeSync(given);
     if (answer < 0) this.#drop(key);
     return answer;
+  }
+
+  /** Whether the same device, or node, was given once more, and somebody has that. */
+  isOpen({ kind, name }: GivenFile): boolean {
+    return this.all.some((file) => file.kind === kind && file.name === name);
   }
 
   /** The model's descriptor of a file in a process, which may have got it by fork, exec or a socket. */

@@ -2,8 +2,8 @@ import { ERRNO } from "../errno.ts";
 import { ModelKernelOops, ModelUnknown } from "../model/index.ts";
 import type { Supervision } from "../supervision.ts";
 import { VfioCall } from "../syscalls.ts";
-import { deviceFile } from "./device-file.ts";
 import { fileKey, type ProgramEvent } from "./event.ts";
+import type { Eventfds } from "./eventfds.ts";
 import type { GivenFile, GivenFiles } from "./given-files.ts";
 import type { Program } from "./program.ts";
 import { StructCopy } from "./struct-copy.ts";
@@ -11,7 +11,6 @@ import { distanceOf, ON_DEVICE, shapeOf } from "./structs.ts";
 
 /** Where fields lie in the structs of `<linux/vfio.h>`. */
 const Field = {
-  FLAGS: 4,
   MAP_VADDR: 8,
   MAP_SIZE: 24,
   REGISTER_VADDR: 8,
@@ -19,7 +18,13 @@ const Field = {
   COUNT: 8,
   FILES: 12,
 } as const;
-const SetIrqs = { DATA_EVENTFD: 4, COUNT: 16 } as const;
+
+/** Calls whose struct is only read by the kernel: what stands in it by now are the model's own descriptors. */
+const READ_ONLY: readonly number[] = [
+  VfioCall.GROUP_SET_CONTAINER,
+  VfioCall.DEVICE_SET_IRQS,
+  VfioCall.DEVICE_PCI_HOT_RESET,
+];
 
 /** A call of VFIO as the program made it. */
 export interface ProgramCall {
@@ -49,12 +54,14 @@ export class Ioctls {
   readonly #native: Supervision;
   readonly #files: GivenFiles;
   readonly #witness: CallWitness;
+  readonly #eventfds: Eventfds;
   readonly #copy: StructCopy;
 
-  constructor(native: Supervision, files: GivenFiles, witness: CallWitness) {
+  constructor(native: Supervision, files: GivenFiles, witness: CallWitness, eventfds: Eventfds) {
     this.#native = native;
     this.#files = files;
     this.#witness = witness;
+    this.#eventfds = eventfds;
     this.#copy = new StructCopy(native);
   }
 
@@ -88,7 +95,7 @@ export class Ioctls {
       this.#giveDevice(event, asked, answer);
       return;
     }
-    const result = answer >= 0 && hasStruct && call !== VfioCall.GROUP_SET_CONTAINER ? this.#back(answer) : answer;
+    const result = answer >= 0 && hasStruct && !READ_ONLY.includes(call) ? this.#back(answer) : answer;
     // Before the program goes on: where it is, is still to be seen.
     this.#witness.answered(asked, result);
     this.#native.execAnswer(id, result);
@@ -100,54 +107,56 @@ export class Ioctls {
   }
 
   #make(asked: ProgramCall, fd: number, isStruct: boolean): number {
-    const { program, call, argument, struct } = asked;
+    const { program, file, call, argument, struct } = asked;
     try {
       if (!isStruct) return program.calls.ioctl(fd, call as VfioCall, argument);
       // A pointer that leads nowhere: the model is given none.
       if (struct === undefined) return program.calls.ioctl(fd, call as VfioCall, 0);
-      const refused = this.#prepare(asked, struct);
-      return refused ?? program.calls.ioctlStruct(fd, call as VfioCall, this.#copy.bytes, 0);
+      this.#prepare(asked, struct, fd);
+      const answer = program.calls.ioctlStruct(fd, call as VfioCall, this.#copy.bytes, 0);
+      if (call === VfioCall.DEVICE_SET_IRQS) this.#eventfds.settle(asked, struct, answer);
+      if (file.kind === "device") this.#eventfds.deliver();
+      return answer;
     } catch (error) {
       if (!(error instanceof ModelUnknown) && !(error instanceof ModelKernelOops)) throw error;
+      if (call === VfioCall.DEVICE_SET_IRQS && struct !== undefined)
+        this.#eventfds.settle(asked, struct, -ERRNO.EOPNOTSUPP);
       this.#witness.notModelled(asked, error.message);
       return -ERRNO.EOPNOTSUPP;
     }
   }
 
-  /** What has to be so before the model sees the call: memory that it knows, its own descriptors. An answer, where it cannot be. */
-  #prepare({ program, file, call, thread }: ProgramCall, struct: DataView): number | undefined {
+  /** What has to be so before the model sees the call: memory that it knows, its own descriptors. */
+  #prepare(asked: ProgramCall, struct: DataView, fd: number): void {
+    const { program, call, thread } = asked;
     switch (call) {
       case VfioCall.IOMMU_MAP_DMA:
         program.readLimit();
         program.memory.learn(struct.getBigUint64(Field.MAP_VADDR, true), struct.getBigUint64(Field.MAP_SIZE, true));
-        return undefined;
+        break;
       case VfioCall.IOMMU_SPAPR_REGISTER_MEMORY:
         program.readLimit();
         program.memory.learn(
           struct.getBigUint64(Field.REGISTER_VADDR, true),
           struct.getBigUint64(Field.REGISTER_SIZE, true),
         );
-        return undefined;
+        break;
       case VfioCall.IOMMU_SPAPR_TCE_CREATE:
         program.readLimit();
-        return undefined;
+        break;
       case VfioCall.GROUP_SET_CONTAINER:
         struct.setInt32(0, this.#modelFd(program, thread, struct.getInt32(0, true)), true);
-        return undefined;
+        break;
       case VfioCall.DEVICE_PCI_HOT_RESET: {
         const count = Math.min(struct.getUint32(Field.COUNT, true), 64);
         for (let at = Field.FILES; at < Field.FILES + 4 * count; at += 4) {
           struct.setInt32(at, this.#modelFd(program, thread, struct.getInt32(at, true)), true);
         }
-        return undefined;
+        break;
       }
-      case VfioCall.DEVICE_SET_IRQS: {
-        const isEvents = (struct.getUint32(Field.FLAGS, true) & SetIrqs.DATA_EVENTFD) !== 0;
-        if (!isEvents || struct.getUint32(SetIrqs.COUNT, true) === 0) return undefined;
-        throw new ModelUnknown(`interrupts of ${file.name} by an eventfd of the program's`);
-      }
-      default:
-        return undefined;
+      case VfioCall.DEVICE_SET_IRQS:
+        this.#eventfds.put(asked, struct, this.#copy.length, fd);
+        break;
     }
   }
 
@@ -164,7 +173,7 @@ export class Ioctls {
     const name = deviceNameIn(this.#copy.bytes);
     // Like the kernel's own: closed by exec. (`drivers/vfio/group.c: vfio_group_ioctl_get_device_fd`)
     const waiting = { id: event.id, flags: 0o2000000 };
-    const given = this.#files.give(waiting, program, fd, { kind: "device", name, ...deviceFile(program, fd) });
+    const given = this.#files.give(waiting, program, fd, { kind: "device", name });
     if (given < 0) {
       program.calls.close(fd);
       this.#native.execAnswer(event.id, given);

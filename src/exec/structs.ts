@@ -30,7 +30,7 @@ const SHAPES: Readonly<Record<number, Shape>> = {
   [VfioCall.DEVICE_GET_INFO]: { least: 16, most: LIST },
   [VfioCall.DEVICE_GET_REGION_INFO]: { least: 32, most: LIST },
   [VfioCall.DEVICE_GET_IRQ_INFO]: { least: 16, most: 64 },
-  [VfioCall.DEVICE_SET_IRQS]: { least: 20, most: LIST },
+  [VfioCall.DEVICE_SET_IRQS]: { least: 20, most: 20 + 4 * 2048 },
   [VfioCall.DEVICE_GET_PCI_HOT_RESET_INFO]: { least: 12, most: LIST },
   [VfioCall.DEVICE_PCI_HOT_RESET]: { least: 12, most: LIST },
   [VfioCall.DEVICE_FEATURE]: { least: 8, most: LIST },

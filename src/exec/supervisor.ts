@@ -2,16 +2,20 @@
 import { closeSync } from "node:fs";
 import { ERRNO } from "../errno.ts";
 import type { ModelKernel } from "../model/index.ts";
+import { bytesOf } from "../model/pages.ts";
 import { EventKind, MemoryChange, type Supervision, WatchList } from "../supervision.ts";
 import type { Syscalls } from "../syscalls.ts";
 import { givenBack } from "./changes.ts";
+import type { Devices } from "./devices.ts";
 import { entriesOf, ProgramEvent } from "./event.ts";
+import { Eventfds } from "./eventfds.ts";
 import { GivenFiles, type Holder } from "./given-files.ts";
 import { Ioctls } from "./ioctls.ts";
 import { Opens } from "./opens.ts";
 import type { Program } from "./program.ts";
 import { Programs } from "./programs.ts";
 import type { Sanitizer } from "./sanitizer/sanitizer.ts";
+import { Transfers } from "./transfers.ts";
 import type { World } from "./world.ts";
 
 /** How long a look for events lasts before the event loop has its turn, in milliseconds. */
@@ -28,6 +32,9 @@ export class Supervisor {
   readonly #files: GivenFiles;
   readonly #opens: Opens;
   readonly #ioctls: Ioctls;
+  readonly #transfers: Transfers;
+  readonly #eventfds: Eventfds;
+  readonly #devices: Devices;
   readonly #sanitizer: Sanitizer;
   readonly #event: ProgramEvent;
   /** Inherits what a process had that others have still. */
@@ -36,6 +43,7 @@ export class Supervisor {
   constructor(
     native: Supervision,
     machine: ModelKernel,
+    devices: Devices,
     world: World,
     sanitizer: Sanitizer,
     inFront: (kernel: Syscalls) => Syscalls,
@@ -45,7 +53,15 @@ export class Supervisor {
     this.#programs = new Programs(native, machine, inFront);
     this.#files = new GivenFiles(native);
     this.#opens = new Opens(native, world, this.#files, this.#programs);
-    this.#ioctls = new Ioctls(native, this.#files, sanitizer);
+    this.#eventfds = new Eventfds(native, machine);
+    this.#ioctls = new Ioctls(native, this.#files, sanitizer, this.#eventfds);
+    this.#transfers = new Transfers(native, this.#files, sanitizer);
+    this.#devices = devices;
+    devices.surroundings = {
+      beforeWork: () => this.#settle("The program closed the container, or ended,"),
+      afterWork: () => this.#eventfds.deliver(),
+      accessed: (access) => sanitizer.accessed(access),
+    };
     this.#event = new ProgramEvent(native);
     this.#heir = { kernel: machine, calls: machine };
   }
@@ -61,7 +77,9 @@ export class Supervisor {
   #turn(ended: (pidfd: number) => void): boolean {
     const event = this.#event;
     for (let count = 0; count < EVENTS_IN_A_TURN; count++) {
-      switch (event.receive(PATIENCE)) {
+      // A device that has something to do does it between two turns.
+      if (count > 0 && this.#devices.isBusy) return true;
+      switch (event.receive(this.#devices.isBusy ? 0 : PATIENCE)) {
         case EventKind.NOTHING:
           return true;
         case EventKind.NOBODY:
@@ -73,6 +91,9 @@ export class Supervisor {
           if (event.hasReleased) this.#settle("The program closed the container");
           this.#knownOf(event.thread);
           this.#opens.answer(event);
+          break;
+        case EventKind.TRANSFER:
+          this.#transfer();
           break;
         case EventKind.MEMORY:
           this.#memory();
@@ -104,13 +125,29 @@ export class Supervisor {
     if (program.memory.ranges !== before) this.#watchMemory();
   }
 
+  #transfer(): void {
+    const event = this.#event;
+    if (event.hasReleased) this.#settle("The program closed the container");
+    const file = this.#files.find(event.file);
+    if (file === undefined) {
+      this.#native.execContinue(event.id);
+      return;
+    }
+    const program = this.#knownOf(event.thread) ?? this.#programs.of(event.thread);
+    const answer = this.#transfers.make(event, program, file);
+    this.#eventfds.deliver();
+    this.#native.execAnswer(event.id, answer);
+  }
+
   #memory(): void {
     const event = this.#event;
     const { id, thread, instruction } = event;
     const program = this.#knownOf(thread);
     if (program !== undefined) {
       for (const range of givenBack(event)) {
-        this.#sanitizer.givenBack(program, range, thread, instruction);
+        const reached = this.#sanitizer.givenBack(program, range, thread, instruction);
+        if (this.#devices.areThere)
+          for (const { page, start, end } of reached) program.keep(bytesOf(page), end - start);
         // Memory that is protected otherwise is the same memory; what is known of it stands.
         if (event.detail !== MemoryChange.PROTECT) program.memory.forget(range.start, range.end);
       }
@@ -150,7 +187,9 @@ export class Supervisor {
 
   #settle(how: string): void {
     const closed = this.#files.settle();
-    if (closed.length > 0) this.#sanitizer.closed(closed, how);
+    if (closed.length === 0) return;
+    for (const file of closed) if (file.kind === "device" && !this.#files.isOpen(file)) this.#eventfds.closed(file);
+    this.#sanitizer.closed(closed, how);
   }
 
   #watchMemory(): void {

@@ -63,7 +63,7 @@ export class Device extends OpenFile {
     const { index, at } = regionOf(offset);
     if (at % pageSize !== 0 || length <= 0 || index > Region.LAST_BAR) return EINVAL;
     const bar = this.device.hardware.bar(index);
-    if (bar === undefined || bar.ports) return EINVAL;
+    if (!bar?.isMappable) return EINVAL;
     const pages = (bytes: number) => Math.ceil(bytes / pageSize) * pageSize;
     if (at + pages(length) > pages(bar.bytes)) return EINVAL;
     const held = new RegisterMap(this, { bar: index, offset: at, length }, holder, around);

@@ -1,16 +1,20 @@
 /** Findings while a program runs: what its calls and its memory say of each other. The rules stand in the files beside. */
 import { ERRNO } from "../../errno.ts";
+import { hex } from "../../hex.ts";
 import type { IovaEvent, ModelKernel } from "../../model/index.ts";
-import { pageOf } from "../../model/pages.ts";
+import { bytesOf, pageOf } from "../../model/pages.ts";
 import { IommuType, VfioCall } from "../../syscalls.ts";
 import type { GivenBack } from "../changes.ts";
+import type { DeviceAccess } from "../devices.ts";
 import type { GivenFile } from "../given-files.ts";
 import type { CallWitness, ProgramCall } from "../ioctls.ts";
 import type { Program } from "../program.ts";
+import type { TransferWitness } from "../transfers.ts";
 import { answerText, CallRecord } from "./call-record.ts";
 import { judgeCharges, judgeNeverUnmapped, judgeRegistered, judgeUnheeded } from "./end-rules.ts";
 import type { Finding, Found } from "./finding.ts";
 import type { LiveMap } from "./live-maps.ts";
+import { StaleMemories } from "./stale-memory.ts";
 import { ContainerState, RegisteredMemory, type Unheeded } from "./state.ts";
 import { judgeMeant, judgeUnmap } from "./unmap-rules.ts";
 import { addressesOf, madeBy, named, reached } from "./words.ts";
@@ -25,7 +29,7 @@ export type Unwind = (thread: number, instruction: bigint) => readonly string[];
  * Looks at what a program does with DMA, and says what is wrong with it. It keeps an account of its own: which MAP made which IOVA live,
  * which REGISTER what memory; what becomes of IOVAs the model tells.
  */
-export class Sanitizer implements CallWitness {
+export class Sanitizer implements CallWitness, TransferWitness {
   readonly findings: Finding[] = [];
   /** Calls of VFIO that programs made. */
   calls = 0;
@@ -35,6 +39,8 @@ export class Sanitizer implements CallWitness {
   readonly #registered = new Map<Program, RegisteredMemory>();
   readonly #unheeded: Unheeded[] = [];
   readonly #said = new Set<string>();
+  readonly #machine: ModelKernel;
+  readonly #stale = new StaleMemories();
   /** Of the call under way. */
   #record: CallRecord | undefined;
   #events: IovaEvent[] = [];
@@ -42,6 +48,7 @@ export class Sanitizer implements CallWitness {
   constructor(machine: ModelKernel, tell: (finding: Finding) => void, unwind: Unwind) {
     this.#tell = tell;
     this.#unwind = unwind;
+    this.#machine = machine;
     machine.watch((event) => this.#events.push(event));
   }
 
@@ -90,8 +97,19 @@ export class Sanitizer implements CallWitness {
     );
   }
 
-  /** A process is about to lose memory, or what it may be used for. */
-  givenBack(program: Program, { start, end, how, protection }: GivenBack, thread: number, instruction: bigint): void {
+  transferNotModelled(what: string, why: string, thread: number, instruction: bigint): void {
+    const message = `A ${what}: ${why}`;
+    this.#addAll([{ kind: "not-modelled", message, addresses: [], calls: [] }], this.#unwind(thread, instruction));
+  }
+
+  /** A process is about to lose memory, or what it may be used for. What of it devices reach, and go on to. */
+  givenBack(
+    program: Program,
+    { start, end, how, protection }: GivenBack,
+    thread: number,
+    instruction: bigint,
+  ): readonly LiveMap[] {
+    const reachedStill: LiveMap[] = [];
     for (const container of this.#containers.values()) {
       // Memory that a MAP failed for, and that is not used any more.
       container.heeded(({ call }) => call.field("vaddr") >= start && call.field("vaddr") < end);
@@ -113,8 +131,30 @@ export class Sanitizer implements CallWitness {
         addresses: addressesOf(maps),
         calls: [...madeBy(maps), ...(last ? [last.call.text] : [])],
       };
-      this.#addAll([...wrong, found], this.#unwind(thread, instruction));
+      const stack = this.#unwind(thread, instruction);
+      this.#addAll([...wrong, found], stack);
+      // Memory that is protected otherwise is there still.
+      if (protection !== undefined) continue;
+      reachedStill.push(...maps);
+      this.#stale.add(container, maps, how, stack);
     }
+    return reachedStill;
+  }
+
+  /** A device moved data, or wanted to. */
+  accessed(access: DeviceAccess): void {
+    const { name, group, way, iova, length, unknown } = access;
+    if (length === 0 || (this.#stale.isEmpty && unknown === undefined)) return;
+    const [start, end] = pagesOf(iova, BigInt(length));
+    const leadsTo = (page: number) => {
+      const reached = this.#machine.tceAt(group, bytesOf(page));
+      return reached === undefined ? undefined : pageOf(reached.va);
+    };
+    const found = this.#stale.judge(access, start, end, leadsTo);
+    for (const { stack, ...one } of found) this.#addAll([one], stack);
+    if (found.length > 0 || unknown === undefined) return;
+    const message = `The device ${name} ${way === "read" ? "read" : "wrote"} IOVA ${hex(iova)}, where nobody knows what it finds: ${unknown}. UNMAP before memory goes.`;
+    this.#addAll([{ kind: "stale-access", message, addresses: [{ iova, length: BigInt(length) }], calls: [] }], []);
   }
 
   /** Files have been closed, for the last time. */
@@ -127,6 +167,7 @@ export class Sanitizer implements CallWitness {
       for (const memory of this.#registered.values()) this.#addAll(judgeRegistered(memory.takeAllOf(container)), []);
       this.#unheeded.push(...container.unheeded);
       container.unheeded = [];
+      this.#stale.closed(container);
       this.#containers.delete(file.number);
     }
   }

@@ -41,7 +41,7 @@ export function regionInfo(struct: Struct, device: PciFunction): number {
   const index = struct.u32(8);
   if (argsz < RegionInfo.BYTES || index >= Region.VGA) return EINVAL;
   const { size, flags } = regionOf(device, index);
-  const hasTable = device.facts.msix?.bar === index;
+  const hasTable = device.facts.msix?.bar === index && (flags & RegionInfo.MMAP) !== 0;
   const needed = RegionInfo.BYTES + MSIX_MAPPABLE.BYTES;
   const hasRoom = hasTable && argsz >= needed;
   if (hasTable && !hasRoom) struct.setU32(0, needed);
@@ -59,7 +59,7 @@ export function regionInfo(struct: Struct, device: PciFunction): number {
 function regionOf(device: PciFunction, index: number): { readonly size: number; readonly flags: number } {
   const bar = device.bar(index);
   const both = RegionInfo.READ | RegionInfo.WRITE;
-  if (bar !== undefined) return { size: bar.bytes, flags: bar.ports ? both : both | RegionInfo.MMAP };
+  if (bar !== undefined) return { size: bar.bytes, flags: bar.isMappable ? both | RegionInfo.MMAP : both };
   if (index === Region.CONFIG) return { size: device.config.bytes.length, flags: both };
   if (index === Region.ROM && device.facts.rom !== undefined)
     return { size: device.facts.rom.bytes, flags: RegionInfo.READ };

@@ -15,6 +15,8 @@ export interface BarFacts {
   readonly is64Bit: boolean;
   readonly prefetchable: boolean;
   readonly ports: boolean;
+  /** mmap leads to it. */
+  readonly isMappable: boolean;
   readonly memory: Uint8Array | undefined;
 }
 
@@ -88,6 +90,7 @@ const BAR_KEYS = keysOf<PluggedBar>({
   bits: true,
   prefetchable: true,
   ports: true,
+  mappable: true,
   memory: true,
 });
 const MSIX_KEYS = keysOf<NonNullable<PluggedFacts["msix"]>>({ vectors: true, bar: true, table: true, pending: true });
@@ -171,7 +174,7 @@ function barsFrom(name: string, bars: readonly PluggedBar[]): readonly BarFacts[
 
 function barFrom(name: string, bar: PluggedBar): BarFacts {
   known(name, object(name, bar), BAR_KEYS);
-  const { index, bytes, ports = false, prefetchable = false, memory } = bar;
+  const { index, bytes, ports = false, prefetchable = false, mappable = true, memory } = bar;
   boolean(`${name}.ports`, ports);
   // The last BAR has no other behind it, and ports have no 64 bits.
   const { bits = ports || index === 5 ? 32 : 64 } = bar;
@@ -194,6 +197,7 @@ function barFrom(name: string, bar: PluggedBar): BarFacts {
     is64Bit: bits === 64,
     prefetchable: boolean(`${name}.prefetchable`, prefetchable),
     ports,
+    isMappable: boolean(`${name}.mappable`, mappable) && !ports,
     memory,
   };
 }

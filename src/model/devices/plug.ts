@@ -22,6 +22,11 @@ export interface PluggedBar {
   readonly prefetchable?: boolean;
   /** I/O ports: read and written by pread and pwrite alone, not mapped. */
   readonly ports?: boolean;
+  /**
+   * False: read and written by pread and pwrite alone, as the kernel has it of a BAR that shares its page with another one.
+   * (`drivers/vfio/pci/vfio_pci_core.c: vfio_pci_probe_mmaps`) True by default, but of ports.
+   */
+  readonly mappable?: boolean;
   /** The bytes behind a region that is like memory: accesses go there, and not to `read` and `write`. As many as `bytes` says. */
   readonly memory?: Uint8Array;
 }
