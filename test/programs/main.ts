@@ -13,6 +13,7 @@ import { fileURLToPath } from "node:url";
 import { ExecStatus } from "../../src/exec/status.ts";
 import { dpdk } from "./dpdk.ts";
 import type { Case, Judge, Verdict } from "./judged.ts";
+import { qemu } from "./qemu.ts";
 import { selftests } from "./selftests.ts";
 
 const command = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
@@ -42,7 +43,7 @@ const isJson = args.includes("--json");
 const names = args.filter((word) => !word.startsWith("-"));
 const say = (text: string) => (isJson ? process.stderr : process.stdout).write(`${text}\n`);
 
-const judges = [dpdk, selftests].filter(({ name }) => names.length === 0 || names.includes(name));
+const judges = [dpdk, selftests, qemu].filter(({ name }) => names.length === 0 || names.includes(name));
 if (args.includes("--needs")) {
   const missing = judges.map((judge) => judge.needs()).flatMap((needs) => ("never" in needs ? [] : needs));
   process.stdout.write(`${[...new Set(missing)].join(" ")}\n`);
