@@ -16,6 +16,7 @@ const twins: readonly (readonly [name: string, platform: string, words: readonly
   ["registered-never-mapped", "powernv", [], "registered-never-mapped"],
   ["left-mapped", "type1", [], "left-mapped"],
   ["unmapped-another", "type1", [], "unmapped-another"],
+  ["unmapped-another", "type1", ["all"], "unmapped-another"],
   ["unmapped-another", "powernv", [], "unmapped-another"],
   ["zombie", "powernv", [], "zombie"],
   ["charge-left", "powernv", [], "charge-left"],
