@@ -53,6 +53,7 @@ export async function exec(native: Supervision, options: ExecOptions): Promise<E
   const devices = new Devices(machine.devices ?? []);
   const settings = settingsFrom(devices.all.length === 0 ? machine : { ...machine, devices: devices.all });
   const kernel = boot(settings);
+  devices.placed(settings);
   const world = makeWorld(native, kernel);
   if (world.refused !== 0) {
     note(

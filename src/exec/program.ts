@@ -30,6 +30,7 @@ export class Program {
   /** A descriptor in the model of a file that has nothing to do with VFIO. */
   readonly foreign: number;
   readonly #native: Supervision;
+  readonly #own: OtherMemory;
   /** Where its memory's first stack begins: another one's begins elsewhere. */
   readonly #stack: string;
   /** `undefined` where the command line has one. */
@@ -41,8 +42,9 @@ export class Program {
     this.pid = pid;
     this.pidfd = native.execProcessFile(pid);
     this.#limit = locked === undefined ? native.execLockedLimit(pid) : undefined;
+    this.#own = new OtherMemory(native, pid, () => !this.#mayBeAnother || this.#isSame);
     this.kernel = machine.spawn({
-      memory: new OtherMemory(native, pid),
+      memory: this.#own,
       lockedMemory: locked ?? { limit: limitOf(this.#limit), privileged: mayLockAll(pid) },
     });
     this.calls = inFront(this.kernel);
@@ -62,7 +64,16 @@ export class Program {
   get isAnother(): boolean {
     if (!this.#mayBeAnother) return false;
     this.#mayBeAnother = false;
-    return stackOf(this.pid) !== this.#stack;
+    return !this.#isSame;
+  }
+
+  get #isSame(): boolean {
+    return stackOf(this.pid) === this.#stack;
+  }
+
+  /** Pages that devices reach are about to go: what they find there from then on is as it is now. */
+  keep(address: bigint, pages: number): void {
+    this.#own.copy(address, pages);
   }
 
   /** RLIMIT_MEMLOCK as it is now. */

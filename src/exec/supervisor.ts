@@ -2,6 +2,7 @@
 import { closeSync } from "node:fs";
 import { ERRNO } from "../errno.ts";
 import type { ModelKernel } from "../model/index.ts";
+import { bytesOf } from "../model/pages.ts";
 import { EventKind, MemoryChange, type Supervision, WatchList } from "../supervision.ts";
 import { givenBack } from "./changes.ts";
 import type { Devices } from "./devices.ts";
@@ -58,7 +59,7 @@ export class Supervisor {
     devices.surroundings = {
       beforeWork: () => this.#settle("The program closed the container, or ended,"),
       afterWork: () => this.#eventfds.deliver(),
-      accessed: () => {},
+      accessed: (access) => sanitizer.accessed(access),
     };
     this.#event = new ProgramEvent(native);
     this.#heir = { kernel: machine, calls: machine };
@@ -143,7 +144,9 @@ export class Supervisor {
     const program = this.#knownOf(thread);
     if (program !== undefined) {
       for (const range of givenBack(event)) {
-        this.#sanitizer.givenBack(program, range, thread, instruction);
+        const reached = this.#sanitizer.givenBack(program, range, thread, instruction);
+        if (this.#devices.areThere)
+          for (const { page, start, end } of reached) program.keep(bytesOf(page), end - start);
         // Memory that is protected otherwise is the same memory; what is known of it stands.
         if (event.detail === MemoryChange.PROTECT) program.memory.doubt(range.start, range.end);
         else program.memory.forget(range.start, range.end);

@@ -51,7 +51,7 @@ export function dmaWindowIn(shell: string, args: string, input: Uint8Array): End
 export function readableByAll(): string {
   const copy = mkdtempSync(join(tmpdir(), "dma-window-"));
   mkdirSync(join(copy, "build/Release"), { recursive: true });
-  for (const part of ["package.json", "lib", "build/Release/vfio_shim.node"]) {
+  for (const part of ["package.json", "dist", "lib", "build/Release/vfio_shim.node"]) {
     // Where no compiler is, there is no shim.
     if (existsSync(join(root, part))) cpSync(join(root, part), join(copy, part), { recursive: true });
   }

@@ -1,9 +1,11 @@
 /** Findings while a program runs: what its calls and its memory say of each other. The rules stand in the files beside. */
 import { ERRNO } from "../../errno.ts";
+import { hex } from "../../hex.ts";
 import type { IovaEvent, ModelKernel } from "../../model/index.ts";
-import { pageOf } from "../../model/pages.ts";
+import { bytesOf, pageOf } from "../../model/pages.ts";
 import { IommuType, VfioCall } from "../../syscalls.ts";
 import type { GivenBack } from "../changes.ts";
+import type { DeviceAccess } from "../devices.ts";
 import type { GivenFile } from "../given-files.ts";
 import type { CallWitness, ProgramCall } from "../ioctls.ts";
 import type { Program } from "../program.ts";
@@ -12,6 +14,7 @@ import { answerText, CallRecord } from "./call-record.ts";
 import { judgeCharges, judgeNeverUnmapped, judgeRegistered, judgeUnheeded } from "./end-rules.ts";
 import type { Finding, Found } from "./finding.ts";
 import type { LiveMap } from "./live-maps.ts";
+import { StaleMemories } from "./stale-memory.ts";
 import { ContainerState, RegisteredMemory, type Unheeded } from "./state.ts";
 import { judgeMeant, judgeUnmap } from "./unmap-rules.ts";
 import { addressesOf, madeBy, named, reached } from "./words.ts";
@@ -36,6 +39,8 @@ export class Sanitizer implements CallWitness, TransferWitness {
   readonly #registered = new Map<Program, RegisteredMemory>();
   readonly #unheeded: Unheeded[] = [];
   readonly #said = new Set<string>();
+  readonly #machine: ModelKernel;
+  readonly #stale = new StaleMemories();
   /** Of the call under way. */
   #record: CallRecord | undefined;
   #events: IovaEvent[] = [];
@@ -43,6 +48,7 @@ export class Sanitizer implements CallWitness, TransferWitness {
   constructor(machine: ModelKernel, tell: (finding: Finding) => void, unwind: Unwind) {
     this.#tell = tell;
     this.#unwind = unwind;
+    this.#machine = machine;
     machine.watch((event) => this.#events.push(event));
   }
 
@@ -98,8 +104,14 @@ export class Sanitizer implements CallWitness, TransferWitness {
     this.#addAll([{ kind: "not-modelled", message, addresses: [], calls: [] }], this.#unwind(thread, instruction));
   }
 
-  /** A process is about to lose memory, or what it may be used for. */
-  givenBack(program: Program, { start, end, how, protection }: GivenBack, thread: number, instruction: bigint): void {
+  /** A process is about to lose memory, or what it may be used for. What of it devices reach, and go on to. */
+  givenBack(
+    program: Program,
+    { start, end, how, protection }: GivenBack,
+    thread: number,
+    instruction: bigint,
+  ): readonly LiveMap[] {
+    const reachedStill: LiveMap[] = [];
     for (const container of this.#containers.values()) {
       // Memory that a MAP failed for, and that is not used any more.
       container.heeded(({ call }) => call.field("vaddr") >= start && call.field("vaddr") < end);
@@ -121,8 +133,35 @@ export class Sanitizer implements CallWitness, TransferWitness {
         addresses: addressesOf(maps),
         calls: [...madeBy(maps), ...(last ? [last.call.text] : [])],
       };
-      this.#addAll([...wrong, found], this.#unwind(thread, instruction));
+      const stack = this.#unwind(thread, instruction);
+      this.#addAll([...wrong, found], stack);
+      // Memory that is protected otherwise is there still.
+      if (protection !== undefined) continue;
+      reachedStill.push(...maps);
+      this.#stale.add(container, maps, how, stack);
     }
+    return reachedStill;
+  }
+
+  /** A device moved data, or wanted to. */
+  accessed(access: DeviceAccess): void {
+    const { name, group, way, iova, length, unknown, isPhysical } = access;
+    if (isPhysical) {
+      const message = `The device ${name} ${way === "read" ? "reads" : "writes"} physical memory, and moves nothing: without an IOMMU nobody here knows whose memory it is.`;
+      this.#addAll([{ kind: "not-modelled", message, addresses: [], calls: [] }], []);
+      return;
+    }
+    if (length === 0 || (this.#stale.isEmpty && unknown === undefined)) return;
+    const [start, end] = pagesOf(iova, BigInt(length));
+    const leadsTo = (page: number) => {
+      const reached = this.#machine.tceAt(group, bytesOf(page));
+      return reached === undefined ? undefined : pageOf(reached.va);
+    };
+    const found = this.#stale.judge(access, start, end, leadsTo);
+    for (const { stack, ...one } of found) this.#addAll([one], stack);
+    if (found.length > 0 || unknown === undefined) return;
+    const message = `The device ${name} ${way === "read" ? "read" : "wrote"} IOVA ${hex(iova)}, where nobody knows what it finds: ${unknown}. UNMAP before memory goes.`;
+    this.#addAll([{ kind: "stale-access", message, addresses: [{ iova, length: BigInt(length) }], calls: [] }], []);
   }
 
   /** Files have been closed, for the last time. */
@@ -135,6 +174,7 @@ export class Sanitizer implements CallWitness, TransferWitness {
       for (const memory of this.#registered.values()) this.#addAll(judgeRegistered(memory.takeAllOf(container)), []);
       this.#unheeded.push(...container.unheeded);
       container.unheeded = [];
+      this.#stale.closed(container);
       this.#containers.delete(file.number);
     }
   }

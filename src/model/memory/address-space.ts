@@ -65,6 +65,18 @@ export class AddressSpace implements Addresses {
     for (const area of this.#cutOut(start, end)) this.areas.insert({ ...area, protection });
   }
 
+  /** The areas that touch [start, end), by address. */
+  within(start: number, end: number): Area[] {
+    const found: Area[] = [];
+    for (let at = start; at < end; ) {
+      const area = this.areas.overlapping(at, end);
+      if (area === undefined) break;
+      found.push(area);
+      at = area.end;
+    }
+    return found;
+  }
+
   /** Whether one of the range's edges lies inside a page of what is mapped there. */
   cutsPage(start: number, end: number): boolean {
     return [start, end].some((edge) => {

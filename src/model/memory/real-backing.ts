@@ -15,7 +15,7 @@ export interface RealBackingParts {
 
 /**
  * Real pages of this very process. The operating system knows nothing of the model's pins: after a munmap the pages are
- * gone, or another's, and the model keeps its hands off.
+ * gone, or another's, and the model keeps its hands off; unless the source has kept them.
  */
 export class RealBacking implements Backing {
   readonly start: number;
@@ -51,6 +51,11 @@ export class RealBacking implements Backing {
 
   withPage(page: number, use: (bytes: Uint8Array) => void): void {
     if (this.gone(page, page + 1).length > 0) {
+      const kept = this.#source.kept?.(this, bytesOf(page));
+      if (kept !== undefined) {
+        use(kept);
+        return;
+      }
       throw new ModelUnknown(
         `a device's access to ${bytes(PAGE_BYTES)} at ${hex(bytesOf(page))}: real memory that is pinned in the model alone, and ` +
           "that the process has unmapped since",

@@ -51,7 +51,9 @@ export function recordedMemory(
       const result = source.munmap(address, length);
       if (result !== 0) return result;
       const start = pageOf(address);
-      space.carve(start, Math.min(start + pageOf(roundedUp(length, granule)), PAGES_OF_ADDRESS_SPACE));
+      const end = Math.min(start + pageOf(roundedUp(length, granule)), PAGES_OF_ADDRESS_SPACE);
+      if (source.keep) for (const { backing } of space.within(start, end)) source.keep(backing, address, length);
+      space.carve(start, end);
       return 0;
     },
     bindNode: source.bindNode && ((...parameters) => source.bindNode?.(...parameters) ?? 0),
