@@ -61,12 +61,12 @@ export async function exec(native: Supervision, options: ExecOptions): Promise<E
     );
   }
   const sanitizer = new Sanitizer(kernel, options.found, (thread, instruction) => stackOf(native, thread, instruction));
-  let recorded = false;
+  let processes = 0;
   const inFront = (own: Syscalls): Syscalls => {
     const failing = options.faults === undefined ? own : faulty(own, ...options.faults);
-    if (options.record === undefined || recorded) return failing;
-    recorded = true;
-    return options.record(failing);
+    if (options.record === undefined) return failing;
+    if (++processes === 2) note("another process makes calls too: the trace has those of the first one, and no others");
+    return processes === 1 ? options.record(failing) : failing;
   };
   const supervisor = new Supervisor(native, kernel, devices, world, sanitizer, {
     inFront,
