@@ -12,12 +12,22 @@ export interface Explanation {
 export interface Case {
   readonly name: string;
   readonly platform: "powernv" | "pseries" | "type1" | "noiommu";
+  /** Of exec's own, beside the platform; in the folder that {@link Judge.build} was given. */
+  readonly options?: (folder: string) => readonly string[];
   /** Behind the program's name. */
   readonly words: readonly string[];
   /** Needs free hugepages of 2 MiB. */
   readonly hugepages?: number;
   /** Kinds that have to be found: who finds less does not see what is known to be there. */
   readonly known: readonly string[];
+  /** What the program did not do that it should have, in words. */
+  readonly fault?: (ran: Ran, folder: string) => string | undefined;
+}
+
+/** How a program ended. */
+export interface Ran {
+  readonly status: number | null;
+  readonly stdout: string;
 }
 
 export interface Judge {

@@ -13,6 +13,7 @@ import { fileURLToPath } from "node:url";
 import { ExecStatus } from "../../src/exec/status.ts";
 import { dpdk } from "./dpdk.ts";
 import type { Case, Judge } from "./judged.ts";
+import { qemu } from "./qemu.ts";
 
 const command = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const POOL = "/sys/kernel/mm/hugepages/hugepages-2048kB";
@@ -41,7 +42,7 @@ const isJson = args.includes("--json");
 const names = args.filter((word) => !word.startsWith("-"));
 const say = (text: string) => (isJson ? process.stderr : process.stdout).write(`${text}\n`);
 
-const judges = [dpdk].filter(({ name }) => names.length === 0 || names.includes(name));
+const judges = [dpdk, qemu].filter(({ name }) => names.length === 0 || names.includes(name));
 if (args.includes("--needs")) {
   const missing = judges.filter((judge) => "absent" in judge.version()).flatMap(({ packages }) => packages);
   process.stdout.write(`${missing.join(" ")}\n`);
@@ -96,7 +97,8 @@ function judgeCase(judge: Judge, program: string, one: Case): { readonly found: 
   }
   const file = join(folder, "report.json");
   rmSync(file, { force: true });
-  const words = [command, "exec", "--platform", one.platform, "--report", file, "--", program, ...one.words];
+  const options = ["--platform", one.platform, ...(one.options?.(folder) ?? []), "--report", file];
+  const words = [command, "exec", ...options, "--", program, ...one.words];
   const { status, stdout, stderr } = spawnSync(process.execPath, words, { encoding: "utf8", timeout: 120_000 });
   if (!existsSync(file)) return { found: [], faults: [`${name}: no report (exit ${status}): ${stderr}${stdout}`] };
   const report = JSON.parse(readFileSync(file, "utf8")) as { readonly findings: readonly Found[] };
@@ -111,7 +113,10 @@ function judgeCase(judge: Judge, program: string, one: Case): { readonly found: 
   for (const each of found) if (each.why === undefined) say(`  not explained: ${each.kind}: ${each.message}`);
   const missing = one.known.filter((kind) => !kinds.has(kind));
   for (const kind of missing) say(`  not found, though it is there: ${kind}`);
-  return { found, faults: missing.map((kind) => `${name}: ${kind} was not found`) };
+  const fault = one.fault?.({ status, stdout }, folder);
+  if (fault !== undefined) say(`  ${fault}`);
+  const faults = missing.map((kind) => `${kind} was not found`);
+  return { found, faults: [...faults, ...(fault === undefined ? [] : [fault])].map((each) => `${name}: ${each}`) };
 }
 
 function freePages(): number {
