@@ -18,11 +18,14 @@ const twins: readonly (readonly [name: string, platform: string, words: readonly
   ["registered-never-mapped", "powernv", [], "registered-never-mapped"],
   ["left-mapped", "type1", [], "left-mapped"],
   ["unmapped-another", "type1", [], "unmapped-another"],
+  ["unmapped-another", "type1", ["all"], "unmapped-another"],
   ["unmapped-another", "powernv", [], "unmapped-another"],
   ["zombie", "powernv", [], "zombie"],
   ["charge-left", "powernv", [], "charge-left"],
   ["answer-ignored", "type1", [], "answer-ignored"],
   ["past-window-end", "powernv", [], "past-window-end"],
+  ["not-modelled", "type1", [], "not-modelled"],
+  ["not-modelled", "powernv", [], "not-modelled"],
 ];
 
 const why = notHere();

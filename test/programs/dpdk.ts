@@ -5,8 +5,8 @@ import { fileURLToPath } from "node:url";
 import type { Judge } from "./judged.ts";
 
 const source = fileURLToPath(new URL("dpdk.c", import.meta.url));
-const small = "-l 0 --no-huge -m 16 --no-pci --no-telemetry --iova-mode=va --".split(" ");
-const huge = "-l 0 --in-memory -m 4 --no-pci --no-telemetry --iova-mode=va --".split(" ");
+const small = "./dpdk -l 0 --no-huge -m 16 --no-pci --no-telemetry --iova-mode=va --".split(" ");
+const huge = "./dpdk -l 0 --in-memory -m 4 --no-pci --no-telemetry --iova-mode=va --".split(" ");
 
 function pkgConfig(...words: string[]): string | undefined {
   const { status, stdout } = spawnSync("pkg-config", [...words, "libdpdk"], { encoding: "utf8" });
@@ -18,11 +18,7 @@ const wrongUnmap = ["unmapped-another", "zombie", "charge-left"];
 
 export const dpdk: Judge = {
   name: "DPDK",
-  packages,
-  version() {
-    const version = pkgConfig("--modversion");
-    return version === undefined ? { absent: `apt-get install ${packages.join(" ")}` } : { version };
-  },
+  needs: () => (pkgConfig("--modversion") === undefined ? packages : []),
   build(folder) {
     const output = join(folder, "dpdk");
     const flags = (pkgConfig("--cflags") ?? "").split(/\s+/);
@@ -30,7 +26,7 @@ export const dpdk: Judge = {
       encoding: "utf8",
     });
     if (status !== 0) throw new Error(`dpdk.c was not compiled: ${stderr}`);
-    return output;
+    return pkgConfig("--modversion") ?? "";
   },
   cases: [
     {

@@ -5,39 +5,55 @@ export interface Explanation {
   readonly kind: string;
   /** In which cases; without it in all. */
   readonly cases?: RegExp;
+  /** Of which words; without it of any. */
+  readonly message?: RegExp;
   /** What the program does, and where that is known from. */
   readonly why: string;
+}
+
+/** What a program said. */
+export interface Ran {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** What came of a program that is a test itself. */
+export interface Verdict {
+  /** Cases that ran. */
+  readonly cases: number;
+  /** `4 passed, 1 skipped` */
+  readonly words: string;
+  /** What is known of those that did not simply pass. */
+  readonly known: readonly string[];
+  /** What did not answer as it does on a real kernel. */
+  readonly faults: readonly string[];
 }
 
 export interface Case {
   readonly name: string;
   readonly platform: "powernv" | "pseries" | "type1" | "noiommu";
-  /** Of exec's own, beside the platform; in the folder that {@link Judge.build} was given. */
-  readonly options?: (folder: string) => readonly string[];
-  /** Behind the program's name. */
+  /** The program, `./NAME` of what its judge built or as `PATH` has it, and what stands behind it. */
   readonly words: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+  /** What `exec --devices` reads. */
+  readonly devices?: readonly object[];
+  /** For `exec --linux`. */
+  readonly linux?: string;
   /** Needs free hugepages of 2 MiB. */
   readonly hugepages?: number;
   /** Kinds that have to be found: who finds less does not see what is known to be there. */
   readonly known: readonly string[];
-  /** What the program did not do that it should have, in words. */
-  readonly fault?: (ran: Ran, folder: string) => string | undefined;
-}
-
-/** How a program ended. */
-export interface Ran {
-  readonly status: number | null;
-  readonly stdout: string;
+  /** Without it the program is one case, which is right where nothing is found that nobody has explained. */
+  readonly judge?: (ran: Ran) => Verdict;
 }
 
 export interface Judge {
   readonly name: string;
-  /** Of the package, or why it cannot be run here. */
-  /** Debian's packages that it needs. */
-  readonly packages: readonly string[];
-  readonly version: () => { readonly version: string } | { readonly absent: string };
-  /** The program's file, in a folder for it. @throws Error with what the compiler said */
-  readonly build: (folder: string) => string;
+  /** Debian's packages that it needs and this machine has not; or why it cannot be run here at all. */
+  readonly needs: () => readonly string[] | { readonly never: string };
+  /** Puts its programs into a folder, in which they run. Which version they are. @throws Error with what was not to be had, or did not compile */
+  readonly build: (folder: string, say: (line: string) => void) => string | Promise<string>;
   readonly cases: readonly Case[];
   readonly explanations: readonly Explanation[];
 }

@@ -12,8 +12,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ExecStatus } from "../../src/exec/status.ts";
 import { dpdk } from "./dpdk.ts";
-import type { Case, Judge } from "./judged.ts";
+import type { Case, Judge, Verdict } from "./judged.ts";
 import { qemu } from "./qemu.ts";
+import { selftests } from "./selftests.ts";
 
 const command = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const POOL = "/sys/kernel/mm/hugepages/hugepages-2048kB";
@@ -42,27 +43,29 @@ const isJson = args.includes("--json");
 const names = args.filter((word) => !word.startsWith("-"));
 const say = (text: string) => (isJson ? process.stderr : process.stdout).write(`${text}\n`);
 
-const judges = [dpdk, qemu].filter(({ name }) => names.length === 0 || names.includes(name));
+const judges = [dpdk, selftests, qemu].filter(({ name }) => names.length === 0 || names.includes(name));
 if (args.includes("--needs")) {
-  const missing = judges.filter((judge) => "absent" in judge.version()).flatMap(({ packages }) => packages);
-  process.stdout.write(`${missing.join(" ")}\n`);
+  const missing = judges.map((judge) => judge.needs()).flatMap((needs) => ("never" in needs ? [] : needs));
+  process.stdout.write(`${[...new Set(missing)].join(" ")}\n`);
   process.exit();
 }
 
 const folder = mkdtempSync(join(tmpdir(), "dma-window-programs-"));
-const programs: Judged[] = [];
 const before = growPool(32);
-try {
-  const why = forbidden();
-  if (why === undefined) for (const judge of judges) programs.push(...judgeAll(judge));
-  else say(`no program can be supervised here, so none is: ${why}`);
-} finally {
+void run().finally(() => {
   restorePool(before);
   rmSync(folder, { recursive: true, force: true });
+});
+
+async function run(): Promise<void> {
+  const programs: Judged[] = [];
+  const why = forbidden();
+  if (why === undefined) for (const judge of judges) programs.push(...(await judgeAll(judge)));
+  else say(`no program can be supervised here, so none is: ${why}`);
+  if (isJson) process.stdout.write(`${JSON.stringify({ programs }, null, 2)}\n`);
+  const isWell = programs.every(({ unexplained, faults }) => unexplained.length === 0 && faults.length === 0);
+  process.exitCode = isWell ? 0 : 1;
 }
-if (isJson) process.stdout.write(`${JSON.stringify({ programs }, null, 2)}\n`);
-const isWell = programs.every(({ unexplained, faults }) => unexplained.length === 0 && faults.length === 0);
-process.exitCode = isWell ? 0 : 1;
 
 /** What the supervisor says where it cannot be one, as in a container that forbids it. */
 function forbidden(): string | undefined {
@@ -70,53 +73,77 @@ function forbidden(): string | undefined {
   return status === ExecStatus.UNAVAILABLE ? stderr.trim() : undefined;
 }
 
-function judgeAll(judge: Judge): Judged[] {
-  const about = judge.version();
-  if ("absent" in about) {
-    say(`${judge.name} is not here: ${about.absent}`);
+async function judgeAll(judge: Judge): Promise<Judged[]> {
+  const needs = judge.needs();
+  const absent = "never" in needs ? needs.never : needs.length > 0 ? `apt-get install ${needs.join(" ")}` : undefined;
+  if (absent !== undefined) {
+    say(`${judge.name} is not here: ${absent}`);
     return [];
   }
-  const program = judge.build(folder);
+  const own = mkdtempSync(join(folder, "judge-"));
+  const { name } = judge;
+  const version = await judge.build(own, say);
+  say(`${name}: ${version}`);
   const platforms = [...new Set(judge.cases.map(({ platform }) => platform))];
   return platforms.map((platform) => {
-    const cases = judge.cases.filter((one) => one.platform === platform);
-    const results = cases.map((one) => judgeCase(judge, program, one));
+    const results = judge.cases.filter((one) => one.platform === platform).map((one) => judgeCase(judge, own, one));
+    const cases = results.reduce((sum, one) => sum + one.cases, 0);
     const findings = results.flatMap(({ found }) => found);
     const unexplained = findings.filter(({ why }) => why === undefined);
-    const faults = results.flatMap((one) => one.faults);
-    const { name } = judge;
-    return { name, version: about.version, platform, cases: cases.length, findings, unexplained, faults };
+    return { name, version, platform, cases, findings, unexplained, faults: results.flatMap((one) => one.faults) };
   });
 }
 
-function judgeCase(judge: Judge, program: string, one: Case): { readonly found: Found[]; readonly faults: string[] } {
+interface Result {
+  readonly cases: number;
+  readonly found: readonly Found[];
+  readonly faults: readonly string[];
+}
+
+function judgeCase(judge: Judge, own: string, one: Case): Result {
   const name = `${judge.name} ${one.platform} ${one.name}`;
   if (one.hugepages !== undefined && freePages() < one.hugepages) {
     say(`${name}: left out: it takes ${one.hugepages} free hugepages of 2 MiB`);
-    return { found: [], faults: [] };
+    return { cases: 0, found: [], faults: [] };
   }
-  const file = join(folder, "report.json");
-  rmSync(file, { force: true });
-  const options = ["--platform", one.platform, ...(one.options?.(folder) ?? []), "--report", file];
-  const words = [command, "exec", ...options, "--", program, ...one.words];
-  const { status, stdout, stderr } = spawnSync(process.execPath, words, { encoding: "utf8", timeout: 120_000 });
-  if (!existsSync(file)) return { found: [], faults: [`${name}: no report (exit ${status}): ${stderr}${stdout}`] };
-  const report = JSON.parse(readFileSync(file, "utf8")) as { readonly findings: readonly Found[] };
-  const found = report.findings.map(({ kind, message }) => {
-    const known = judge.explanations.find((each) => each.kind === kind && (each.cases?.test(name) ?? true));
+  const report = join(own, "report.json");
+  const devices = join(own, "devices.json");
+  rmSync(report, { force: true });
+  const options = ["--platform", one.platform, "--report", report];
+  if (one.devices !== undefined) {
+    writeFileSync(devices, JSON.stringify(one.devices));
+    options.push("--devices", devices);
+  }
+  if (one.linux !== undefined) options.push("--linux", one.linux);
+  const { status, stdout, stderr } = spawnSync(process.execPath, [command, "exec", ...options, "--", ...one.words], {
+    cwd: own,
+    encoding: "utf8",
+    env: { ...process.env, ...one.environment },
+    timeout: 120_000,
+  });
+  if (!existsSync(report))
+    return { cases: 0, found: [], faults: [`${name}: no report (exit ${status}): ${stderr}${stdout}`] };
+  const { findings } = JSON.parse(readFileSync(report, "utf8")) as { readonly findings: readonly Found[] };
+  const found = findings.map(({ kind, message }) => {
+    const known = judge.explanations.find(
+      (each) => each.kind === kind && (each.cases?.test(name) ?? true) && (each.message?.test(message) ?? true),
+    );
     return { case: one.name, kind, message, ...(known === undefined ? {} : { why: known.why }) };
   });
   const kinds = new Map<string, number>();
   for (const { kind } of found) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
   const counts = [...kinds].map(([kind, count]) => `${kind} ${count}`);
-  say(`${name}: ${counts.length === 0 ? "nothing is found" : counts.join(", ")}`);
+  const verdict: Verdict = one.judge?.({ status, stdout, stderr }) ?? { cases: 1, words: "", known: [], faults: [] };
+  say(
+    `${name}: ${verdict.words}${verdict.words && "; "}${counts.length === 0 ? "nothing is found" : counts.join(", ")}`,
+  );
   for (const each of found) if (each.why === undefined) say(`  not explained: ${each.kind}: ${each.message}`);
+  for (const known of verdict.known) say(`  ${known}`);
+  for (const fault of verdict.faults) say(`  not as on a real kernel: ${fault}`);
   const missing = one.known.filter((kind) => !kinds.has(kind));
   for (const kind of missing) say(`  not found, though it is there: ${kind}`);
-  const fault = one.fault?.({ status, stdout }, folder);
-  if (fault !== undefined) say(`  ${fault}`);
-  const faults = missing.map((kind) => `${kind} was not found`);
-  return { found, faults: [...faults, ...(fault === undefined ? [] : [fault])].map((each) => `${name}: ${each}`) };
+  const faults = [...missing.map((kind) => `${kind} was not found`), ...verdict.faults];
+  return { cases: verdict.cases, found, faults: faults.map((fault) => `${name}: ${fault}`) };
 }
 
 function freePages(): number {

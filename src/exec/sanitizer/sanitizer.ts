@@ -2,7 +2,7 @@
 import { ERRNO } from "../../errno.ts";
 import { hex } from "../../hex.ts";
 import type { IovaEvent, ModelKernel } from "../../model/index.ts";
-import { bytesOf, pageOf } from "../../model/pages.ts";
+import { bytesOf, PAGES_OF_ADDRESS_SPACE, pageOf } from "../../model/pages.ts";
 import { IommuType, VfioCall } from "../../syscalls.ts";
 import type { GivenBack } from "../changes.ts";
 import type { DeviceAccess } from "../devices.ts";
@@ -21,6 +21,9 @@ import { addressesOf, madeBy, named, reached } from "./words.ts";
 
 const EEXIST_WHY =
   "other memory is mapped there, and stays so; the program went on as if its own were. UNMAP what is there first, or choose another IOVA.";
+
+/** VFIO_DMA_UNMAP_FLAG_ALL and _VADDR, of type1. */
+const UnmapFlag = { ALL: 2n, VADDR: 4n };
 
 /** Where a thread was, innermost first. */
 export type Unwind = (thread: number, instruction: bigint) => readonly string[];
@@ -54,7 +57,8 @@ export class Sanitizer implements CallWitness, TransferWitness {
 
   asked(call: ProgramCall): void {
     this.#events = [];
-    this.#record = new CallRecord(++this.calls, call);
+    const container = call.file.kind === "container" ? this.#containers.get(call.file.number) : undefined;
+    this.#record = new CallRecord(++this.calls, call, container?.isSpapr ?? false);
   }
 
   answered({ program, file, call, argument, struct }: ProgramCall, answer: number): void {
@@ -75,13 +79,13 @@ export class Sanitizer implements CallWitness, TransferWitness {
         this.#unmapped(container, program, record, lost, struct?.getBigUint64(16, true) ?? 0n);
         break;
       case VfioCall.IOMMU_SPAPR_REGISTER_MEMORY:
-        this.#register(container, program, record);
+        if (container.isSpapr) this.#register(container, program, record);
         break;
       case VfioCall.IOMMU_SPAPR_UNREGISTER_MEMORY:
-        this.#unregister(container, program, record);
+        if (container.isSpapr) this.#unregister(container, program, record);
         break;
       case VfioCall.SET_IOMMU:
-        container.isSpapr = argument === IommuType.SPAPR_TCE_V2 || argument === IommuType.SPAPR_TCE;
+        if (answer === 0) container.isSpapr = argument === IommuType.SPAPR_TCE_V2 || argument === IommuType.SPAPR_TCE;
         break;
       case VfioCall.IOMMU_SPAPR_TCE_CREATE:
       case VfioCall.IOMMU_SPAPR_TCE_REMOVE:
@@ -91,6 +95,7 @@ export class Sanitizer implements CallWitness, TransferWitness {
 
   notModelled(_call: ProgramCall, why: string): void {
     const record = this.#record as CallRecord;
+    record.answer = -ERRNO.EOPNOTSUPP;
     this.#add(
       [{ kind: "not-modelled", message: `${record.text}: ${why}`, addresses: [], calls: [record.text] }],
       record,
@@ -237,9 +242,14 @@ export class Sanitizer implements CallWitness, TransferWitness {
     cleared: readonly LiveMap[],
     unmapped: bigint,
   ): void {
-    const [start, end] = pagesOf(call.field("iova"), call.field("size"));
+    const flags = container.isSpapr ? 0n : call.field("flags");
+    // What is mapped stays so, and only the addresses behind it go. (`drivers/vfio/vfio_iommu_type1.c: vfio_dma_do_unmap`)
+    if (call.answer === 0 && (flags & UnmapFlag.VADDR) !== 0n) return;
+    const isAll = (flags & UnmapFlag.ALL) !== 0n;
+    const [start, end] = isAll ? [0, PAGES_OF_ADDRESS_SPACE] : pagesOf(call.field("iova"), call.field("size"));
     const unmap = { call, program, start, end, cleared };
-    container.lastUnmap = unmap;
+    // Nothing else can have been meant by all.
+    container.lastUnmap = isAll ? undefined : unmap;
     const found = judgeUnmap(container, unmap);
     this.#add(found, call);
     const isUnmap = (one: Unheeded) => one.call.call === VfioCall.IOMMU_UNMAP_DMA;

@@ -1,14 +1,16 @@
-// An UNMAP that takes away what was not meant. unmapped-another TYPE right|wrong
+// An UNMAP that takes away what was not meant. unmapped-another TYPE right|wrong [all]
 //
-// type1: the first version takes a whole map away where one begins in the range. powernv: a struct of MAP in UNMAP's place, so that vaddr is
+// type1: the first version takes a whole map away where one begins in the range; with `all`, the right one says that it means all there is. powernv: a struct of MAP in UNMAP's place, so that vaddr is
 // read as iova, and iova as size.
 #include "vfio.h"
 
-static int of_type1(int right) {
+static int of_type1(int right, int all) {
   int container = open_container(VFIO_TYPE1_IOMMU);
   char *memory = pages(8);
   expect(map(container, memory, 0x10000, 8 * PAGE) == 0, "MAP");
-  expect(unmap(container, 0x10000, (right ? 8 : 2) * PAGE) >= 0, "UNMAP");
+  struct vfio_iommu_type1_dma_unmap whole = {.argsz = sizeof whole, .flags = VFIO_DMA_UNMAP_FLAG_ALL};
+  if (right && all) expect(ioctl(container, VFIO_IOMMU_UNMAP_DMA, &whole) == 0 && whole.size == 8 * PAGE, "UNMAP of all");
+  else expect(unmap(container, 0x10000, (right ? 8 : 2) * PAGE) >= 0, "UNMAP");
   return 0;
 }
 
@@ -26,7 +28,6 @@ static int of_powernv(int right) {
 }
 
 int main(int argc, char **argv) {
-  (void)argc;
   int right = strcmp(argv[2], "right") == 0;
-  return strcmp(argv[1], "type1") == 0 ? of_type1(right) : of_powernv(right);
+  return strcmp(argv[1], "type1") == 0 ? of_type1(right, argc > 3) : of_powernv(right);
 }
