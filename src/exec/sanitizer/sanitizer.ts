@@ -177,9 +177,16 @@ export class Sanitizer implements CallWitness, TransferWitness {
       for (const memory of this.#registered.values()) this.#addAll(judgeRegistered(memory.takeAllOf(container)), []);
       this.#unheeded.push(...container.unheeded);
       container.unheeded = [];
-      this.#stale.closed(container);
-      this.#containers.delete(file.number);
+      container.isClosed = true;
+      this.#forgetIfGone(container);
     }
+  }
+
+  /** A group that is open keeps its container, and all that is mapped there. (`drivers/vfio/container.c: vfio_container_get`) */
+  #forgetIfGone(container: ContainerState): void {
+    if (!container.isClosed || container.maps.all.length > 0) return;
+    this.#stale.closed(container);
+    this.#containers.delete(container.file.number);
   }
 
   /** A process has ended; the model's has not yet. */
@@ -295,7 +302,10 @@ export class Sanitizer implements CallWitness, TransferWitness {
     this.#events = [];
     return events.flatMap(({ container, iova, length }) => {
       const [start, end] = pagesOf(iova, length);
-      return this.#containers.get(container)?.maps.remove(start, end) ?? [];
+      const state = this.#containers.get(container);
+      const removed = state?.maps.remove(start, end) ?? [];
+      if (state?.isClosed) this.#forgetIfGone(state);
+      return removed;
     });
   }
 
