@@ -42,12 +42,12 @@ Napi::Value ExecWatchProcess(const Napi::CallbackInfo& info) {
 Napi::Value ExecWatch(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
   uint64_t which = arguments.Integer(0, "list", 4);
-  Memory pairs = arguments.Bytes(1);
+  Memory entries = arguments.Bytes(1);
   if (arguments.refused()) return Nothing();
   Supervisor& supervisor = Supervisor::Get();
   std::vector<ExecRange>* lists[] = {&supervisor.memory, &supervisor.heaps, &supervisor.nodes, &supervisor.files, &supervisor.real};
-  std::vector<uint64_t> numbers(pairs.length / sizeof(uint64_t));
-  if (!numbers.empty()) memcpy(numbers.data(), pairs.data, numbers.size() * sizeof(uint64_t));
+  std::vector<uint64_t> numbers(entries.length / sizeof(uint64_t));
+  if (!numbers.empty()) memcpy(numbers.data(), entries.data, numbers.size() * sizeof(uint64_t));
   supervisor.Watch(lists[which], numbers.data(), numbers.size());
   return info.Env().Undefined();
 }
@@ -113,10 +113,9 @@ Napi::Value ExecLeadsTo(const Napi::CallbackInfo& info) {
   if (napi_get_value_string_utf8(info.Env(), info[0], path, sizeof path, &length) != napi_ok) {
     arguments.RefuseType("path must be a string");
   }
-  uint64_t follows = arguments.Integer(1, "follows", 1);
   if (arguments.refused()) return Nothing();
   struct stat status = {};
-  int error = Supervisor::StatusOf(0, AT_FDCWD, path[0] == '/' ? path : "/", follows == 1 ? 0 : O_NOFOLLOW, &status);
+  int error = Supervisor::StatusOf(0, AT_FDCWD, path[0] == '/' ? path : "/", 0, &status);
   if (error != 0) return Napi::Number::New(info.Env(), -error);
   Napi::Array array = Napi::Array::New(info.Env(), 3);
   double numbers[] = {double(status.st_dev), double(status.st_ino), double(Supervisor::Get().IsVfio(status))};

@@ -1,7 +1,7 @@
 // Which system calls of a program its supervisor hears of (seccomp, with notification). The rest passes: the kernel remembers of each
 // call that asks for no argument whether it does, so that costs next to nothing.
 //
-//     open, openat, openat2, creat       what they lead to is judged (exec_opens.h)
+//     open, openat, openat2, creat       what they lead to is judged (exec_notify.h)
 //     ioctl of VFIO's type               never passed on, whatever the descriptor: so the real VFIO is never used
 //     munmap, mremap, mprotect, brk, ... what they take from the program's memory; mmap only where it replaces, madvise where it drops
 //     execve                             another program has the descriptors then, and another memory

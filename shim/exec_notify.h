@@ -37,7 +37,7 @@ namespace {
 
 #ifndef DMA_WINDOW_NO_EXEC
 
-// One event, in JavaScript's memory; src/exec/native.ts draws it too.
+// One event, in JavaScript's memory; src/exec/event.ts draws it too.
 struct ExecEvent {
   enum Kind : uint32_t { kNothing, kIoctl, kOpen, kMemory, kExec, kEnded, kNobody };
   enum Change : uint32_t { kUnmap, kReplace, kMove, kProtect, kDrop, kBreak, kDetach };
@@ -76,7 +76,7 @@ class Supervisor {
   }
   void WatchProcess(int pidfd) { processes_.push_back(pidfd); }
 
-  // Three numbers each: memory that the supervisor wants to hear of; files that stand for something.
+  // Three numbers for each entry: see WatchList of src/supervision.ts.
   void Watch(std::vector<ExecRange>* ranges, const uint64_t* numbers, size_t count) {
     ranges->clear();
     for (size_t at = 0; at + 2 < count; at += 3) ranges->push_back({numbers[at], numbers[at + 1], numbers[at + 2]});
@@ -85,8 +85,6 @@ class Supervisor {
   std::vector<ExecRange> heaps;
   std::vector<ExecRange> nodes;  // device and inode
   bool judges_all = false;       // nothing is mounted in front of the real nodes: paths that lead nowhere are judged too
-
-  uint64_t notified = 0;
 
   // Answers what is nobody's business until there is an event, the time is over, or the program has gone.
   void Next(ExecEvent* event, int milliseconds) {
@@ -99,7 +97,6 @@ class Supervisor {
         event->kind = ExecEvent::kNobody;
         return;
       }
-      notified++;
       event->id = asked.id;
       event->thread = asked.pid;
       memcpy(event->arguments, asked.data.args, sizeof event->arguments);

@@ -84,6 +84,14 @@ class Words {
   __builtin_unreachable();
 }
 
+// The filter, for this process and whoever it begins: its listener, or -1.
+long PutFilter(const struct sock_fprog* filter) {
+  unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+  long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, filter);
+  if (listener != -1 || errno != EINVAL) return listener;
+  return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, filter);  // before Linux 5.19
+}
+
 [[noreturn]] void BeTheProgram(int pipe, pid_t parent, const struct sock_fprog* filter, const char* path, char* const* argv,
                                char* const* envp) {
   // Node ignores SIGPIPE, and blocks what it likes: a program begins without.
@@ -99,19 +107,10 @@ class Words {
   // Without its supervisor its calls would have no answers.
   syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   if (syscall(SYS_getppid) != parent) FailInChild(pipe, ExecReport::kParent, ESRCH);
-  unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-  long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, filter);
-  if (listener == -1 && errno == EINVAL) {  // before Linux 5.19
-    flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
-    listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, filter);
-  }
+  long listener = PutFilter(filter);
   if (listener == -1 && errno == EACCES) {  // not CAP_SYS_ADMIN: whoever cannot gain privileges may have a filter too
     if (syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) FailInChild(pipe, ExecReport::kPrivileges, errno);
-    flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-    listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, filter);
-    if (listener == -1 && errno == EINVAL) {
-      listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, filter);
-    }
+    listener = PutFilter(filter);
   }
   if (listener == -1) FailInChild(pipe, ExecReport::kFilter, errno);
   ExecReport report = {ExecReport::kFiltered, static_cast<int32_t>(listener)};

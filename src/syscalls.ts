@@ -51,10 +51,11 @@ export const VfioCall = {
 
 export type VfioCall = (typeof VfioCall)[keyof typeof VfioCall];
 
+const callNames = new Map<number, string>(Object.entries(VfioCall).map(([name, call]) => [call, `VFIO_${name}`]));
+
 /** The name under which `<linux/vfio.h>` knows a call, for error messages: `VFIO_IOMMU_MAP_DMA`. */
 export function vfioCallName(call: number): string {
-  const found = Object.entries(VfioCall).find(([, value]) => value === call);
-  return found ? `VFIO_${found[0]}` : `VFIO_BASE + ${call}`;
+  return callNames.get(call) ?? `VFIO_BASE + ${call}`;
 }
 
 /** IOMMU types for CHECK_EXTENSION and SET_IOMMU. */

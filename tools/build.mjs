@@ -3,6 +3,7 @@
 //     node tools/build.mjs         all of it, beside what is there, and puts it in place when it is whole
 //     node tools/build.mjs core    the builds of the core and the allocator alone
 //     node tools/build.mjs alloc   those of the allocator alone
+//     node tools/build.mjs draft core|alloc    the releases of one of them, right but not small: for a look at a change
 //
 // A build that fails leaves dist/ as it was: a program that is linked to this checkout goes on.
 //
@@ -82,13 +83,17 @@ export function missingTools() {
     .map(([name]) => name);
 }
 
-/** @throws Error that says which program failed; what it said is on the terminal already. */
-export async function build(only) {
+/**
+ * @param only "core" or "alloc", or nothing for all
+ * @param draft no asserts, and no last optimisation: a third of the time
+ * @throws Error that says which program failed; what it said is on the terminal already.
+ */
+export async function build(only, draft = false) {
   const fresh = join(root, `.dist-${process.pid}`);
   const freshLib = join(root, `.lib-${process.pid}`);
   try {
     mkdirSync(fresh);
-    buildCore(fresh, only === "alloc" ? only : "");
+    buildCore(fresh, (build) => build.startsWith(only === "alloc" || draft ? only : ""), draft);
     if (only !== undefined) {
       for (const name of readdirSync(fresh)) renameSync(join(fresh, name), join(dist, name));
     } else {
@@ -103,14 +108,15 @@ export async function build(only) {
   }
 }
 
-/** The builds whose names begin with `prefix`. The text of the others is that of the files in dist/. */
-function buildCore(directory, prefix) {
-  for (const { build, config, target, features } of builds.filter((each) => each.build.startsWith(prefix))) {
+/** The builds that are wanted. The text of the others is that of the files in dist/. */
+function buildCore(directory, isWanted, draft) {
+  for (const { build, config, target, features } of builds.filter((each) => isWanted(each.build))) {
+    if (draft && target === "asserts") continue;
     const file = join(directory, `${build}.wasm`);
     run("asc", ...(config ? ["--config", config] : []), "--target", target, "--outFile", file);
-    if (features) run("wasm-opt", "-Oz", ...features, file, "-o", file);
+    if (features && !draft) run("wasm-opt", "-Oz", ...features, file, "-o", file);
   }
-  const bytes = (build) => readFileSync(join(build.startsWith(prefix) ? directory : dist, `${build}.wasm`));
+  const bytes = (build) => readFileSync(join(isWanted(build) ? directory : dist, `${build}.wasm`));
   const text = (build, before) => pack(bytes(build), before).toString("base64");
   writeText("src/core-wasm.ts", [
     "/**",
@@ -146,7 +152,9 @@ function run(tool, ...parameters) {
 
 if (process.argv[1] && realpathSync(process.argv[1]) === self) {
   try {
-    await build(process.argv[2]);
+    const words = process.argv.slice(2);
+    const isDraft = words[0] === "draft";
+    await build(words[isDraft ? 1 : 0], isDraft);
   } catch (error) {
     console.error(`dma-window: ${error.message}; dist/ is as it was.`);
     process.exitCode = 1;

@@ -1,5 +1,6 @@
 /** What a description of a machine may not say, in the words of the command line where an option said it. */
 import type { DmaWindowError } from "../errors.ts";
+import type { FieldFacts } from "../plan/fields.ts";
 import { UsageError } from "./usage.ts";
 
 /** The fields that options fill, by the field's name. */
@@ -22,8 +23,8 @@ type Values = Readonly<Partial<Record<string, unknown>>>;
 
 /** The refusal of a field as one of the option that filled it; `undefined` where a file did. */
 export function refusalByOption(error: DmaWindowError, values: Values): UsageError | undefined {
-  const { field } = error.facts as { readonly field?: unknown };
-  if (typeof field !== "string") return undefined;
+  const { field, must } = (error.facts ?? {}) as Partial<FieldFacts>;
+  if (field === undefined) return undefined;
   if (field === "lists" && values.memory === undefined && values.machine === undefined) {
     return new UsageError("state --memory, what memory there will be, or --grow-to, how large it may become");
   }
@@ -36,14 +37,12 @@ export function refusalByOption(error: DmaWindowError, values: Values): UsageErr
   const [, name = "", index, part] = /^(\w+)(?:\[(\d+)\])?(?:\.(\w+))?/.exec(field) ?? [];
   const option = name === "lists" ? listOption(part, values) : OPTION_OF[name];
   if (option === undefined || values[option] === undefined) return undefined;
-  const [, problem = error.message] = /^[^:]*: (.*); docs\//s.exec(error.message) ?? [];
   const value = values[option];
   const got = JSON.stringify(Array.isArray(value) ? (value[Number(index ?? 0)] ?? value[0]) : value);
-  if (/^it has no /.test(problem)) return new UsageError(`--${option} ${uselessWords(option, values)}`);
+  if (must === undefined) return new UsageError(`--${option} ${uselessWords(option, values)}`);
   if (option === "page-size" && part !== "pageSize") {
-    return new UsageError(`--page-size ${value} does not go with the machine's lists: ${problem}`);
+    return new UsageError(`--page-size ${value} does not go with the machine's lists: ${field} must ${must}`);
   }
-  const must = problem.replace(/^\S+ must /, "").replace(/; it is .*$/s, "");
   const of = part === "last" || part === "start" ? ` (its ${part})` : "";
   return new UsageError(`--${option}${of} must ${must}; got ${got}`);
 }

@@ -1,5 +1,5 @@
 /** The command line of `dma-window docs`. */
-import { parseArgs } from "node:util";
+import { parsed } from "./parsed.ts";
 import { UsageError } from "./usage.ts";
 
 export interface DocsLine {
@@ -13,21 +13,8 @@ const config = { allowPositionals: true, options: { json: { type: "boolean", def
 
 /** @throws UsageError */
 export function docsLine(args: readonly string[]): DocsLine {
-  const { values, positionals } = parse(args);
+  const { values, positionals } = parsed({ ...config, args: [...args] }, (option) => `docs takes no ${option}`);
   const [, name, extra] = positionals;
   if (extra !== undefined) throw new UsageError(`docs prints one document; got ${positionals.slice(1).join(" ")}`);
   return { command: "docs", ...(name === undefined ? {} : { name }), json: values.json };
-}
-
-function parse(args: readonly string[]) {
-  const { tokens } = parseArgs({ ...config, args: [...args], strict: false, tokens: true });
-  for (const token of tokens) {
-    if (token.kind === "option" && token.name !== "json")
-      throw new UsageError(`docs takes no ${token.rawName}; it takes --json`);
-  }
-  try {
-    return parseArgs({ ...config, args: [...args] });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
 }

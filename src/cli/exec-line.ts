@@ -1,8 +1,7 @@
 /** The command line of `dma-window exec`: its own options, and behind `--` those of a program. */
-import { parseArgs } from "node:util";
 import { FINDING_KINDS, type FindingKind } from "../exec/sanitizer/finding.ts";
-import { nearest } from "../known.ts";
 import type { ModelPlatform } from "../model/index.ts";
+import { parsed } from "./parsed.ts";
 import { parseChoice, parseCount, UsageError } from "./usage.ts";
 
 export interface ExecLine {
@@ -38,7 +37,10 @@ export function execLine(args: readonly string[]): ExecLine {
   const border = args.indexOf("--");
   // Without it the first word that is no option begins the program, as with env and nice.
   const { own, program } = border >= 0 ? { own: args.slice(0, border), program: args.slice(border + 1) } : parted(args);
-  const { values, positionals } = parse(own.slice(1));
+  const { values, positionals } = parsed(
+    { options, args: own.slice(1), allowPositionals: true },
+    (option) => `exec has no option ${option}`,
+  );
   if (positionals.length > 0)
     throw new UsageError(`exec takes a program behind --; got ${positionals.join(" ")} before it`);
   if (program.length === 0) throw new UsageError("exec takes a program: dma-window exec [OPTIONS] -- PROGRAM ARGS");
@@ -66,20 +68,4 @@ function parted(args: readonly string[]): { readonly own: readonly string[]; rea
     if (!word.includes("=") && Object.hasOwn(options, word.replace(/^--/, ""))) at++; // its value
   }
   return { own: args.slice(0, at), program: args.slice(at) };
-}
-
-function parse(args: readonly string[]) {
-  const { tokens } = parseArgs({ options, args: [...args], strict: false, tokens: true, allowPositionals: true });
-  for (const token of tokens) {
-    if (token.kind !== "option" || Object.hasOwn(options, token.name)) continue;
-    const meant = nearest(token.name, Object.keys(options));
-    throw new UsageError(
-      `exec has no option ${token.rawName}${meant === undefined ? "" : `; did you mean --${meant}?`}`,
-    );
-  }
-  try {
-    return parseArgs({ options, args: [...args], allowPositionals: true });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
 }

@@ -1,5 +1,4 @@
 /** `dma-window exec`: a program on the software kernel, and what it does wrong with DMA. */
-import { writeFileSync } from "node:fs";
 import { constants, totalmem } from "node:os";
 import { DmaWindowError } from "../errors.ts";
 import { exec } from "../exec/exec.ts";
@@ -11,6 +10,7 @@ import { linuxSupervision } from "../linux/index.ts";
 import type { Syscalls } from "../syscalls.ts";
 import { recordTrace } from "../trace/index.ts";
 import type { ExecLine } from "./exec-line.ts";
+import { writeResult } from "./result-file.ts";
 import { TraceFile } from "./trace-file.ts";
 
 /** The program's exit status is well, and a finding of --fail-on was made. */
@@ -42,8 +42,8 @@ export async function execCommand(line: ExecLine, warn: (text: string) => void):
             record: (kernel: Syscalls) => recordTrace(kernel, trace.write, { note: `exec ${line.program.join(" ")}` }),
           }),
     });
-    if (line.reportFile !== undefined) writeFileSync(line.reportFile, reportText(report), { mode: 0o600 });
     if (report.findings.length > 0) warn(`dma-window: findings: ${summaryOf(report.findings)}`);
+    if (line.reportFile !== undefined) writeResult(line.reportFile, reportText(report), 0o600);
     const status = report.exit ?? 128 + (constants.signals[report.signal as NodeJS.Signals] ?? 0);
     const isRefused = report.findings.some(({ kind }) => line.failOn.includes(kind));
     return status === 0 && isRefused ? FOUND : status;

@@ -1,11 +1,11 @@
 /** The command line of `dma-window explain`. */
-import { parseArgs } from "node:util";
 import { answerNamed } from "../explain/answers.ts";
 import { callNames, callsNamed, NOBODYS } from "../explain/calls.ts";
 import type { Asked } from "../explain/cause.ts";
 import { codes } from "../explain/codes.ts";
 import { isVersion, type Platform } from "../explain/explanation.ts";
 import { nearest } from "../known.ts";
+import { parsed } from "./parsed.ts";
 import { parseChoice, UsageError } from "./usage.ts";
 
 interface Common {
@@ -106,7 +106,7 @@ export function explainLine(args: readonly string[]): ExplainLine {
     ...(linux === undefined ? {} : { linux }),
     here: parseChoice("kernel", values.kernel ?? "model", ["model", "linux"]) === "linux",
     asked: operandsOf(values),
-    json: values.json === true,
+    json: values.json,
   };
   if (values.trace !== undefined || values.file !== undefined) return ofFile(values, words, common);
   return ofWords(words, common);
@@ -179,30 +179,15 @@ function operandsOf(values: Values): Asked {
 }
 
 /** `-12` and `-ENOMEM` are answers, and no options; a line of a log comes as one word, whatever it begins with. */
-function parse(args: readonly string[]): {
-  readonly values: Values & { readonly platform?: string; readonly linux?: string; readonly kernel?: string };
-  readonly positionals: string[];
-} {
-  const isWord = (arg: string) => /^-(\d{1,3}|E[A-Z0-9]{2,15})$/.test(arg) || /^-\S*\s/.test(arg);
+function parse(args: readonly string[]) {
   const words = args.filter(isWord);
-  const { values, positionals, tokens } = parseArgs({
-    ...config,
-    args: args.filter((arg) => !isWord(arg)),
-    strict: false,
-    tokens: true,
-  });
-  for (const token of tokens) {
-    if (token.kind !== "option") continue;
-    const option = (config.options as Readonly<Record<string, { readonly type: string }>>)[token.name];
-    if (option === undefined) {
-      const meant = nearest(token.name, Object.keys(config.options));
-      throw new UsageError(
-        `explain takes no ${token.rawName}${meant === undefined ? "" : `; did you mean --${meant}?`}`,
-      );
-    }
-    if ((option.type === "string") !== (token.value !== undefined)) {
-      throw new UsageError(`--${token.name} takes ${option.type === "string" ? "a value" : "no value"}`);
-    }
-  }
-  return { values: values as never, positionals: [...positionals, ...words] };
+  const others = args.filter((arg) => !isWord(arg));
+  const { values, positionals } = parsed({ ...config, args: others }, (option) => `explain takes no ${option}`);
+  return { values, positionals: [...positionals, ...words] };
+}
+
+function isWord(arg: string): boolean {
+  if (/^-(\d{1,3}|E[A-Z0-9]{2,15})$/.test(arg)) return true;
+  const option = /^--([a-z-]+)=/.exec(arg)?.[1] ?? "";
+  return /^-\S*\s/.test(arg) && !Object.hasOwn(config.options, option);
 }

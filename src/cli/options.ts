@@ -1,5 +1,5 @@
 /** What stands on the command line, and what it means. */
-import { type ParseArgsConfig, parseArgs } from "node:util";
+import type { ParseArgsConfig } from "node:util";
 import { nearest } from "../known.ts";
 import type { ModelPlatform } from "../model/index.ts";
 import type { IovaMode } from "../plan/index.ts";
@@ -10,6 +10,7 @@ import { type ExecLine, execLine, isExec } from "./exec-line.ts";
 import { type ExplainLine, explainLine } from "./explain-line.ts";
 import { HELP_OF } from "./help.ts";
 import type { KernelName, MachineOptions } from "./machine.ts";
+import { parsed } from "./parsed.ts";
 import {
   PICTURE_OPTIONS,
   type PlanOptions,
@@ -201,24 +202,7 @@ function checkMachine({ kernel, platform, groups, noIommu = false }: MachineOpti
 }
 
 function parse(args: readonly string[]) {
-  refuseUnknown(args);
-  try {
-    return parseArgs({ ...config, args: withValues(args) });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}
-
-/** parseArgs refuses them too, but does not say which option was likely meant. */
-function refuseUnknown(args: readonly string[]): void {
-  const { tokens } = parseArgs({ ...config, args: [...args], strict: false, tokens: true });
-  for (const token of tokens) {
-    if (token.kind !== "option" || Object.hasOwn(config.options, token.name)) continue;
-    const meant = nearest(token.name, Object.keys(config.options));
-    throw new UsageError(
-      `there is no option ${token.rawName}${meant === undefined ? "" : `; did you mean --${meant}?`}`,
-    );
-  }
+  return parsed({ ...config, args: withValues(args) }, (option) => `there is no option ${option}`);
 }
 
 const COMMANDS = ["run", "plan", "show", "replay", "exec", "explain", ...DEVICE_COMMANDS, "docs"] as const;

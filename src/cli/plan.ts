@@ -1,6 +1,4 @@
 /** `dma-window plan`: the plan for this machine, or for one that is described, without creating it. */
-import { writeFileSync } from "node:fs";
-import { DmaWindowError } from "../errors.ts";
 import { bytes, roughly } from "../hex.ts";
 import { plainText } from "../picture/words.ts";
 import { comparePageSizes, type PageChoice } from "../plan/compare.ts";
@@ -21,6 +19,7 @@ import { lookAround } from "./machine.ts";
 import type { CommandLine } from "./options.ts";
 import { compareLines, costLines, limitLines } from "./plan-report.ts";
 import { machineLines, planLines } from "./report.ts";
+import { writeResult } from "./result-file.ts";
 import { thisTerminal } from "./terminal.ts";
 
 /** A plan, what it was made from, and what is said of the machine. */
@@ -107,16 +106,6 @@ function storedLists(lists: readonly ListFacts[]): StoredList[] {
 
 function writePlan(path: string, plan: WindowPlan, lists: readonly StoredList[]): void {
   writeResult(path, `${JSON.stringify(planToJson(plan, lists), undefined, 2)}\n`);
-}
-
-/** @throws `ERR_FILE_UNWRITABLE` */
-export function writeResult(path: string, text: string): void {
-  try {
-    writeFileSync(path, text);
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new DmaWindowError("ERR_FILE_UNWRITABLE", `${path} cannot be written: ${why}`, { cause });
-  }
 }
 
 function limitToJson({ what, unit, needed, available, at }: PlanLimit): object {

@@ -1,6 +1,8 @@
-import { readFileSync } from "node:fs";
 import { MemoryChange } from "../supervision.ts";
+import { Protection } from "../syscalls.ts";
+import { areasIn, type MemoryArea } from "./areas.ts";
 import type { ProgramEvent } from "./event.ts";
+import { procText } from "./proc.ts";
 
 const ReMap = { MAY_MOVE: 1, FIXED: 2 } as const;
 
@@ -18,42 +20,48 @@ const PAGE = 4096n;
 
 /** What a call of the program is about to take from its memory: ranges of whole pages. */
 export function givenBack(event: ProgramEvent): readonly GivenBack[] {
-  const [start, length, third] = [event.argument(0), event.argument(1), event.argument(2)];
+  const start = event.argument(0);
   switch (event.detail) {
     case MemoryChange.UNMAP:
-      // What the kernel refuses changes nothing. (`mm/mmap.c: do_vmi_munmap`)
-      return start % PAGE === 0n ? [range(start, length, "munmap")] : [];
+      return pages(event, "munmap");
     case MemoryChange.REPLACE:
-      return start % PAGE === 0n ? [range(start, length, "mmap with MAP_FIXED over it")] : [];
+      return pages(event, "mmap with MAP_FIXED over it");
     case MemoryChange.DROP:
-      return start % PAGE === 0n ? [range(start, length, "madvise, which drops its pages")] : [];
+      return pages(event, "madvise, which drops its pages");
     case MemoryChange.PROTECT: {
-      const protection = { read: (third & 1n) !== 0n, write: (third & 2n) !== 0n };
-      return start % PAGE === 0n ? [{ ...range(start, length, "mprotect"), protection }] : [];
+      const wanted = event.word(2);
+      const protection = { read: (wanted & Protection.READ) !== 0, write: (wanted & Protection.WRITE) !== 0 };
+      return pages(event, "mprotect").map((range) => ({ ...range, protection }));
     }
     case MemoryChange.MOVE:
       return moved(event);
-    case MemoryChange.BREAK:
-      return [range(start, heapEnd(event.thread) - start, "brk")];
-    case MemoryChange.DETACH:
-      return [range(start, areaEnd(event.thread, start) - start, "shmdt")];
+    case MemoryChange.BREAK: {
+      const heap = areasOf(event).findLast(({ name }) => name === "[heap]");
+      return heap !== undefined && start < heap.end ? [range(start, heap.end - start, "brk")] : [];
+    }
+    case MemoryChange.DETACH: {
+      const area = areasOf(event).find((one) => one.start === start);
+      return area === undefined ? [] : [range(start, area.end - start, "shmdt")];
+    }
     default:
       return [];
   }
 }
 
+/** What a call names by address and length. What the kernel refuses changes nothing. (`mm/mmap.c: do_vmi_munmap`) */
+function pages(event: ProgramEvent, how: string): readonly GivenBack[] {
+  const start = event.argument(0);
+  return start % PAGE === 0n ? [range(start, event.argument(1), how)] : [];
+}
+
 /** mremap: what is behind the new length goes; all of it where the program says where to; where it may move, nobody knows before. */
 function moved(event: ProgramEvent): readonly GivenBack[] {
-  const [start, length, wanted, flags, target] = [0, 1, 2, 3, 4].map((index) => event.argument(index)) as [
-    ...[bigint, bigint, bigint, bigint, bigint],
-  ];
-  if ((flags & BigInt(ReMap.FIXED)) !== 0n) {
-    return [range(start, length, "mremap"), range(target, wanted, "mremap over it")];
+  const [start, length, wanted, flags] = [event.argument(0), event.argument(1), event.argument(2), event.word(3)];
+  if ((flags & ReMap.FIXED) !== 0) {
+    return [range(start, length, "mremap"), range(event.argument(4), wanted, "mremap over it")];
   }
   if (wanted < length) return [range(start + wanted, length - wanted, "mremap")];
-  return wanted > length && (flags & BigInt(ReMap.MAY_MOVE)) !== 0n
-    ? [range(start, length, "mremap, which may move it")]
-    : [];
+  return wanted > length && (flags & ReMap.MAY_MOVE) !== 0 ? [range(start, length, "mremap, which may move it")] : [];
 }
 
 function range(start: bigint, length: bigint, how: string): GivenBack {
@@ -61,18 +69,6 @@ function range(start: bigint, length: bigint, how: string): GivenBack {
   return { start: start - (start % PAGE), end, how };
 }
 
-function heapEnd(thread: number): bigint {
-  return endOf(thread, /^[0-9a-f]+-([0-9a-f]+) .*\[heap\]$/m);
-}
-
-function areaEnd(thread: number, start: bigint): bigint {
-  return endOf(thread, new RegExp(`^0*${start.toString(16)}-([0-9a-f]+) `, "m")) || start;
-}
-
-function endOf(thread: number, line: RegExp): bigint {
-  try {
-    return BigInt(`0x${line.exec(readFileSync(`/proc/${thread}/maps`, "latin1"))?.[1] ?? "0"}`);
-  } catch {
-    return 0n; // it has ended
-  }
+function areasOf({ thread }: ProgramEvent): readonly MemoryArea[] {
+  return areasIn(procText(`/proc/${thread}/maps`));
 }

@@ -11,8 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { ERRNO } from "../errno.ts";
-import { DmaWindowError } from "../errors.ts";
+import { DmaWindowError, errnoName } from "../errors.ts";
 import type { Supervision } from "../supervision.ts";
 
 /**
@@ -57,18 +56,16 @@ export class Covered {
       mkdirSync(path, { recursive: true });
       return;
     }
-    const names = readdirSync(path).map((name) => ({ name, at: join(path, name) }));
-    const below = names.map(({ name, at }) => ({ name, kind: lstatSync(at, { throwIfNoEntry: false }), at }));
-    const links = new Map(
-      below.filter(({ kind }) => kind?.isSymbolicLink()).map(({ name, at }) => [name, readlinkSync(at)]),
-    );
+    const below = readdirSync(path).map((name) => {
+      const kind = lstatSync(join(path, name), { throwIfNoEntry: false });
+      return { name, kind, link: kind?.isSymbolicLink() ? readlinkSync(join(path, name)) : undefined };
+    });
     // By its path the memory is found as soon as that is mounted, and by a descriptor what was there before.
     const held = openSync(path, "r");
     try {
       this.#mount(path);
-      for (const { name, kind } of below) {
+      for (const { name, kind, link } of below) {
         const at = join(path, name);
-        const link = links.get(name);
         if (kind === undefined) continue;
         if (link !== undefined) {
           symlinkSync(link, at);
@@ -109,10 +106,9 @@ export class Covered {
 
 function check(what: string, answer: number): void {
   if (answer >= 0) return;
-  const name = Object.entries(ERRNO).find(([, value]) => value === -answer)?.[0] ?? `errno ${-answer}`;
   throw new DmaWindowError(
     "ERR_EXEC_UNAVAILABLE",
-    `the program's view of the machine could not be made: ${what}: ${name}`,
+    `the program's view of the machine could not be made: ${what}: ${errnoName(answer)}`,
   );
 }
 

@@ -1,7 +1,11 @@
+/** A program under supervision, from its start to its report. */
 import { constants } from "node:os";
 import { ERRNO } from "../errno.ts";
-import { DmaWindowError } from "../errors.ts";
-import { type ModelOptions, modelKernel } from "../model/index.ts";
+import { DmaWindowError, errnoName } from "../errors.ts";
+import { linuxVersionText } from "../linux-version.ts";
+import type { ModelOptions } from "../model/index.ts";
+import { boot } from "../model/kernel.ts";
+import { settingsFrom } from "../model/options.ts";
 import type { Supervision } from "../supervision.ts";
 import type { Syscalls } from "../syscalls.ts";
 import { findProgram } from "./find-program.ts";
@@ -43,7 +47,8 @@ export async function exec(native: Supervision, options: ExecOptions): Promise<E
   const [name = ""] = command;
   const program = findProgram(name, environment.PATH ?? "/usr/bin:/bin");
   if ("why" in program) throw noProgram(program.why, program.status);
-  const kernel = modelKernel(machine);
+  const settings = settingsFrom(machine);
+  const kernel = boot(settings);
   const world = makeWorld(native, kernel);
   if (world.refused !== 0) {
     note(
@@ -67,7 +72,8 @@ export async function exec(native: Supervision, options: ExecOptions): Promise<E
   native.execWatchProcess(pidfd);
   let end: readonly number[] | undefined;
   await supervisor.serve((ended) => {
-    if (ended === pidfd) end = native.execEnd(pid, pipe, 0);
+    // It is closed by then, and its number may come again, for a process that began later.
+    if (ended === pidfd) end ??= native.execEnd(pid, pipe, 0);
   });
   // Its filter goes before it does.
   end ??= native.execEnd(pid, pipe, 1);
@@ -81,8 +87,8 @@ export async function exec(native: Supervision, options: ExecOptions): Promise<E
     program: command,
     exit: code === EXITED ? status : null,
     signal: code === EXITED ? null : signalName(status),
-    platform: machine.platform ?? "powernv",
-    linux: machine.linux ?? "newest known",
+    platform: settings.iommu.platform,
+    linux: linuxVersionText(settings.linux),
     calls: sanitizer.calls,
     findings: sanitizer.findings,
   };
@@ -117,10 +123,6 @@ function notStarted(step: number, error: number): DmaWindowError {
   return new DmaWindowError("ERR_EXEC_UNAVAILABLE", `the program was not started: ${what} (${name})`, {
     facts: { why: what, errno: name },
   });
-}
-
-function errnoName(error: number): string {
-  return Object.entries(ERRNO).find(([, value]) => value === error)?.[0] ?? `errno ${error}`;
 }
 
 function signalName(number: number): string {

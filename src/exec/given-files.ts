@@ -1,7 +1,16 @@
+/** Descriptors of programs, and which open file of the model each leads to. */
 import { closeSync } from "node:fs";
+import type { ModelKernel } from "../model/index.ts";
 import { type Supervision, WatchList } from "../supervision.ts";
+import type { Syscalls } from "../syscalls.ts";
 import { entriesOf, fileKey } from "./event.ts";
-import type { Program } from "./program.ts";
+
+/** Whoever has descriptors in the model. */
+export interface Holder {
+  readonly kernel: ModelKernel;
+  /** The same, with a recorder of its calls in front where somebody wants them. */
+  readonly calls: Syscalls;
+}
 
 /** What a descriptor of a program leads to: an open file of the model. */
 export interface GivenFile {
@@ -13,8 +22,8 @@ export interface GivenFile {
   readonly number: number;
   /** Our own descriptor of the file that stands for it. */
   readonly kept: number;
-  /** The processes that the model knows to have it, and its descriptor there. */
-  readonly holders: Map<Program, number>;
+  /** Those that the model knows to have it, and its descriptor there. */
+  readonly holders: Map<Holder, number>;
 }
 
 /**
@@ -44,26 +53,28 @@ export class GivenFiles {
    */
   give(
     waiting: { readonly id: bigint; readonly flags: number },
-    program: Program,
+    program: Holder,
     fd: number,
     file: Pick<GivenFile, "kind" | "name"> & { readonly size?: bigint; readonly fill?: (fd: number) => void },
   ): number {
+    const { kind, name } = file;
+    // The model has counted it, whether or not the program gets it.
+    const number = this.#numbers[kind]++;
     const made = this.#native.execFile(file.size ?? 0n);
     if (typeof made === "number") return made;
     const [given = -1, kept = -1, device = 0, inode = 0] = made;
     const key = fileKey(device, inode);
-    const { kind, name } = file;
     file.fill?.(kept);
-    this.#files.set(key, { key, kind, name, number: this.#numbers[kind]++, kept, holders: new Map([[program, fd]]) });
+    this.#files.set(key, { key, kind, name, number, kept, holders: new Map([[program, fd]]) });
     this.#watch();
-    const number = this.#native.execGive(waiting.id, given, waiting.flags);
+    const answer = this.#native.execGive(waiting.id, given, waiting.flags);
     closeSync(given);
-    if (number < 0) this.#drop(key);
-    return number;
+    if (answer < 0) this.#drop(key);
+    return answer;
   }
 
   /** The model's descriptor of a file in a process, which may have got it by fork, exec or a socket. */
-  fdOf(file: GivenFile, program: Program): number {
+  fdOf(file: GivenFile, program: Holder): number {
     const known = file.holders.get(program);
     if (known !== undefined) return known;
     const [holder, fd] = [...file.holders][0] ?? [];
@@ -86,7 +97,7 @@ export class GivenFiles {
   }
 
   /** A process ends: what others have of its files is kept by `heir`. */
-  passOn(from: Program, heir: Program): void {
+  passOn(from: Holder, heir: Holder): void {
     for (const file of this.#files.values()) {
       if (!file.holders.has(from)) continue;
       if (file.holders.size === 1) this.fdOf(file, heir);

@@ -153,7 +153,7 @@ export class Ioctls {
 
   /** The model's descriptor for one of the program's: -1 where there is none. */
   #modelFd(program: Program, thread: number, fd: number): number {
-    const leads = this.#native.execLeadsTo(`/proc/${thread}/fd/${fd}`, 1);
+    const leads = this.#native.execLeadsTo(`/proc/${thread}/fd/${fd}`);
     if (typeof leads === "number") return -1;
     const file = this.#files.find(fileKey(leads[0] ?? 0, leads[1] ?? 0));
     return file === undefined ? program.foreign : this.#files.fdOf(file, program);

@@ -1,6 +1,7 @@
-import { readFileSync } from "node:fs";
+/** Which memory of a process the model has been told of. */
 import { MapFlag, Protection, type Syscalls } from "../syscalls.ts";
 import { areasIn, type MemoryArea, uncovered } from "./areas.ts";
+import { procText } from "./proc.ts";
 
 interface Range {
   readonly start: bigint;
@@ -32,25 +33,19 @@ export class KnownMemory {
     return this.#heaps;
   }
 
-  /** Tells the model of all memory that touches a range. Whether there was any that it did not know. */
-  learn(start: bigint, length: bigint): boolean {
+  /** Tells the model of all memory that touches a range. */
+  learn(start: bigint, length: bigint): void {
     const end = start + length;
-    if (this.#ranges.some((range) => range.start <= start && end <= range.end)) return false;
-    let learnt = false;
-    for (const area of this.#areas()) {
+    if (this.#ranges.some((range) => range.start <= start && end <= range.end)) return;
+    for (const area of areasIn(procText(`/proc/${this.#pid}/smaps`))) {
       if (area.start >= end || area.end <= start) continue;
-      for (const piece of uncovered(area.start, area.end, this.#ranges)) {
-        this.#add(area, piece);
-        learnt = true;
-      }
+      for (const piece of uncovered(area.start, area.end, this.#ranges)) this.#add(area, piece);
       if (area.name === "[heap]") this.#heaps = [{ start: area.start, end: area.end }];
     }
-    return learnt;
   }
 
-  /** The process gives [start, end) back, or has other memory there from now on. Whether any of it was known. */
-  forget(start: bigint, end: bigint): boolean {
-    let forgotten = false;
+  /** The process gives [start, end) back, or has other memory there from now on. */
+  forget(start: bigint, end: bigint): void {
     const left: Range[] = [];
     for (const range of this.#ranges) {
       const from = range.start > start ? range.start : start;
@@ -59,13 +54,11 @@ export class KnownMemory {
         left.push(range);
         continue;
       }
-      forgotten = true;
       this.#calls.munmap(from, to - from);
       if (range.start < from) left.push({ start: range.start, end: from });
       if (to < range.end) left.push({ start: to, end: range.end });
     }
     this.#ranges = left;
-    return forgotten;
   }
 
   #add({ read, write, pageSize }: MemoryArea, { start, end }: Range): void {
@@ -80,13 +73,5 @@ export class KnownMemory {
       else joined.push(range);
       return joined;
     }, []);
-  }
-
-  #areas(): MemoryArea[] {
-    try {
-      return areasIn(readFileSync(`/proc/${this.#pid}/smaps`, "latin1"));
-    } catch {
-      return []; // it has ended
-    }
   }
 }

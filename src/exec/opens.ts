@@ -1,3 +1,4 @@
+/** What programs open: which of it is VFIO, and whether it is the model's or the machine's own. */
 import { readlinkSync, realpathSync } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
 import { ERRNO } from "../errno.ts";
@@ -37,56 +38,50 @@ export class Opens {
     this.#programs = programs;
   }
 
-  /** The path of the node that was opened, with the model's answer; `undefined` for what is none. */
-  answer(event: ProgramEvent): { readonly path: string; readonly answer: number } | undefined {
+  answer(event: ProgramEvent): void {
     const { id, detail: flags } = event;
     const target = this.#targetOf(event);
-    if (!this.#native.execIsWaiting(id)) return undefined;
+    if (!this.#native.execIsWaiting(id)) return;
     const looksOnly = (flags & (OpenFlag.PATH | OpenFlag.DIRECTORY)) !== 0 || isCreated(flags);
     if (target.kind === "other" || (target.kind === "model" && looksOnly && this.#world.refused === 0)) {
       this.#native.execContinue(id);
-      return undefined;
-    }
-    if (target.kind === "real") {
-      this.#native.execAnswer(id, -ERRNO.ENOENT);
-      return { path: "the machine's own VFIO", answer: -ERRNO.ENOENT };
-    }
-    const { path } = target;
-    if (looksOnly) {
-      const answer = isCreated(flags) ? -ERRNO.EEXIST : -ERRNO.ENOTDIR;
-      this.#native.execAnswer(id, answer);
-      return { path, answer };
-    }
-    return { path, answer: this.#open(event, path) };
+    } else if (target.kind === "real") this.#native.execAnswer(id, -ERRNO.ENOENT);
+    else if (looksOnly) this.#native.execAnswer(id, isCreated(flags) ? -ERRNO.EEXIST : -ERRNO.ENOTDIR);
+    else this.#open(event, target.path);
   }
 
-  #open(event: ProgramEvent, path: string): number {
+  #open(event: ProgramEvent, path: string): void {
     const { id, detail: flags } = event;
     const program = this.#programs.of(event.thread);
     const fd = program.calls.open(path);
     if (fd < 0) {
       this.#native.execAnswer(id, fd);
-      return fd;
+      return;
     }
     const kind = path === "/dev/vfio/vfio" ? "container" : "group";
-    const answer = this.#files.give({ id, flags }, program, fd, { kind, name: path });
-    if (answer < 0) {
-      program.calls.close(fd);
-      this.#native.execAnswer(id, answer);
-    }
-    return answer;
+    const given = this.#files.give({ id, flags }, program, fd, { kind, name: path });
+    if (given >= 0) return;
+    program.calls.close(fd);
+    this.#native.execAnswer(id, given);
   }
 
   #targetOf(event: ProgramEvent): Target {
-    const text = new TextDecoder("latin1").decode(event.data);
-    const path = withOwnLinks(text, event.thread);
-    const leads = this.#native.execLeadsTo(this.#absolute(path, event), 1);
-    if (typeof leads === "number") return this.#byPath(path, event);
+    // As the shim found it, by the bytes of its path, which need be no text.
+    const found = this.#nodeOf(event.file);
+    if (found !== undefined) return { kind: "model", path: found };
+    const text = new TextDecoder().decode(event.data);
+    const path = this.#absolute(withOwnLinks(text, event.thread), event);
+    const leads = this.#native.execLeadsTo(path);
+    if (typeof leads === "number") return this.#byPath(path);
     const [device = 0, inode = 0, isReal] = leads;
-    const key = fileKey(device, inode);
-    const node = this.#world.nodes.get(key) ?? this.#files.find(key)?.name;
+    const node = this.#nodeOf(fileKey(device, inode));
     if (node !== undefined) return { kind: "model", path: node };
-    return isReal === 1 ? this.#realOf(this.#absolute(path, event)) : { kind: "other" };
+    return isReal === 1 ? this.#realOf(path) : { kind: "other" };
+  }
+
+  /** The node that a file stands for. */
+  #nodeOf(key: string): string | undefined {
+    return this.#world.nodes.get(key) ?? this.#files.find(key)?.name;
   }
 
   /** The machine has a node there. Where it is not hidden, the program means the model's of that name. */
@@ -101,9 +96,9 @@ export class Opens {
   }
 
   /** Nothing is there: where nodes are not shown, they are known by their paths, also behind links. */
-  #byPath(path: string, event: ProgramEvent): Target {
+  #byPath(path: string): Target {
     if (this.#world.refused === 0) return { kind: "other" };
-    const at = withoutLinks(this.#absolute(path, event));
+    const at = withoutLinks(path);
     return at !== undefined && /^\/dev\/vfio\/[^/]+$/.test(at) ? { kind: "model", path: at } : { kind: "other" };
   }
 
@@ -159,8 +154,5 @@ function isCreated(flags: number): boolean {
 /** `/proc/self` is the reader's own, and so is what leads there: for the program's they are put by its number. */
 function withOwnLinks(path: string, thread: number): string {
   const own = `/proc/${thread}`;
-  const rest = (from: string) => path.slice(from.length);
-  if (/^\/proc\/(self|thread-self)(\/|$)/.test(path)) return own + path.replace(/^\/proc\/(self|thread-self)/, "");
-  if (/^\/dev\/fd(\/|$)/.test(path)) return `${own}/fd${rest("/dev/fd")}`;
-  return path;
+  return path.replace(/^\/proc\/(self|thread-self)(?=\/|$)/, own).replace(/^\/dev\/fd(?=\/|$)/, `${own}/fd`);
 }

@@ -1,9 +1,9 @@
-import { readFileSync } from "node:fs";
 import type { ModelKernel } from "../model/index.ts";
 import type { Supervision } from "../supervision.ts";
 import type { Syscalls } from "../syscalls.ts";
 import { KnownMemory } from "./known-memory.ts";
 import { OtherMemory } from "./other-memory.ts";
+import { procText } from "./proc.ts";
 
 /** CAP_IPC_LOCK. */
 const LOCK_ALL = 1n << 14n;
@@ -13,6 +13,8 @@ const NO_LIMIT = 2n ** 64n - 1n;
 export class Program {
   /** The number of the process. */
   readonly pid: number;
+  /** A descriptor by which its end is seen; below 0 where it has ended already. */
+  readonly pidfd: number;
   readonly kernel: ModelKernel;
   /** The same, with a recorder of its calls in front where somebody wants them. */
   readonly calls: Syscalls;
@@ -28,6 +30,7 @@ export class Program {
   constructor(native: Supervision, machine: ModelKernel, pid: number, inFront: (kernel: Syscalls) => Syscalls) {
     this.#native = native;
     this.pid = pid;
+    this.pidfd = native.execProcessFile(pid);
     this.#limit = native.execLockedLimit(pid);
     this.kernel = machine.spawn({
       memory: new OtherMemory(native, pid),
@@ -66,18 +69,10 @@ function bound(calls: Syscalls): Pick<Syscalls, "mmap" | "munmap"> {
 
 /** `startcode`, `endcode` and `startstack`. (`proc_pid_stat(5)`) */
 function stackOf(pid: number): string {
-  const words = textOf(`/proc/${pid}/stat`)
+  const words = procText(`/proc/${pid}/stat`)
     .replace(/^.*\) /s, "")
     .split(" ");
   return words.slice(23, 26).join(" ");
-}
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, "latin1");
-  } catch {
-    return ""; // it has ended
-  }
 }
 
 function limitOf(limit: bigint): bigint | null {
@@ -86,7 +81,7 @@ function limitOf(limit: bigint): bigint | null {
 
 /** CAP_IPC_LOCK counts in the first user namespace alone, whose map is the identity. (`user_namespaces(7)`) */
 function mayLockAll(pid: number): boolean {
-  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(textOf(`/proc/${pid}/status`))?.[1] ?? "0";
-  const users = textOf(`/proc/${pid}/uid_map`).trim().split(/\s+/);
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(procText(`/proc/${pid}/status`))?.[1] ?? "0";
+  const users = procText(`/proc/${pid}/uid_map`).trim().split(/\s+/);
   return (BigInt(`0x${effective}`) & LOCK_ALL) !== 0n && users.join(" ") === "0 0 4294967295";
 }

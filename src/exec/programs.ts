@@ -1,7 +1,7 @@
-import { readFileSync } from "node:fs";
 import type { ModelKernel } from "../model/index.ts";
 import type { Supervision } from "../supervision.ts";
 import type { Syscalls } from "../syscalls.ts";
+import { procText } from "./proc.ts";
 import { Program } from "./program.ts";
 
 /** The processes that make calls of VFIO, and which thread is of which. */
@@ -9,8 +9,7 @@ export class Programs {
   readonly #native: Supervision;
   readonly #machine: ModelKernel;
   readonly #inFront: (kernel: Syscalls) => Syscalls;
-  /** By pidfd. */
-  readonly #programs = new Map<number, Program>();
+  readonly #programs = new Set<Program>();
   /** By thread, as it was last seen. */
   readonly #ofThread = new Map<number, Program>();
 
@@ -21,13 +20,8 @@ export class Programs {
     this.#inFront = inFront;
   }
 
-  /** Their pidfds. */
-  get files(): readonly number[] {
-    return [...this.#programs.keys()];
-  }
-
   get all(): readonly Program[] {
-    return [...this.#programs.values()];
+    return [...this.#programs];
   }
 
   /** The process of a thread that waits; a new one where it was not seen before. */
@@ -45,32 +39,28 @@ export class Programs {
     return found;
   }
 
-  /** A process executes another program: as one it has ended. */
-  replaced(program: Program): void {
-    for (const [pidfd, one] of this.#programs) if (one === program) this.ended(pidfd);
+  /** The process of a pidfd. */
+  byFile(pidfd: number): Program | undefined {
+    return this.all.find((program) => program.pidfd === pidfd);
   }
 
-  /** A process has ended, by its pidfd; it is not among them any more. */
-  ended(pidfd: number): Program | undefined {
-    const program = this.#programs.get(pidfd);
-    this.#programs.delete(pidfd);
+  /** It has ended, or executes another program. */
+  remove(program: Program): void {
+    this.#programs.delete(program);
     for (const [thread, one] of this.#ofThread) if (one === program) this.#ofThread.delete(thread);
-    return program;
   }
 
   #begin(thread: number): Program {
-    const pid = leaderOf(thread);
-    const pidfd = this.#native.execProcessFile(pid);
-    const program = new Program(this.#native, this.#machine, pid, this.#inFront);
-    this.#programs.set(pidfd, program);
+    const program = new Program(this.#native, this.#machine, leaderOf(thread), this.#inFront);
+    this.#programs.add(program);
     this.#ofThread.set(thread, program);
-    if (pidfd >= 0) this.#native.execWatchProcess(pidfd);
+    if (program.pidfd >= 0) this.#native.execWatchProcess(program.pidfd);
     return program;
   }
 }
 
-/** The number of a thread's process. */
+/** The number of a thread's process. One that was killed meanwhile is its own: its calls reach nobody any more. */
 function leaderOf(thread: number): number {
-  const status = readFileSync(`/proc/${thread}/status`, "latin1");
+  const status = procText(`/proc/${thread}/status`);
   return Number(/^Tgid:\s*(\d+)$/m.exec(status)?.[1] ?? thread);
 }

@@ -8,7 +8,7 @@ export interface ExecReport {
   readonly exit: number | null;
   readonly signal: string | null;
   readonly platform: string;
-  /** The version of Linux that was asked for, or that the model answers as. */
+  /** The version of Linux that the model answers as. */
   readonly linux: string;
   /** How many calls of VFIO it made. */
   readonly calls: number;

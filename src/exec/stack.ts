@@ -1,7 +1,7 @@
-import { readFileSync } from "node:fs";
 import { hex } from "../hex.ts";
 import type { Supervision } from "../supervision.ts";
-import { areaAt, isCodeAt, type MappedArea, mappedAreas } from "./unwind/areas.ts";
+import { areasIn, indexOfArea, type MemoryArea, pathOf } from "./areas.ts";
+import { procText } from "./proc.ts";
 import { type ReadMemory, Unreadable } from "./unwind/cursor.ts";
 import type { Frame } from "./unwind/frame.ts";
 import { MappedElf } from "./unwind/mapped-elf.ts";
@@ -11,6 +11,8 @@ import { unwind } from "./unwind/unwind.ts";
 
 const FRAMES_MAX = 32;
 const ELVES_MAX = 256;
+/** Code of the kernel's own in every process, which is a library without a file. */
+const VDSO = "[vdso]";
 
 /** Where threads of the program are, in words. Taken while they wait: nothing is kept of a thread, and no call costs more for it. */
 export class Stacks {
@@ -67,23 +69,23 @@ export class Stacks {
 class Look {
   readonly thread: number;
   readonly read: ReadMemory;
-  readonly #areas: readonly MappedArea[];
+  readonly #areas: readonly MemoryArea[];
   readonly #elves: Map<string, MappedElf>;
 
   constructor(native: Supervision, thread: number, elves: Map<string, MappedElf>) {
     this.thread = thread;
     this.read = readThrough((address, into) => native.execRead(thread, address, into));
-    this.#areas = mappedAreas(textOf(`/proc/${thread}/maps`));
+    this.#areas = areasIn(procText(`/proc/${thread}/maps`));
     this.#elves = elves;
   }
 
   /** `/proc/TID/syscall` of a thread that waits in a call: its number, six arguments, stack pointer and instruction. */
   get stackPointer(): bigint {
-    return BigInt(textOf(`/proc/${this.thread}/syscall`).trim().split(" ").at(-2) ?? 0);
+    return BigInt(procText(`/proc/${this.thread}/syscall`).trim().split(" ").at(-2) ?? 0);
   }
 
   isCode(address: bigint): boolean {
-    return isCodeAt(this.#areas, address);
+    return this.#areas[indexOfArea(this.#areas, address)]?.execute === true;
   }
 
   fdeAt(address: bigint) {
@@ -92,13 +94,13 @@ class Look {
 
   /** What an address of code was loaded with. */
   elfAt(address: bigint): MappedElf | undefined {
-    const index = areaAt(this.#areas, address);
-    const file = this.#areas[index]?.file;
-    if (file === undefined) return undefined;
+    const index = indexOfArea(this.#areas, address);
+    const code = this.#areas[index];
+    if (code === undefined || (code.file === undefined && code.name !== VDSO)) return undefined;
     // A file may be mapped more than once, and as data too: its beginning nearest to the code is likely what belongs to it.
     for (let at = index; at >= 0; at--) {
       const area = this.#areas[at];
-      if (area?.file !== file || area.offset !== 0n) continue;
+      if (area?.file !== code.file || area?.name !== code.name || area.offset !== 0n) continue;
       const elf = this.#elfIn(area);
       if (elf?.hasCode(address)) return elf;
     }
@@ -107,15 +109,15 @@ class Look {
 
   /** `libc.so.6 + 0xfdd6b`: the place by the file's own addresses, as addr2line and objdump count. */
   placeOf({ pc, at }: Frame): string {
-    const area = this.#areas[areaAt(this.#areas, at)];
+    const area = this.#areas[indexOfArea(this.#areas, at)];
     if (area === undefined) return hex(pc);
     const elf = this.elfAt(at);
     const place = BigInt.asUintN(64, elf === undefined ? pc - area.start + area.offset : pc - elf.distance);
-    return `${area.name || "memory without a file"} + ${hex(place)}`;
+    return `${pathOf(area) || "memory without a file"} + ${hex(place)}`;
   }
 
-  #elfIn(area: MappedArea): MappedElf | undefined {
-    const key = `${area.file} ${area.start}`;
+  #elfIn(area: MemoryArea): MappedElf | undefined {
+    const key = `${area.file ?? area.name} ${area.start}`;
     const known = this.#elves.get(key);
     if (known !== undefined) return known;
     try {
@@ -133,12 +135,4 @@ class Look {
 /** Names are the program's, and go to a terminal. */
 function plain(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");
-}
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return ""; // it has ended
-  }
 }

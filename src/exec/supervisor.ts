@@ -1,10 +1,12 @@
+/** The loop that hears what programs ask, and hands it on to whoever answers that. */
+import { closeSync } from "node:fs";
 import { ERRNO } from "../errno.ts";
 import type { ModelKernel } from "../model/index.ts";
 import { EventKind, MemoryChange, type Supervision, WatchList } from "../supervision.ts";
 import type { Syscalls } from "../syscalls.ts";
 import { givenBack } from "./changes.ts";
 import { entriesOf, ProgramEvent } from "./event.ts";
-import { GivenFiles } from "./given-files.ts";
+import { GivenFiles, type Holder } from "./given-files.ts";
 import { Ioctls } from "./ioctls.ts";
 import { Opens } from "./opens.ts";
 import type { Program } from "./program.ts";
@@ -29,7 +31,7 @@ export class Supervisor {
   readonly #sanitizer: Sanitizer;
   readonly #event: ProgramEvent;
   /** Inherits what a process had that others have still. */
-  readonly #heir: Program;
+  readonly #heir: Holder;
 
   constructor(
     native: Supervision,
@@ -45,13 +47,13 @@ export class Supervisor {
     this.#opens = new Opens(native, world, this.#files, this.#programs);
     this.#ioctls = new Ioctls(native, this.#files, sanitizer);
     this.#event = new ProgramEvent(native);
-    this.#heir = { kernel: machine, calls: machine } as unknown as Program;
+    this.#heir = { kernel: machine, calls: machine };
   }
 
   /** Until no process is left. `ended` hears of each process of a pidfd that it watches itself. */
   async serve(ended: (pidfd: number) => void): Promise<void> {
     while (this.#turn(ended)) await new Promise((resolve) => setImmediate(resolve));
-    for (const pidfd of this.#programs.files) this.#end(pidfd);
+    for (const program of this.#programs.all) this.#end(program);
     this.#settle("The program ended");
   }
 
@@ -80,7 +82,7 @@ export class Supervisor {
           this.#native.execContinue(event.id);
           break;
         case EventKind.ENDED:
-          this.#end(event.detail);
+          this.#ended(event.detail);
           ended(event.detail);
           break;
       }
@@ -122,17 +124,23 @@ export class Supervisor {
     const program = this.#programs.known(thread);
     if (program === undefined || !program.isAnother) return program;
     this.#sanitizer.givenBack(program, { start: 0n, end: 1n << 64n, how: "execve" }, thread, 0n);
-    this.#programs.replaced(program);
     this.#gone(program, `The process ${program.pid} executed another program`);
     return undefined;
   }
 
-  #end(pidfd: number): void {
-    const program = this.#programs.ended(pidfd);
-    if (program !== undefined) this.#gone(program, `The process ${program.pid} ended`);
+  /** Nobody looks at its pidfd any more. */
+  #ended(pidfd: number): void {
+    const program = this.#programs.byFile(pidfd);
+    if (program !== undefined) this.#end(program);
+    closeSync(pidfd);
+  }
+
+  #end(program: Program): void {
+    this.#gone(program, `The process ${program.pid} ended`);
   }
 
   #gone(program: Program, how: string): void {
+    this.#programs.remove(program);
     this.#settle(how);
     this.#files.passOn(program, this.#heir);
     this.#sanitizer.ended(program);

@@ -1,10 +1,12 @@
-import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+/** The files by which a program discovers devices: `/dev/vfio`, and what `/sys` says of PCI. */
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { ModelKernel } from "../model/index.ts";
 import { type Supervision, WatchList } from "../supervision.ts";
 import type { MachineFiles } from "../syscalls.ts";
 import { Covered, identityOf } from "./covered.ts";
 import { entriesOf, fileKey } from "./event.ts";
+import { procText } from "./proc.ts";
 
 /** `/dev/vfio/vfio`: a device of kind misc. (`include/linux/miscdevice.h: VFIO_MINOR`) */
 const MISC = 10n;
@@ -75,19 +77,11 @@ function namesIn(files: MachineFiles, path: string): readonly string[] {
 
 /** Numbers of the machine's own nodes: of containers, groups, devices, and of iommufd. */
 function realNodes(): (readonly [bigint, bigint])[] {
-  const majors = [...textOf("/proc/devices").matchAll(/^ *(\d+) vfio(?:-dev)?$/gm)];
-  const minors = [...textOf("/proc/misc").matchAll(/^ *(\d+) (?:vfio|iommu)$/gm)];
+  const majors = [...procText("/proc/devices").matchAll(/^ *(\d+) vfio(?:-dev)?$/gm)];
+  const minors = [...procText("/proc/misc").matchAll(/^ *(\d+) (?:vfio|iommu)$/gm)];
   return [
     [MISC, VFIO_MINOR],
     ...majors.map(([, major = "0"]) => [BigInt(major), ALL_MINORS] as const),
     ...minors.map(([, minor = "0"]) => [MISC, BigInt(minor)] as const),
   ];
-}
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, "latin1");
-  } catch {
-    return "";
-  }
 }

@@ -57,7 +57,8 @@ const DEFAULT_WINDOW: Readonly<Record<"powernv" | "pseries", bigint>> = { powern
 /**
  * The machine in a text of JSON; `docs/plan-and-show.md` lists its keys.
  *
- * @throws `ERR_MACHINE_MALFORMED`: the message names the field and says what may stand there; `facts.field` has its path.
+ * @throws `ERR_MACHINE_MALFORMED`: the message names the field and says what may stand there; `facts.field` has its path,
+ * and `facts.must` what would pass, where there is such a field.
  */
 export function parseMachine(text: string): DescribedMachine {
   let document: unknown;

@@ -12,6 +12,14 @@ const LIST_LENGTH_MAX = 65_536;
 
 const U64_END = 1n << 64n;
 
+/** What an error says of the field that is refused. */
+export interface FieldFacts {
+  /** Its path: `lists[0].length`. */
+  readonly field: string;
+  /** What would pass, behind "must" in a sentence; absent where the field itself is not known. */
+  readonly must?: string;
+}
+
 /** What is wrong with a document, and what to do about it. */
 export interface Complaint {
   /** Of the error: `ERR_PLAN_MALFORMED`. */
@@ -132,7 +140,8 @@ export class Fields {
       const meant = nearest(key, this.#asked);
       const words = meant === undefined ? "" : `; did you mean ${JSON.stringify(meant)}?`;
       const whose = this.#path === "" ? "it" : this.#path;
-      throw this.#error(`${whose} has no ${JSON.stringify(key.slice(0, 80))}${words}`, this.#pathOf(key.slice(0, 80)));
+      const field = this.#pathOf(key.slice(0, 80));
+      throw this.#error(`${whose} has no ${JSON.stringify(key.slice(0, 80))}${words}`, { field });
     }
   }
 
@@ -143,8 +152,8 @@ export class Fields {
 
   /** The same without the value, for one that is too long to be shown or that others make wrong. */
   refusal(name: string, must: string): DmaWindowError {
-    const path = this.#pathOf(name);
-    return this.#error(`${path} must ${must}`, path);
+    const field = this.#pathOf(name);
+    return this.#error(`${field} must ${must}`, { field, must });
   }
 
   #get(name: string): unknown {
@@ -157,14 +166,14 @@ export class Fields {
     return this.#path === "" ? name : `${this.#path}.${name}`;
   }
 
-  #wrong(path: string, must: string, got: unknown): DmaWindowError {
+  #wrong(field: string, must: string, got: unknown): DmaWindowError {
     const shown = got === undefined ? "it is missing" : `it is ${show(got)}`;
-    return this.#error(`${path} must ${must}; ${shown}`, path);
+    return this.#error(`${field} must ${must}; ${shown}`, { field, must });
   }
 
-  #error(problem: string, field: string): DmaWindowError {
+  #error(problem: string, facts: FieldFacts): DmaWindowError {
     const { code, what, advice } = this.#complaint;
-    return new DmaWindowError(code, `${what}: ${problem}; ${advice}`, { facts: { field } });
+    return new DmaWindowError(code, `${what}: ${problem}; ${advice}`, { facts: { ...facts } });
   }
 }
 

@@ -1,4 +1,5 @@
 /** Structs between their bytes and the values of a trace. */
+import { hexOfBytes } from "../hex.ts";
 import { filesOf, hasArgsz, type StructField, type StructLayout } from "./calls.ts";
 
 /**
@@ -46,7 +47,7 @@ export function readStruct(layout: StructLayout, memory: Uint8Array, at: number)
   return {
     values,
     files: listed && numbers && { name: listed.name, numbers },
-    rest: hexOf(rest).replace(/(00)+$/, ""),
+    rest: hexOfBytes(rest).replace(/(00)+$/, ""),
   };
 }
 
@@ -75,10 +76,6 @@ function readFiles(memory: Uint8Array, at: number, count: number): number[] {
 function read(view: DataView, { at, bytes, kind }: StructField): bigint {
   if (bytes === 8) return view.getBigUint64(at, true);
   return BigInt(kind === "file" ? view.getInt32(at, true) : view.getUint32(at, true));
-}
-
-function hexOf(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** Two digits each. */

@@ -246,13 +246,13 @@ rest("ends with 2 after wrong usage: the reason and the way to the help on stder
 });
 
 rest("may be read by a program that has seen enough: no stack, no complaint", () => {
-  const shell = `"${process.execPath}" dist/cli/main.js run --steps 10 | true`;
+  const shell = `"${process.execPath}" lib/cli/main.js run --steps 10 | true`;
   const { stderr } = spawnSync("sh", ["-c", shell], { cwd: root, encoding: "utf8" });
   assert.is(stderr, "");
 });
 
 rest("complains in words when its result cannot be written", () => {
-  const shell = `"${process.execPath}" dist/cli/main.js --version > /dev/full`;
+  const shell = `"${process.execPath}" lib/cli/main.js --version > /dev/full`;
   const { status, stderr } = spawnSync("sh", ["-c", shell], { cwd: root, encoding: "utf8" });
   assert.is(status, 1);
   assert.match(stderr, /^dma-window: the result could not be written: ENOSPC.*\n$/);

@@ -28,7 +28,7 @@ export interface Surroundings {
 export function dmaWindow(args: string, { env = {}, where = root, uid }: Surroundings = {}): Ended {
   const child: SpawnSyncReturns<string> = spawnSync(
     process.execPath,
-    [join(where, "dist/cli/main.js"), ...args.split(" ").filter((word) => word !== "")],
+    [join(where, "lib/cli/main.js"), ...args.split(" ").filter((word) => word !== "")],
     {
       cwd: where,
       encoding: "utf8",
@@ -42,7 +42,7 @@ export function dmaWindow(args: string, { env = {}, where = root, uid }: Surroun
 
 /** The same behind what stands before it in a shell, as `cat FILE | `; without that `input` comes through a socket. */
 export function dmaWindowIn(shell: string, args: string, input: Uint8Array): Ended {
-  const script = `${shell}'${process.execPath}' '${join(root, "dist/cli/main.js")}' ${args}`;
+  const script = `${shell}'${process.execPath}' '${join(root, "lib/cli/main.js")}' ${args}`;
   const { status, stdout, stderr } = spawnSync("sh", ["-c", script], { cwd: root, encoding: "utf8", input });
   return { code: status, out: stdout, err: stderr };
 }
@@ -51,7 +51,7 @@ export function dmaWindowIn(shell: string, args: string, input: Uint8Array): End
 export function readableByAll(): string {
   const copy = mkdtempSync(join(tmpdir(), "dma-window-"));
   mkdirSync(join(copy, "build/Release"), { recursive: true });
-  for (const part of ["package.json", "dist", "build/Release/vfio_shim.node"]) {
+  for (const part of ["package.json", "lib", "build/Release/vfio_shim.node"]) {
     // Where no compiler is, there is no shim.
     if (existsSync(join(root, part))) cpSync(join(root, part), join(copy, part), { recursive: true });
   }

@@ -89,6 +89,20 @@ calls("says what is wrong with its words", () => {
   assert.match(usage("ERR_NO_HOL"), /no code .*did you mean ERR_NO_HOLE/);
   assert.match(usage("--trace", "x", "--file", "y"), /one at a time/);
   assert.match(usage(""), /got nothing/);
+  for (const option of ["--vaddr", "--path", "--file"]) {
+    assert.match(usage("MAP_DMA", "EINVAL", option), new RegExp(`'${option} <value>' argument missing`));
+    assert.match(usage(option, "--json"), new RegExp(`'${option}' argument is ambiguous`));
+  }
+  assert.match(usage("MAP_DMA", "EINVAL", "--json=yes"), /'--json' does not take an argument/);
+});
+
+calls("takes what stands behind an option's = as its value, blanks and all", () => {
+  const line = parseCommandLine(["explain", "--file=my app.log"]) as ExplainLine;
+  assert.equal([line.kind, "file" in line && line.file], ["log", "my app.log"]);
+  const asked = parseCommandLine(["explain", "GROUP_GET_DEVICE_FD", "ENODEV", "--name=0000:01:00.0 "]) as ExplainLine;
+  assert.equal([asked.kind, asked.asked.name], ["call", "0000:01:00.0 "]);
+  const log = parseCommandLine(["explain", "--gpu=0 is what it begins with"]) as ExplainLine;
+  assert.is(log.kind, "text");
 });
 
 const withoutCall: readonly (readonly string[])[] = [

@@ -282,7 +282,7 @@ showing("honours the locale, COLUMNS and NO_COLOR", () => {
 showing("follows a program that runs, to the end of its container", async () => {
   const lines = traceOf(...open, ...calls);
   const file = trace("live.jsonl", lines.slice(0, 10));
-  const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+  const main = fileURLToPath(new URL("../../lib/cli/main.js", import.meta.url));
   const child = spawn(process.execPath, [main, "show", file, "--follow"], {
     env: { ...process.env, LC_ALL: "C", COLUMNS: "80" },
   });

@@ -59,7 +59,7 @@ export const elsewhere: readonly Elsewhere[] = [
     runBy: ["test/shim/build.test.ts", "build.mjs"],
   },
   { command: /^npm run (?:lint|types)$/, needs: "its own run", runBy: [".ci/run", "npm run lint; npm run types"] },
-  { command: /^npm run mutants$/, needs: "twenty minutes", runBy: [".ci/run", "npm run mutants"] },
+  { command: /^npm run mutants$/, needs: "minutes, and a copy of the tree", runBy: [".ci/run", "npm run mutants"] },
   {
     command: /^npm run bench\b/,
     needs: "minutes, alone on the machine",

@@ -33,7 +33,7 @@ export class Folder {
     const [first = "", ...rest] = wordsOf(text);
     const words = first === "npx" ? rest : [first, ...rest];
     const [program = "", ...args] =
-      words[0] === "dma-window" ? [process.execPath, join(root, "dist/cli/main.js"), ...words.slice(1)] : words;
+      words[0] === "dma-window" ? [process.execPath, join(root, "lib/cli/main.js"), ...words.slice(1)] : words;
     return spawnSync(program === "node" ? process.execPath : program, args, { cwd: this.path, encoding: "utf8", env });
   }
 

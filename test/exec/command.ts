@@ -4,6 +4,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { ExecStatus } from "../../src/exec/status.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const sources = fileURLToPath(new URL("programs/", import.meta.url));
@@ -74,10 +75,10 @@ export function kindsIn({ report }: Ran): string[] {
   return [...new Set(report.findings.map(({ kind }) => kind))].sort();
 }
 
-/** Why nothing can be run here, if so: no compiler, no shim, no seccomp. */
+/** Why nothing can be run here, if so: no compiler, no shim, no seccomp. A command that is broken is no reason. */
 export function notHere(): string | undefined {
   if (process.platform !== "linux") return "not Linux";
   if (spawnSync("cc", ["--version"]).status !== 0) return "no C compiler";
   const { code, err } = exec([], ["true"]);
-  return code === 0 ? undefined : err;
+  return code === ExecStatus.UNAVAILABLE ? err : undefined;
 }

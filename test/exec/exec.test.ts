@@ -17,12 +17,17 @@ else {
       assert.is(code, 7);
       assert.is(out, "API 0, status 7\n");
       assert.is(err, "");
-      const { program: words, calls, ...rest } = report;
+      const { program: words, calls, linux, ...rest } = report;
       assert.equal(words, [program("map"), platform, "7"]);
       assert.is(calls, platform === "type1" ? 5 : 7);
-      assert.equal(rest, { exit: 7, signal: null, platform, linux: "newest known", findings: [] });
+      assert.match(linux, /^\d+\.\d+(\.\d+)?$/);
+      assert.equal(rest, { exit: 7, signal: null, platform, findings: [] });
     });
   }
+
+  command("reports the version of Linux that answered, whatever text named it", () => {
+    assert.is(exec(["--linux", "6.12.107+deb13-powerpc64le"], ["true"]).report.linux, "6.12.107");
+  });
 
   command("hands on arguments, environment, stdin and a signal's end as they are", () => {
     assert.is(exec([], ["sh", "-c", 'echo "$1-$HOME"', "x", "a b"]).out, `a b-${process.env.HOME}\n`);
@@ -47,6 +52,12 @@ else {
     assert.is(exec(["--platform", "type1", "--fail-on", "zombie"], wrong).code, 0);
     assert.is(exec(["--platform", "type1", "--fail-on", "any"], [program("map"), "type1", "7"]).code, 7);
     assert.match(exec(["--fail-on", "zombies"], wrong).err, /--fail-on takes given-back-while-reachable, .*zombie/);
+  });
+
+  command("says without a stack that its report cannot be written, once the program has ended", () => {
+    const { code, out, err } = exec(["--report", "/none/report"], ["echo", "done"]);
+    assert.equal([code, out], [1, "done\n"]);
+    assert.match(err, /^dma-window: \/none\/report cannot be written: .* \[ERR_FILE_UNWRITABLE\]\n$/);
   });
 
   command("shows the model's devices in /sys and /dev, to the program alone", () => {

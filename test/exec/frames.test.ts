@@ -9,7 +9,9 @@ import { type Cursor, type ReadMemory, Unreadable } from "../../src/exec/unwind/
 import { type Fde, fdeByTable, fdesOf, frameTable, readIn, tableOf } from "../../src/exec/unwind/eh-frame.ts";
 import { type Elf, readElf, type Section, SegmentType, sectionsOf } from "../../src/exec/unwind/elf.ts";
 import { evaluate } from "../../src/exec/unwind/expression.ts";
+import { linesIn } from "../../src/exec/unwind/lines.ts";
 import { functionsAt } from "../../src/exec/unwind/names.ts";
+import { unwind } from "../../src/exec/unwind/unwind.ts";
 import { hasTool } from "./built.ts";
 
 const judged = suite("rules of frames");
@@ -124,6 +126,53 @@ judged("compute what an expression says, with 64 bits", () => {
       () => evaluate(Uint8Array.from(code), world),
       (error: Error) => error instanceof Unreadable,
     );
+});
+
+judged("read lines as addr2line writes them, of functions that were inlined too", () => {
+  const text = [
+    ...["0x0000000000001139", "inner", "/src/a.c:12 (discriminator 1)", "main", "/src/a.c:30"],
+    ...["0x0000000000001200", "??", "??:0", "0x0000000000001300", "outer(int)", "??:?", ""],
+  ].join("\n");
+  assert.equal(linesIn(text), [
+    [
+      { name: "inner", place: "/src/a.c:12" },
+      { name: "main", place: "/src/a.c:30" },
+    ],
+    [],
+    [{ name: "outer(int)", place: "??:?" }],
+  ]);
+});
+
+judged("lead through any stack to an end", () => {
+  const code = { start: 0x1000n, end: 0x2000n };
+  const stackAt = 0x7000n;
+  const places = fc.oneof(
+    fc.bigInt({ min: code.start, max: code.end }),
+    fc.bigInt({ min: stackAt - 16n, max: stackAt + 1024n }),
+    fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+  );
+  const rules = fc.uint8Array({ maxLength: 24 });
+  fc.assert(
+    fc.property(
+      fc.array(places, { maxLength: 64 }),
+      rules,
+      places,
+      places,
+      fc.boolean(),
+      (words, some, pc, sp, hasRules) => {
+        const stack = readIn(new Uint8Array(BigUint64Array.from(words).buffer), stackAt);
+        const read: ReadMemory = (address, length) =>
+          // A call, wherever code is looked at.
+          address >= code.start - 8n && address < code.end ? new Uint8Array(length).fill(0xe8) : stack(address, length);
+        const isCode = (address: bigint) => code.start <= address && address < code.end;
+        const fdeAt = (address: bigint) => (hasRules && isCode(address) ? fdeOf([...some]) : undefined);
+        const { frames, why } = unwind({ read, isCode, fdeAt }, pc, sp, 32);
+        assert.ok(frames.length <= 32 && (why === undefined || why.length > 0));
+        for (const frame of frames.slice(1)) assert.ok(isCode(frame.pc));
+      },
+    ),
+    { numRuns: 500 },
+  );
 });
 
 /** Runs, and ends with nothing but a value or the one error that such readers have. */

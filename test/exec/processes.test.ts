@@ -19,6 +19,15 @@ else {
       assert.equal(report.findings, []);
     });
 
+    processes(
+      `a child that begins once the program has ended is heard, and the status is the program's (${platform})`,
+      () => {
+        const { code, report, err } = exec(["--platform", platform], [program("processes"), platform, "outlive"]);
+        assert.equal([code, report.exit, report.findings], [7, 7, []], err);
+        assert.ok(report.calls > 0);
+      },
+    );
+
     processes(`threads share memory and descriptors (${platform})`, () => {
       const { code, report, err } = exec(["--platform", platform], [program("processes"), platform, "thread"]);
       assert.is(code, 0, err);
@@ -34,7 +43,7 @@ else {
     });
   }
 
-  processes("the program killed: the command ends as it did, and what it had is found", async () => {
+  processes("the program killed: the command ends as it did", async () => {
     const { pid, ended } = await begun();
     process.kill(pid, "SIGKILL");
     assert.is(await ended, 128 + 9);

@@ -83,6 +83,9 @@ for (const [field, document, words] of bad) {
     const error = failure("ERR_MACHINE_MALFORMED", () => describedMachine(document));
     assert.ok(error.message.includes(words), error.message);
     if (field !== "it") assert.is(error.facts?.field, field);
+    const { must } = error.facts ?? {};
+    if (/ has no "/.test(error.message)) assert.is(must, undefined);
+    else assert.ok(error.message.includes(` must ${must}; `), error.message);
   });
 }
 

@@ -1,4 +1,4 @@
-import { ERRNO } from "../../errno.ts";
+import { errnoName } from "../../errors.ts";
 import { hex } from "../../hex.ts";
 import { VfioCall, vfioCallName } from "../../syscalls.ts";
 import type { ProgramCall } from "../ioctls.ts";
@@ -75,6 +75,5 @@ export class CallRecord {
 
 /** `0`, `12`, `EINVAL`. */
 export function answerText(answer: number): string {
-  if (answer >= 0) return String(answer);
-  return Object.entries(ERRNO).find(([, value]) => value === -answer)?.[0] ?? String(answer);
+  return answer >= 0 ? String(answer) : errnoName(answer);
 }

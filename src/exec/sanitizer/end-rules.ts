@@ -1,12 +1,10 @@
 import { bytes, hex } from "../../hex.ts";
 import type { ModelSnapshot } from "../../model/index.ts";
 import { bytesOf } from "../../model/pages.ts";
-import type { Finding } from "./finding.ts";
+import type { Found } from "./finding.ts";
 import type { LiveMap } from "./live-maps.ts";
 import type { Registration, Unheeded } from "./state.ts";
 import { addressesOf, madeBy, reached } from "./words.ts";
-
-type Found = Omit<Finding, "stack">;
 
 const SHOWN = 64;
 

@@ -34,6 +34,9 @@ export interface Finding {
   readonly stack: readonly string[];
 }
 
+/** The same before anybody has looked where the program is. */
+export type Found = Omit<Finding, "stack">;
+
 /** As the report has it. */
 export function findingJson({ kind, message, addresses, calls, stack }: Finding): object {
   const shown = ({ va, iova, length }: FindingAddress) => ({

@@ -1,3 +1,5 @@
+/** Findings while a program runs: what its calls and its memory say of each other. The rules stand in the files beside. */
+import { ERRNO } from "../../errno.ts";
 import type { IovaEvent, ModelKernel } from "../../model/index.ts";
 import { pageOf } from "../../model/pages.ts";
 import { IommuType, VfioCall } from "../../syscalls.ts";
@@ -7,13 +9,11 @@ import type { CallWitness, ProgramCall } from "../ioctls.ts";
 import type { Program } from "../program.ts";
 import { answerText, CallRecord } from "./call-record.ts";
 import { judgeCharges, judgeNeverUnmapped, judgeRegistered, judgeUnheeded } from "./end-rules.ts";
-import type { Finding } from "./finding.ts";
+import type { Finding, Found } from "./finding.ts";
 import type { LiveMap } from "./live-maps.ts";
 import { ContainerState, RegisteredMemory, type Unheeded } from "./state.ts";
 import { judgeMeant, judgeUnmap } from "./unmap-rules.ts";
 import { addressesOf, madeBy, named, reached } from "./words.ts";
-
-type Found = Omit<Finding, "stack">;
 
 const EEXIST_WHY =
   "other memory is mapped there, and stays so; the program went on as if its own were. UNMAP what is there first, or choose another IOVA.";
@@ -164,7 +164,7 @@ export class Sanitizer implements CallWitness {
     if (call.answer !== 0) {
       if (registration !== undefined) registration.failed ??= call;
       const why =
-        call.answer === -17
+        call.answer === -ERRNO.EEXIST
           ? EEXIST_WHY
           : `nothing was mapped (${answerText(call.answer)}), and the program went on. Look at what MAP answers.`;
       container.unheeded.push({ call, program, why, start, end });

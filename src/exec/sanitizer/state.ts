@@ -78,10 +78,6 @@ export class RegisteredMemory {
     return this.#ranges.at(page);
   }
 
-  overlaps(start: number, end: number): boolean {
-    return this.#ranges.overlapping(start, end) !== undefined;
-  }
-
   /** The registration of exactly that range, which is none from then on. */
   take(start: number, end: number): Registration | undefined {
     const found = this.#ranges.at(start);

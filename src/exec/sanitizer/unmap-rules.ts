@@ -1,11 +1,9 @@
 import { VfioCall } from "../../syscalls.ts";
 import type { CallRecord } from "./call-record.ts";
-import type { Finding } from "./finding.ts";
+import type { Found } from "./finding.ts";
 import type { LiveMap } from "./live-maps.ts";
 import type { ContainerState, PastUnmap } from "./state.ts";
 import { addressesOf, madeBy, named, reached } from "./words.ts";
-
-type Found = Omit<Finding, "stack">;
 
 /** Of a struct for UNMAP; one with more bytes and no flags is likely another call's. */
 const UNMAP_BYTES = 24n;

@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from "node:fs";
-import type { MappedArea } from "./areas.ts";
+import { type MemoryArea, pathOf } from "../areas.ts";
 import { type ReadMemory, Unreadable } from "./cursor.ts";
 import { readElf, type Section, sectionsOf } from "./elf.ts";
 
@@ -22,14 +22,13 @@ export interface ElfFile {
  *
  * @param memory Reads the process's memory. @throws Unreadable where there is no such file, or it is not what it should be.
  */
-export function openMapped(process: number, area: MappedArea, memory: ReadMemory): ElfFile {
-  if (area.file === "[vdso]") {
+export function openMapped(process: number, area: MemoryArea, memory: ReadMemory): ElfFile {
+  if (area.name === "[vdso]") {
     const read: ReadMemory = (offset, length) => memory(area.start + offset, length);
     return { path: area.name, read, sections: sectionsOf(read, readElf(read)), close: () => {} };
   }
   const link = `/proc/${process}/map_files/${area.start.toString(16)}-${area.end.toString(16)}`;
-  // The kernel writes a line's end in a path as \012.
-  for (const path of [area.name.replaceAll("\\012", "\n"), link]) {
+  for (const path of [pathOf(area), link]) {
     const file = openOrdinary(path);
     if (file === undefined) continue;
     try {
@@ -43,7 +42,7 @@ export function openMapped(process: number, area: MappedArea, memory: ReadMemory
   throw new Unreadable(`${area.name} is not there any more, or is another file`);
 }
 
-function requireSame(read: ReadMemory, memory: ReadMemory, area: MappedArea): void {
+function requireSame(read: ReadMemory, memory: ReadMemory, area: MemoryArea): void {
   const length = Math.min(COMPARED, Number(area.end - area.start));
   if (Buffer.compare(read(0n, length), memory(area.start, length)) !== 0) throw new Unreadable("another file");
 }

@@ -1,7 +1,7 @@
-import { type ReadMemory, Unreadable, wrapped } from "./cursor.ts";
+import { type ReadMemory, wrapped } from "./cursor.ts";
 import { Register, type Registers } from "./frame.ts";
 import { calledFrom, frameBytes, isBehindCall } from "./return-address.ts";
-import { word } from "./rules.ts";
+import { wordAt } from "./rules.ts";
 
 /** More than that of a stack is not looked at. */
 const SCANNED = 1n << 16n;
@@ -38,22 +38,23 @@ export function guessReturnSlot(world: GuessWorld, { registers, start, hasFrameP
     return wrapped(pointer + 8n);
   let first: bigint | undefined;
   for (let slot = stack; slot < stack + SCANNED; slot += 8n) {
-    if (!isReturn(world, slot)) continue;
+    const address = wordAt(read, slot);
+    if (address === undefined) break; // the stack ends
+    if (!isReturnAddress(world, address)) continue;
     // A call's stack is a multiple of 16, before the return address is on it. (AMD64 supplement, 3.2.2)
     if (start === undefined) return slot;
     if (slot % 16n !== 8n) continue;
-    if (calledFrom(read, word(read, slot)) === start) return slot;
+    if (calledFrom(read, address) === start) return slot;
     first ??= slot;
   }
   return first;
 }
 
 function isReturn(world: GuessWorld, slot: bigint): boolean {
-  try {
-    const address = word(world.read, slot);
-    return world.isCode(address) && isBehindCall(world.read, address);
-  } catch (error) {
-    if (error instanceof Unreadable) return false;
-    throw error;
-  }
+  const address = wordAt(world.read, slot);
+  return address !== undefined && isReturnAddress(world, address);
+}
+
+function isReturnAddress({ read, isCode }: GuessWorld, address: bigint): boolean {
+  return isCode(address) && isBehindCall(read, address);
 }

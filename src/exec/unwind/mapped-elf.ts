@@ -1,4 +1,4 @@
-import type { MappedArea } from "./areas.ts";
+import type { MemoryArea } from "../areas.ts";
 import { type ReadMemory, Unreadable, wrapped } from "./cursor.ts";
 import { type Fde, type FrameTable, fdeByTable, frameTable, tableOf } from "./eh-frame.ts";
 import { type Elf, EXECUTABLE, readElf, type Segment, SegmentType } from "./elf.ts";
@@ -13,14 +13,14 @@ const FRAMES_BYTES = 1 << 26;
  */
 export class MappedElf {
   /** What it begins in. */
-  readonly area: MappedArea;
+  readonly area: MemoryArea;
   /** What is added to the file's addresses. */
   readonly distance: bigint;
   readonly #elf: Elf;
   #table: FrameTable | undefined;
 
   /** @throws Unreadable where no ELF begins there. */
-  constructor(area: MappedArea, read: ReadMemory) {
+  constructor(area: MemoryArea, read: ReadMemory) {
     this.area = area;
     this.#elf = readElf((offset, length) => read(wrapped(area.start + offset), length));
     const first = this.#elf.segments.find(({ type, offset }) => type === SegmentType.LOAD && offset < PAGE);

@@ -69,6 +69,16 @@ export function word(read: ReadMemory, address: bigint): bigint {
   return new Cursor(read(wrapped(address), 8)).u64();
 }
 
+/** `undefined` where nothing can be read. */
+export function wordAt(read: ReadMemory, address: bigint): bigint | undefined {
+  try {
+    return word(read, address);
+  } catch (error) {
+    if (error instanceof Unreadable) return undefined;
+    throw error;
+  }
+}
+
 function known(registers: Registers, register: number): bigint {
   const value = registers.get(register);
   if (value === undefined) throw new UnknownRegister(`register ${register} is not known`);

@@ -24,7 +24,7 @@ export class Symbols {
    * Cost: the file's symbols are read once for all places that are new, and addr2line run where the file has lines.
    */
   of(process: number, elf: MappedElf, read: ReadMemory, places: readonly CodePlace[]): readonly (readonly string[])[] {
-    const keyOf = ({ pc, at }: CodePlace) => `${elf.area.file} ${pc - elf.distance} ${pc - at}`;
+    const keyOf = ({ pc, at }: CodePlace) => `${elf.area.file ?? elf.area.name} ${pc - elf.distance} ${pc - at}`;
     const fresh = places.filter((place) => !this.#known.has(keyOf(place)));
     if (fresh.length > 0) {
       if (this.#known.size > KEPT_MAX) this.#known.clear();
@@ -64,14 +64,16 @@ function named(
   found: NamedFunction | undefined,
   lines: readonly { readonly name: string; readonly place: string }[],
 ): readonly string[] {
-  const outermost = lines.at(-1);
   const inlined = lines.slice(0, -1).map(({ name, place }) => `${name} at ${place}, inlined`);
-  // What the linker knows is mangled in C++ and Rust.
-  const isMangled = found === undefined || /^_[ZR]/.test(found.name);
-  const name = isMangled && outermost !== undefined && outermost.name !== "??" ? outermost.name : found?.name;
+  const outermost = lines.at(-1);
+  const hasLine = outermost !== undefined && !/^\?\?|:\?$/.test(outermost.place);
+  // What the linker knows is mangled in C++ and Rust. Without a line, addr2line says the next name before, whosever it is.
+  const isMangled = found !== undefined && /^_[ZR]/.test(found.name);
+  const isKnown = outermost !== undefined && outermost.name !== "??";
+  const name = isKnown && (isMangled || (found === undefined && hasLine)) ? outermost.name : found?.name;
   if (name === undefined) return inlined;
   const offset = found === undefined ? "" : `+0x${(pc - found.start).toString(16)}`;
-  const line = outermost === undefined || /^\?\?|:\?$/.test(outermost.place) ? "" : ` at ${outermost.place}`;
+  const line = hasLine ? ` at ${outermost.place}` : "";
   return [...inlined, `${name}${offset}${line}`];
 }
 

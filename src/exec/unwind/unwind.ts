@@ -3,7 +3,7 @@ import { type ReadMemory, Unreadable, wrapped } from "./cursor.ts";
 import type { Fde } from "./eh-frame.ts";
 import { type Frame, Register } from "./frame.ts";
 import { guessReturnSlot } from "./guess.ts";
-import { callersRegisters, cfaOf, UnknownRegister, word } from "./rules.ts";
+import { callersRegisters, cfaOf, UnknownRegister, word, wordAt } from "./rules.ts";
 import { interrupted } from "./signal-return.ts";
 
 /** A thread's world at the moment that its frames are looked for in. */
@@ -49,7 +49,7 @@ function callerOf(world: UnwindWorld, frame: Frame): Caller {
     if (fde !== undefined && row?.cfa !== undefined)
       return byRules(world, frame, fde, row, cfaOf(row.cfa, frame.registers, world.read));
     const before = interrupted(world.read, frame);
-    if (before !== undefined) return before;
+    if (before !== undefined && world.isCode(before.pc)) return before;
     return guessed(world, frame, fde, undefined, `there is no .eh_frame for 0x${frame.at.toString(16)}`);
   } catch (error) {
     if (!(error instanceof Unreadable)) throw error;
@@ -82,11 +82,15 @@ function guessed(world: UnwindWorld, frame: Frame, fde: Fde | undefined, row: Ro
   if (slot === undefined) return { why };
   const pc = word(world.read, slot);
   const before = wrapped(slot + 8n);
-  const found =
-    row === undefined ? new Map([[Register.RSP, before]]) : callersRegisters(row, before, registers, world.read);
-  // Code without rules may have saved a frame pointer there, as Go's does.
-  const saved = row === undefined ? word(world.read, wrapped(slot - 8n)) : 0n;
-  if (saved > slot && saved < slot + FRAME_BYTES) found.set(Register.RBP, saved);
+  const found = row === undefined ? withoutRules(world, slot) : callersRegisters(row, before, registers, world.read);
   found.delete(Register.RETURN_ADDRESS);
   return { pc, at: wrapped(pc - 1n), registers: found, isGuess: true };
+}
+
+/** Code without rules may have saved a frame pointer in front of its return address, as Go's does. */
+function withoutRules({ read }: UnwindWorld, slot: bigint): Map<number, bigint> {
+  const found = new Map([[Register.RSP as number, wrapped(slot + 8n)]]);
+  const saved = wordAt(read, wrapped(slot - 8n)) ?? 0n;
+  if (saved > slot && saved < slot + FRAME_BYTES) found.set(Register.RBP, saved);
+  return found;
 }

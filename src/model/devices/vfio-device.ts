@@ -1,3 +1,4 @@
+import { hexOfBytes } from "../../hex.ts";
 import { VfioCall } from "../../syscalls.ts";
 import { EAGAIN, EFAULT, EINVAL, ENOTTY } from "../errno.ts";
 import { ModelUnknown } from "../errors.ts";
@@ -270,16 +271,16 @@ export class VfioDevice implements BusDevice, ConfigEffects {
       facts: {
         ...hardware.facts,
         bars: hardware.facts.bars.map(({ memory: _, ...bar }) => bar),
-        rom: hardware.facts.rom === undefined ? null : hex(hardware.facts.rom.images),
+        rom: hardware.facts.rom === undefined ? null : hexOfBytes(hardware.facts.rom.images),
       },
       bound: this.isBound,
       leaving: this.isLeaving,
       present: hardware.isPresent,
       raised: hardware.isRaised,
-      config: hex(hardware.config.bytes),
-      copy: this.#session === undefined ? null : hex(this.#session.config.copy),
-      table: hardware.msix === undefined ? null : hex(hardware.msix.entries),
-      pending: hardware.msix === undefined ? null : hex(hardware.msix.pending),
+      config: hexOfBytes(hardware.config.bytes),
+      copy: this.#session === undefined ? null : hexOfBytes(this.#session.config.copy),
+      table: hardware.msix === undefined ? null : hexOfBytes(hardware.msix.entries),
+      pending: hardware.msix === undefined ? null : hexOfBytes(hardware.msix.pending),
       interrupts: this.#session?.interrupts.state(nameOf) ?? null,
       device: hardware.state ?? null,
     };
@@ -294,8 +295,4 @@ export class VfioDevice implements BusDevice, ConfigEffects {
     const { config } = this.hardware;
     config.setU16(Config.COMMAND, config.command & ~bits);
   }
-}
-
-function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

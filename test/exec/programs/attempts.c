@@ -21,7 +21,8 @@ static int open2(const char *path) {
 
 static int linked(const char *to) {
   char path[64];
-  snprintf(path, sizeof path, "/tmp/dma-window-attempt-%d", getpid());
+  const char *name = is("symlink-utf8") ? "L\xc3\xb6sung" : is("symlink-latin1") ? "L\xf6sung" : "attempt";
+  snprintf(path, sizeof path, "/tmp/dma-window-%s-%d", name, getpid());
   expect(symlink(to, path) == 0, "symlink");
   int fd = open(path, O_RDWR);
   unlink(path);
@@ -64,7 +65,7 @@ static int attempt(void) {
   if (is("relative")) return chdir("/dev/vfio") == 0 ? open("vfio", O_RDWR) : -1;
   if (is("relative-up")) return chdir("/tmp") == 0 ? open("../dev/vfio/vfio", O_RDWR) : -1;
   if (is("openat")) return openat(open("/dev", O_RDONLY | O_DIRECTORY), "vfio/vfio", O_RDWR);
-  if (is("symlink")) return linked(CONTAINER);
+  if (is("symlink") || is("symlink-utf8") || is("symlink-latin1")) return linked(CONTAINER);
   if (is("symlink-relative")) return linked("../dev/vfio/vfio");
   if (is("self-root")) return open("/proc/self/root/dev/vfio/vfio", O_RDWR);
   if (is("thread-self-root")) return open("/proc/thread-self/root/dev/vfio/vfio", O_RDWR);

@@ -1,7 +1,8 @@
-// Several processes, and several programs in one. processes TYPE fork|exec|thread
+// Several processes, and several programs in one. processes TYPE fork|exec|thread|outlive
 #include "vfio.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <sys/wait.h>
 
 static int container;
@@ -20,8 +21,18 @@ int main(int argc, char **argv) {
     printf("executed: API %d, MAP %s\n", ioctl(container, VFIO_GET_API_VERSION), answer == 0 ? "0" : strerror(errno));
     return answer == 0 && unmap(container, 0x20000, PAGE) < 0;
   }
+  if (strcmp(argv[2], "outlive") == 0) {
+    pid_t parent = getpid();
+    if (fork() != 0) return 7;
+    while (kill(parent, 0) == 0) usleep(1000);  // until it has been waited for
+  }
   container = open_container(type);
   char *memory = pages(2);
+  if (strcmp(argv[2], "outlive") == 0) {
+    give(container, type, memory, 0x10000, PAGE);
+    take(container, type, memory, 0x10000, PAGE);
+    return 0;
+  }
   if (strcmp(argv[2], "thread") == 0) {
     pthread_t thread;
     if (type == VFIO_SPAPR_TCE_v2_IOMMU) expect(register_memory(container, memory, PAGE) == 0, "REGISTER");
