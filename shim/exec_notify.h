@@ -1,8 +1,8 @@
 // What a supervisor hears of its program, and answers. Most of it is none of its business, and answered here: a file that has nothing
 // to do with VFIO, memory that no device knows. All else goes to JavaScript, as one event of fixed layout.
 //
-// A program is read while it waits; whether it still does is asked after each read (SECCOMP_IOCTL_NOTIF_ID_VALID), since its number may
-// have become another's.
+// A program is read while it waits; whether it still does is asked after the last read (SECCOMP_IOCTL_NOTIF_ID_VALID), since its number may
+// have become another's. What is answered here needs no such question: the answer goes to that very call, or to nobody (ENOENT).
 
 #ifndef DMA_WINDOW_SHIM_EXEC_NOTIFY_H_
 #define DMA_WINDOW_SHIM_EXEC_NOTIFY_H_
@@ -24,6 +24,8 @@
 
 #include "exec_filter.h"
 #include "exec_memory.h"
+#include "exec_threads.h"
+#include "exec_turn.h"
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
 #define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
@@ -89,13 +91,42 @@ class Supervisor {
 
   // Answers what is nobody's business until there is an event, the time is over, or the program has gone.
   void Next(ExecEvent* event, int milliseconds) {
+    if (holds_) {
+      *event = held_;
+      holds_ = false;
+      return;
+    }
+    // A timer of 0 is none: who does not want to wait asks first whether there is something.
+    bool has_turns = milliseconds > 0 && turn_.Begin(milliseconds);
+    Receive(event, milliseconds, has_turns);
+    if (has_turns) turn_.End();
+    if (event->kind == ExecEvent::kNothing || event->kind >= ExecEvent::kEnded) return;
+    // Who had ended by then ended before it was asked: a parent that has waited for its child, say.
+    int ended = Poll(0) ? Ended() : -1;
+    if (ended < 0) return;
+    held_ = *event;
+    holds_ = true;
+    event->kind = ExecEvent::kEnded;
+    event->detail = static_cast<uint32_t>(ended);
+  }
+
+ private:
+  void Receive(ExecEvent* event, int milliseconds, bool has_turns) {
     for (;;) {
       event->kind = ExecEvent::kNothing;
-      if (!Wait(event, milliseconds)) return;
+      if (has_turns && Turn::is_over()) {
+        Turn::Renew();
+        Wait(event, 0);
+        return;
+      }
+      if (!has_turns && !Wait(event, milliseconds)) return;
       struct seccomp_notif asked = {};
       if (ioctl(listener_, SECCOMP_IOCTL_NOTIF_RECV, &asked) != 0) {
-        if (errno == ENOENT || errno == EINTR) continue;
-        event->kind = ExecEvent::kNobody;
+        int error = errno;
+        if (error == EINTR && has_turns) continue;
+        // The one that asked has been killed; or nobody is left, of which RECV knows since Linux 6.11.
+        if (error == ENOENT || error == EINTR) Wait(event, milliseconds);
+        else event->kind = ExecEvent::kNobody;
         return;
       }
       event->id = asked.id;
@@ -105,13 +136,16 @@ class Supervisor {
       event->bytes = 0;
       event->detail = 0;
       event->kind = KindOf(asked.data.nr);
-      event->released = event->kind != ExecEvent::kMemory && event->kind != ExecEvent::kExec ? Released() : 0;
       int answer = Judge(event, asked.data.nr);
-      if (answer == kAsk) return;
+      if (answer == kAsk) {
+        event->released = event->kind != ExecEvent::kMemory && event->kind != ExecEvent::kExec ? Released() : 0;
+        return;
+      }
       Send(asked.id, answer == kContinue ? 0 : answer, answer == kContinue);
     }
   }
 
+ public:
   int Send(uint64_t id, int64_t value, bool goes_on) {
     struct seccomp_notif_resp response = {};
     response.id = id;
@@ -177,23 +211,35 @@ class Supervisor {
 
   // False when there is nothing to receive: then `event` says why.
   bool Wait(ExecEvent* event, int milliseconds) {
+    if (!Poll(milliseconds)) return false;
+    // What a process asked before it ended comes first.
+    if ((waiting_[0].revents & POLLIN) != 0) return true;
+    int ended = Ended();
+    if (ended >= 0) {
+      event->kind = ExecEvent::kEnded;
+      event->detail = static_cast<uint32_t>(ended);
+    } else if ((waiting_[0].revents & (POLLHUP | POLLERR)) != 0) {
+      event->kind = ExecEvent::kNobody;
+    }
+    return false;
+  }
+
+  bool Poll(int milliseconds) {
     waiting_.clear();
     waiting_.push_back({listener_, POLLIN, 0});
     for (int process : processes_) waiting_.push_back({process, POLLIN, 0});
     struct timespec time = {milliseconds / 1000, (milliseconds % 1000) * 1000000L};
-    long ready = syscall(SYS_ppoll, waiting_.data(), waiting_.size(), &time, nullptr, 0);
-    if (ready <= 0) return false;
-    // What a process asked before it ended comes first.
-    if ((waiting_[0].revents & POLLIN) != 0) return true;
+    return syscall(SYS_ppoll, waiting_.data(), waiting_.size(), &time, nullptr, 0) > 0;
+  }
+
+  // A process of which the last Poll found that it had ended, which is not watched any more; or -1.
+  int Ended() {
     for (size_t index = 1; index < waiting_.size(); index++) {
       if (waiting_[index].revents == 0) continue;
-      event->kind = ExecEvent::kEnded;
-      event->detail = static_cast<uint32_t>(waiting_[index].fd);
       processes_.erase(processes_.begin() + static_cast<std::ptrdiff_t>(index - 1));
-      return false;
+      return waiting_[index].fd;
     }
-    if ((waiting_[0].revents & (POLLHUP | POLLERR)) != 0) event->kind = ExecEvent::kNobody;
-    return false;
+    return -1;
   }
 
   int Judge(ExecEvent* event, int call) {
@@ -222,10 +268,9 @@ class Supervisor {
 
   // Whether a descriptor leads to a file that the program was given: EBADF where it leads nowhere, ENOTTY where elsewhere.
   int JudgeFile(ExecEvent* event, uint64_t descriptor) {
-    char path[64];
     struct stat status = {};
-    snprintf(path, sizeof path, "/proc/%u/fd/%u", event->thread, static_cast<uint32_t>(descriptor));
-    if (syscall(SYS_newfstatat, AT_FDCWD, path, &status, 0) != 0) return -EBADF;
+    int error = threads_.StatusOf(event->thread, static_cast<uint32_t>(descriptor), &status);
+    if (error != 0) return -error;
     event->device = status.st_dev;
     event->inode = status.st_ino;
     return Finds(files, status) ? kAsk : -ENOTTY;
@@ -305,10 +350,8 @@ class Supervisor {
 #ifdef SYS_creat
     if (call == SYS_creat) flags = O_CREAT | O_WRONLY | O_TRUNC;
 #endif
-    long bytes = CopyOfOther(SYS_process_vm_readv, static_cast<int>(event->thread), name, path, sizeof event->data);
-    // process_vm_readv gives what lies before a page that is not there, and the kernel answers EFAULT itself where the path does not end.
-    if (bytes <= 0 || memchr(path, 0, static_cast<size_t>(bytes)) == nullptr) return kContinue;
-    if (!IsWaiting(event->id)) return kContinue;
+    // The kernel answers EFAULT and ENAMETOOLONG itself where the path does not end.
+    if (!ReadPath(event->thread, name, path, sizeof event->data)) return kContinue;
     event->bytes = static_cast<uint32_t>(strlen(path));
     event->detail = static_cast<uint32_t>(flags);
     event->device = 0;
@@ -317,12 +360,23 @@ class Supervisor {
     if (memcmp(path, "/proc/", 6) == 0 || memcmp(path, "/dev/fd", 7) == 0) return kAsk;
     struct stat status = {};
     int error = StatusOf(event->thread, directory, path, flags, &status);
-    if (!IsWaiting(event->id)) return kContinue;
     if (error != 0) return judges_all ? kAsk : kContinue;
     event->device = status.st_dev;
     event->inode = status.st_ino;
-    if (IsVfio(status) || Finds(nodes, status) || Finds(files, status)) return kAsk;
-    return kContinue;
+    return IsVfio(status) || Finds(nodes, status) || Finds(files, status) ? kAsk : kContinue;
+  }
+
+  // False where the program has no path there that ends in so many bytes. Few are long: of the rest of a page is read only for those.
+  static bool ReadPath(uint32_t thread, uint64_t address, char* path, size_t room) {
+    for (size_t read = 0, wanted = kShortPath; read < room; wanted = room) {
+      // As much as lies before a page that is not there.
+      long bytes = CopyOfOther(SYS_process_vm_readv, static_cast<int>(thread), address + read, path + read, wanted - read);
+      if (bytes <= 0) return false;
+      if (memchr(path + read, 0, static_cast<size_t>(bytes)) != nullptr) return true;
+      if (static_cast<size_t>(bytes) < wanted - read) return false;
+      read = wanted;
+    }
+    return false;
   }
 
  public:
@@ -377,7 +431,14 @@ class Supervisor {
     return false;
   }
 
+  static constexpr size_t kShortPath = 256;
+
   int listener_ = -1;
+  Turn turn_;
+  ThreadFiles threads_;
+  // An event that comes after the end of a process.
+  ExecEvent held_;
+  bool holds_ = false;
   std::vector<int> processes_;
   std::vector<struct pollfd> waiting_;
 };

@@ -1,10 +1,12 @@
 // A program under a supervisor: begun with the filter of exec_filter.h, whose notifications the supervisor has.
 //
-//     parent                              child, with the parent's table of descriptors until its exec
-//     pipe, clone(CLONE_FILES) ─────────> signals as a program expects them, no death without the parent's
-//                                         the filter: its listener is the parent's too
-//     <── listener, or which step failed ─┤
-//     receive ... (exec_notify.h)         execve, of which the supervisor hears; ── why it failed ──> looked at when it has ended
+//     supervisor                          reaper (exec_reaper.h)     program, with the supervisor's table of descriptors until its exec
+//     pipe, clone(CLONE_FILES) ─────────> clone(CLONE_FILES) ──────> signals as a program expects them, no life without the reaper's
+//     <── number and pidfd ───────────────┤                          the filter: its listener is the supervisor's too
+//     <── listener, or which step failed ────────────────────────────┤
+//     receive ... (exec_notify.h)                                    execve, of which the supervisor hears
+//     <── why execve failed ─────────────────────────────────────────┤
+//     <── how it ended ───────────────────┤
 //
 // Between clone and execve there are bare system calls and nothing else: other threads may have held any lock.
 
@@ -30,19 +32,13 @@
 #include "answers.h"
 #include "arguments.h"
 #include "exec_filter.h"
+#include "exec_reaper.h"
 
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
 #endif
 
 namespace {
-
-// What the child says of itself.
-struct ExecReport {
-  enum Step : int32_t { kFiltered = 0, kPrivileges = 1, kFilter = 2, kExec = 3, kParent = 4 };
-  int32_t step;
-  int32_t value;  // the listener, or an errno
-};
 
 // Words for execve: pointers into one block, which the child only reads.
 class Words {
@@ -78,7 +74,7 @@ class Words {
 #ifndef DMA_WINDOW_NO_EXEC
 
 [[noreturn]] void FailInChild(int pipe, ExecReport::Step step, int error) {
-  ExecReport report = {step, error};
+  ExecReport report = {step, error, 0};
   syscall(SYS_write, pipe, &report, sizeof report);
   syscall(SYS_exit_group, 127);
   __builtin_unreachable();
@@ -104,7 +100,7 @@ long PutFilter(const struct sock_fprog* filter) {
   syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
   // Node has its own closed by exec (uv_disable_stdio_inheritance).
   for (int fd = 0; fd < 3; fd++) syscall(SYS_fcntl, fd, F_SETFD, 0);
-  // Without its supervisor its calls would have no answers.
+  // As its supervisor's end is the reaper's.
   syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   if (syscall(SYS_getppid) != parent) FailInChild(pipe, ExecReport::kParent, ESRCH);
   long listener = PutFilter(filter);
@@ -113,13 +109,39 @@ long PutFilter(const struct sock_fprog* filter) {
     listener = PutFilter(filter);
   }
   if (listener == -1) FailInChild(pipe, ExecReport::kFilter, errno);
-  ExecReport report = {ExecReport::kFiltered, static_cast<int32_t>(listener)};
+  ExecReport report = {ExecReport::kFiltered, static_cast<int32_t>(listener), 0};
   syscall(SYS_write, pipe, &report, sizeof report);
   syscall(SYS_execve, path, argv, envp);
   FailInChild(pipe, ExecReport::kExec, errno);
 }
 
-// [pid, its pidfd, the listener, the pipe on which it says why execve failed], or [step, errno].
+// Begins the program, and waits for what ends.
+[[noreturn]] void BeTheReaper(int pipe, pid_t supervisor, const struct sock_fprog* filter, const char* path, char* const* argv,
+                              char* const* envp) {
+  Reaper::BlockSignals();
+  syscall(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  pid_t own = static_cast<pid_t>(syscall(SYS_getpid));
+  int pidfd = -1;
+  long child = syscall(SYS_clone, CLONE_FILES | CLONE_PIDFD | SIGCHLD, 0, &pidfd, 0, 0);
+  if (child == 0) BeTheProgram(pipe, own, filter, path, argv, envp);
+  if (child < 0) FailInChild(pipe, ExecReport::kParent, errno);
+  ExecReport report = {ExecReport::kBegun, static_cast<int32_t>(child), pidfd};
+  syscall(SYS_write, pipe, &report, sizeof report);
+  Reaper::Run(pipe, supervisor, static_cast<pid_t>(child));
+}
+
+// The next one, or nothing where nobody says any more. A reaper that was killed says no more, and takes the program with it.
+bool NextReport(int pipe, int reaper, bool waits, ExecReport* report) {
+  struct pollfd either[2] = {{pipe, POLLIN, 0}, {reaper, POLLIN, 0}};
+  struct timespec at_once = {};
+  while (syscall(SYS_ppoll, either, 2, waits ? nullptr : &at_once, nullptr, 0) == -1 && errno == EINTR) continue;
+  if ((either[0].revents & POLLIN) != 0) return read(pipe, report, sizeof *report) == sizeof *report;
+  if ((either[1].revents & POLLIN) == 0) return false;
+  *report = {ExecReport::kEnded, CLD_KILLED, SIGKILL};
+  return true;
+}
+
+// [pid, its pidfd, the listener, the pipe and the reaper that say how it ends], or [step, errno].
 Napi::Value ExecStart(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   Arguments arguments(info);
@@ -142,52 +164,49 @@ Napi::Value ExecStart(const Napi::CallbackInfo& info) {
   if (syscall(SYS_pipe2, ends, O_CLOEXEC) != 0) return answer({ExecReport::kParent, errno});
   static Filter filter;
   struct sock_fprog program = filter.program();
-  pid_t parent = static_cast<pid_t>(syscall(SYS_getpid));
-  int pidfd = -1;
-  long child = syscall(SYS_clone, CLONE_FILES | CLONE_PIDFD | SIGCHLD, 0, &pidfd, 0, 0);
-  if (child == 0) BeTheProgram(ends[1], parent, &program, path.get()[0], argv.get(), envp.get());
-  int error = errno;
-  ExecReport report = {ExecReport::kParent, child < 0 ? error : ESRCH};
-  struct pollfd either[2] = {{ends[0], POLLIN, 0}, {pidfd, POLLIN, 0}};
-  if (child > 0) {
-    while (syscall(SYS_ppoll, either, 2, nullptr, nullptr, 0) == -1 && errno == EINTR) continue;
-    if ((either[0].revents & POLLIN) != 0 && read(ends[0], &report, sizeof report) != sizeof report) report.value = EIO;
+  pid_t own = static_cast<pid_t>(syscall(SYS_getpid));
+  int reaper = -1;
+  long child = syscall(SYS_clone, CLONE_FILES | CLONE_PIDFD | SIGCHLD, 0, &reaper, 0, 0);
+  if (child == 0) BeTheReaper(ends[1], own, &program, path.get()[0], argv.get(), envp.get());
+  ExecReport failed = {ExecReport::kParent, child < 0 ? errno : ESRCH, 0};
+  ExecReport begun = {};
+  ExecReport filtered = {};
+  filtered.step = -1;
+  while (child > 0 && (begun.step != ExecReport::kBegun || filtered.step != ExecReport::kFiltered)) {
+    ExecReport report = {};
+    if (!NextReport(ends[0], reaper, true, &report) || report.step == ExecReport::kEnded) break;
+    if (report.step == ExecReport::kBegun) begun = report;
+    else if (report.step == ExecReport::kFiltered) filtered = report;
+    else failed = report;
   }
-  if (report.step == ExecReport::kFiltered && child > 0) {
-    return answer({child, pidfd, report.value, ends[0], ends[1]});
+  if (begun.step == ExecReport::kBegun && filtered.step == ExecReport::kFiltered) {
+    return answer({begun.value, begun.more, filtered.value, ends[0], reaper, ends[1]});
   }
   if (child > 0) {
     siginfo_t ended = {};
     syscall(SYS_waitid, P_PID, child, &ended, WEXITED, nullptr);
   }
-  for (int fd : {ends[0], ends[1], pidfd}) {
+  for (int fd : {ends[0], ends[1], reaper}) {
     if (fd >= 0) close(fd);
   }
-  return answer({report.step, report.value});
+  return answer({failed.step, failed.value});
 }
 
-// How a child that has ended did: [CLD_EXITED or another, status, step, errno]. Once. Nothing while it runs, unless this waits.
+// How a program has ended: [CLD_EXITED or another, status, step, errno]. Once. Nothing while it runs, unless this waits.
 Napi::Value ExecEnd(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
-  int pid = arguments.Fd(0);
-  int pipe = arguments.Fd(1);
+  int pipe = arguments.Fd(0);
+  int reaper = arguments.Fd(1);
   uint64_t waits = arguments.Integer(2, "waits", 1);
   if (arguments.refused()) return Nothing();
-  siginfo_t ended = {};
-  int how = waits == 1 ? WEXITED : WEXITED | WNOHANG;
-  long answer = 0;
-  while ((answer = syscall(SYS_waitid, P_PID, pid, &ended, how, nullptr)) != 0 && errno == EINTR) continue;
-  if (answer != 0 || ended.si_pid == 0) {
-    return info.Env().Undefined();
-  }
-  ExecReport report = {ExecReport::kFiltered, 0};
-  struct pollfd said = {pipe, POLLIN, 0};
-  struct timespec at_once = {};
-  if (syscall(SYS_ppoll, &said, 1, &at_once, nullptr, 0) == 1 && read(pipe, &report, sizeof report) != sizeof report) {
-    report = {ExecReport::kParent, EIO};
-  }
+  static ExecReport failed;  // its execve, before its end
+  ExecReport report = {};
+  do {
+    if (!NextReport(pipe, reaper, waits == 1, &report)) return info.Env().Undefined();
+    if (report.step == ExecReport::kExec) failed = report;
+  } while (report.step != ExecReport::kEnded);
   Napi::Array array = Napi::Array::New(info.Env(), 4);
-  int numbers[] = {ended.si_code, ended.si_status, report.step, report.value};
+  int numbers[] = {report.value, report.more, failed.step, failed.value};
   for (uint32_t at = 0; at < 4; at++) array.Set(at, Napi::Number::New(info.Env(), numbers[at]));
   return array;
 }

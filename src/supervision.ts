@@ -47,12 +47,12 @@ export const EVENT_BYTES = 4200;
 
 export interface Supervision {
   /**
-   * Begins a program with the filter: its number, pidfd, the listener, and both ends of a pipe for {@link execEnd}. Two numbers where it could not be
-   * begun: which step failed (1 no_new_privs, 2 the filter, 4 the process itself), and its errno.
+   * Begins a program with the filter: its number, pidfd, the listener, and the pipe and the pidfd of its reaper for {@link execEnd}. Two numbers where it
+   * could not be begun: which step failed (1 no_new_privs, 2 the filter, 4 the process itself), and its errno.
    */
   execStart(path: string, argv: readonly string[], envp: readonly string[]): readonly number[];
-  /** How a child ended: si_code, si_status, and, where it never became the program, step 3 and the errno of execve. `undefined`: it runs; with `waits`, 1, never. */
-  execEnd(pid: number, pipe: number, waits: number): readonly number[] | undefined;
+  /** How the program ended: si_code, si_status, and, where it never became the program, step 3 and the errno of execve. `undefined`: it runs; with `waits`, 1, never. */
+  execEnd(pipe: number, reaper: number, waits: number): readonly number[] | undefined;
   execListen(listener: number): void;
   execWatchProcess(pidfd: number): void;
   execWatch(list: number, entries: Uint8Array): void;

@@ -1,7 +1,8 @@
 /** The devices of `exec --devices FILE`: a JSON document, of which every field is looked at before a program begins. */
 import { keysOf, known, taken } from "../known.ts";
 import { edu, type ModelPciDevice, softwareNvme } from "../model/index.ts";
-import { object, oneOf } from "../validate.ts";
+import { checkPath, object, oneOf } from "../validate.ts";
+import type { DiskFiles } from "./disk-files.ts";
 import { boundedText } from "./growing-file.ts";
 import { UsageError } from "./usage.ts";
 
@@ -20,15 +21,17 @@ interface DescribedEdu extends DescribedPlace {
   readonly dmaBits?: number;
 }
 
-/** As {@link softwareNvme} has them. */
+/** As {@link softwareNvme} has them, but for the disk. */
 interface DescribedNvme extends DescribedPlace {
+  /** A file: what the disk holds before, and after. */
+  readonly disk?: string;
   readonly blocks?: number;
   readonly blockBytes?: 512 | 4096;
   readonly serial?: string;
   readonly model?: string;
   readonly queues?: number;
   readonly vectors?: number;
-  readonly completions?: "now" | "later";
+  readonly completions?: "now" | "later" | { readonly seed: number };
 }
 
 const PLACE = { kind: true, address: true, group: true } as const;
@@ -37,11 +40,11 @@ const NVME_OWN = {
   ...({ blocks: true, blockBytes: true, serial: true, model: true } as const),
   ...({ queues: true, vectors: true, completions: true } as const),
 };
-const NVME_KEYS = keysOf<DescribedNvme>({ ...PLACE, ...NVME_OWN });
+const NVME_KEYS = keysOf<DescribedNvme>({ ...PLACE, ...NVME_OWN, disk: true });
 const NVME_OPTIONS = ["address", "group", ...Object.keys(NVME_OWN)];
 
 /** @throws UsageError with the field, and what would pass; `ERR_FILE_UNREADABLE` */
-export function devicesIn(path: string): readonly ModelPciDevice[] {
+export function devicesIn(path: string, disks: DiskFiles): readonly ModelPciDevice[] {
   const text = boundedText(path, BYTES_MAX);
   let document: unknown;
   try {
@@ -54,7 +57,7 @@ export function devicesIn(path: string): readonly ModelPciDevice[] {
       `--devices: ${path} must be an array of one or more devices, such as [{ "kind": "edu", "group": 26 }]`,
     );
   }
-  return document.map((each, index) => refusedAs(`${path}: devices[${index}]`, () => deviceFrom(each)));
+  return document.map((each, index) => refusedAs(`${path}: devices[${index}]`, () => deviceFrom(each, disks)));
 }
 
 /** What is refused in there is refused as the option, with the place. @throws UsageError */
@@ -68,12 +71,15 @@ export function refusedAs<T>(where: string, make: () => T): T {
   }
 }
 
-function deviceFrom(value: unknown): ModelPciDevice {
+function deviceFrom(value: unknown, disks: DiskFiles): ModelPciDevice {
   const described = object("a device", value) as DescribedPlace;
   const kind = oneOf("kind", described.kind, ["edu", "nvme"]);
   if (kind === "nvme") {
     known("an nvme", described, NVME_KEYS);
-    return softwareNvme(taken(described as object, NVME_OPTIONS));
+    const { disk } = described as DescribedNvme;
+    if (disk !== undefined) checkPath("disk", disk);
+    const options = taken(described as object, NVME_OPTIONS);
+    return softwareNvme(disk === undefined ? options : { ...options, disk: disks.read(disk) });
   }
   known("an edu", described, EDU_KEYS);
   const { dmaBits, ...place } = taken(described as DescribedEdu, ["address", "group", "dmaBits"]);

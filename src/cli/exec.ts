@@ -11,6 +11,7 @@ import type { ModelOptions } from "../model/index.ts";
 import { settingsFrom } from "../model/options.ts";
 import type { Syscalls } from "../syscalls.ts";
 import { recordTrace } from "../trace/index.ts";
+import { DiskFiles } from "./disk-files.ts";
 import { devicesIn, refusedAs } from "./exec-devices.ts";
 import type { ExecLine } from "./exec-line.ts";
 import { writeResult } from "./result-file.ts";
@@ -24,8 +25,9 @@ const FRAMES_SHOWN = 4;
 
 /** The program's exit status, as a shell has it, or one of our own. `warn` writes to stderr. */
 export async function execCommand(line: ExecLine, warn: (text: string) => void): Promise<number> {
+  const disks = new DiskFiles();
+  const machine = machineOf(line, disks);
   const trace = line.traceFile === undefined ? undefined : new TraceFile(line.traceFile);
-  const machine = machineOf(line);
   const { started, restore } = passOnSignals();
   try {
     const report = await exec(linuxSupervision(), {
@@ -43,6 +45,7 @@ export async function execCommand(line: ExecLine, warn: (text: string) => void):
     });
     if (report.findings.length > 0) warn(`dma-window: findings: ${summaryOf(report.findings)}`);
     if (line.reportFile !== undefined) writeResult(line.reportFile, reportText(report), 0o600);
+    disks.write();
     const status = report.exit ?? 128 + (constants.signals[report.signal as NodeJS.Signals] ?? 0);
     const isRefused = report.findings.some(({ kind }) => line.failOn.includes(kind));
     return status === 0 && isRefused ? FOUND : status;
@@ -60,7 +63,7 @@ export async function execCommand(line: ExecLine, warn: (text: string) => void):
 }
 
 /** @throws UsageError for devices that cannot be */
-function machineOf({ platform, groups, linux, devicesFile }: ExecLine): ModelOptions {
+function machineOf({ platform, groups, linux, devicesFile }: ExecLine, disks: DiskFiles): ModelOptions {
   const machine: ModelOptions = {
     platform,
     ram: totalmem(),
@@ -68,7 +71,7 @@ function machineOf({ platform, groups, linux, devicesFile }: ExecLine): ModelOpt
     ...(linux === undefined ? {} : { linux }),
   };
   if (devicesFile === undefined) return machine;
-  const devices = devicesIn(devicesFile);
+  const devices = devicesIn(devicesFile, disks);
   refusedAs(devicesFile, () => settingsFrom({ platform, devices }));
   return { ...machine, devices };
 }

@@ -11,6 +11,14 @@ export interface DeviceAccess {
   readonly length: number;
   /** Why nobody knows what it found there: the model has not the memory any more. */
   readonly unknown: string | undefined;
+  /** It went to a physical address, and nobody knows whose memory that is. */
+  readonly isPhysical: boolean;
+}
+
+/** Where a model's devices are. */
+export interface Places {
+  readonly devices: readonly { readonly device: ModelPciDevice; readonly address: string; readonly group: number }[];
+  readonly groups: readonly { readonly number: number; readonly noIommu: boolean }[];
 }
 
 /** What has to be done around a device's work. */
@@ -39,11 +47,12 @@ export class Devices {
   }
 
   /** Where the model has put them. */
-  placed(
-    places: readonly { readonly device: ModelPciDevice; readonly address: string; readonly group: number }[],
-  ): void {
-    for (const { device, address, group } of places)
-      if (device instanceof WatchedDevice) device.place = { name: address, group };
+  placed({ devices, groups }: Places): void {
+    for (const { device, address, group } of devices) {
+      if (!(device instanceof WatchedDevice)) continue;
+      device.place = { name: address, group };
+      device.hasIommu = groups.some(({ number, noIommu }) => number === group && !noIommu);
+    }
   }
 
   /** Whether there is one that may move data. */
@@ -63,6 +72,7 @@ class WatchedDevice implements ModelPciDevice {
   readonly address?: string;
   readonly driver?: string;
   place = { name: "", group: 0 };
+  hasIommu = true;
   /** Work that was put off. */
   pending = 0;
   readonly #device: ModelPciDevice;
@@ -114,10 +124,12 @@ class WatchedDevice implements ModelPciDevice {
   }
 
   #access(way: "read" | "write", iova: bigint, buffer: Uint8Array, move: Bus["read"]): DmaResult {
-    const access = { ...this.place, way, iova, length: buffer.length };
+    const access = { ...this.place, way, iova, length: buffer.length, unknown: undefined, isPhysical: false };
     try {
       const result = move(iova, buffer);
-      this.#around().accessed({ ...access, length: result.bytes, unknown: undefined });
+      // Without an IOMMU the model finds memory by its physical address, and knows of none.
+      const isPhysical = !this.hasIommu && result.fault?.why === "not mapped";
+      this.#around().accessed({ ...access, length: isPhysical ? buffer.length : result.bytes, isPhysical });
       return result;
     } catch (error) {
       if (!(error instanceof ModelUnknown)) throw error;

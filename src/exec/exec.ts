@@ -51,7 +51,7 @@ export async function exec(native: Supervision, options: ExecOptions): Promise<E
   const devices = new Devices(machine.devices ?? []);
   const settings = settingsFrom(devices.all.length === 0 ? machine : { ...machine, devices: devices.all });
   const kernel = boot(settings);
-  devices.placed(settings.devices);
+  devices.placed(settings);
   const world = makeWorld(native, kernel);
   if (world.refused !== 0) {
     note(
@@ -68,17 +68,17 @@ export async function exec(native: Supervision, options: ExecOptions): Promise<E
   const supervisor = new Supervisor(native, kernel, devices, world, sanitizer, inFront);
   const started = native.execStart(program.file, command, wordsOf(environment));
   if (started.length === 2) throw notStarted(started[0] ?? 0, started[1] ?? 0);
-  const [pid = 0, pidfd = -1, listener = -1, pipe = -1] = started;
+  const [pid = 0, pidfd = -1, listener = -1, pipe = -1, reaper = -1] = started;
   options.started(pid);
   native.execListen(listener);
   native.execWatchProcess(pidfd);
   let end: readonly number[] | undefined;
   await supervisor.serve((ended) => {
     // It is closed by then, and its number may come again, for a process that began later.
-    if (ended === pidfd) end ??= native.execEnd(pid, pipe, 0);
+    if (ended === pidfd) end ??= native.execEnd(pipe, reaper, 0);
   });
   // Its filter goes before it does.
-  end ??= native.execEnd(pid, pipe, 1);
+  end ??= native.execEnd(pipe, reaper, 1);
   const [code = EXITED, status = 0, step = 0, error = 0] = end ?? [];
   if (step === Step.EXEC) {
     const why = `${program.file} cannot be executed: ${errnoName(error)}`;

@@ -7,11 +7,14 @@ import { join } from "node:path";
 import { suite, test } from "uvu";
 import * as assert from "uvu/assert";
 import { parseCommandLine } from "../../src/cli/options.ts";
+import { scenesOf } from "../kernels/guest/documents.ts";
+import { guests } from "../kernels/guests.ts";
 import { root } from "../package/imports.ts";
 import { type Command, commandsIn, mentionedIn, wordsOf } from "./commands.ts";
 import { documents } from "./documents.ts";
 import { elsewhere, isElsewhere } from "./elsewhere.ts";
 import { Folder } from "./executed.ts";
+import { commandsFor } from "./in-guests.ts";
 import { isShown } from "./shown.ts";
 
 const isWriting = process.env.DMA_WINDOW_WRITE === "1";
@@ -64,6 +67,40 @@ test("what is run elsewhere is in a document, and is run there", () => {
     assert.ok(found, `no document has ${entry.command}`);
     const [file, piece] = entry.runBy;
     assert.ok(readFileSync(join(root, file), "utf8").includes(piece), `${file} has ${piece}`);
+  }
+});
+
+/** What changes a machine, or asks for a device or its kernel. */
+const ofMachine =
+  /^(?:modprobe|insmod|chown|echo|sysctl) |^(?:ls|cat|readlink) \/(?:sys|dev)\b|--kernel linux|\blinux 0000:|npm run test:hardware|^dma-window (?:devices 0000|bind|unbind)\b|--root \/host/;
+
+test("what needs root, a device or a module is run in a guest, out of the document, and by a shell", () => {
+  for (const { name, text } of documents) {
+    for (const command of commandsIn(text).filter((one) => ofMachine.test(one.text))) {
+      const entries = elsewhere.filter((entry) => isElsewhere(entry, name, command.text));
+      assert.ok(
+        entries.some(({ machines = [] }) => machines.length > 0),
+        `${name}:${command.line}: ${command.text}`,
+      );
+    }
+  }
+  for (const { needs, machines, command, runBy } of elsewhere) {
+    const isOfGuest = /\b(?:root|devices?|IOMMU|modules?|memory)\b/.test(needs);
+    assert.is(machines !== undefined, isOfGuest, `${command} needs ${needs}`);
+    if (machines !== undefined) assert.match(runBy[0], /^test\/kernels\/guest\/documents-/);
+  }
+});
+
+test("a guest knows what holds after each command that it runs, and runs each that it knows of", () => {
+  for (const machine of ["x86", "powernv", "pseries"] as const) {
+    const known = scenesOf(machine).flatMap(({ document, steps }) =>
+      Object.keys(steps).map((text) => `${document}: ${text}`),
+    );
+    const run = commandsFor(machine).map(({ document, text }) => `${document}: ${text}`);
+    assert.equal(known.sort(), [...new Set(run)].sort(), machine);
+    assert.ok(
+      guests.some((guest) => guest.machine === machine && guest.parts.some(({ name }) => name === "documents")),
+    );
   }
 });
 

@@ -3,6 +3,8 @@
  * is struck out. A document shows no command that nobody runs: options of docker's are options, and no command with an image to be named.
  */
 
+import type { Guest } from "../kernels/guests.ts";
+
 export interface Elsewhere {
   readonly command: RegExp;
   /** Where it stands; left out: anywhere. */
@@ -11,13 +13,17 @@ export interface Elsewhere {
   readonly needs: string;
   /** A file of the repository that runs it, and a piece of that file's text that does. */
   readonly runBy: readonly [file: string, text: string];
+  /** The guests that run it, by a shell, as it stands in its document. */
+  readonly machines?: readonly Guest["machine"][];
 }
 
 const KERNELS: Elsewhere["runBy"] = [".ci/run", "npm run test:kernels"];
-/** In a guest, as it stands in docs/guide.md. */
-const inGuest = (text: string): Elsewhere["runBy"] => ["test/kernels/guest/guide.ts", text];
-/** The guests have them by the kernel's command line. */
-const HUGEPAGES: Elsewhere["runBy"] = ["test/kernels/guests.ts", "hugepages="];
+/** By the x86 guest. */
+const onX86 = (text: string): Pick<Elsewhere, "runBy" | "machines"> => ({
+  runBy: ["test/kernels/guest/documents-x86.ts", text],
+  machines: ["x86"],
+});
+const POWER: Elsewhere["machines"] = ["powernv", "pseries"];
 
 const EXEC = "a compiler, seccomp and DPDK's package";
 
@@ -67,39 +73,51 @@ export const elsewhere: readonly Elsewhere[] = [
   },
   { command: /^npm run wasm:report$/, needs: "nothing: a table of sizes", runBy: ["test/bench/wasm.test.ts", "wasm"] },
   { command: /^npm run test:kernels\b/, needs: "QEMU and a mirror of Debian's", runBy: KERNELS },
-  { command: /^(?:DMA_WINDOW_GROUP=\S+ )?npm run test:hardware\b/, needs: "root and a device", runBy: KERNELS },
+  {
+    command: /^(?:DMA_WINDOW_GROUP=\S+ )?npm run test:hardware\b/,
+    needs: "root and a device",
+    ...onX86("npm run test:hardware"),
+  },
   { command: /^npm run playground$/, needs: "its own folder", runBy: ["test/playground/build.test.ts", "playground"] },
   {
     command: /^modprobe vfio-pci$/,
     needs: "root, and a kernel with modules",
-    runBy: inGuest('"modprobe vfio-pci"'),
+    runBy: ["test/kernels/guest/documents-x86.ts", '"modprobe vfio-pci"'],
+    machines: ["x86", "powernv", "pseries"],
   },
   {
-    command: /^modprobe /,
-    needs: "root, and POWER or one module more",
-    runBy: ["test/kernels/guest/init.sh", "insmod"],
+    command: /^modprobe vfio_iommu_spapr_tce(?: && modprobe vfio-pci)?$/,
+    needs: "root, and a kernel with modules, on POWER",
+    runBy: ["test/kernels/guest/documents-power.ts", '"modprobe vfio_iommu_spapr_tce'],
+    machines: POWER,
   },
   {
     command: /^echo 512 > \/sys\/kernel\/mm\//,
-    document: "docs/guide.md",
     needs: "root, and memory to spare",
-    runBy: inGuest("`echo 512 > "),
+    ...onX86("`echo 512 > "),
   },
-  { command: /^echo \d+ > \/sys\/kernel\/mm\//, needs: "root, and memory to spare", runBy: HUGEPAGES },
   {
-    command: /^echo \S+ > \/sys\/bus\//,
+    command: /^echo 16 > \/sys\/kernel\/mm\//,
+    needs: "root, and memory to spare, on POWER with the radix MMU",
+    runBy: ["test/kernels/guest/documents-power.ts", "`echo 16 > "],
+    machines: ["pseries"],
+  },
+  {
+    command: /^echo \S+ > \/sys\/bus\/pci\/devices\/\S+\/driver\/unbind$/,
+    needs: "root, and a device that a driver of the kernel's has",
+    ...onX86("/driver/unbind"),
+  },
+  {
+    command: /^(?:echo (?:\S+ )?> |readlink |ls )\/sys\/bus\/pci\/(?!\S*\/driver\/unbind)/,
     needs: "root and a device",
-    runBy: ["test/kernels/guest/machine.ts", "driver_override"],
+    runBy: ["test/kernels/guest/documents-testing.ts", "drivers_probe"],
+    machines: ["x86", "powernv", "pseries"],
   },
-  {
-    command: /^ls \/sys\/kernel\/iommu_groups$/,
-    needs: "an IOMMU",
-    runBy: inGuest('"ls /sys/kernel/iommu_groups"'),
-  },
+  { command: /^ls \/sys\/kernel\/iommu_groups$/, needs: "an IOMMU", ...onX86('"ls /sys/kernel/iommu_groups"') },
   {
     command: /^chown user \/dev\/vfio\//,
     needs: "root and a device",
-    runBy: inGuest('"chown user /dev/vfio/26"'),
+    ...onX86('"chown user /dev/vfio/26"'),
   },
   {
     command: /^dma-window doctor$/,
@@ -113,40 +131,48 @@ export const elsewhere: readonly Elsewhere[] = [
     needs: "its numbers of processes, and its places of files, made one",
     runBy: ["test/observing/document.test.ts", "forgets.mjs"],
   },
-  { command: /^dma-window doctor --root \/host$/, needs: "a host", runBy: ["test/doctor/document.test.ts", "--root"] },
+  {
+    command: /^dma-window doctor$/,
+    document: "docs/guide.md",
+    needs: "a device, and modules that are not loaded yet",
+    ...onX86('"dma-window doctor"'),
+  },
+  {
+    command: /^dma-window doctor --root \/host$/,
+    needs: "root, and a machine with devices below a directory",
+    ...onX86('"dma-window doctor --root /host"'),
+  },
   {
     command: /^dma-window (?:devices$|bind |unbind )/,
     document: "docs/using.md",
-    needs: "the machine that it describes",
-    runBy: ["test/documents/devices.test.ts", "devices|bind|unbind"],
+    needs: "root and devices; the machine that it describes is in test/documents/devices.test.ts",
+    ...onX86('document: "docs/using.md"'),
   },
   {
-    command: /^dma-window (?:devices|bind) 0000:/,
+    command: /^dma-window devices$/,
     document: "docs/guide.md",
-    needs: "root and a device",
-    runBy: inGuest("`dma-window bind "),
+    needs: "a device that the guide goes on with",
+    ...onX86('"dma-window devices"'),
   },
   {
     command: /^dma-window (?:devices|bind|unbind) 0000:/,
     needs: "root and a device",
-    runBy: ["test/cli/devices.test.ts", "unbind"],
+    ...onX86("`dma-window bind "),
   },
   {
-    command: /^dma-window plan --kernel linux --group 26$/,
-    document: "docs/guide.md",
+    command: /^dma-window (?:run|plan) --kernel linux /,
     needs: "a device that is bound to vfio-pci",
-    runBy: inGuest('"dma-window plan --kernel linux --group 26"'),
+    ...onX86("--kernel linux --group"),
   },
-  { command: /^dma-window (?:run|plan) --kernel linux /, needs: "a device that is bound to vfio-pci", runBy: KERNELS },
   {
     command: /^node examples\/nvme\/main\.mjs info --kernel linux /,
     needs: "root and a device",
-    runBy: ["test/kernels/main.ts", "examples/nvme/main.mjs"],
+    ...onX86("`node examples/nvme/main.mjs info --kernel linux"),
   },
   {
     command: /^node examples\/first-register\.mjs linux /,
     needs: "root and a device",
-    runBy: inGuest("`node examples/first-register.mjs linux "),
+    ...onX86("`node examples/first-register.mjs linux "),
   },
 ];
 

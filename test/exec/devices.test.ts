@@ -1,5 +1,5 @@
 /** Devices of the software kernel behind the descriptors of a program in C: registers, transfers, interrupts. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
@@ -69,6 +69,49 @@ else {
     assert.equal(report.findings, []);
   });
 
+  for (const [platform, address, completions] of [
+    ["type1", "0000:00:1a.0", "now"],
+    ["type1", "0000:00:1a.0", "later"],
+    // Work that takes several turns of the event loop, while the program waits and asks nothing.
+    ["powernv", "0000:01:00.0", { seed: 7 }],
+  ] as const) {
+    devices(
+      `an NVMe disk: Identify, queues, blocks, each heard by MSI-X (${platform}, ${JSON.stringify(completions)})`,
+      () => {
+        const nvme = { kind: "nvme", group: 26, serial: "abc123", completions };
+        const words = [program("nvme"), platform, "26", address];
+        const { code, out, err, report } = exec(["--platform", platform, ...plugged([nvme])], words);
+        assert.equal(
+          out.trimEnd().split("\n"),
+          [
+            "region flags 0x3, size 0x4000, 65 vectors",
+            'identify 0: "dma-window mode", serial "abc123"',
+            "namespace 0: 32768 blocks",
+            "queues 0 0",
+            "blocks, wrong 0",
+            "a page that is not mapped: status 0x4",
+            "RESET 0, CSTS 0, bus master 1",
+          ],
+          err,
+        );
+        assert.is(code, 0);
+        assert.equal(report.findings, []);
+      },
+    );
+  }
+
+  devices("a disk is a file's bytes, and what was written stands there afterwards", () => {
+    const disk = join(folder, "disk.img");
+    const before = Buffer.alloc(64 << 10, 0x77);
+    writeFileSync(disk, before);
+    const options = ["--platform", "type1", ...plugged([{ kind: "nvme", group: 26, serial: "abc123", disk }])];
+    const { out } = exec(options, [program("nvme"), "type1", "26", "0000:00:1a.0"]);
+    assert.match(out, /namespace 0: 128 blocks\nqueues 0 0\nblocks, wrong 0/);
+    // 24 blocks, each counting from three times its number on.
+    const written = Buffer.from(Array.from({ length: 24 * 512 }, (_, at) => (at % 512) + Math.floor(at / 512) * 3));
+    assert.ok(readFileSync(disk).equals(Buffer.concat([written, before.subarray(written.length)])));
+  });
+
   const ways = [
     ["type1", "munmap", -1],
     ["type1", "mmap", 0],
@@ -122,6 +165,9 @@ else {
       [[{ ...EDU, serial: "1" }], /devices\[0\]: .*serial/],
       [[{ ...EDU, dmaBits: 65 }], /dmaBits of an edu must be an integer from 1 to 64; got 65/],
       [[{ kind: "nvme", serial: "x".repeat(21) }], /devices\[0\]: serial must be up to 20 characters/],
+      [[{ kind: "nvme", disk: 7 }], /devices\[0\]: disk must be a path/],
+      [[{ kind: "nvme", disk: folder }], /the disk .* cannot be opened for reading and writing/],
+      [[{ kind: "nvme", disk: "/dev/null" }], /the disk \/dev\/null must have from 1 byte to 1 GiB; it has 0/],
       [[{ ...EDU, address: "1a.0" }], /devices\[0\]\.address must be as "0000:01:00\.0"; got "1a\.0"/],
       [[{ ...EDU, group: -1 }], /devices\[0\]\.group must be an integer of 0 or more; got -1/],
     ] as const) {

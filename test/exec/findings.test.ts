@@ -13,6 +13,8 @@ const twins: readonly (readonly [name: string, platform: string, words: readonly
   ["given-back", "powernv", ["munmap"], "given-back-while-reachable"],
   ["never-unmapped", "type1", [], "never-unmapped"],
   ["never-unmapped", "powernv", [], "never-unmapped"],
+  ["never-unmapped", "type1", ["first"], "never-unmapped"],
+  ["never-unmapped", "powernv", ["first"], "never-unmapped"],
   ["registered-never-mapped", "powernv", [], "registered-never-mapped"],
   ["left-mapped", "type1", [], "left-mapped"],
   ["unmapped-another", "type1", [], "unmapped-another"],

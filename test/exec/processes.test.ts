@@ -1,6 +1,6 @@
 /** Several processes and several programs in one; and the end of any of them, at any moment. */
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -44,21 +44,66 @@ else {
   }
 
   processes("the program killed: the command ends as it did", async () => {
-    const { pid, ended } = await begun();
-    process.kill(pid, "SIGKILL");
+    const { pids, ended } = await begin("busy");
+    process.kill(pids[0] ?? 0, "SIGKILL");
     assert.is(await ended, 128 + 9);
   });
 
-  processes("the supervisor killed: the program ends too", async () => {
-    const { pid, child, ended } = await begun();
-    child.kill("SIGKILL");
+  const kills: Readonly<Record<string, (begun: Begun) => void>> = {
+    "the supervisor": ({ child }) => {
+      child.kill("SIGKILL");
+    },
+    "the supervisor and the program": ({ child, pids: [own = 0] }) => {
+      process.kill(own, "SIGKILL");
+      child.kill("SIGKILL");
+    },
+    "the supervisor's process group": ({ child: { pid = 0 } }) => {
+      process.kill(-pid, "SIGKILL");
+    },
+  };
+  for (const [how, kill] of Object.entries(kills)) {
+    processes(`${how} killed: nothing stays of the program, its children and theirs`, async () => {
+      const begun = await begin("descendants");
+      // The program, its children, the supervisor's own one, and it itself.
+      const all = [...begun.pids, ...childrenOf(begun.child.pid ?? 0), begun.child.pid ?? 0];
+      assert.is(begun.pids.length, 7);
+      assert.ok(begun.pids.every(isThere));
+      kill(begun);
+      await begun.ended;
+      for (let tries = 0; all.some(isThere) && tries < 500; tries++) await new Promise((next) => setTimeout(next, 10));
+      assert.equal(all.filter(isThere), []);
+    });
+  }
+
+  processes("the program killed: its children are on their own, and the command goes on until they end", async () => {
+    const { pids, child, ended } = await begin("descendants");
+    const [program = 0, ...others] = pids;
+    process.kill(program, "SIGKILL");
+    await new Promise((next) => setTimeout(next, 300));
+    assert.is(child.exitCode, null);
+    assert.ok(others.every(isThere));
+    for (const pid of others) process.kill(pid, "SIGKILL");
+    assert.is(await ended, 128 + 9);
+    assert.equal(pids.filter(isThere), []);
+  });
+
+  processes("a command that has ended leaves nothing of its own", async () => {
+    const { pids, child, ended } = await begin("busy");
+    const own = childrenOf(child.pid ?? 0);
+    assert.ok(own.length > 0);
+    process.kill(pids[0] ?? 0, "SIGKILL");
     await ended;
-    for (let tries = 0; isThere(pid) && tries < 500; tries++) await new Promise((resolve) => setTimeout(resolve, 10));
-    assert.not.ok(isThere(pid));
+    assert.equal(own.filter(isThere), []);
   });
 
   processes("the supervisor asked to end: the program is asked, and its end is the command's", async () => {
-    const { child, ended } = await begun();
+    const { child, ended } = await begin("busy");
+    child.kill("SIGTERM");
+    assert.is(await ended, 128 + 15);
+  });
+
+  processes("the supervisor is asked to end, and hears it between calls that it lets pass without end", async () => {
+    const { child, ended } = await begin("busy", "nothing");
     child.kill("SIGTERM");
     assert.is(await ended, 128 + 15);
   });
@@ -66,21 +111,33 @@ else {
 
 processes.run();
 
-/** A program that maps and unmaps for ever. */
-async function begun() {
-  const child = spawn(process.execPath, [main, "exec", "--platform", "powernv", "--", program("busy"), "powernv"], {
-    stdio: ["ignore", "pipe", "ignore"],
-  });
+/** A program that runs for ever, and the numbers that it has printed: its own first. In a process group of its own, with its supervisor. */
+async function begin(name: string, ...words: readonly string[]) {
+  const line = ["exec", "--platform", "powernv", "--", program(name), "powernv", ...words];
+  const child = spawn(process.execPath, [main, ...line], { stdio: ["ignore", "pipe", "ignore"], detached: true });
   const ended = new Promise<number | null>((resolve) => child.on("exit", resolve));
-  const pid = await new Promise<number>((resolve) => child.stdout.once("data", (text) => resolve(Number(text))));
-  return { child, pid, ended };
+  const pids = await new Promise<number[]>((resolve) =>
+    child.stdout.once("data", (text) => resolve(String(text).trim().split(" ").map(Number))),
+  );
+  return { child, pids, ended };
+}
+
+type Begun = Awaited<ReturnType<typeof begin>>;
+
+function childrenOf(pid: number): number[] {
+  const all = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  return all.map(Number).filter((each) => new RegExp(`^PPid:\\s*${pid}$`, "m").test(statusOf(each)));
 }
 
 /** A process that nobody has waited for yet has ended. */
 function isThere(pid: number): boolean {
+  return /^State:\s*[^ZX\s]/m.test(statusOf(pid));
+}
+
+function statusOf(pid: number): string {
   try {
-    return !/^State:\s*Z/m.test(readFileSync(`/proc/${pid}/status`, "latin1"));
+    return readFileSync(`/proc/${pid}/status`, "latin1");
   } catch {
-    return false;
+    return ""; // it has ended
   }
 }

@@ -9,7 +9,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cardRom } from "../conformance/card-rom.ts";
-import { commandsIn } from "../documents/commands.ts";
+import { commandsFor } from "../documents/in-guests.ts";
 import { Apt } from "./apt.ts";
 import type { Boot } from "./boots.ts";
 import { rawProgramFor, shimFor } from "./compiled.ts";
@@ -87,7 +87,7 @@ export class Workshop {
       file("app/guest.json", JSON.stringify({ name: guest.name, machine: guest.machine, hugepages: guest.hugepages })),
       file("app/parts", parts.map(({ name, seconds }) => `${name} ${seconds}\n`).join("")),
       file("app/row", harm?.id ?? ""),
-      file("app/guide.json", JSON.stringify(this.#guide())),
+      file("app/documents.json", JSON.stringify(commandsFor(guest.machine))),
       file("app/disk.json", JSON.stringify(diskFacts())),
       program("init", readFileSync(join(this.#root, "test/kernels/guest/init.sh"))),
       ...more,
@@ -97,11 +97,6 @@ export class Workshop {
     const beside = (what: string) => join(at, `${fileName(name)}.${what}`);
     writeFileSync(beside("rom"), cardRom());
     return { kernel: kernel.path, initrd, disk: beside("disk"), accesses: beside("accesses"), rom: beside("rom") };
-  }
-
-  /** The commands of docs/guide.md. */
-  #guide(): readonly string[] {
-    return commandsIn(readFileSync(join(this.#root, "docs/guide.md"), "utf8")).map(({ text }) => text);
   }
 
   #kernel(architecture: Architecture, flavour: string): Promise<Kernel> {

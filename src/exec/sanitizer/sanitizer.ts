@@ -146,7 +146,12 @@ export class Sanitizer implements CallWitness, TransferWitness {
 
   /** A device moved data, or wanted to. */
   accessed(access: DeviceAccess): void {
-    const { name, group, way, iova, length, unknown } = access;
+    const { name, group, way, iova, length, unknown, isPhysical } = access;
+    if (isPhysical) {
+      const message = `The device ${name} ${way === "read" ? "reads" : "writes"} physical memory, and moves nothing: without an IOMMU nobody here knows whose memory it is.`;
+      this.#addAll([{ kind: "not-modelled", message, addresses: [], calls: [] }], []);
+      return;
+    }
     if (length === 0 || (this.#stale.isEmpty && unknown === undefined)) return;
     const [start, end] = pagesOf(iova, BigInt(length));
     const leadsTo = (page: number) => {
@@ -170,9 +175,16 @@ export class Sanitizer implements CallWitness, TransferWitness {
       for (const memory of this.#registered.values()) this.#addAll(judgeRegistered(memory.takeAllOf(container)), []);
       this.#unheeded.push(...container.unheeded);
       container.unheeded = [];
-      this.#stale.closed(container);
-      this.#containers.delete(file.number);
+      container.isClosed = true;
+      this.#forgetIfGone(container);
     }
+  }
+
+  /** A group that is open keeps its container, and all that is mapped there. (`drivers/vfio/container.c: vfio_container_get`) */
+  #forgetIfGone(container: ContainerState): void {
+    if (!container.isClosed || container.maps.all.length > 0) return;
+    this.#stale.closed(container);
+    this.#containers.delete(container.file.number);
   }
 
   /** A process has ended; the model's has not yet. */
@@ -288,7 +300,10 @@ export class Sanitizer implements CallWitness, TransferWitness {
     this.#events = [];
     return events.flatMap(({ container, iova, length }) => {
       const [start, end] = pagesOf(iova, length);
-      return this.#containers.get(container)?.maps.remove(start, end) ?? [];
+      const state = this.#containers.get(container);
+      const removed = state?.maps.remove(start, end) ?? [];
+      if (state?.isClosed) this.#forgetIfGone(state);
+      return removed;
     });
   }
 

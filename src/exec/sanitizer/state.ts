@@ -30,6 +30,8 @@ export class ContainerState {
   readonly file: GivenFile;
   readonly maps = new LiveMaps();
   isSpapr = false;
+  /** No descriptor leads to it any more. */
+  isClosed = false;
   /** In pages of IOVA; of sPAPR. */
   windows: readonly Range[] = [];
   lastUnmap: PastUnmap | undefined;

@@ -2,9 +2,9 @@
 import { conformance, device } from "./conformance.ts";
 import { dma } from "./dma.ts";
 import { doctorHumble, doctorPart } from "./doctor.ts";
+import { documents } from "./documents.ts";
 import { ends, hold, humble } from "./ends.ts";
 import { flight } from "./flight.ts";
-import { guide } from "./guide.ts";
 import { hardware } from "./hardware.ts";
 import { harm } from "./harm.ts";
 import { heap } from "./heap.ts";
@@ -14,7 +14,7 @@ import { random } from "./random.ts";
 /** `hold` and `humble` are children of `ends`, `doctor-humble` of `doctor`, those with nvme in their name of `nvme`; `hello` shows that a user can start the program. */
 const parts: Readonly<Record<string, () => void | Promise<void>>> = {
   doctor: doctorPart,
-  guide,
+  documents,
   dma,
   flight,
   heap,
