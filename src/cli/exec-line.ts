@@ -10,6 +10,9 @@ export interface ExecLine {
   readonly groups: readonly number[];
   readonly linux?: string;
   readonly devicesFile?: string;
+  readonly faultsFile?: string;
+  /** `memlock=64M`, `maps=1000`, as they were given. */
+  readonly limits: readonly string[];
   readonly traceFile?: string;
   readonly reportFile?: string;
   /** Findings that make the command fail. */
@@ -22,6 +25,8 @@ const PLATFORMS: readonly ModelPlatform[] = ["powernv", "pseries", "type1", "noi
 const options = {
   platform: { type: "string", default: "powernv" },
   devices: { type: "string" },
+  faults: { type: "string" },
+  limits: { type: "string", multiple: true, default: [] as string[] },
   group: { type: "string", multiple: true, default: [] as string[] },
   linux: { type: "string" },
   trace: { type: "string" },
@@ -52,6 +57,8 @@ export function execLine(args: readonly string[]): ExecLine {
     groups: values.group.map((group) => parseCount("group", group, 0, 2 ** 31 - 1)),
     ...(values.linux === undefined ? {} : { linux: values.linux }),
     ...(values.devices === undefined ? {} : { devicesFile: values.devices }),
+    ...(values.faults === undefined ? {} : { faultsFile: values.faults }),
+    limits: values.limits,
     ...(values.trace === undefined ? {} : { traceFile: values.trace }),
     ...(values.report === undefined ? {} : { reportFile: values.report }),
     failOn: [...new Set(values["fail-on"].flatMap((text) => text.split(",").flatMap(kindsOf)))],

@@ -13,6 +13,8 @@ import type { Syscalls } from "../syscalls.ts";
 import { recordTrace } from "../trace/index.ts";
 import { DiskFiles } from "./disk-files.ts";
 import { devicesIn, refusedAs } from "./exec-devices.ts";
+import { faultsIn } from "./exec-faults.ts";
+import { limitsFrom } from "./exec-limits.ts";
 import type { ExecLine } from "./exec-line.ts";
 import { writeResult } from "./result-file.ts";
 import { TraceFile } from "./trace-file.ts";
@@ -27,6 +29,7 @@ const FRAMES_SHOWN = 4;
 export async function execCommand(line: ExecLine, warn: (text: string) => void): Promise<number> {
   const disks = new DiskFiles();
   const machine = machineOf(line, disks);
+  const faults = line.faultsFile === undefined ? undefined : faultsIn(line.faultsFile);
   const trace = line.traceFile === undefined ? undefined : new TraceFile(line.traceFile);
   const { started, restore } = passOnSignals();
   try {
@@ -37,12 +40,14 @@ export async function execCommand(line: ExecLine, warn: (text: string) => void):
       found: (finding) => warn(warningOf(finding)),
       started,
       note: (sentence) => warn(`dma-window: ${sentence}`),
+      ...(faults === undefined ? {} : { faults: faults.all }),
       ...(trace === undefined
         ? {}
         : {
             record: (kernel: Syscalls) => recordTrace(kernel, trace.write, { note: `exec ${line.program.join(" ")}` }),
           }),
     });
+    for (const fault of faults?.unmet ?? []) warn(`dma-window: no call met the fault ${fault}`);
     if (report.findings.length > 0) warn(`dma-window: findings: ${summaryOf(report.findings)}`);
     if (line.reportFile !== undefined) writeResult(line.reportFile, reportText(report), 0o600);
     disks.write();
@@ -62,13 +67,14 @@ export async function execCommand(line: ExecLine, warn: (text: string) => void):
   }
 }
 
-/** @throws UsageError for devices that cannot be */
-function machineOf({ platform, groups, linux, devicesFile }: ExecLine, disks: DiskFiles): ModelOptions {
+/** @throws UsageError for devices and limits that cannot be */
+function machineOf({ platform, groups, linux, devicesFile, limits }: ExecLine, disks: DiskFiles): ModelOptions {
   const machine: ModelOptions = {
     platform,
     ram: totalmem(),
     ...(groups.length === 0 ? {} : { groups }),
     ...(linux === undefined ? {} : { linux }),
+    ...limitsFrom(limits, platform),
   };
   if (devicesFile === undefined) return machine;
   const devices = devicesIn(devicesFile, disks);

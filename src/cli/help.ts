@@ -151,6 +151,10 @@ ${ROOT}${JSON_OPTION}
   --group N                the groups; may be repeated (default: 26)
   --devices FILE           an NVMe disk, or edu, for the program to drive: JSON
   --linux VERSION          the version of Linux that answers
+  --faults FILE            calls that fail: JSON
+  --limits memlock=SIZE,maps=N
+                           in place of the program's RLIMIT_MEMLOCK; how many
+                           maps type1 takes
   --report FILE            what was found, as one JSON document
   --trace FILE             the calls, for replay, show and explain --trace
   --fail-on KIND|any       fail, with 99, where that was found; may be repeated

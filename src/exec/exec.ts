@@ -3,7 +3,7 @@ import { constants } from "node:os";
 import { ERRNO } from "../errno.ts";
 import { DmaWindowError, errnoName } from "../errors.ts";
 import { linuxVersionText } from "../linux-version.ts";
-import type { ModelOptions } from "../model/index.ts";
+import { type Fault, faulty, type ModelOptions } from "../model/index.ts";
 import { boot } from "../model/kernel.ts";
 import { settingsFrom } from "../model/options.ts";
 import type { Supervision } from "../supervision.ts";
@@ -30,6 +30,8 @@ export interface ExecOptions {
   readonly note: (sentence: string) => void;
   /** The program has been started. */
   readonly started: (pid: number) => void;
+  /** Calls that fail, in each process anew. */
+  readonly faults?: readonly Fault[];
   /** Stands in front of the model for the first process that makes a call: a recorder of a trace. */
   readonly record?: (kernel: Syscalls) => Syscalls;
 }
@@ -61,11 +63,15 @@ export async function exec(native: Supervision, options: ExecOptions): Promise<E
   const sanitizer = new Sanitizer(kernel, options.found, (thread, instruction) => stackOf(native, thread, instruction));
   let recorded = false;
   const inFront = (own: Syscalls): Syscalls => {
-    if (options.record === undefined || recorded) return own;
+    const failing = options.faults === undefined ? own : faulty(own, ...options.faults);
+    if (options.record === undefined || recorded) return failing;
     recorded = true;
-    return options.record(own);
+    return options.record(failing);
   };
-  const supervisor = new Supervisor(native, kernel, devices, world, sanitizer, inFront);
+  const supervisor = new Supervisor(native, kernel, devices, world, sanitizer, {
+    inFront,
+    locked: machine.lockedMemory,
+  });
   const started = native.execStart(program.file, command, wordsOf(environment));
   if (started.length === 2) throw notStarted(started[0] ?? 0, started[1] ?? 0);
   const [pid = 0, pidfd = -1, listener = -1, pipe = -1, reaper = -1] = started;

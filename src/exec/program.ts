@@ -1,4 +1,4 @@
-import type { ModelKernel } from "../model/index.ts";
+import type { LockedMemoryLimits, ModelKernel } from "../model/index.ts";
 import type { Supervision } from "../supervision.ts";
 import type { Syscalls } from "../syscalls.ts";
 import { KnownMemory } from "./known-memory.ts";
@@ -8,6 +8,14 @@ import { procText } from "./proc.ts";
 /** CAP_IPC_LOCK. */
 const LOCK_ALL = 1n << 14n;
 const NO_LIMIT = 2n ** 64n - 1n;
+
+/** What all programs have of the command line. */
+export interface ProgramTerms {
+  /** Stands in front of the model, for each process anew: faults, a recorder of calls. */
+  readonly inFront: (kernel: Syscalls) => Syscalls;
+  /** In place of the process's own. */
+  readonly locked: LockedMemoryLimits | undefined;
+}
 
 /** One process that makes calls of VFIO, or rather one memory: what it is to the model. */
 export class Program {
@@ -25,21 +33,24 @@ export class Program {
   readonly #own: OtherMemory;
   /** Where its memory's first stack begins: another one's begins elsewhere. */
   readonly #stack: string;
-  #limit: bigint;
+  /** `undefined` where the command line has one. */
+  #limit: bigint | undefined;
   #mayBeAnother = false;
 
-  constructor(native: Supervision, machine: ModelKernel, pid: number, inFront: (kernel: Syscalls) => Syscalls) {
+  constructor(native: Supervision, machine: ModelKernel, pid: number, { inFront, locked }: ProgramTerms) {
     this.#native = native;
     this.pid = pid;
     this.pidfd = native.execProcessFile(pid);
-    this.#limit = native.execLockedLimit(pid);
+    this.#limit = locked === undefined ? native.execLockedLimit(pid) : undefined;
     this.#own = new OtherMemory(native, pid, () => !this.#mayBeAnother || this.#isSame);
     this.kernel = machine.spawn({
       memory: this.#own,
-      lockedMemory: { limit: limitOf(this.#limit), privileged: mayLockAll(pid) },
+      lockedMemory: locked ?? { limit: limitOf(this.#limit), privileged: mayLockAll(pid) },
     });
     this.calls = inFront(this.kernel);
-    this.memory = new KnownMemory({ ...bound(this.calls), pageSize: this.kernel.pageSize }, pid);
+    const { kernel } = this;
+    const protect: ModelKernel["protect"] = (...all) => kernel.protect(...all);
+    this.memory = new KnownMemory({ ...bound(this.calls), protect, pageSize: kernel.pageSize }, pid);
     this.foreign = this.kernel.eventfd();
     this.#stack = stackOf(pid);
   }
@@ -67,6 +78,7 @@ export class Program {
 
   /** RLIMIT_MEMLOCK as it is now. */
   readLimit(): void {
+    if (this.#limit === undefined) return;
     const limit = this.#native.execLockedLimit(this.pid);
     if (limit === this.#limit) return;
     this.#limit = limit;
@@ -86,8 +98,8 @@ function stackOf(pid: number): string {
   return words.slice(23, 26).join(" ");
 }
 
-function limitOf(limit: bigint): bigint | null {
-  return limit === NO_LIMIT ? null : limit;
+function limitOf(limit: bigint | undefined): bigint | null {
+  return limit === undefined || limit === NO_LIMIT ? null : limit;
 }
 
 /** CAP_IPC_LOCK counts in the first user namespace alone, whose map is the identity. (`user_namespaces(7)`) */

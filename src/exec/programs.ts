@@ -1,23 +1,21 @@
 import type { ModelKernel } from "../model/index.ts";
 import type { Supervision } from "../supervision.ts";
-import type { Syscalls } from "../syscalls.ts";
 import { procText } from "./proc.ts";
-import { Program } from "./program.ts";
+import { Program, type ProgramTerms } from "./program.ts";
 
 /** The processes that make calls of VFIO, and which thread is of which. */
 export class Programs {
   readonly #native: Supervision;
   readonly #machine: ModelKernel;
-  readonly #inFront: (kernel: Syscalls) => Syscalls;
+  readonly #terms: ProgramTerms;
   readonly #programs = new Set<Program>();
   /** By thread, as it was last seen. */
   readonly #ofThread = new Map<number, Program>();
 
-  /** `inFront` is asked once for each process. */
-  constructor(native: Supervision, machine: ModelKernel, inFront: (kernel: Syscalls) => Syscalls) {
+  constructor(native: Supervision, machine: ModelKernel, terms: ProgramTerms) {
     this.#native = native;
     this.#machine = machine;
-    this.#inFront = inFront;
+    this.#terms = terms;
   }
 
   get all(): readonly Program[] {
@@ -51,7 +49,7 @@ export class Programs {
   }
 
   #begin(thread: number): Program {
-    const program = new Program(this.#native, this.#machine, leaderOf(thread), this.#inFront);
+    const program = new Program(this.#native, this.#machine, leaderOf(thread), this.#terms);
     this.#programs.add(program);
     this.#ofThread.set(thread, program);
     if (program.pidfd >= 0) this.#native.execWatchProcess(program.pidfd);

@@ -4,7 +4,6 @@ import { ERRNO } from "../errno.ts";
 import type { ModelKernel } from "../model/index.ts";
 import { bytesOf } from "../model/pages.ts";
 import { EventKind, MemoryChange, type Supervision, WatchList } from "../supervision.ts";
-import type { Syscalls } from "../syscalls.ts";
 import { givenBack } from "./changes.ts";
 import type { Devices } from "./devices.ts";
 import { entriesOf, ProgramEvent } from "./event.ts";
@@ -12,7 +11,7 @@ import { Eventfds } from "./eventfds.ts";
 import { GivenFiles, type Holder } from "./given-files.ts";
 import { Ioctls } from "./ioctls.ts";
 import { Opens } from "./opens.ts";
-import type { Program } from "./program.ts";
+import type { Program, ProgramTerms } from "./program.ts";
 import { Programs } from "./programs.ts";
 import type { Sanitizer } from "./sanitizer/sanitizer.ts";
 import { Transfers } from "./transfers.ts";
@@ -46,11 +45,11 @@ export class Supervisor {
     devices: Devices,
     world: World,
     sanitizer: Sanitizer,
-    inFront: (kernel: Syscalls) => Syscalls,
+    terms: ProgramTerms,
   ) {
     this.#native = native;
     this.#sanitizer = sanitizer;
-    this.#programs = new Programs(native, machine, inFront);
+    this.#programs = new Programs(native, machine, terms);
     this.#files = new GivenFiles(native);
     this.#opens = new Opens(native, world, this.#files, this.#programs);
     this.#eventfds = new Eventfds(native, machine);
@@ -149,7 +148,8 @@ export class Supervisor {
         if (this.#devices.areThere)
           for (const { page, start, end } of reached) program.keep(bytesOf(page), end - start);
         // Memory that is protected otherwise is the same memory; what is known of it stands.
-        if (event.detail !== MemoryChange.PROTECT) program.memory.forget(range.start, range.end);
+        if (event.detail === MemoryChange.PROTECT) program.memory.doubt(range.start, range.end);
+        else program.memory.forget(range.start, range.end);
       }
       this.#watchMemory();
     }

@@ -54,6 +54,8 @@ export function boot(settings: ModelSettings): ModelKernel {
   return new Kernel(machine, new Process(machine, settings.memory, settings.lockedMemory));
 }
 
+const PROTECTIONS = Protection.READ | Protection.WRITE;
+
 const SPAWN_KEYS = keysOf<SpawnOptions>({ memory: true, lockedMemory: true });
 
 let told: (kernel: Kernel) => Told;
@@ -353,7 +355,20 @@ class Kernel implements ModelKernel {
     this.#makeUnpinnable(va, length, true);
   }
 
+  protect(va: bigint, length: bigint | number, protection: number): void {
+    if (!Number.isInteger(protection) || protection < 0 || protection > PROTECTIONS) {
+      throw argumentRangeError("protection", "bits of Protection", protection);
+    }
+    const { start, end } = this.#wholePages(va, length);
+    this.#caller.space.protect(start, end, protection);
+  }
+
   #makeUnpinnable(va: bigint, length: bigint | number, ofDevice: boolean): void {
+    const { start, end } = this.#wholePages(va, length);
+    this.#caller.space.makeUnpinnable(start, end, ofDevice);
+  }
+
+  #wholePages(va: bigint, length: bigint | number): { readonly start: number; readonly end: number } {
     const { space } = this.#caller;
     const asked = size("length", length);
     const [start, end] = [pageOf(address("va", va)), pageOf(va + asked)];
@@ -361,7 +376,7 @@ class Kernel implements ModelKernel {
     if (!areWholePages || space.filling(start, end, Protection.NONE) === undefined) {
       throw argumentRangeError("va", "the start of whole pages that are all mmapped", va);
     }
-    space.makeUnpinnable(start, end, ofDevice);
+    return { start, end };
   }
 
   watch(listener: IovaListener): () => void {

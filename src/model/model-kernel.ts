@@ -30,10 +30,10 @@ export interface SpawnOptions {
  *
  * - {@link device} moves data as a device does; {@link tceAt} and {@link live} say where it would go.
  * - {@link snapshot}, {@link hash}, {@link counters} and {@link leaks} say what is there; {@link watch} what goes away.
- * - {@link limitLockedMemory}, {@link makeUnpinnable} and {@link makeDeviceMemory} change the circumstances; {@link fork},
+ * - {@link limitLockedMemory}, {@link protect}, {@link makeUnpinnable} and {@link makeDeviceMemory} change the circumstances; {@link fork},
  *   {@link spawn} and {@link exit} the processes.
  *
- * After {@link exit} the system calls, `fork`, `limitLockedMemory`, `makeUnpinnable` and `makeDeviceMemory` throw {@link ModelProcessEnded}. All
+ * After {@link exit} the system calls, `fork`, `limitLockedMemory`, `protect`, `makeUnpinnable` and `makeDeviceMemory` throw {@link ModelProcessEnded}. All
  * else goes on: it looks at the machine.
  */
 export interface ModelKernel extends Syscalls {
@@ -126,6 +126,15 @@ export interface ModelKernel extends Syscalls {
    * @throws RangeError ERR_OUT_OF_RANGE where not all of it is mmapped, or a page would be cut.
    */
   makeUnpinnable(va: bigint, length: bigint | number): void;
+
+  /**
+   * Lets whole mmapped pages be used otherwise from now on, as mprotect does. What is pinned already stays pinned, and devices go on as they were let.
+   *
+   * @param va bytes, a multiple of the page that is mapped there, as `length` is
+   * @param protection bits of `Protection`
+   * @throws RangeError ERR_OUT_OF_RANGE where not all of it is mmapped, or a page would be cut.
+   */
+  protect(va: bigint, length: bigint | number, protection: number): void;
 
   /**
    * Makes whole mmapped pages a device's own memory that is mapped into the process, until their munmap: a BAR, for transfers from

@@ -163,6 +163,7 @@ const cases: Record<string, Case> = {
     },
     allowed: ["undefined", "null"],
   },
+  "protect, length": { size: MiB, call: ({ kernel, va }, length) => kernel.protect(va, length, 3) },
   "makeUnpinnable, length": { size: MiB, call: ({ kernel, va }, length) => kernel.makeUnpinnable(va, length) },
 };
 

@@ -47,11 +47,11 @@ export function dmaWindowIn(shell: string, args: string, input: Uint8Array): End
   return { code: status, out: stdout, err: stderr };
 }
 
-/** A copy of the built package, or of a checkout's `dist`, that any user may read, wherever the checkout lies. Whoever asks for it removes it. */
-export function readableByAll(built: "lib" | "dist" = "lib"): string {
+/** A copy of the built package that any user may read, wherever the checkout lies. Whoever asks for it removes it. */
+export function readableByAll(): string {
   const copy = mkdtempSync(join(tmpdir(), "dma-window-"));
   mkdirSync(join(copy, "build/Release"), { recursive: true });
-  for (const part of ["package.json", built, "build/Release/vfio_shim.node"]) {
+  for (const part of ["package.json", "dist", "lib", "build/Release/vfio_shim.node"]) {
     // Where no compiler is, there is no shim.
     if (existsSync(join(root, part))) cpSync(join(root, part), join(copy, part), { recursive: true });
   }

@@ -41,7 +41,7 @@ else {
 
   attempts("lead to the model without privileges too, where nothing can be mounted", () => {
     if (process.getuid?.() !== 0) return;
-    const where = readableByAll("dist");
+    const where = readableByAll();
     try {
       const unprivileged = exec(["--platform", "type1"], ["sh", "-c", script, "sh", program("attempts")], {
         where,

@@ -18,7 +18,7 @@ ended("is one that its supervisor can end, as any other; and so are two", () => 
     execLockedLimit: () => 2n ** 64n - 1n,
     execWatchProcess: (pidfd) => watched.push(pidfd),
   } as Partial<Supervision> as Supervision;
-  const programs = new Programs(native, modelKernel(), (kernel) => kernel);
+  const programs = new Programs(native, modelKernel(), { inFront: (kernel) => kernel, locked: undefined });
   const [one, other] = [programs.of(GONE), programs.of(GONE + 1)];
   assert.equal([one.pid, other.pid], [GONE, GONE + 1]);
   assert.equal(programs.all, [one, other]);

@@ -24,6 +24,8 @@ const twins: readonly (readonly [name: string, platform: string, words: readonly
   ["charge-left", "powernv", [], "charge-left"],
   ["answer-ignored", "type1", [], "answer-ignored"],
   ["past-window-end", "powernv", [], "past-window-end"],
+  ["not-modelled", "type1", [], "not-modelled"],
+  ["not-modelled", "powernv", [], "not-modelled"],
 ];
 
 const why = notHere();

@@ -128,6 +128,7 @@ const steps: Record<string, (one: Begun) => unknown> = {
   "other memory where some is registered": ({ kernel, va }) => kernel.mmap(va + 6n * page, page, RW, MapFlag.FIXED, 0),
   "memory that may only be read": ({ kernel, va }) =>
     kernel.mmap(va + 15n * page, page, Protection.READ, MapFlag.FIXED, 0),
+  "memory that is protected otherwise": ({ kernel, va }) => kernel.protect(va + 15n * page, page, Protection.NONE),
   "memory that cannot be pinned": ({ kernel, va }) => kernel.makeUnpinnable(va + 15n * page, page),
   "more memory": ({ kernel }) => kernel.mmap(VA + GiB, page, RW, 0, 0),
   hugepages: ({ kernel }) => kernel.mmap(VA + GiB, 2n * MiB, RW, MapFlag.HUGETLB, 21),

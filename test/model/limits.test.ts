@@ -1,7 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { modelKernel } from "../../src/model/index.ts";
-import { IommuType, MapFlag } from "../../src/syscalls.ts";
+import { IommuType, MapFlag, Protection } from "../../src/syscalls.ts";
 import { errno, KiB, MiB, Rig, RW } from "./rig.ts";
 
 const page = 4n * KiB;
@@ -65,6 +65,37 @@ locking("refuses what cannot be", () => {
 });
 
 locking.run();
+
+const protection = suite("protect");
+
+for (const platform of ["powernv", "type1"] as const) {
+  protection(`decides what is pinned from then on, and takes back no pin that is there (${platform})`, () => {
+    const kernel = modelKernel({ platform });
+    const isSpapr = platform === "powernv";
+    const program = new Rig(kernel).start(26, isSpapr ? IommuType.SPAPR_TCE_V2 : IommuType.TYPE1v2);
+    const va = program.allocate(3n * page);
+    // sPAPR pins at REGISTER, for writing whatever is mapped later.
+    const pin = (at: bigint) => (isSpapr ? program.register(at, page) : program.map(at, at - va, page));
+    assert.is(pin(va), 0);
+    kernel.protect(va, 2n * page, Protection.READ);
+    assert.is(pin(va + page), -errno.EFAULT);
+    assert.is(pin(va + 2n * page), 0, "the page behind it");
+    if (isSpapr) assert.is(program.map(va, 0n, page), 0);
+    assert.is(kernel.device(26).write(0n, Uint8Array.of(1)).bytes, 1);
+    kernel.protect(va, 3n * page, Protection.READ | Protection.WRITE);
+    assert.is(pin(va + page), 0);
+  });
+}
+
+protection("takes whole pages that are mmapped, and what Protection has", () => {
+  const kernel = modelKernel();
+  const va = kernel.mmap(0n, page, RW, 0, 0);
+  assert.throws(() => kernel.protect(va, 2n * page, RW), outOfRange);
+  assert.throws(() => kernel.protect(va + 1n, page, RW), outOfRange);
+  for (const bits of [-1, 4, 1.5]) assert.throws(() => kernel.protect(va, page, bits), outOfRange);
+});
+
+protection.run();
 
 const unpinnable = suite("makeUnpinnable");
 

@@ -237,6 +237,7 @@ exits("makes every call throw, however it is made, while the machine can still b
     lockedMemory: () => kernel.lockedMemory(),
     fork: () => kernel.fork(),
     limitLockedMemory: () => kernel.limitLockedMemory({}),
+    protect: () => kernel.protect(va, page, RW),
     makeUnpinnable: () => kernel.makeUnpinnable(va, page),
   };
   for (const [name, call] of Object.entries(calls)) {

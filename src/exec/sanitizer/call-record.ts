@@ -34,6 +34,12 @@ const FIELDS: Readonly<Record<number, readonly (readonly [name: string, at: numb
   [VfioCall.IOMMU_SPAPR_TCE_REMOVE]: [["start", 8, 8]],
 };
 
+/** Of type1: it has the number of REGISTER, and another struct. (`include/uapi/linux/vfio.h: VFIO_IOMMU_DIRTY_PAGES`) */
+const DIRTY_PAGES: (typeof FIELDS)[number] = [
+  ["argsz", 0, 4],
+  ["flags", 4, 4],
+];
+
 /** A call as it was made, kept as long as something of it is there. */
 export class CallRecord {
   /** Counts the program's calls of VFIO, from 1. */
@@ -44,15 +50,21 @@ export class CallRecord {
   readonly instruction: bigint;
   readonly thread: number;
   readonly #argument: number;
+  readonly #name: string;
+  readonly #fields: (typeof FIELDS)[number];
   readonly #values: readonly bigint[];
 
-  constructor(number: number, { call, argument, struct, instruction, thread }: ProgramCall) {
+  /** `isSpapr`: the container's IOMMU is POWER's, where numbers mean other calls than on type1. */
+  constructor(number: number, { call, argument, struct, instruction, thread }: ProgramCall, isSpapr: boolean) {
     this.number = number;
     this.call = call;
     this.instruction = instruction;
     this.thread = thread;
     this.#argument = argument;
-    this.#values = (FIELDS[call] ?? []).map(([, at, bytes]) => {
+    const isDirtyPages = call === VfioCall.IOMMU_SPAPR_REGISTER_MEMORY && !isSpapr;
+    this.#name = isDirtyPages ? "DIRTY_PAGES" : vfioCallName(call).replace(/^VFIO_(IOMMU_)?(SPAPR_)?/, "");
+    this.#fields = isDirtyPages ? DIRTY_PAGES : (FIELDS[call] ?? []);
+    this.#values = this.#fields.map(([, at, bytes]) => {
       if (struct === undefined) return 0n;
       return bytes === 4 ? BigInt(struct.getUint32(at, true)) : struct.getBigUint64(at, true);
     });
@@ -60,16 +72,15 @@ export class CallRecord {
 
   /** 0n for a field that the call has not. */
   field(name: string): bigint {
-    const index = (FIELDS[this.call] ?? []).findIndex(([each]) => each === name);
+    const index = this.#fields.findIndex(([each]) => each === name);
     return this.#values[index] ?? 0n;
   }
 
   /** `#12 UNMAP_DMA(argsz 0x20, flags 0x0, iova 0x0, size 0x11000) = 0` */
   get text(): string {
-    const fields = (FIELDS[this.call] ?? []).map(([name], index) => `${name} ${hex(this.#values[index] ?? 0n)}`);
+    const fields = this.#fields.map(([name], index) => `${name} ${hex(this.#values[index] ?? 0n)}`);
     const shown = fields.length > 0 ? fields.join(", ") : String(this.#argument);
-    const name = vfioCallName(this.call).replace(/^VFIO_(IOMMU_)?(SPAPR_)?/, "");
-    return `#${this.number} ${name}(${shown}) = ${answerText(this.answer)}`;
+    return `#${this.number} ${this.#name}(${shown}) = ${answerText(this.answer)}`;
   }
 }
 

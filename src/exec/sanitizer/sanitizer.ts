@@ -57,7 +57,8 @@ export class Sanitizer implements CallWitness, TransferWitness {
 
   asked(call: ProgramCall): void {
     this.#events = [];
-    this.#record = new CallRecord(++this.calls, call);
+    const container = call.file.kind === "container" ? this.#containers.get(call.file.number) : undefined;
+    this.#record = new CallRecord(++this.calls, call, container?.isSpapr ?? false);
   }
 
   answered({ program, file, call, argument, struct }: ProgramCall, answer: number): void {
@@ -78,13 +79,13 @@ export class Sanitizer implements CallWitness, TransferWitness {
         this.#unmapped(container, program, record, lost, struct?.getBigUint64(16, true) ?? 0n);
         break;
       case VfioCall.IOMMU_SPAPR_REGISTER_MEMORY:
-        this.#register(container, program, record);
+        if (container.isSpapr) this.#register(container, program, record);
         break;
       case VfioCall.IOMMU_SPAPR_UNREGISTER_MEMORY:
-        this.#unregister(container, program, record);
+        if (container.isSpapr) this.#unregister(container, program, record);
         break;
       case VfioCall.SET_IOMMU:
-        container.isSpapr = argument === IommuType.SPAPR_TCE_V2 || argument === IommuType.SPAPR_TCE;
+        if (answer === 0) container.isSpapr = argument === IommuType.SPAPR_TCE_V2 || argument === IommuType.SPAPR_TCE;
         break;
       case VfioCall.IOMMU_SPAPR_TCE_CREATE:
       case VfioCall.IOMMU_SPAPR_TCE_REMOVE:
@@ -94,6 +95,7 @@ export class Sanitizer implements CallWitness, TransferWitness {
 
   notModelled(_call: ProgramCall, why: string): void {
     const record = this.#record as CallRecord;
+    record.answer = -ERRNO.EOPNOTSUPP;
     this.#add(
       [{ kind: "not-modelled", message: `${record.text}: ${why}`, addresses: [], calls: [record.text] }],
       record,

@@ -72,6 +72,11 @@ export class AddressSpace implements Addresses {
     return found;
   }
 
+  /** From now on [start, end) may be used so. Pins that are there stay. */
+  protect(start: number, end: number, protection: number): void {
+    for (const area of this.#cutOut(start, end)) this.areas.insert({ ...area, protection });
+  }
+
   /** Whether one of the range's edges lies inside a page of what is mapped there. */
   cutsPage(start: number, end: number): boolean {
     return [start, end].some((edge) => {
