@@ -45,7 +45,7 @@ export interface Case {
   /** Kinds that have to be found: who finds less does not see what is known to be there. */
   readonly known: readonly string[];
   /** Without it the program is one case, which is right where nothing is found that nobody has explained. */
-  readonly judge?: (ran: Ran) => Verdict;
+  readonly judge?: (ran: Ran, folder: string) => Verdict;
 }
 
 export interface Judge {

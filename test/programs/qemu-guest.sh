@@ -15,12 +15,15 @@ begin() {
   done
 }
 
-edu=$(dirname "$(grep -l 0x11e8 /sys/bus/pci/devices/*/device)")
-echo 1 > "$edu/enable"
-bar=$(cut -d ' ' -f 1 "$edu/resource" | head -n 1)
-echo "edu: $(devmem "$bar" 32)"
-devmem $((bar + 8)) 32 5
-echo "5!: $(devmem $((bar + 8)) 32)"
+device=$(grep -l 0x11e8 /sys/bus/pci/devices/*/device)
+if [ -n "$device" ]; then
+  edu=$(dirname "$device")
+  echo 1 > "$edu/enable"
+  bar=$(cut -d ' ' -f 1 "$edu/resource" | head -n 1)
+  echo "edu: $(devmem "$bar" 32)"
+  devmem $((bar + 8)) 32 5
+  echo "5!: $(devmem $((bar + 8)) 32)"
+fi
 
 begin
 echo "blocks: $(cat /sys/block/nvme0n1/size)"
@@ -31,5 +34,5 @@ begin
 dd if=/dev/nvme0n1 of=/tmp/read bs=64k skip=3 count=16 iflag=direct 2> /dev/null
 echo "read: $(md5sum < /tmp/read)"
 echo "before: $(dd if=/dev/nvme0n1 bs=64k count=3 iflag=direct 2> /dev/null | md5sum)"
-echo "interrupts: $(grep -c 'MSIX.*nvme0q' /proc/interrupts)"
+echo "interrupts: $(grep -c 'MSI.*nvme0q' /proc/interrupts)"
 poweroff -f

@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { x86 } from "../kernels/guests.ts";
 import type { Case, Judge, Ran, Verdict } from "./judged.ts";
 import { type LinuxSource, linuxSource } from "./linux-source.ts";
 import { shopNeeds, shopOf } from "./shop.ts";
@@ -101,7 +102,7 @@ export const selftests: Judge = {
     return isThere ? shop : [...shop, "gcc", "uuid-dev"];
   },
   async build(folder, say) {
-    const source = await linuxSource(shopOf(say));
+    const source = await linuxSource(shopOf(x86, say));
     compile(source, folder);
     say(
       "vfio-selftests: the cases of iommufd and of the modes over it are left out, since there is no /dev/iommu under exec; " +
