@@ -8,7 +8,7 @@ const SCANNED = 1n << 16n;
 
 export interface GuessWorld {
   readonly read: ReadMemory;
-  readonly isCode: (address: bigint) => boolean;
+  isCode(address: bigint): boolean;
 }
 
 /** What is known of the function whose caller is looked for. */
@@ -55,6 +55,6 @@ function isReturn(world: GuessWorld, slot: bigint): boolean {
   return address !== undefined && isReturnAddress(world, address);
 }
 
-function isReturnAddress({ read, isCode }: GuessWorld, address: bigint): boolean {
-  return isCode(address) && isBehindCall(read, address);
+function isReturnAddress(world: GuessWorld, address: bigint): boolean {
+  return world.isCode(address) && isBehindCall(world.read, address);
 }

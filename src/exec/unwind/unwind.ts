@@ -9,9 +9,9 @@ import { interrupted } from "./signal-return.ts";
 /** A thread's world at the moment that its frames are looked for in. */
 export interface UnwindWorld {
   readonly read: ReadMemory;
-  readonly isCode: (address: bigint) => boolean;
+  isCode(address: bigint): boolean;
   /** What `.eh_frame` says of the code at an address; `undefined`: nothing. @throws Unreadable where it makes no sense. */
-  readonly fdeAt: (address: bigint) => Fde | undefined;
+  fdeAt(address: bigint): Fde | undefined;
 }
 
 export interface Unwound {
