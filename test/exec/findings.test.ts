@@ -14,6 +14,7 @@ const twins: readonly (readonly [name: string, platform: string, words: readonly
   ["never-unmapped", "type1", [], "never-unmapped"],
   ["never-unmapped", "powernv", [], "never-unmapped"],
   ["never-unmapped", "type1", ["first"], "never-unmapped"],
+  ["never-unmapped", "type1", ["large"], "never-unmapped"],
   ["never-unmapped", "powernv", ["first"], "never-unmapped"],
   ["registered-never-mapped", "powernv", [], "registered-never-mapped"],
   ["left-mapped", "type1", [], "left-mapped"],

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { output } from "../kernels/unpack.ts";
-import type { Case, Explanation, Ran, Verdict } from "./judged.ts";
+import type { Case, Ran, Verdict } from "./judged.ts";
 
 const source = fileURLToPath(new URL("boot.S", import.meta.url));
 const BLOCK = 512;
@@ -38,12 +38,6 @@ export const bootSector: Case = {
   devices: [{ kind: "nvme", group: 26, address: "0000:00:1a.0", disk: "boot.img" }],
   known: ["never-unmapped"],
   judge: judged,
-};
-
-export const bootSectorExplanation: Explanation = {
-  kind: "never-unmapped",
-  cases: /boots from/,
-  why: "a guest that ends by isa-debug-exit ends QEMU at once: hw/misc/debugexit.c: debug_exit_write calls exit",
 };
 
 function judged({ status, stdout, stderr }: Ran, folder: string): Verdict {

@@ -133,7 +133,12 @@ function judgeCase(judge: Judge, own: string, one: Case): Result {
   const kinds = new Map<string, number>();
   for (const { kind } of found) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
   const counts = [...kinds].map(([kind, count]) => `${kind} ${count}`);
-  const verdict: Verdict = one.judge?.({ status, stdout, stderr }, own) ?? { cases: 1, words: "", known: [], faults: [] };
+  const verdict: Verdict = one.judge?.({ status, stdout, stderr }, own) ?? {
+    cases: 1,
+    words: "",
+    known: [],
+    faults: [],
+  };
   say(
     `${name}: ${verdict.words}${verdict.words && "; "}${counts.length === 0 ? "nothing is found" : counts.join(", ")}`,
   );
