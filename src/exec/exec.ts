@@ -13,7 +13,7 @@ import { findProgram } from "./find-program.ts";
 import type { ExecReport } from "./report.ts";
 import type { Finding } from "./sanitizer/finding.ts";
 import { Sanitizer } from "./sanitizer/sanitizer.ts";
-import { stackOf } from "./stack.ts";
+import { Stacks } from "./stack.ts";
 import { ExecStatus } from "./status.ts";
 import { Supervisor } from "./supervisor.ts";
 import { makeWorld } from "./world.ts";
@@ -60,13 +60,14 @@ export async function exec(native: Supervision, options: ExecOptions): Promise<E
       "without CAP_SYS_ADMIN the program sees this machine's own PCI devices and groups, not the model's; it finds /dev/vfio/... where it opens them by name",
     );
   }
-  const sanitizer = new Sanitizer(kernel, options.found, (thread, instruction) => stackOf(native, thread, instruction));
-  let recorded = false;
+  const stacks = new Stacks(native);
+  const sanitizer = new Sanitizer(kernel, options.found, (thread, instruction) => stacks.of(thread, instruction));
+  let processes = 0;
   const inFront = (own: Syscalls): Syscalls => {
     const failing = options.faults === undefined ? own : faulty(own, ...options.faults);
-    if (options.record === undefined || recorded) return failing;
-    recorded = true;
-    return options.record(failing);
+    if (options.record === undefined) return failing;
+    if (++processes === 2) note("another process makes calls too: the trace has those of the first one, and no others");
+    return processes === 1 ? options.record(failing) : failing;
   };
   const supervisor = new Supervisor(native, kernel, devices, world, sanitizer, {
     inFront,

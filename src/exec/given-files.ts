@@ -72,6 +72,11 @@ export class GivenFiles {
     return answer;
   }
 
+  /** Whether anybody has one of them. */
+  get areHeld(): boolean {
+    return this.all.some(({ kept }) => this.#native.execIsHeld(kept) === 1);
+  }
+
   /** Whether the same device, or node, was given once more, and somebody has that. */
   isOpen({ kind, name }: GivenFile): boolean {
     return this.all.some((file) => file.kind === kind && file.name === name);

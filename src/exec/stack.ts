@@ -1,79 +1,138 @@
 import { hex } from "../hex.ts";
 import type { Supervision } from "../supervision.ts";
-import { areasIn, type MemoryArea } from "./areas.ts";
+import { areasIn, indexOfArea, type MemoryArea, pathOf } from "./areas.ts";
 import { procText } from "./proc.ts";
+import { type ReadMemory, Unreadable } from "./unwind/cursor.ts";
+import type { Frame } from "./unwind/frame.ts";
+import { MappedElf } from "./unwind/mapped-elf.ts";
+import { readThrough } from "./unwind/memory.ts";
+import { Symbols } from "./unwind/symbols.ts";
+import { unwind } from "./unwind/unwind.ts";
 
-/** More than that of a stack is not looked at, and not shown. */
-const STACK_BYTES = 16384;
-const FRAMES_MAX = 12;
-const LONGEST_CALL = 7;
+const FRAMES_MAX = 32;
+const ELVES_MAX = 256;
+/** Code of the kernel's own in every process, which is a library without a file. */
+const VDSO = "[vdso]";
 
-/**
- * Where a thread is, innermost first: the instruction behind its system call, and what on its stack looks like a return address: it leads
- * into code, behind a call. Nothing is unwound, so a frame may stand there that was left by a call that is over.
- */
-export function stackOf(native: Supervision, thread: number, instruction: bigint): readonly string[] {
-  if (instruction === 0n) return [];
-  const code = codeOf(thread);
-  const frames = [shown(code, instruction)];
-  const bytes = new Uint8Array(STACK_BYTES);
-  const pointer = stackPointer(thread);
-  const read = pointer === undefined ? 0 : native.execRead(thread, pointer, bytes);
-  const view = new DataView(bytes.buffer);
-  for (let at = 0; at + 8 <= read && frames.length < FRAMES_MAX; at += 8) {
-    const address = view.getBigUint64(at, true);
-    if (areaAt(code, address) && isBehindCall(native, thread, address))
-      frames.push(`${shown(code, address)} (by the stack)`);
+/** Where threads of the program are, in words. Taken while they wait: nothing is kept of a thread, and no call costs more for it. */
+export class Stacks {
+  readonly #native: Supervision;
+  readonly #symbols = new Symbols();
+  /** By file and place. What is wrong with one is found anew. */
+  readonly #elves = new Map<string, MappedElf>();
+
+  constructor(native: Supervision) {
+    this.#native = native;
   }
-  return frames;
-}
 
-/** `/proc/TID/syscall` of a thread that waits in a call: its number, six arguments, stack pointer and instruction. */
-function stackPointer(thread: number): bigint | undefined {
-  const words = procText(`/proc/${thread}/syscall`).trim().split(" ");
-  const pointer = words.at(-2);
-  return words.length < 3 || pointer === undefined ? undefined : BigInt(pointer);
-}
-
-function codeOf(thread: number): readonly MemoryArea[] {
-  return areasIn(procText(`/proc/${thread}/maps`)).filter(({ execute }) => execute);
-}
-
-function areaAt(code: readonly MemoryArea[], address: bigint): MemoryArea | undefined {
-  return code.find(({ start, end }) => start <= address && address < end);
-}
-
-/** `libc.so.6 + 0xfdd6b`: the place in the file, as addr2line and objdump of most programs count. */
-function shown(code: readonly MemoryArea[], address: bigint): string {
-  const found = areaAt(code, address);
-  if (found === undefined) return hex(address);
-  return `${found.name || "memory without a file"} + ${hex(address - found.start + found.offset)}`;
-}
-
-function isBehindCall(native: Supervision, thread: number, address: bigint): boolean {
-  const before = new Uint8Array(LONGEST_CALL);
-  if (native.execRead(thread, address - BigInt(LONGEST_CALL), before) !== LONGEST_CALL) return false;
-  return isCall(before);
-}
-
-/** Whether the bytes end with a call. Exported for its test. */
-export function isCall(bytes: Uint8Array): boolean {
-  const end = bytes.length;
-  if (process.arch !== "x64") {
-    const word = new DataView(bytes.buffer, bytes.byteOffset + end - 4, 4).getUint32(0, true);
-    // arm64: BL, BLR. POWER: a branch that links, by its last bit, and those by the count register and the link register.
-    if (process.arch === "arm64") return word >>> 26 === 0x25 || (word & 0xfffffc1f) >>> 0 === 0xd63f0000;
-    return (word >>> 26 === 18 || word >>> 26 === 16 || word >>> 26 === 19) && (word & 1) === 1;
+  /**
+   * The frames of a thread that waits in a system call, innermost first: `function+0x1f at FILE:LINE (FILE + 0x1234)`, as much of it as
+   * there is. What was not unwound exactly says `(by the stack)`; why there are no more frames stands in brackets at the end.
+   */
+  of(thread: number, instruction: bigint): readonly string[] {
+    if (instruction === 0n) return [];
+    const look = new Look(this.#native, thread, this.#elves);
+    if (process.arch !== "x64") {
+      const frame = { pc: instruction, at: instruction - 1n, registers: new Map(), isGuess: false };
+      return [
+        ...this.#words(look, [frame]),
+        `(stacks are not unwound on ${process.arch}: that is the instruction alone)`,
+      ];
+    }
+    const { frames, why } = unwind(look, instruction, look.stackPointer, FRAMES_MAX);
+    return [...this.#words(look, frames), ...(why === undefined ? [] : [`(not unwound further: ${why})`])];
   }
-  // CALL rel32
-  if (bytes[end - 5] === 0xe8) return true;
-  // CALL r/m64, by how long its operand is: register, memory, a byte or four of displacement, with or without a second byte of the operand.
-  return [2, 3, 4, 6, 7].some((length) => {
-    const operand = bytes[end - length + 1] ?? 0;
-    if (bytes[end - length] !== 0xff || ((operand >> 3) & 7) !== 2) return false;
-    const [kind, base] = [operand >> 6, operand & 7];
-    const more = base === 4 && kind !== 3 ? 1 : 0;
-    const displacement = kind === 1 ? 1 : kind === 2 || (kind === 0 && base === 5) ? 4 : 0;
-    return length === 2 + more + displacement;
-  });
+
+  #words(look: Look, frames: readonly Frame[]): string[] {
+    const byElf = new Map<MappedElf | undefined, Frame[]>();
+    for (const frame of frames) {
+      const elf = look.elfAt(frame.at);
+      byElf.set(elf, [...(byElf.get(elf) ?? []), frame]);
+    }
+    const names = new Map<Frame, readonly string[]>();
+    for (const [elf, group] of byElf) {
+      const found = elf === undefined ? [] : this.#symbols.of(look.thread, elf, look.read, group);
+      for (const [index, frame] of group.entries()) names.set(frame, found[index] ?? []);
+    }
+    return frames.flatMap((frame) => {
+      const place = look.placeOf(frame);
+      const mark = frame.isGuess ? " (by the stack)" : "";
+      const found = names.get(frame) ?? [];
+      return (found.length === 0 ? [place] : found.map((name) => `${name} (${place})`)).map(
+        (text) => plain(text) + mark,
+      );
+    });
+  }
+}
+
+/** What a thread's world is while it waits. */
+class Look {
+  readonly thread: number;
+  readonly read: ReadMemory;
+  readonly #areas: readonly MemoryArea[];
+  readonly #elves: Map<string, MappedElf>;
+
+  constructor(native: Supervision, thread: number, elves: Map<string, MappedElf>) {
+    this.thread = thread;
+    this.read = readThrough((address, into) => native.execRead(thread, address, into));
+    this.#areas = areasIn(procText(`/proc/${thread}/maps`));
+    this.#elves = elves;
+  }
+
+  /** `/proc/TID/syscall` of a thread that waits in a call: its number, six arguments, stack pointer and instruction. */
+  get stackPointer(): bigint {
+    return BigInt(procText(`/proc/${this.thread}/syscall`).trim().split(" ").at(-2) ?? 0);
+  }
+
+  isCode(address: bigint): boolean {
+    return this.#areas[indexOfArea(this.#areas, address)]?.execute === true;
+  }
+
+  fdeAt(address: bigint) {
+    return this.elfAt(address)?.fdeAt(this.thread, this.read, address);
+  }
+
+  /** What an address of code was loaded with. */
+  elfAt(address: bigint): MappedElf | undefined {
+    const index = indexOfArea(this.#areas, address);
+    const code = this.#areas[index];
+    if (code === undefined || (code.file === undefined && code.name !== VDSO)) return undefined;
+    // A file may be mapped more than once, and as data too: its beginning nearest to the code is likely what belongs to it.
+    for (let at = index; at >= 0; at--) {
+      const area = this.#areas[at];
+      if (area?.file !== code.file || area?.name !== code.name || area.offset !== 0n) continue;
+      const elf = this.#elfIn(area);
+      if (elf?.hasCode(address)) return elf;
+    }
+    return undefined;
+  }
+
+  /** `libc.so.6 + 0xfdd6b`: the place by the file's own addresses, as addr2line and objdump count. */
+  placeOf({ pc, at }: Frame): string {
+    const area = this.#areas[indexOfArea(this.#areas, at)];
+    if (area === undefined) return hex(pc);
+    const elf = this.elfAt(at);
+    const place = BigInt.asUintN(64, elf === undefined ? pc - area.start + area.offset : pc - elf.distance);
+    return `${pathOf(area) || "memory without a file"} + ${hex(place)}`;
+  }
+
+  #elfIn(area: MemoryArea): MappedElf | undefined {
+    const key = `${area.file ?? area.name} ${area.start}`;
+    const known = this.#elves.get(key);
+    if (known !== undefined) return known;
+    try {
+      const elf = new MappedElf(area, this.read);
+      if (this.#elves.size === ELVES_MAX) this.#elves.clear();
+      this.#elves.set(key, elf);
+      return elf;
+    } catch (error) {
+      if (error instanceof Unreadable) return undefined;
+      throw error;
+    }
+  }
+}
+
+/** Names are the program's, and go to a terminal. */
+function plain(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");
 }

@@ -20,6 +20,9 @@ import type { World } from "./world.ts";
 /** How long a look for events lasts before the event loop has its turn, in milliseconds. */
 const PATIENCE = 20;
 const EVENTS_IN_A_TURN = 4096;
+/** For how long files may be held when nobody is left, and how often that is looked at, in milliseconds. */
+const RELEASE_PATIENCE = 1000;
+const RELEASE_STEP = 2;
 
 /**
  * Answers what programs ask that have the filter, one call after the other. Between two turns of its own the event loop has one: that
@@ -68,8 +71,19 @@ export class Supervisor {
   /** Until no process is left. `ended` hears of each process of a pidfd that it watches itself. */
   async serve(ended: (pidfd: number) => void): Promise<void> {
     while (this.#turn(ended)) await new Promise((resolve) => setImmediate(resolve));
+    await this.#released();
     for (const program of this.#programs.all) this.#end(program);
     this.#settle("The program ended");
+  }
+
+  /**
+   * A process that ends leaves its filter before it closes its files. (`kernel/exit.c: do_exit`, since Linux 6.11) Whoever has no filter, and was sent a
+   * descriptor, may keep it: so this does not wait for long.
+   */
+  async #released(): Promise<void> {
+    for (let waited = 0; this.#files.areHeld && waited < RELEASE_PATIENCE; waited += RELEASE_STEP) {
+      await new Promise((resolve) => setTimeout(resolve, RELEASE_STEP));
+    }
   }
 
   /** False once nobody is left. */

@@ -6,12 +6,11 @@ import {
   type Listening,
   type LockedMemory,
   type MachineFiles,
-  Protection,
   type Registers,
   type Syscalls,
   type VfioCall,
 } from "../syscalls.ts";
-import { address, count, object, size } from "../validate.ts";
+import { address, count, object } from "../validate.ts";
 import {
   checkCall,
   checkCopy,
@@ -41,9 +40,10 @@ import type { IovaListener, Watchers } from "./inspect/watch.ts";
 import { Machine } from "./machine.ts";
 import { checkLimits, type LockedMemoryLimits } from "./memory/locked.ts";
 import type { MemorySource } from "./memory/source.ts";
+import { protectionBits, wholePages } from "./memory/whole-pages.ts";
 import type { DeviceReach, ModelKernel, SpawnOptions } from "./model-kernel.ts";
 import type { ModelSettings } from "./options.ts";
-import { bytesOf, PAGE_BYTES, pageOf } from "./pages.ts";
+import { bytesOf, pageOf } from "./pages.ts";
 import { Process } from "./process.ts";
 import { withProcess } from "./process-files.ts";
 import { type Struct, StructReader } from "./structs.ts";
@@ -53,8 +53,6 @@ export function boot(settings: ModelSettings): ModelKernel {
   const machine = new Machine(settings);
   return new Kernel(machine, new Process(machine, settings.memory, settings.lockedMemory));
 }
-
-const PROTECTIONS = Protection.READ | Protection.WRITE;
 
 const SPAWN_KEYS = keysOf<SpawnOptions>({ memory: true, lockedMemory: true });
 
@@ -356,27 +354,15 @@ class Kernel implements ModelKernel {
   }
 
   protect(va: bigint, length: bigint | number, protection: number): void {
-    if (!Number.isInteger(protection) || protection < 0 || protection > PROTECTIONS) {
-      throw argumentRangeError("protection", "bits of Protection", protection);
-    }
-    const { start, end } = this.#wholePages(va, length);
-    this.#caller.space.protect(start, end, protection);
+    const { space } = this.#caller;
+    const { start, end } = wholePages(space, va, length);
+    space.protect(start, end, protectionBits(protection));
   }
 
   #makeUnpinnable(va: bigint, length: bigint | number, ofDevice: boolean): void {
-    const { start, end } = this.#wholePages(va, length);
-    this.#caller.space.makeUnpinnable(start, end, ofDevice);
-  }
-
-  #wholePages(va: bigint, length: bigint | number): { readonly start: number; readonly end: number } {
     const { space } = this.#caller;
-    const asked = size("length", length);
-    const [start, end] = [pageOf(address("va", va)), pageOf(va + asked)];
-    const areWholePages = asked > 0n && (va | asked) % BigInt(PAGE_BYTES) === 0n && !space.cutsPage(start, end);
-    if (!areWholePages || space.filling(start, end, Protection.NONE) === undefined) {
-      throw argumentRangeError("va", "the start of whole pages that are all mmapped", va);
-    }
-    return { start, end };
+    const { start, end } = wholePages(space, va, length);
+    space.makeUnpinnable(start, end, ofDevice);
   }
 
   watch(listener: IovaListener): () => void {

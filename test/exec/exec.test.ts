@@ -70,6 +70,19 @@ else {
     assert.not.ok(existsSync("/dev/vfio/7"));
   });
 
+  command("says that a trace has no calls of a second process, where one makes any", () => {
+    const folder = mkdtempSync(join(tmpdir(), "dma-window-"));
+    try {
+      const options = ["--platform", "type1", "--trace", join(folder, "trace")];
+      const told = /another process makes calls too: the trace has those of the first one/g;
+      const line = `${program("map")} type1; ${program("map")} type1; ${program("map")} type1`;
+      assert.is(exec(options, ["sh", "-c", line]).err.match(told)?.length, 1);
+      assert.not.match(exec(options, [program("map"), "type1"]).err, told);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   command("writes a trace that replay reads, and a report that only its owner may", () => {
     const folder = mkdtempSync(join(tmpdir(), "dma-window-"));
     try {

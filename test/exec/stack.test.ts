@@ -1,7 +1,7 @@
 /** What is a call, by the bytes of its machine: what stands before a return address. */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { isCall } from "../../src/exec/stack.ts";
+import { isCall } from "../../src/exec/unwind/return-address.ts";
 
 const calls = suite("what stands before a return address");
 

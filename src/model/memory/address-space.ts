@@ -60,6 +60,11 @@ export class AddressSpace implements Addresses {
     for (const area of this.#cutOut(start, end)) this.areas.insert({ ...area, pinnable: false, ofDevice });
   }
 
+  /** From now on [start, end) may be used so. Pins that are there stay. */
+  protect(start: number, end: number, protection: number): void {
+    for (const area of this.#cutOut(start, end)) this.areas.insert({ ...area, protection });
+  }
+
   /** The areas that touch [start, end), by address. */
   within(start: number, end: number): Area[] {
     const found: Area[] = [];
@@ -70,11 +75,6 @@ export class AddressSpace implements Addresses {
       at = area.end;
     }
     return found;
-  }
-
-  /** From now on [start, end) may be used so. Pins that are there stay. */
-  protect(start: number, end: number, protection: number): void {
-    for (const area of this.#cutOut(start, end)) this.areas.insert({ ...area, protection });
   }
 
   /** Whether one of the range's edges lies inside a page of what is mapped there. */
