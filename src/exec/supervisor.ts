@@ -96,7 +96,8 @@ export class Supervisor {
         case EventKind.NOTHING:
           return true;
         case EventKind.NOBODY:
-          return false;
+          // The filter goes before the memory and the files of who had it: those that are known end in a moment. (`kernel/exit.c: do_exit`)
+          return this.#programs.all.some(({ pidfd }) => pidfd >= 0);
         case EventKind.IOCTL:
           this.#ioctl();
           break;

@@ -36,7 +36,7 @@ export const elsewhere: readonly Elsewhere[] = [
   },
   {
     command: /^npm run test:programs$/,
-    needs: "DPDK's package, seccomp, and hugepages",
+    needs: "packages of DPDK, QEMU and Linux's source, seccomp, and hugepages",
     runBy: [".ci/run", "npm run test:programs"],
   },
   {
