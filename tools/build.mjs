@@ -1,6 +1,7 @@
 // Builds dist/ from assembly/ and src/, and of that lib/, which is published.
 //
 //     node tools/build.mjs         all of it, beside what is there, and puts it in place when it is whole
+//     node tools/build.mjs changed the same, where what it is made of, or what it made, is not as it was: made.mjs
 //     node tools/build.mjs core    the builds of the core and the allocator alone
 //     node tools/build.mjs alloc   those of the allocator alone
 //     node tools/build.mjs draft core|alloc    the releases of one of them, right but not small: for a look at a change
@@ -30,6 +31,7 @@ import { fileURLToPath } from "node:url";
 import { packDocuments } from "./documents.mjs";
 import { makeLib, makers } from "./lib.mjs";
 import { pack } from "./lz4.mjs";
+import { forgetMade, isMade, noteMade } from "./made.mjs";
 import { putInPlace } from "./put-in-place.mjs";
 
 const self = fileURLToPath(import.meta.url);
@@ -95,6 +97,7 @@ export async function build(only, draft = false) {
     mkdirSync(fresh);
     buildCore(fresh, (build) => build.startsWith(only === "alloc" || draft ? only : ""), draft);
     if (only !== undefined) {
+      forgetMade(root);
       for (const name of readdirSync(fresh)) renameSync(join(fresh, name), join(dist, name));
     } else {
       run("tsc", "-p", "tsconfig.build.json", "--outDir", fresh);
@@ -102,10 +105,17 @@ export async function build(only, draft = false) {
       packDocuments(root, freshLib);
       putInPlace(fresh, dist);
       putInPlace(freshLib, lib);
+      noteMade(root);
     }
   } finally {
     for (const rest of [fresh, freshLib]) rmSync(rest, { recursive: true, force: true });
   }
+}
+
+/** @throws as `build` */
+export async function buildChanged() {
+  if (isMade(root)) console.log("dma-window: dist/ and lib/ are of these sources already.");
+  else await build();
 }
 
 /** The builds that are wanted. The text of the others is that of the files in dist/. */
@@ -152,9 +162,10 @@ function run(tool, ...parameters) {
 
 if (process.argv[1] && realpathSync(process.argv[1]) === self) {
   try {
-    const words = process.argv.slice(2);
-    const isDraft = words[0] === "draft";
-    await build(words[isDraft ? 1 : 0], isDraft);
+    const [word, part] = process.argv.slice(2);
+    if (word === "changed") await buildChanged();
+    else if (word === "draft") await build(part, true);
+    else await build(word);
   } catch (error) {
     console.error(`dma-window: ${error.message}; dist/ is as it was.`);
     process.exitCode = 1;

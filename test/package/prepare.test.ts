@@ -171,6 +171,34 @@ building("can build the core alone, whose compiler's failing changes nothing eit
   works(at);
 });
 
+building("is not built anew where what it is made of, and what it made, are as they were", () => {
+  const at = checkout("changed");
+  const program = `import { isMade } from "${at}/tools/made.mjs"; console.log(isMade("${at}"))`;
+  const isMade = () => execute(process.execPath, ["--input-type=module", "--eval", program]).stdout === "true\n";
+  rmSync(join(at, "dist/made.json"), { force: true });
+  assert.not(isMade());
+  mark(at);
+  assert.is(build(at, "changed").status, 0);
+  assert.not(isMarked(at));
+  assert.match(build(at, "changed").stdout, "of these sources already");
+  for (const name of ["src/errors.ts", "assembly/alloc/tlsf.ts", "docs/guide.md", "lib/index.js", "dist/core.wasm"]) {
+    const path = join(at, name);
+    const bytes = readFileSync(path);
+    for (const other of [`${bytes} `, undefined]) {
+      if (other === undefined) rmSync(path);
+      else writeFileSync(path, other);
+      assert.not(isMade(), name);
+      writeFileSync(path, bytes);
+      assert.ok(isMade(), name);
+    }
+  }
+  mark(at);
+  assert.not(isMade(), "a file that no build makes");
+  rmSync(join(at, "lib/mark"));
+  assert.is(build(at, "core").status, 0);
+  assert.not(isMade(), "a part that was made alone");
+});
+
 building("without its compilers keeps what was built; what never was cannot be used, and that is said", () => {
   const at = tree("without", [...published, ...settings, ...sources]);
   const kept = prepare(at);
