@@ -25,6 +25,9 @@ const FOUND = 99;
 /** The rest stands in the report. */
 const FRAMES_SHOWN = 4;
 
+/** Errors after which no program was begun. Their status is one that programs do not end with. */
+const NOT_BEGUN: readonly string[] = ["ERR_EXEC_UNAVAILABLE", "ERR_EXEC_NO_PROGRAM", "ERR_SHIM_UNAVAILABLE"];
+
 /** The program's exit status, as a shell has it, or one of our own. `warn` writes to stderr. */
 export async function execCommand(line: ExecLine, warn: (text: string) => void): Promise<number> {
   const disks = new DiskFiles();
@@ -55,8 +58,7 @@ export async function execCommand(line: ExecLine, warn: (text: string) => void):
     const isRefused = report.findings.some(({ kind }) => line.failOn.includes(kind));
     return status === 0 && isRefused ? FOUND : status;
   } catch (error) {
-    if (!(error instanceof DmaWindowError) || !["ERR_EXEC_UNAVAILABLE", "ERR_EXEC_NO_PROGRAM"].includes(error.code))
-      throw error;
+    if (!(error instanceof DmaWindowError) || !NOT_BEGUN.includes(error.code)) throw error;
     warn(`dma-window: ${error.message} [${error.code}]`);
     const { status = ExecStatus.UNAVAILABLE } = (error.facts ?? {}) as { readonly status?: number };
     return status;

@@ -1,12 +1,25 @@
 /** The command: what of the program comes through it, and what it says of its own. */
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { exec, notHere, program } from "./command.ts";
 
 const command = suite("dma-window exec");
+
+command("begins no program without the shim, says why, and ends with a status of its own", () => {
+  const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+  const env = { ...process.env, DMA_WINDOW_SHIM: "/nonexistent.node" };
+  const { status, stdout, stderr } = spawnSync(process.execPath, [main, "exec", "--", "echo", "begun"], {
+    encoding: "utf8",
+    env,
+  });
+  assert.equal([status, stdout], [125, ""]);
+  assert.match(stderr, /^dma-window: .* \[ERR_SHIM_UNAVAILABLE\]\n$/);
+});
 
 const why = notHere();
 if (why !== undefined) command("is not tried here", () => console.log(why));
