@@ -45,11 +45,11 @@ Napi::Value ExecWatch(const Napi::CallbackInfo& info) {
   uint64_t which = arguments.Integer(0, "list", 4);
   Memory entries = arguments.Bytes(1);
   if (arguments.refused()) return Nothing();
-  Supervisor& supervisor = Supervisor::Get();
-  std::vector<ExecRange>* lists[] = {&supervisor.memory, &supervisor.heaps, &supervisor.nodes, &supervisor.files, &supervisor.real};
+  Judge& judge = Supervisor::Get().judge;
+  std::vector<ExecRange>* lists[] = {&judge.memory, &judge.heaps, &judge.nodes, &judge.files, &judge.real};
   std::vector<uint64_t> numbers(entries.length / sizeof(uint64_t));
   if (!numbers.empty()) memcpy(numbers.data(), entries.data, numbers.size() * sizeof(uint64_t));
-  supervisor.Watch(lists[which], numbers.data(), numbers.size());
+  judge.Watch(lists[which], numbers.data(), numbers.size());
   return info.Env().Undefined();
 }
 
@@ -57,7 +57,7 @@ Napi::Value ExecJudgeAll(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
   uint64_t all = arguments.Integer(0, "all", 1);
   if (arguments.refused()) return Nothing();
-  Supervisor::Get().judges_all = all == 1;
+  Supervisor::Get().judge.judges_all = all == 1;
   return info.Env().Undefined();
 }
 
@@ -117,10 +117,10 @@ Napi::Value ExecLeadsTo(const Napi::CallbackInfo& info) {
   }
   if (arguments.refused()) return Nothing();
   struct stat status = {};
-  int error = Supervisor::StatusOf(0, AT_FDCWD, path[0] == '/' ? path : "/", 0, &status);
+  int error = Judge::StatusOf(0, AT_FDCWD, path[0] == '/' ? path : "/", 0, &status);
   if (error != 0) return Napi::Number::New(info.Env(), -error);
   Napi::Array array = Napi::Array::New(info.Env(), 3);
-  double numbers[] = {double(status.st_dev), double(status.st_ino), double(Supervisor::Get().IsVfio(status))};
+  double numbers[] = {double(status.st_dev), double(status.st_ino), double(Supervisor::Get().judge.IsVfio(status))};
   for (uint32_t at = 0; at < 3; at++) array.Set(at, Napi::Number::New(info.Env(), numbers[at]));
   return array;
 }

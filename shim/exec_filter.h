@@ -1,7 +1,7 @@
 // Which system calls of a program its supervisor hears of (seccomp, with notification). The rest passes: the kernel remembers of each
 // call that asks for no argument whether it does, so that costs next to nothing.
 //
-//     open, openat, openat2, creat       what they lead to is judged (exec_notify.h)
+//     open, openat, openat2, creat       what they lead to is judged (exec_judge.h)
 //     ioctl of VFIO's type               never passed on, whatever the descriptor: so the real VFIO is never used
 //     pread64, pwrite64 and their vectors  a device's registers are read and written so, at places of its descriptor
 //     munmap, mremap, mprotect, brk, ... what they take from the program's memory; madvise only where it drops; mmap where it replaces, and

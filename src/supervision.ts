@@ -3,7 +3,7 @@
  * implements (`shim/exec_*.h`). Results are numbers as the kernel gives them, or -errno; nothing throws because the kernel said no.
  */
 
-/** What happened; the layout of an event in memory, host byte order, is `ExecEvent` of `shim/exec_notify.h`. */
+/** What happened; the layout of an event in memory, host byte order, is `ExecEvent` of `shim/exec_event.h`. */
 export const EventKind = {
   /** Nothing in the time that was given. */
   NOTHING: 0,

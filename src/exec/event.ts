@@ -1,6 +1,6 @@
 import { EVENT_BYTES, type Supervision } from "../supervision.ts";
 
-/** Where the fields of an event lie: `ExecEvent` of `shim/exec_notify.h`. */
+/** Where the fields of an event lie: `ExecEvent` of `shim/exec_event.h`. */
 const At = {
   ID: 0,
   THREAD: 8,
